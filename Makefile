@@ -1,0 +1,36 @@
+# Every target makes .venv by itself. PYTHON names the interpreter to make it with.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help verify test lint explore bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,benchmarks]'
+	@touch $@
+
+verify: $(READY)  ## hold the hand-written gradients against torch.autograd and differences on random networks
+	$(BIN)/gradient-oracle verify
+
+test: $(READY)  ## the test suite (deterministic)
+	$(BIN)/python -m pytest -q -n 2
+
+explore: $(READY)  ## the property tests on new random examples; prints the seed
+	$(BIN)/python -m pytest -q -n 2 tests --hypothesis-profile=explore
+
+lint: $(READY)  ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## every benchmark, quick settings
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove .venv and caches
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis

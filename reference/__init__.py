@@ -1,0 +1,34 @@
+"""Matrix backpropagation for multi-layer perceptrons, written by hand: one calculus, many arithmetics.
+
+>>> import numpy as np, reference as ref
+>>> mlp = ref.initialize([2, 2, 1], activations=["tanh", "identity"], seed=0)
+>>> problem = ref.Problem(mlp, np.array([[0.5, -1.0]]), np.array([[1.0]]), loss="half_squared_error")
+>>> ref.gradients(problem).layers[0].weight.shape
+(2, 2)
+"""
+
+from . import activations, losses
+from .activations import ACTIVATIONS
+from .losses import LOSSES
+from .mlp import (
+    MLP,
+    Gradients,
+    Layer,
+    LayerGradients,
+    Problem,
+    Trace,
+    backward,
+    collapse,
+    forward,
+    gradients,
+    initialize,
+    loss_gradient,
+    loss_value,
+)
+from .rows import Activation, Kink, Loss
+
+__all__ = [
+    "ACTIVATIONS", "LOSSES", "MLP", "Activation", "Gradients", "Kink", "Layer", "LayerGradients", "Loss",
+    "Problem", "Trace", "activations", "backward", "collapse", "forward", "gradients", "initialize",
+    "loss_gradient", "loss_value", "losses",
+]  # fmt: skip

@@ -1,0 +1,218 @@
+"""The few operations that each arithmetic must answer in its own way.
+
+The calculus of this package is written with operators, ``@``, reductions and ufuncs, which every
+array type answers through NumPy's dispatch protocols. What those cannot express stands here: the
+rounding error of a sum or a product (which only a rounding arithmetic has), irrational constants (which
+each arithmetic holds to its own precision), and the guard against overflow (which only a type of bounded
+range needs). `numpy.ndarray` is answered here; any other array type answers by methods of the same name
+(`Arithmetic`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+NUMPY = (np.ndarray, np.generic)
+Array = Any
+"""A `numpy.ndarray` or any array type that answers NumPy's dispatch protocols and `Arithmetic`."""
+
+_SPLITTER = {53: 2**27 + 1, 24: 2**12 + 1, 11: 2**6 + 1, 64: 2**32 + 1}
+"""2^⌈p/2⌉ + 1 by the significand's bits p: Veltkamp's splitting constant (Dekker 1971, §5)."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An irrational (or decimal) constant: its digits, and its formula for exact arithmetics.
+
+    Attributes:
+        digits: at least 50 significant decimal digits.
+        formula: makes the constant from `make`, which turns an int or a `Fraction` into an element of an
+            arithmetic, and from that arithmetic's π.
+    """
+
+    digits: str
+    formula: Callable[[Callable[[Any], Any], Any], Any]
+    _parts: dict[np.dtype[Any], tuple[Any, Any]] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def exact(self) -> Fraction:
+        """The stated digits as a fraction."""
+        return Fraction(self.digits)
+
+    def in_dtype(self, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+        """The constant as an unevaluated sum of two numbers of one NumPy type, high and low.
+
+        >>> high, low = SQRT_HALF.in_dtype(np.dtype(np.float32))
+        >>> high.dtype, bool(abs(low) <= np.spacing(high) / 2)
+        (dtype('float32'), True)
+        """
+        if dtype not in self._parts:
+            real = dtype.type(0).real.dtype.type
+            high = _nearest(self.exact, real)
+            low = _nearest(self.exact - Fraction(*high.as_integer_ratio()), real)
+            self._parts[dtype] = (high, low)
+        return self._parts[dtype]
+
+
+def _nearest(value: Fraction, real: type[Any]) -> Any:
+    """The number of NumPy type `real` nearest to `value` (no double rounding below float64)."""
+    if np.finfo(real).nmant > 52:
+        high = real(float(value))
+        return high + real(float(value - Fraction(float(value))))
+    guess = real(float(value))
+    candidates = (np.nextafter(guess, real(-np.inf)), guess, np.nextafter(guess, real(np.inf)))
+    return min(candidates, key=lambda c: abs(Fraction(*c.as_integer_ratio()) - value))
+
+
+@runtime_checkable
+class Arithmetic(Protocol):
+    """What an array type other than `numpy.ndarray` answers, besides NumPy's protocols."""
+
+    def magnitude(self) -> Any: ...
+    def limited(self, bound: float) -> Any: ...
+    def two_sum(self, other: Any) -> tuple[Any, Any]: ...
+    def two_product(self, other: Any) -> tuple[Any, Any]: ...
+    def constant(self, c: Constant) -> tuple[Any, Any]: ...
+    def indicator(self, mask: Any) -> Any: ...
+    def parameter(self, values: Any) -> Any: ...
+    def largest(self) -> Any: ...
+    def tanh_residual(self) -> Any: ...
+
+
+def magnitude(z: Array) -> Array:
+    """|z|, continued analytically off the real axis: −z where Re z < 0, else z.
+
+    >>> magnitude(np.array([-2.0, 3.0])), magnitude(np.array([-2 + 1e-9j]))
+    (array([2., 3.]), array([2.-1.e-09j]))
+    """
+    if not isinstance(z, NUMPY):
+        return z.magnitude()
+    return np.abs(z) if z.dtype.kind == "f" else np.where(z.real < 0, -z, z)
+
+
+def limited(z: Array, bound: float) -> Array:
+    """z with its real part limited to ±bound; for functions that have under- or overflowed by then.
+
+    It keeps the intermediate results of a formula in range where the type has no room for the final one;
+    an arithmetic without such limits returns z itself.
+    """
+    if not isinstance(z, NUMPY):
+        return z.limited(bound)
+    if z.dtype.kind == "f":
+        return np.minimum(np.maximum(z, -bound), bound)
+    return np.where(np.abs(z.real) <= bound, z, np.copysign(bound, z.real))
+
+
+def two_sum(x: Array, y: Array) -> tuple[Array, Array]:
+    """s and e with s = fl(x + y) and s + e = x + y exactly (Knuth, TAOCP 2, §4.2.2, theorem B).
+
+    An arithmetic that does not round, or that carries its own error, returns e = 0.
+    """
+    if not (isinstance(x, NUMPY) and isinstance(y, (*NUMPY, float, int))):
+        owner, other = (y, x) if isinstance(x, NUMPY) else (x, y)
+        return owner.two_sum(other)  # type: ignore[no-any-return]
+    s = x + y
+    if s.dtype.kind == "c":
+        return s, np.zeros_like(s)
+    part = s - x
+    return s, (x - (s - part)) + (y - part)
+
+
+def two_product(x: Array, y: Array) -> tuple[Array, Array]:
+    """p and e with p = fl(x·y) and p + e = x·y exactly, barring underflow (Dekker 1971, §5).
+
+    |x| and |y| must stay below 2^(emax − p/2 − 1), or the splitting overflows; see `limited`.
+    """
+    if not isinstance(x, NUMPY):
+        return x.two_product(y)  # type: ignore[no-any-return]
+    p = x * y
+    if p.dtype.kind == "c":
+        return p, np.zeros_like(p)
+    splitter = p.dtype.type(_SPLITTER[np.finfo(p.dtype).nmant + 1 - (p.dtype.itemsize > 8)])
+    xh, xl = _split(x, splitter)
+    yh, yl = _split(np.asarray(y, p.dtype), splitter)
+    return p, ((xh * yh - p) + xh * yl + xl * yh) + xl * yl
+
+
+def _split(x: Array, splitter: Any) -> tuple[Array, Array]:
+    """x as a sum of two numbers of half the significand each (Veltkamp)."""
+    c = splitter * x
+    high = c - (c - x)
+    return high, x - high
+
+
+def constant(c: Constant, z: Array) -> Array:
+    """The constant in the arithmetic of z, to that arithmetic's precision."""
+    return constant_parts(c, z)[0]
+
+
+def constant_parts(c: Constant, z: Array) -> tuple[Array, Array]:
+    """The constant in the arithmetic of z as a sum of a high and a low part."""
+    return c.in_dtype(z.dtype) if isinstance(z, NUMPY) else z.constant(c)
+
+
+def indicator(mask: Array, z: Array) -> Array:
+    """1 where the mask is true, 0 elsewhere, in the arithmetic of z."""
+    return mask.astype(z.dtype) if isinstance(z, NUMPY) else z.indicator(mask)
+
+
+def parameter(values: Any, z: Array) -> Array:
+    """An array of parameters (class weights, say) in the arithmetic of z."""
+    if not isinstance(z, NUMPY):
+        return z.parameter(values)
+    return np.asarray(values, dtype=z.real.dtype)
+
+
+def largest(z: Array) -> tuple[Array, Array]:
+    """For each row of z (N, K): a mask (N, K) of one largest entry, and that entry (N, 1).
+
+    The entry is real: a shift by it leaves derivatives alone. Where entries tie (or no precision tells
+    them apart), any of them will do, for what is shifted by it does not depend on the choice.
+    """
+    if not isinstance(z, NUMPY):
+        return z.largest()  # type: ignore[no-any-return]
+    real = z.real
+    mask = np.arange(z.shape[1]) == real.argmax(axis=1)[:, None]
+    return mask, real.max(axis=1, keepdims=True)
+
+
+def tanh_residual(z: Array) -> Array:
+    """z − tanh z without cancellation.
+
+    For |z| < 2 by Lambert's continued fraction, tanh z = z/(1 + z²/(3 + z²/(5 + …))), all of whose terms
+    are positive: z − tanh z = z·q/(1 + q), q = z²/(3 + z²/(5 + …)) (Abramowitz & Stegun 4.5.70). 15
+    partial quotients leave 2e-20 at |z| = 2. An arithmetic of unbounded precision just subtracts.
+    """
+    if not isinstance(z, NUMPY):
+        return z.tanh_residual()
+    near = np.where(magnitude(z).real < 2, z, 0)
+    square = near * near
+    q = square / 31
+    for odd in range(29, 1, -2):
+        q = square / (odd + q)
+    return np.where(magnitude(z).real < 2, near * (q / (1 + q)), z - np.tanh(z))
+
+
+SQRT_HALF = Constant(
+    "0.70710678118654752440084436210484903928483593768847", lambda make, pi: np.sqrt(make(Fraction(1, 2)))
+)
+SQRT_HALF_PI = Constant("1.2533141373155002512078826424055226265034933703050", lambda make, pi: np.sqrt(pi / 2))
+INVERSE_SQRT_2PI = Constant("0.39894228040143267793994605993438186847585863116493", lambda make, pi: 1 / np.sqrt(2 * pi))
+SQRT_8_OVER_PI = Constant("1.5957691216057307117597842397375274739034345246597", lambda make, pi: np.sqrt(8 / pi))
+GELU_CUBIC = Constant(
+    "0.071354816272600248776338752279863540995592074770160",
+    lambda make, pi: np.sqrt(8 / pi) * make(Fraction("0.044715")),
+)
+SELU_SCALE = Constant("1.0507009873554804934193349852946", lambda make, pi: make(Fraction(SELU_SCALE.digits)))
+SELU_SCALE_ALPHA = Constant(
+    "1.7580993408473768599402175208123193420602458089122",
+    lambda make, pi: make(Fraction("1.0507009873554804934193349852946") * Fraction("1.6732632423543772848170429916717")),
+)
+HALF_LOG_2PI = Constant("0.91893853320467274178032973640561763986139747363778", lambda make, pi: np.log(2 * pi) / 2)
+EXP_MINUS_32 = Constant("1.2664165549094175723120904155965096382135833795309e-14", lambda make, pi: np.exp(make(-32)))
