@@ -32,6 +32,10 @@ def _zero(z: Array) -> Array:
     return z * 0
 
 
+def _nothing(z: Array) -> Array:
+    return 0.0
+
+
 def _one(z: Array) -> Array:
     return z * 0 + 1
 
@@ -51,8 +55,8 @@ def _finite(row: str, **parameters: float) -> None:
 
 
 def _straight(name: str, formula: str, source: str, value: Elementwise, slope: Elementwise, **rest: object) -> Activation:
-    """A piecewise linear row: its second derivative is 0 wherever it has one."""
-    return Activation(name, formula, source, value, slope, _zero, **rest)  # type: ignore[arg-type]
+    """A piecewise linear row: its second derivative is 0 wherever it has one, and no formula cancels."""
+    return Activation(name, formula, source, value, slope, _zero, textbook_derivative=_nothing, **rest)  # type: ignore[arg-type]
 
 
 # ── piecewise linear ─────────────────────────────────────────────────────────────────────────────────
@@ -485,7 +489,15 @@ def mish() -> Activation:
 
 def square() -> Activation:
     """z²."""
-    return Activation("square", "z²", "the chapter; Leshno et al. 1993", lambda z: z * z, lambda z: 2 * z, lambda z: _zero(z) + 2)
+    return Activation(
+        "square",
+        "z²",
+        "the chapter; Leshno et al. 1993",
+        lambda z: z * z,
+        lambda z: 2 * z,
+        lambda z: _zero(z) + 2,
+        textbook_derivative=_nothing,
+    )
 
 
 # ── along a row ──────────────────────────────────────────────────────────────────────────────────────

@@ -1,1 +1,216 @@
-def main() -> None: ...
+"""The command line: gradient-oracle verify, explain.
+
+Exit status: 0 agrees, 1 disagrees, 2 bad input or usage, 3 unresolved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from secrets import randbelow
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from . import campaign, faults
+from .deviations import DEVIATIONS
+from .explain import explain
+from .verdict import FACTOR
+
+AGREES, DISAGREES, BAD_INPUT, UNRESOLVED = 0, 1, 2, 3
+DEFAULT_CASES = 1200
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text}")
+    return value
+
+
+def _not_negative(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text}")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="gradient-oracle", description="Reference gradients of multi-layer perceptrons, and what they say of others'."
+    )
+    commands = top.add_subparsers(dest="command", required=True)
+    verify = commands.add_parser(
+        "verify", help="hold the hand-written gradients against torch.autograd and differences on random problems"
+    )
+    verify.add_argument(
+        "--cases", type=_positive, default=DEFAULT_CASES, help=f"random problems (default {DEFAULT_CASES})"
+    )
+    verify.add_argument("--seed", type=_not_negative, help="where they come from (default: a new one, printed)")
+    verify.add_argument("--dtype", choices=("float64", "float32"), help="number type (default: both in turn)")
+    verify.add_argument("--jobs", type=_positive, default=2, help="processes (default 2)")
+    verify.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE as JSON")
+    verify.add_argument(
+        "--disagreements",
+        type=Path,
+        default=Path("disagreements"),
+        metavar="DIR",
+        help="write every disagreement to DIR, one file each (default: disagreements)",
+    )
+    verify.add_argument("--replay", type=Path, metavar="FILE", help="run only the problem of such a file again")
+    show = commands.add_parser("explain", help="print backpropagation through a 2-2-1 network, step by step")
+    show.add_argument("--activation", default="tanh", help="of both layers (default tanh)")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    console, errors = Console(), Console(stderr=True)
+    options = parser().parse_args(arguments)
+    try:
+        if options.command == "explain":
+            explain(options.activation, console)
+            return AGREES
+        if options.replay is not None:
+            return _replay(options.replay, console)
+        return _verify(options, console)
+    except (ValueError, TypeError, OSError) as error:
+        errors.print(f"gradient-oracle: {error}", markup=False, highlight=False, soft_wrap=True)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        errors.print("gradient-oracle: stopped")
+        return 130
+
+
+# ── verify ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _verify(options: argparse.Namespace, console: Console) -> int:
+    if options.json is not None and not options.json.parent.is_dir():
+        raise ValueError(f"--json: there is no folder {options.json.parent}")
+    seed = randbelow(2**32) if options.seed is None else options.seed
+    dtype = options.dtype or "both"
+    console.print(f"gradient-oracle verify --cases {options.cases} --seed {seed}", style="bold", highlight=False)
+    caught = _plant_faults(console)
+    with Progress(
+        TextColumn("random problems"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=options.cases)
+        report = campaign.run(options.cases, seed, dtype, options.jobs, lambda n: bar.advance(task, n))
+    _print_report(report, console)
+    paths = [
+        campaign.write_disagreement(case, options.disagreements, number)
+        for number, case in enumerate(report.disagreements, 1)
+    ]
+    for path, case in zip(paths, report.disagreements, strict=True):
+        text = next(o.text for o in case.outcomes if o.verdict == "disagrees")
+        console.print(f"{path}: {text}", style="red", markup=False)
+        console.print(f"  again: gradient-oracle verify --replay {path}", markup=False, highlight=False)
+    if options.json is not None:
+        data = report.as_data() | {"faults": caught}
+        options.json.write_text(json.dumps(data, indent=1), encoding="utf-8")
+    good = all(status != "agrees" for status in caught.values()) and not report.disagreements
+    disagreements = len(report.disagreements)
+    console.print(
+        f"{'AGREES' if good else 'DISAGREES'}: {sum(s != 'agrees' for s in caught.values())} of {len(caught)} planted "
+        f"faults caught, {report.problems} random problems, {disagreements} disagreement{'' if disagreements == 1 else 's'}",
+        style="bold green" if good else "bold red",
+        highlight=False,
+    )
+    return AGREES if good else DISAGREES
+
+
+def _plant_faults(console: Console) -> dict[str, str]:
+    table = Table(title="Planted faults: each must be caught", title_justify="left")
+    table.add_column("fault")
+    table.add_column("verdict")
+    table.add_column("off by (rounding scales)", justify="right")
+    caught = {}
+    for fault in faults.FAULTS:
+        verdict = faults.plant(fault)
+        caught[fault.name] = verdict.status
+        style = "red" if verdict.agrees else ""
+        table.add_row(fault.name, "NOT CAUGHT" if verdict.agrees else verdict.status, f"{verdict.worst.scales:.1e}", style=style)
+    console.print(table)
+    return caught
+
+
+def _print_report(report: campaign.Report, console: Console) -> None:
+    table = Table(title=f"{report.problems} random problems: sources held against each other", title_justify="left")
+    for heading in ("sources", "cases", "worst error", "in units of", "worst, ulps", "textbook", "not judged", "deviations", "disagree"):
+        table.add_column(heading, justify="left" if heading in ("sources", "in units of") else "right")
+    for pair, tally in report.pairs.items():
+        if not tally.cases + tally.not_judged + tally.deviations:
+            continue
+        table.add_row(
+            pair.replace(" ~ ", "\n~ "),
+            str(tally.cases),
+            f"{tally.scales:.2f}",
+            campaign.PAIRS[pair],
+            f"{tally.ulps:.1e}",
+            str(tally.textbook) if "torch" in pair or "complex" in pair else "–",
+            str(tally.not_judged),
+            str(tally.deviations) if "torch" in pair else "–",
+            str(tally.disagreements),
+            style="red" if tally.disagreements else "",
+        )
+    console.print(table)
+    console.print(
+        f"An error counts from {FACTOR:g} rounding scales, or from 1 error bar. textbook: cases that only the customary\n"
+        "formulas' scale explains. not judged: overflow, or units exactly on a kink. ulps grow where terms cancel.",
+        highlight=False,
+        style="dim",
+    )
+    _print_counts("activation", report.activations, console)
+    _print_counts("loss", report.losses, console)
+    if report.deviations:
+        rows = {d.name: d for d in DEVIATIONS}
+        table = Table(title="Problems where torch deviates from the derivative of its own forward pass", title_justify="left")
+        for heading in ("deviation", "where", "how large", "since", "cases"):
+            table.add_column(heading)
+        for name, count in sorted(report.deviations.items()):
+            row = rows[name]
+            table.add_row(name, row.where, row.size, row.since, str(count))
+        console.print(table)
+
+
+def _print_counts(what: str, counts: dict[str, int], console: Console) -> None:
+    table = Table(title=f"Cases seen, by {what}", title_justify="left")
+    columns = 3
+    for _ in range(columns):
+        table.add_column(what)
+        table.add_column("cases", justify="right")
+    items = [(name, str(count)) for name, count in counts.items()]
+    rows = -(-len(items) // columns)
+    for index in range(rows):
+        cells = [items[index + rows * c] if index + rows * c < len(items) else ("", "") for c in range(columns)]
+        table.add_row(*(text for cell in cells for text in cell))
+    console.print(table)
+
+
+def _replay(path: Path, console: Console) -> int:
+    outcomes = campaign.replay(path)
+    table = Table(title=str(path), title_justify="left")
+    for heading in ("sources", "verdict", "worst error", "in units of"):
+        table.add_column(heading)
+    for outcome in outcomes:
+        table.add_row(outcome.pair, outcome.verdict, f"{outcome.scales:.3g}", campaign.PAIRS[outcome.pair])
+    console.print(table)
+    for outcome in outcomes:
+        if outcome.text:
+            console.print(outcome.text, markup=False)
+    return DISAGREES if any(outcome.verdict == "disagrees" for outcome in outcomes) else AGREES
+
+
+if __name__ == "__main__":
+    sys.exit(main())
