@@ -9,26 +9,15 @@
 
 from . import activations, losses
 from .activations import ACTIVATIONS
+from .initialization import initialize
 from .losses import LOSSES
-from .mlp import (
-    MLP,
-    Gradients,
-    Layer,
-    LayerGradients,
-    Problem,
-    Trace,
-    backward,
-    collapse,
-    forward,
-    gradients,
-    initialize,
-    loss_gradient,
-    loss_value,
-)
+from .mlp import MLP, Gradients, Layer, LayerGradients, Trace, backward, collapse, forward
+from .noise import rounding_scale
+from .problem import Problem, gradients, loss_gradient, loss_value
 from .rows import Activation, Kink, Loss
 
 __all__ = [
     "ACTIVATIONS", "LOSSES", "MLP", "Activation", "Gradients", "Kink", "Layer", "LayerGradients", "Loss",
     "Problem", "Trace", "activations", "backward", "collapse", "forward", "gradients", "initialize",
-    "loss_gradient", "loss_value", "losses",
+    "loss_gradient", "loss_value", "losses", "rounding_scale",
 ]  # fmt: skip

@@ -18,9 +18,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-NUMPY = (np.ndarray, np.generic)
 Array = Any
 """A `numpy.ndarray` or any array type that answers NumPy's dispatch protocols and `Arithmetic`."""
+
+
+def is_numpy(values: Any) -> bool:
+    """Whether these are NumPy's own numbers (and not another arithmetic's)."""
+    return isinstance(values, np.ndarray | np.generic)
+
 
 _SPLITTER = {53: 2**27 + 1, 24: 2**12 + 1, 11: 2**6 + 1, 64: 2**32 + 1}
 """2^⌈p/2⌉ + 1 by the significand's bits p: Veltkamp's splitting constant (Dekker 1971, §5)."""
@@ -74,15 +79,41 @@ def _nearest(value: Fraction, real: type[Any]) -> Any:
 class Arithmetic(Protocol):
     """What an array type other than `numpy.ndarray` answers, besides NumPy's protocols."""
 
-    def magnitude(self) -> Any: ...
-    def limited(self, bound: float) -> Any: ...
-    def two_sum(self, other: Any) -> tuple[Any, Any]: ...
-    def two_product(self, other: Any) -> tuple[Any, Any]: ...
-    def constant(self, c: Constant) -> tuple[Any, Any]: ...
-    def indicator(self, mask: Any) -> Any: ...
-    def parameter(self, values: Any) -> Any: ...
-    def largest(self) -> Any: ...
-    def tanh_residual(self) -> Any: ...
+    def magnitude(self) -> Any:
+        """See `magnitude` below."""
+        ...
+
+    def limited(self, bound: float) -> Any:
+        """See `limited` below."""
+        ...
+
+    def two_sum(self, other: Any) -> tuple[Any, Any]:
+        """See `two_sum` below."""
+        ...
+
+    def two_product(self, other: Any) -> tuple[Any, Any]:
+        """See `two_product` below."""
+        ...
+
+    def constant(self, c: Constant) -> tuple[Any, Any]:
+        """See `constant` below."""
+        ...
+
+    def indicator(self, mask: Any) -> Any:
+        """See `indicator` below."""
+        ...
+
+    def parameter(self, values: Any) -> Any:
+        """See `parameter` below."""
+        ...
+
+    def largest(self) -> Any:
+        """See `largest` below."""
+        ...
+
+    def tanh_residual(self) -> Any:
+        """See `tanh_residual` below."""
+        ...
 
 
 def magnitude(z: Array) -> Array:
@@ -91,7 +122,7 @@ def magnitude(z: Array) -> Array:
     >>> magnitude(np.array([-2.0, 3.0])), magnitude(np.array([-2 + 1e-9j]))
     (array([2., 3.]), array([2.-1.e-09j]))
     """
-    if not isinstance(z, NUMPY):
+    if not is_numpy(z):
         return z.magnitude()
     return np.abs(z) if z.dtype.kind == "f" else np.where(z.real < 0, -z, z)
 
@@ -102,7 +133,7 @@ def limited(z: Array, bound: float) -> Array:
     It keeps the intermediate results of a formula in range where the type has no room for the final one;
     an arithmetic without such limits returns z itself.
     """
-    if not isinstance(z, NUMPY):
+    if not is_numpy(z):
         return z.limited(bound)
     if z.dtype.kind == "f":
         return np.minimum(np.maximum(z, -bound), bound)
@@ -114,9 +145,9 @@ def two_sum(x: Array, y: Array) -> tuple[Array, Array]:
 
     An arithmetic that does not round, or that carries its own error, returns e = 0.
     """
-    if not (isinstance(x, NUMPY) and isinstance(y, (*NUMPY, float, int))):
-        owner, other = (y, x) if isinstance(x, NUMPY) else (x, y)
-        return owner.two_sum(other)  # type: ignore[no-any-return]
+    if not (is_numpy(x) and (is_numpy(y) or isinstance(y, float | int))):
+        owner, other = (y, x) if is_numpy(x) else (x, y)
+        return owner.two_sum(other)
     s = x + y
     if s.dtype.kind == "c":
         return s, np.zeros_like(s)
@@ -129,8 +160,8 @@ def two_product(x: Array, y: Array) -> tuple[Array, Array]:
 
     |x| and |y| must stay below 2^(emax − p/2 − 1), or the splitting overflows; see `limited`.
     """
-    if not isinstance(x, NUMPY):
-        return x.two_product(y)  # type: ignore[no-any-return]
+    if not is_numpy(x):
+        return x.two_product(y)
     p = x * y
     if p.dtype.kind == "c":
         return p, np.zeros_like(p)
@@ -154,17 +185,17 @@ def constant(c: Constant, z: Array) -> Array:
 
 def constant_parts(c: Constant, z: Array) -> tuple[Array, Array]:
     """The constant in the arithmetic of z as a sum of a high and a low part."""
-    return c.in_dtype(z.dtype) if isinstance(z, NUMPY) else z.constant(c)
+    return c.in_dtype(z.dtype) if is_numpy(z) else z.constant(c)
 
 
 def indicator(mask: Array, z: Array) -> Array:
     """1 where the mask is true, 0 elsewhere, in the arithmetic of z."""
-    return mask.astype(z.dtype) if isinstance(z, NUMPY) else z.indicator(mask)
+    return mask.astype(z.dtype) if is_numpy(z) else z.indicator(mask)
 
 
 def parameter(values: Any, z: Array) -> Array:
     """An array of parameters (class weights, say) in the arithmetic of z."""
-    if not isinstance(z, NUMPY):
+    if not is_numpy(z):
         return z.parameter(values)
     return np.asarray(values, dtype=z.real.dtype)
 
@@ -175,8 +206,8 @@ def largest(z: Array) -> tuple[Array, Array]:
     The entry is real: a shift by it leaves derivatives alone. Where entries tie (or no precision tells
     them apart), any of them will do, for what is shifted by it does not depend on the choice.
     """
-    if not isinstance(z, NUMPY):
-        return z.largest()  # type: ignore[no-any-return]
+    if not is_numpy(z):
+        return z.largest()
     real = z.real
     mask = np.arange(z.shape[1]) == real.argmax(axis=1)[:, None]
     return mask, real.max(axis=1, keepdims=True)
@@ -189,7 +220,7 @@ def tanh_residual(z: Array) -> Array:
     are positive: z − tanh z = z·q/(1 + q), q = z²/(3 + z²/(5 + …)) (Abramowitz & Stegun 4.5.70). 15
     partial quotients leave 2e-20 at |z| = 2. An arithmetic of unbounded precision just subtracts.
     """
-    if not isinstance(z, NUMPY):
+    if not is_numpy(z):
         return z.tanh_residual()
     near = np.where(magnitude(z).real < 2, z, 0)
     square = near * near
@@ -203,16 +234,22 @@ SQRT_HALF = Constant(
     "0.70710678118654752440084436210484903928483593768847", lambda make, pi: np.sqrt(make(Fraction(1, 2)))
 )
 SQRT_HALF_PI = Constant("1.2533141373155002512078826424055226265034933703050", lambda make, pi: np.sqrt(pi / 2))
-INVERSE_SQRT_2PI = Constant("0.39894228040143267793994605993438186847585863116493", lambda make, pi: 1 / np.sqrt(2 * pi))
+INVERSE_SQRT_2PI = Constant(
+    "0.39894228040143267793994605993438186847585863116493", lambda make, pi: 1 / np.sqrt(2 * pi)
+)
 SQRT_8_OVER_PI = Constant("1.5957691216057307117597842397375274739034345246597", lambda make, pi: np.sqrt(8 / pi))
 GELU_CUBIC = Constant(
     "0.071354816272600248776338752279863540995592074770160",
     lambda make, pi: np.sqrt(8 / pi) * make(Fraction("0.044715")),
 )
-SELU_SCALE = Constant("1.0507009873554804934193349852946", lambda make, pi: make(Fraction(SELU_SCALE.digits)))
+SELU_SCALE = Constant(
+    "1.0507009873554804934193349852946", lambda make, pi: make(Fraction("1.0507009873554804934193349852946"))
+)
 SELU_SCALE_ALPHA = Constant(
     "1.7580993408473768599402175208123193420602458089122",
-    lambda make, pi: make(Fraction("1.0507009873554804934193349852946") * Fraction("1.6732632423543772848170429916717")),
+    lambda make, pi: make(
+        Fraction("1.0507009873554804934193349852946") * Fraction("1.6732632423543772848170429916717")
+    ),
 )
 HALF_LOG_2PI = Constant("0.91893853320467274178032973640561763986139747363778", lambda make, pi: np.log(2 * pi) / 2)
 EXP_MINUS_32 = Constant("1.2664165549094175723120904155965096382135833795309e-14", lambda make, pi: np.exp(make(-32)))

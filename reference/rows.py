@@ -122,7 +122,8 @@ class Activation:
                 self._check_rowwise()
 
     def _check_elementwise(self) -> None:
-        assert self.derivative is not None and self.second_derivative is not None
+        assert self.derivative is not None
+        assert self.second_derivative is not None
         z = np.array([p for p in PROBES if p not in self.all_breaks])
         for what, f, d_f in (
             ("derivative", self.value, self.derivative),
@@ -138,7 +139,8 @@ class Activation:
             self._require("slopes beside the kink", sides, self.derivative(sides), np.array([kink.left, kink.right]))
 
     def _check_rowwise(self) -> None:
-        assert self.vjp is not None and self.jvp is not None
+        assert self.vjp is not None
+        assert self.jvp is not None
         z = np.array([PROBES])
         dz = np.array([[0.75, -1.25, 0.5, 1.5]])
         expected = np.imag(self.value(z + 1e-100j * dz)) * 1e100
@@ -192,6 +194,7 @@ class Loss:
         ignore_index: the class index that does not count, if there is one.
         switches: (y, t) ↦ real arrays; the formula changes where one of them passes 0.
         parameters: the numbers that the row was made with.
+        outputs: the number of outputs K that the parameters (class weights) are made for; None for any.
         textbook_value: (y, t) ↦ size of the largest intermediate term of the customary formula of `value`.
         textbook_gradient: the same for `gradient`.
     """
@@ -208,12 +211,12 @@ class Loss:
     ignore_index: int | None = None
     switches: Callable[[Array, Array], tuple[Array, ...]] = field(default=_no_switches, repr=False)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    outputs: int | None = None
     textbook_value: Callable[[Array, Array], Array] = field(default=_no_term, repr=False)
     textbook_gradient: Callable[[Array, Array], Array] = field(default=_no_term, repr=False)
 
     def __post_init__(self) -> None:
-        y, t = _probe(self.target)
-        dy = np.array([[0.75, -1.25, 0.5], [1.5, 0.625, -0.875]])
+        y, t, dy = _probe(self.target, self.outputs or 3)
         with np.errstate(all="ignore"):
             expected = float(np.sum(np.imag(self.value(y + 1e-100j * dy, t))) * 1e100)
             got = float(np.sum(self.gradient(y, t) * dy))
@@ -221,19 +224,26 @@ class Loss:
             raise ValueError(f"loss {self.name!r}: its gradient along {dy} is {got}, its value says {expected}")
 
 
-def _probe(target: str) -> tuple[Array, Array]:
-    """An output inside every loss's domain, and a target of the kind."""
-    y = np.array([[0.28125, 0.40625, 0.34375], [0.71875, 0.15625, 0.21875]])
+def _probe(target: str, k: int) -> tuple[Array, Array, Array]:
+    """An output (2, k) inside every loss's domain, a target of the kind, and a direction to differentiate along."""
+
+    def wide(rows: list[list[float]]) -> Array:
+        return np.resize(np.array(rows).T, (k, 2)).T.copy()
+
+    y = wide([[0.28125, 0.40625, 0.34375], [0.71875, 0.15625, 0.21875]])
+    direction = wide([[0.75, -1.25, 0.5], [1.5, 0.625, -0.875]])
+    labels = np.full((2, k), -1)
+    labels[:, 0] = (k - 1, 0)
     targets: dict[str, Array] = {
-        "real": np.array([[0.5, -1.25, 2.0], [0.875, 0.0625, -3.0]]),
-        "probabilities": np.array([[0.25, 0.5, 0.25], [0.125, 0.0, 0.875]]),
-        "nonnegative": np.array([[0.0, 1.0, 3.0], [2.0, 1.0, 0.0]]),
-        "classes": np.array([2, 0]),
-        "indices": np.array([2, 0]),
-        "binary": np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]]),
-        "signs": np.array([[-1.0, 1.0, 1.0], [1.0, -1.0, -1.0]]),
-        "labels": np.array([[2, -1, 0], [0, 1, -1]]),
+        "real": wide([[0.5, -1.25, 2.0], [0.875, 0.0625, -3.0]]),
+        "probabilities": wide([[0.25, 0.5, 0.25], [0.125, 0.0, 0.875]]),
+        "nonnegative": wide([[0.0, 1.0, 3.0], [2.0, 1.0, 0.0]]),
+        "classes": np.array([k - 1, 0]),
+        "indices": np.array([k - 1, 0]),
+        "binary": wide([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]]),
+        "signs": wide([[-1.0, 1.0, 1.0], [1.0, -1.0, -1.0]]),
+        "labels": labels,
     }
     if target not in targets:
         raise ValueError(f"target kind {target!r} is none of {', '.join(targets)}")
-    return y, targets[target]
+    return y, targets[target], direction

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .arithmetic import NUMPY, Array
+from .arithmetic import Array, is_numpy
 from .rows import Loss
 
 
@@ -20,7 +20,7 @@ def check_array(name: str, values: Any, ndim: int) -> Array:
         TypeError: not floating numbers (integers, strings, objects, ragged lists).
         ValueError: another number of dimensions, or an empty one.
     """
-    if hasattr(values, "shape") and hasattr(values, "dtype") and not isinstance(values, NUMPY):
+    if hasattr(values, "shape") and hasattr(values, "dtype") and not is_numpy(values):
         if not hasattr(values, "__array_ufunc__"):
             raise TypeError(f"{name}: expected a NumPy array, got {type(values).__module__}.{type(values).__name__}")
         array = values
@@ -32,7 +32,9 @@ def check_array(name: str, values: Any, ndim: int) -> Array:
         if array.dtype.kind not in "fc":
             raise TypeError(f"{name}: expected an array of floating numbers, got {_kind(array)}")
     if array.ndim != ndim or 0 in array.shape:
-        raise ValueError(f"{name}: expected {ndim} dimension{'s' * (ndim > 1)}, none of length 0, got shape {array.shape}")
+        raise ValueError(
+            f"{name}: expected {ndim} dimension{'s' * (ndim > 1)}, none of length 0, got shape {array.shape}"
+        )
     return array
 
 
@@ -53,6 +55,8 @@ def check_target(loss: Loss, values: Any, shape: tuple[int, int], dtype: Any, re
         TypeError: the wrong kind of number.
         ValueError: the wrong shape, or a value that the loss cannot take (the first one is named).
     """
+    if loss.outputs not in (None, shape[1]):
+        raise ValueError(f"loss: {loss.name} has weights for {loss.outputs} outputs, the network has {shape[1]}")
     try:
         t = np.asarray(values)
     except ValueError as error:
@@ -124,4 +128,6 @@ def check_output(loss: Loss, output: Callable[[], Array]) -> None:
     if np.any(outside):
         place = first_place(outside)
         got = y[tuple(np.argwhere(outside)[0])]
-        raise ValueError(f"output{place}: {loss.name} is defined for an output {loss.domain_text}, the network gives {got}")
+        raise ValueError(
+            f"output{place}: {loss.name} is defined for an output {loss.domain_text}, the network gives {got}"
+        )

@@ -1,5 +1,6 @@
 """The 2-2-1 example: printed whole, its two forms the same."""
 
+import importlib
 import io
 import re
 
@@ -8,8 +9,8 @@ import pytest
 from rich.console import Console
 
 import reference as ref
-from torch_compare import explain as module
 
+module = importlib.import_module("torch_compare.explain")
 ELEMENTWISE = [name for name, row in ref.ACTIVATIONS.items() if not row.rowwise]
 PARAMETERS = ["w1", "w2", "w3", "w4", "w5", "w6", "b1", "b2", "b3"]
 
@@ -114,12 +115,12 @@ def test_the_rounding_scale_tells_a_wrong_chain_from_a_right_one(monkeypatch):
 
 @pytest.mark.parametrize("activation", ["softmax", "log_softmax", "softmin", "glu"])
 def test_a_rowwise_activation_is_refused_by_name(activation):
-    with pytest.raises(ValueError, match=f"{activation} acts along a whole row.*tanh"):
+    with pytest.raises(ValueError, match=rf"{activation} acts along a whole row.*tanh"):
         module.explain(activation)
 
 
 def test_an_unknown_activation_is_refused_with_the_names_there_are():
-    with pytest.raises(ValueError, match="no row is named 'tanhh'.*tanh"):
+    with pytest.raises(ValueError, match=r"no row is named 'tanhh'.*tanh"):
         module.explain("tanhh")
 
 

@@ -21,7 +21,7 @@ from . import problem_file
 from .deviations import deviation
 from .strategies import Spec, build, random_spec
 from .torch_source import torch_gradients
-from .verdict import FACTOR, expected_leaves, in_float64, in_scales, judge, worst_place
+from .verdict import FACTOR, expected_leaves, in_float64, judge, worst_place
 
 ENTRIES = 24
 """Differences and complex steps judge this many seeded random elements of each problem."""
@@ -180,7 +180,12 @@ def _measured(pair: str, scales: float, ulps: float, text: str, unit: str = "acc
 
 
 def _torch(
-    problem: ref.Problem, leaves: dict[str, Any], expected: dict[str, Any], fmt: Any, accurate: Any, textbook: Callable[[], Any]
+    problem: ref.Problem,
+    leaves: dict[str, Any],
+    expected: dict[str, Any],
+    fmt: Any,
+    accurate: Any,
+    textbook: Callable[[], Any],
 ) -> Outcome:
     pair = "reference ~ torch"
     verdict = judge(problem, leaves, expected, fmt, accurate, textbook)

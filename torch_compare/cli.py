@@ -42,7 +42,8 @@ def _not_negative(text: str) -> int:
 def parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     top = argparse.ArgumentParser(
-        prog="gradient-oracle", description="Reference gradients of multi-layer perceptrons, and what they say of others'."
+        prog="gradient-oracle",
+        description="Reference gradients of multi-layer perceptrons, and what they say of others'.",
     )
     commands = top.add_subparsers(dest="command", required=True)
     verify = commands.add_parser(
@@ -140,14 +141,26 @@ def _plant_faults(console: Console) -> dict[str, str]:
         verdict = faults.plant(fault)
         caught[fault.name] = verdict.status
         style = "red" if verdict.agrees else ""
-        table.add_row(fault.name, "NOT CAUGHT" if verdict.agrees else verdict.status, f"{verdict.worst.scales:.1e}", style=style)
+        table.add_row(
+            fault.name, "NOT CAUGHT" if verdict.agrees else verdict.status, f"{verdict.worst.scales:.1e}", style=style
+        )
     console.print(table)
     return caught
 
 
 def _print_report(report: campaign.Report, console: Console) -> None:
     table = Table(title=f"{report.problems} random problems: sources held against each other", title_justify="left")
-    for heading in ("sources", "cases", "worst error", "in units of", "worst, ulps", "textbook", "not judged", "deviations", "disagree"):
+    for heading in (
+        "sources",
+        "cases",
+        "worst error",
+        "in units of",
+        "worst, ulps",
+        "textbook",
+        "not judged",
+        "deviations",
+        "disagree",
+    ):
         table.add_column(heading, justify="left" if heading in ("sources", "in units of") else "right")
     for pair, tally in report.pairs.items():
         if not tally.cases + tally.not_judged + tally.deviations:
@@ -175,7 +188,9 @@ def _print_report(report: campaign.Report, console: Console) -> None:
     _print_counts("loss", report.losses, console)
     if report.deviations:
         rows = {d.name: d for d in DEVIATIONS}
-        table = Table(title="Problems where torch deviates from the derivative of its own forward pass", title_justify="left")
+        table = Table(
+            title="Problems where torch deviates from the derivative of its own forward pass", title_justify="left"
+        )
         for heading in ("deviation", "where", "how large", "since", "cases"):
             table.add_column(heading)
         for name, count in sorted(report.deviations.items()):

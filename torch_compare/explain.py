@@ -68,7 +68,7 @@ def example(activation: str = "tanh") -> ref.Problem:
             f"choose one of {names}"
         )
     layers = (ref.Layer(np.array(w), np.array(b), row) for w, b in zip(WEIGHTS, BIASES, strict=True))
-    return ref.Problem(ref.MLP(tuple(layers)), np.array(X), np.array(TARGET), loss="half_squared_error")
+    return ref.Problem(ref.MLP(tuple(layers)), np.array(X), np.array(TARGET), loss=ref.LOSSES["half_squared_error"])
 
 
 def nodes(problem: ref.Problem) -> dict[str, float]:
@@ -78,10 +78,10 @@ def nodes(problem: ref.Problem) -> dict[str, float]:
     0.75
     """
     first, second = problem.mlp.layers
-    names: dict[str, Any] = dict(zip(("w1", "w2", "w3", "w4"), first.weight.ravel().tolist(), strict=True))
-    names |= zip(("w5", "w6"), second.weight.ravel().tolist(), strict=True)
-    names |= zip(("b1", "b2", "b3"), [*first.bias.tolist(), *second.bias.tolist()], strict=True)
-    names |= zip(("x1", "x2"), problem.x.ravel().tolist(), strict=True)
+    names: dict[str, Any] = dict(zip(("w1", "w2", "w3", "w4"), _flat(first.weight), strict=True))
+    names |= zip(("w5", "w6"), _flat(second.weight), strict=True)
+    names |= zip(("b1", "b2", "b3"), [*_flat(first.bias), *_flat(second.bias)], strict=True)
+    names |= zip(("x1", "x2"), _flat(problem.x), strict=True)
     n: dict[str, float] = names | {"t": float(problem.target[0, 0])}
     n["z1"] = n["w1"] * n["x1"] + n["w2"] * n["x2"] + n["b1"]
     n["z2"] = n["w3"] * n["x1"] + n["w4"] * n["x2"] + n["b2"]
@@ -93,6 +93,10 @@ def nodes(problem: ref.Problem) -> dict[str, float]:
     for name, row in (("z1", first.activation), ("z2", first.activation), ("z3", second.activation)):
         n[f"a′({name})"] = _apply(row.derivative, n[name])
     return n
+
+
+def _flat(values: Any) -> list[float]:
+    return [float(v) for v in values.ravel()]
 
 
 def _apply(f: Any, z: float) -> float:
@@ -120,7 +124,7 @@ def matrix_gradients(gradients: ref.Gradients) -> dict[str, float]:
         (("w1", "w2", "w3", "w4"), first.weight), (("b1", "b2"), first.bias),
         (("w5", "w6"), second.weight), (("b3",), second.bias), (("x1", "x2"), gradients.input),
     )  # fmt: skip
-    return {name: value for names, leaf in named for name, value in zip(names, leaf.ravel().tolist(), strict=True)}
+    return {name: value for names, leaf in named for name, value in zip(names, _flat(leaf), strict=True)}
 
 
 def units_apart(a: float, b: float) -> int:
@@ -285,6 +289,7 @@ def _agreement(page: _Page, scalar: Mapping[str, float], matrix: Mapping[str, fl
     if apart[worst] == 0:
         page.line("The two agree in every digit, all nine parameters and both inputs.")
     else:
-        page.line(f"The two differ by at most {apart[worst]} units in the last place, at ∂E/∂{worst}.")
-    page.line("(y − t)·a′(z3) stands in every chain: the matrix form computes it once, as d_z[1].")
+        units = f"{apart[worst]} unit{'s' * (apart[worst] > 1)} in the last place"
+        page.line(f"The two differ by at most {units}, at ∂E/∂{worst}.")
+    page.line("Every chain begins (y − t)·a′(z3): the matrix form computes it once, d_z[1].")
     page.line("NumPy computed all of this; torch is not needed for any of it.")

@@ -93,7 +93,7 @@ def build(spec: Spec) -> ref.Problem:
         with np.errstate(all="ignore"):
             problem = _attempt(spec, shrink)
             found = ref.gradients(problem)
-            limit = 1e150 if spec.dtype == "float64" else 1e18
+            limit = 1e150 if spec.dtype == "float64" else 1e30
             if all(np.all(np.abs(leaf) < limit) for leaf in (*found.leaves().values(), found.loss)):
                 return problem
     raise ValueError(f"no finite problem came of {spec}")
@@ -163,16 +163,15 @@ def _layer(
 def _bounded(layer: ref.Layer, h: Any, shrink: int, limit: float | None) -> tuple[Any, ref.Layer]:
     """The layer's output, and the layer with its weights halved until that is in range."""
     bound = limit or (1e8 if layer.weight.dtype == np.float64 else 1e4)
-    scale = np.asarray(0.5**shrink, layer.weight.dtype)
-    for _ in range(60):
-        bias = None if layer.bias is None else layer.bias
-        if limit is not None and bias is not None:
-            bias = np.clip(bias, -limit / 2, limit / 2).astype(bias.dtype)
-        smaller = ref.Layer(layer.weight * scale, bias, layer.activation)
+    factor = layer.weight.dtype.type(0.5**shrink)
+    for attempt in range(60):
+        bias_factor = factor if shrink or limit or attempt > 20 else layer.weight.dtype.type(1)
+        bias = None if layer.bias is None else layer.bias * bias_factor
+        smaller = ref.Layer(layer.weight * factor, bias, layer.activation)
         output = ref.forward(ref.MLP((smaller,)), h).output
         if np.all(np.abs(output) <= bound):
-            return output, smaller
-        scale = scale * np.asarray(0.25, scale.dtype)
+            break
+        factor = factor * layer.weight.dtype.type(0.25)
     return output, smaller
 
 

@@ -1,11 +1,11 @@
 """The verdict: given gradients against the oracle's, in units of the rounding scale.
 
-    agrees              within the accurate scale; or within the textbook scale, and then it says where
-                        and how many digits the customary formulas lose
-    imprecise           the right formula with more rounding than either scale explains: fits a lower precision
-    another convention  differs only through units that sit exactly on a kink, by a slope between its sides
-    wrong               none of these
-    unresolved          the scale is not finite: the problem overflows in the stated precision
+agrees              within the accurate scale; or within the textbook scale, and then it says where
+                    and how many digits the customary formulas lose
+imprecise           the right formula with more rounding than either scale explains: fits a lower precision
+another convention  differs only through units that sit exactly on a kink, by a slope between its sides
+wrong               none of these
+unresolved          the scale is not finite: the problem overflows in the stated precision
 """
 
 from __future__ import annotations
@@ -243,7 +243,9 @@ def given_leaves(problem: ref.Problem, given: Any) -> dict[str, Any]:
                 raise TypeError(f"layers[{index}]: expected a (weight, bias) pair, got {type(pair).__name__}")
             named |= {f"layers[{index}].weight": pair[0], f"layers[{index}].bias": pair[1]}
     else:
-        raise TypeError(f"gradients: expected a Gradients, a mapping or a sequence of pairs, got {type(given).__name__}")
+        raise TypeError(
+            f"gradients: expected a Gradients, a mapping or a sequence of pairs, got {type(given).__name__}"
+        )
     places = {"input", "loss"}
     for index, layer in enumerate(problem.mlp.layers):
         places |= {f"layers[{index}].weight"} | ({f"layers[{index}].bias"} if layer.bias is not None else set())
@@ -293,9 +295,7 @@ def in_scales(given: Any, expected: Any, scale: Any, fmt: Format) -> Any:
         return np.where(np.isnan(scale) | np.isinf(scale), np.where(given == expected, 0.0, np.nan), ratio)
 
 
-def worst_place(
-    leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
-) -> Place:
+def worst_place(leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format) -> Place:
     """The element furthest off in units of the scale; an undecidable one (NaN) if nothing decides."""
     best: tuple[float, str, tuple[int, ...]] | None = None
     for leaf, given in leaves.items():

@@ -1,0 +1,205 @@
+"""What every benchmark shares: arguments, the header, timing, tables, JSON, pictures.
+
+A benchmark is a module with `measure(quick, seed) -> Report` and `draw(report, path)`; `run` does the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from threadpoolctl import threadpool_info
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+GREY = (("0", "o", "-"), ("0.35", "s", "--"), ("0.55", "^", "-."), ("0.7", "D", ":"))
+"""Shade, marker and line of each curve: told apart without colour."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a benchmark found.
+
+    Attributes:
+        question: the question in one line.
+        claim: the claim that is put to the test.
+        refuted_by: what would show that the claim is false.
+        columns: the table's columns, in order: key in a row to heading with unit.
+        rows: the table.
+        figures: the few numbers that decide about the claim, by name.
+        holds: whether the claim stood.
+    """
+
+    question: str
+    claim: str
+    refuted_by: str
+    columns: Mapping[str, str]
+    rows: Sequence[Mapping[str, Any]]
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    holds: bool = True
+
+
+def header(seed: int) -> dict[str, str]:
+    """Machine, versions and threads: what a time depends on."""
+    blas = [f"{p['internal_api']} {p['version']}, {p['num_threads']} thread(s)" for p in threadpool_info()]
+    packages = {name: version(name) for name in ("numpy", "scipy", "torch")}
+    return {
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
+        "python": platform.python_version(),
+        **packages,
+        "threads": "; ".join(blas) or "no BLAS found",
+        "seed": str(seed),
+    }
+
+
+def _processor() -> str:
+    """The processor's model; Linux tells it only in a file."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def interleaved_medians(
+    work: Mapping[str, Callable[[], Any]], *, repetitions: int = 5, least: float = 2e-3
+) -> dict[str, float]:
+    """The median time of each piece of work, in seconds.
+
+    The pieces take turns, so that a drift of the machine's speed meets all of them, and a short piece runs
+    several times a turn, so that a turn outlasts the clock's grain.
+
+    Args:
+        work: the pieces by name.
+        repetitions: turns after the warm-up.
+        least: seconds that a turn should last at least.
+
+    >>> sorted(interleaved_medians({"a": lambda: None, "b": lambda: None}, repetitions=1, least=0.0))
+    ['a', 'b']
+    """
+    runs = {}
+    for name, piece in work.items():
+        runs[name] = max(1, round(least / max(_time(piece, 1), 1e-9)))
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(repetitions):
+        for name, piece in work.items():
+            taken[name].append(_time(piece, runs[name]) / runs[name])
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def _time(piece: Callable[[], Any], runs: int) -> float:
+    start = perf_counter()
+    for _ in range(runs):
+        piece()
+    return perf_counter() - start
+
+
+def growth(x: Sequence[float], y: Sequence[float]) -> float:
+    """The exponent p of y ≈ c·xᵖ, by least squares on logarithms.
+
+    >>> round(growth([1, 2, 4], [3, 12, 48]), 6)
+    2.0
+    """
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def show(report: Report, head: Mapping[str, str], console: Console) -> None:
+    """Print claim, header, table and the deciding figures."""
+    console.print(Text(report.question, style="bold"))
+    console.print(Text(f"Claim: {report.claim}\nRefuted by: {report.refuted_by}\n"))
+    for name, value in head.items():
+        console.print(Text(f"  {name}: {value}", style="dim"))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for key, heading in report.columns.items():
+        words = isinstance(report.rows[0][key], str)
+        table.add_column(Text(heading), justify="left" if words else "right", no_wrap=not words)
+    for row in report.rows:
+        table.add_row(*(Text(_cell(row[key])) for key in report.columns))
+    console.print(table)
+    for name, value in report.figures.items():
+        console.print(Text(f"  {name}: {_cell(value)}"))
+    console.print(Text(f"The claim {'holds' if report.holds else 'is refuted'}.\n", style="bold"))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "–" if np.isnan(value) else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value).replace("_", " ")
+
+
+def write_json(report: Report, head: Mapping[str, str], path: Path) -> None:
+    """The header, the claim, the table and the figures; a number that is not finite becomes null."""
+    document = {
+        "header": head,
+        "question": report.question,
+        "claim": report.claim,
+        "refuted_by": report.refuted_by,
+        "holds": report.holds,
+        "figures": report.figures,
+        "columns": report.columns,
+        "rows": report.rows,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def panels(count: int, share_vertical: bool = True) -> tuple[Any, Any]:
+    """A figure and its `count` panels side by side."""
+    size = (1 + 4.5 * count, 4.2)
+    figure, axes = plt.subplots(1, count, figsize=size, sharey=share_vertical, squeeze=False, layout="constrained")
+    return figure, axes[0]
+
+
+def save_picture(figure: Any, path: Path) -> None:
+    """Write a figure and forget it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150, bbox_inches="tight")
+    plt.close(figure)
+
+
+def run(
+    measure: Callable[[bool, int], Report],
+    draw: Callable[[Report, Path], None],
+    argv: Sequence[str] | None = None,
+    console: Console | None = None,
+) -> Report:
+    """Read the arguments, measure, print, and write what was asked for."""
+    parser = argparse.ArgumentParser(description=(measure.__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes: seconds instead of minutes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write header, claim, table and figures")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the picture (.png, .svg or .pdf)")
+    parser.add_argument("--seed", type=int, default=0, help="of every random number (default 0)")
+    arguments = parser.parse_args(argv)
+    head = header(arguments.seed)
+    report = measure(arguments.quick, arguments.seed)
+    show(report, head, console or Console())
+    if arguments.json:
+        write_json(report, head, arguments.json)
+    if arguments.plot:
+        draw(report, arguments.plot)
+    return report

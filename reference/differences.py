@@ -1,0 +1,431 @@
+"""Derivatives of the loss alone: no derivative formula of this package is used, only its forward pass.
+
+`central_difference` extrapolates central differences (Ridders 1982; Richardson 1911) and returns every
+element with an error bar of its own; `complex_step` takes Im L(θ + ih)/h (Squire & Trapp 1998; Martins,
+Sturdza & Alonso 2003), which subtracts nothing and so is as accurate as the forward pass.
+
+Changing one parameter of layer l moves that layer's z along a fixed direction ∂z/∂θ and leaves the layers
+before it alone: an element costs a run from layer l on, and many elements and steps run as one batch.
+
+Shapes: E elements, S signed steps, B = E·S variants of the problem, N examples, O a layer's fan-out, K
+outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arithmetic import Array
+from .formats import get_format
+from .mlp import Gradients, LayerGradients, Trace, forward
+from .noisy import Noisy, Source
+from .problem import Problem, loss_value
+
+ROWS = 9
+"""Steps of one ladder, each half the one before: the finest is 1/256 of the coarsest."""
+COLUMNS = 5
+"""Extrapolations: the last column of the tableau is of order h¹⁰."""
+LADDERS = 7
+"""Ladders at most, each beginning where the one before has 2 steps left: down to 2⁻⁵⁰ of the first step."""
+PROBE = 2.0**-26
+"""The step that finds the scale, relative to z: √u, where a forward difference balances its two errors."""
+RUNS = 16
+"""Noisy forward passes that measure the loss's rounding error."""
+NOISE = 4.0
+"""Rounding errors are bounded by this many σ of the noise model."""
+COMPLEX_STEP = 2.0**-332
+"""1e-100: its square vanishes beside any number that it is added to."""
+ROUNDOFF = 2.0**-53
+BATCH = 2**18
+"""Numbers in one batch of variants, so that it stays in the cache."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Difference:
+    """Derivatives and their error bars.
+
+    Attributes:
+        value: the derivatives; NaN where an element is not judged. `.loss` is the loss.
+        error: |derivative − value| is at most this; infinite where an element is not judged.
+    """
+
+    value: Gradients
+    error: Gradients
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Run:
+    """What variants of a problem give: each layer's z (E, S, N, O), y (E, S, N, K), the unreduced loss (E, S, …)."""
+
+    preactivations: dict[int, Array]
+    output: Array
+    terms: Array
+
+
+_Evaluate = Callable[[Array], _Run]
+
+
+# ── variants of a problem ────────────────────────────────────────────────────────────────────────────
+
+
+def _in_float64(problem: Problem) -> Problem:
+    """The problem in float64: exact for float32 and float16."""
+    if problem.reduction == "none":
+        raise ValueError('reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"')
+    wide = problem.map(lambda values: np.asarray(values, dtype=np.float64))
+    return wide.replace(target=wide.target.astype(np.float64)) if wide.target.dtype.kind == "f" else wide
+
+
+def _terms(problem: Problem, y: Array) -> Array:
+    """The unreduced losses (B, …) of outputs y (B, N, K)."""
+    variants, examples, width = y.shape
+    if any(np.ndim(value) == 2 for value in problem.loss.parameters.values()):
+        return np.stack([problem.loss.value(one, problem.target).ravel() for one in y])
+    target = np.tile(problem.target, (variants, *(1,) * (problem.target.ndim - 1)))
+    return problem.loss.value(y.reshape(variants * examples, width), target).reshape(variants, -1)
+
+
+def _switches(problem: Problem, y: Array) -> Array:
+    """The numbers whose sign says which formula of the loss applies, (B, …)."""
+    variants = y.shape[0]
+    if any(np.ndim(value) == 2 for value in problem.loss.parameters.values()):
+        found = [problem.loss.switches(one, problem.target) for one in y]
+        return np.stack([np.concatenate([s.ravel() for s in one]) if one else np.zeros(0) for one in found])
+    target = np.tile(problem.target, (variants, *(1,) * (problem.target.ndim - 1)))
+    arrays = problem.loss.switches(y.reshape(-1, y.shape[2]), target)
+    return np.concatenate([a.reshape(variants, -1) for a in arrays], axis=1) if arrays else np.zeros((variants, 0))
+
+
+def _run_from(problem: Problem, start: int, z: Array) -> _Run:
+    """Run variants of a problem that differ in the pre-activations z (E, S, N, O) of layer `start`."""
+    lead = z.shape[:3]
+    z = z.reshape(-1, z.shape[3])
+    preactivations = {}
+    h = z
+    for index, layer in enumerate(problem.mlp.layers[start:], start):
+        if index > start:
+            z = h @ layer.weight.T
+            if layer.bias is not None:
+                z = z + layer.bias
+        preactivations[index] = z.reshape(*lead, -1)
+        h = layer.activation.value(z)
+    y = h.reshape(*lead, -1)
+    terms = _terms(problem, y.reshape(-1, *y.shape[2:]))
+    return _Run(preactivations, y, terms.reshape(*lead[:2], -1))
+
+
+def _along_elements(problem: Problem, start: int, z: Array, motion: Array) -> _Evaluate:
+    """The variants θₑ + h of elements e that move layer `start`'s z (N, O) by h·motion[e]."""
+    return lambda steps: _run_from(problem, start, z + steps[:, :, None, None] * motion[:, None])
+
+
+def _along_direction(problem: Problem, direction: Gradients) -> _Evaluate:
+    """The variants θ + h·direction."""
+
+    def evaluate(steps: Array) -> _Run:
+        traces = [forward(moved.mlp, moved.x) for moved in (_moved(problem, direction, h) for h in steps[0])]
+        layers = range(len(problem.mlp.layers))
+        output = np.stack([trace.output for trace in traces])
+        return _Run(
+            {index: np.stack([trace.preactivations[index] for trace in traces])[None] for index in layers},
+            output[None],
+            _terms(problem, output)[None],
+        )
+
+    return evaluate
+
+
+def _moved(problem: Problem, direction: Gradients, h: float) -> Problem:
+    places = _places(problem)
+    steps = iter([h * direction.leaves()[place] for place in places])
+    return problem.map(lambda values: values + next(steps))
+
+
+def _places(problem: Problem) -> list[str]:
+    """The leaves' places in the order in which `Problem.map` visits them."""
+    biased = [layer.bias is not None for layer in problem.mlp.layers]
+    layers = [f"layers[{i}].{part}" for i, has in enumerate(biased) for part in ("weight", "bias")[: 1 + has]]
+    return [*layers, "input"]
+
+
+def _leaves(problem: Problem) -> dict[str, Array]:
+    """Every parameter array and x, by the place of its gradient."""
+    arrays: list[Array] = []
+    problem.map(lambda values: (arrays.append(values), values)[1])  # type: ignore[func-returns-value]
+    return dict(zip(_places(problem), arrays, strict=True))
+
+
+def _elements(problem: Problem, entries: int | None, seed: int) -> dict[str, Array]:
+    """Flat indices into each leaf: all of them, or `entries` drawn at random, evenly over the leaves."""
+    leaves = _leaves(problem)
+    if entries is None:
+        return {place: np.arange(leaf.size) for place, leaf in leaves.items()}
+    if entries < 1:
+        raise ValueError(f"entries: expected at least 1, got {entries}")
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(leaves))
+    ranked = [(turn, order[k], place, int(index)) for k, (place, leaf) in enumerate(leaves.items())
+              for turn, index in enumerate(rng.permutation(leaf.size)[:entries])]  # fmt: skip
+    chosen = sorted(ranked)[:entries]
+    return {place: np.array(sorted(i for _, _, p, i in chosen if p == place), dtype=int) for place in leaves}
+
+
+def _motion(problem: Problem, trace: Trace, place: str, index: Array) -> Array:
+    """∂z/∂θ for elements of one leaf: (E, N, O), z the pre-activations of the layer that the leaf enters."""
+    start = _start(place)
+    weight, x = problem.mlp.layers[start].weight, trace.inputs[start]
+    motion = np.zeros((len(index), x.shape[0], weight.shape[0]))
+    each = np.arange(len(index))
+    if place == "input":
+        example, feature = np.divmod(index, x.shape[1])
+        motion[each, example] = weight[:, feature].T
+    elif place.endswith("bias"):
+        motion[each, :, index] = 1
+    else:
+        unit, feature = np.divmod(index, weight.shape[1])
+        motion[each, :, unit] = x[:, feature].T
+    return motion
+
+
+def _start(place: str) -> int:
+    return 0 if place == "input" else int(place[len("layers[") : place.index("]")])
+
+
+def _batches(problem: Problem, trace: Trace, chosen: dict[str, Array], steps: int) -> Iterator[tuple[int, list[tuple[str, Array]], Array]]:
+    """The chosen elements in batches that enter the same layer: the layer, (place, indices), their motion."""
+    for start in range(len(problem.mlp.layers)):
+        places = [p for p in chosen if _start(p) == start and len(chosen[p])]
+        width = max(layer.weight.shape[0] for layer in problem.mlp.layers[start:])
+        size = max(1, BATCH // (steps * problem.x.shape[0] * width))
+        pairs = [(p, i) for p in places for i in chosen[p]]
+        for first in range(0, len(pairs), size):
+            part = pairs[first : first + size]
+            groups = [(p, np.array([i for q, i in part if q == p])) for p in places]
+            groups = [(p, index) for p, index in groups if len(index)]
+            yield start, groups, np.concatenate([_motion(problem, trace, p, index) for p, index in groups])
+
+
+class _Tree:
+    """Leaves to be filled in, element by element."""
+
+    def __init__(self, problem: Problem, fill: float) -> None:
+        self.leaves = {place: np.full(leaf.shape, fill) for place, leaf in _leaves(problem).items()}
+        self.layers = len(problem.mlp.layers)
+
+    def put(self, groups: list[tuple[str, Array]], values: Array) -> None:
+        first = 0
+        for place, index in groups:
+            self.leaves[place].flat[index] = values[first : first + len(index)]
+            first += len(index)
+
+    def gradients(self, loss: Array) -> Gradients:
+        layers = tuple(
+            LayerGradients(self.leaves[f"layers[{i}].weight"], self.leaves.get(f"layers[{i}].bias"))
+            for i in range(self.layers)
+        )
+        return Gradients(layers, self.leaves["input"], loss)
+
+
+# ── the base point: its regions and its rounding error ───────────────────────────────────────────────
+
+
+def _region(z: Array, breaks: tuple[float, ...]) -> Array:
+    """Which piece of the activation each z is in: odd on a break, even between breaks."""
+    code = np.zeros(z.shape, dtype=np.int8)
+    for at in breaks:
+        code += z >= at
+        code += z > at
+    return code
+
+
+@dataclass(frozen=True, eq=False)
+class _Base:
+    """A problem at its own parameters, and the rounding error of its loss there."""
+
+    problem: Problem
+    trace: Trace
+    divisor: float
+    sigma: float
+    deviations: Array
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Base:
+        """Measure the rounding error with noisy forward passes; every parameter carries one of its own, too.
+
+        So a sum that happens to be exact at the base point, but not beside it, does not pass for exact.
+        """
+        trace = forward(problem.mlp, problem.x)
+        source = Source(get_format("float64"), RUNS, np.random.default_rng(0))
+        noisy = problem.map(lambda v: Noisy(v * (1 + ROUNDOFF * source.errors(v.shape)), source))
+        output = forward(noisy.mlp, noisy.x).output
+        loss = loss_value(noisy, output)
+        divisor = problem.loss.divisor(trace.output, problem.target) if problem.reduction == "mean" else 1.0
+        return cls(problem, trace, float(divisor), float(loss.spread()), output.data[1:] - output.data[:1])
+
+    def same_region(self, run: _Run) -> Array:
+        """Whether each variant (E, S) lies in the base point's region: no formula changes on the way."""
+        lead = run.output.shape[:2]
+        same = np.all(np.isfinite(run.terms), axis=2)
+        for index, z in run.preactivations.items():
+            breaks = self.problem.mlp.layers[index].activation.all_breaks
+            if breaks:
+                base = _region(self.trace.preactivations[index], breaks)
+                same &= np.all(_region(z, breaks) == base, axis=(2, 3))
+        y = run.output.reshape(-1, *run.output.shape[2:])
+        base = np.sign(_switches(self.problem, self.trace.output[None]))
+        same &= np.all(np.sign(_switches(self.problem, y)) == base, axis=1).reshape(lead)
+        return same & np.all(self.problem.loss.domain(run.output), axis=(2, 3))
+
+    def reach(self, run: _Run, h: Array) -> Array:
+        """How far each element can go, from its variants at ±h: (E,).
+
+        To half of 1 + |z| in every activation's argument and in the output; not to a break, nor to a
+        switch of the loss, nor out of its domain.
+        """
+        reach = np.full(h.shape, np.inf)
+        moves = [(self.trace.preactivations[i], z, self.problem.mlp.layers[i].activation)
+                 for i, z in run.preactivations.items()]  # fmt: skip
+        for base, z, row in moves:
+            rate = np.abs(z[:, 0] - z[:, 1]) / 2
+            room = np.full(base.shape, np.inf) if row.homogeneous else (1 + np.abs(base)) / 2
+            for at in row.all_breaks:
+                room = np.minimum(room, 0.75 * np.abs(base - at))
+            reach = np.minimum(reach, _least_ratio(room, rate))
+        y = self.trace.output
+        step = (run.output[:, 0] - run.output[:, 1]) / 2
+        reach = np.minimum(reach, _least_ratio((1 + np.abs(y)) / 2, np.abs(step)))
+        switch = _switches(self.problem, y[None])[0]
+        sides = _switches(self.problem, run.output.reshape(-1, *y.shape)).reshape(len(h), 2, -1)
+        reach = np.minimum(reach, _least_ratio(0.75 * np.abs(switch), np.abs(sides[:, 0] - sides[:, 1]) / 2))
+        if self.problem.loss.domain_text != "any real number":
+            for _ in range(60):
+                far = np.minimum(reach, 2.0**60)[:, None, None] * step / 0.75
+                inside = self.problem.loss.domain(y + far) & self.problem.loss.domain(y - far)
+                reach = np.where(np.all(inside, axis=(1, 2)), reach, reach / 2)
+        return reach * h
+
+    def noise(self, run: _Run) -> Array:
+        """σ of the loss at variants (E, S): the output's rounding error carried through the loss there."""
+        y = run.output
+        u = ROUNDOFF * np.abs(y - self.trace.output)
+        deviations = self.deviations[: RUNS // 2]
+        signs = np.where(np.random.default_rng(1).random(deviations.shape) < 0.5, -1.0, 1.0)
+        strayed = y[:, :, None] + (deviations + 2 * u[:, :, None] * signs)
+        terms = _terms(self.problem, strayed.reshape(-1, *y.shape[2:])).reshape(*strayed.shape[:3], -1)
+        error = (terms - run.terms[:, :, None]).sum(axis=3) / self.divisor
+        return np.sqrt(np.mean(error * error, axis=2))
+
+
+def _least_ratio(room: Array, rate: Array) -> Array:
+    """The least room/rate over the elements that move at all: (E,)."""
+    ratio = np.where(rate > 0, room / rate, np.inf)
+    return np.where(np.isnan(ratio), 0, ratio).reshape(len(rate), -1).min(axis=1, initial=np.inf)
+
+
+# ── extrapolation ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _power_of_two(h: Array) -> Array:
+    """The power of two at or below h, within the range where h·z and 1/h do not overflow."""
+    return np.ldexp(1.0, np.frexp(np.clip(h, 2.0**-500, 2.0**500))[1] - 1)
+
+
+def _extrapolate(base: _Base, evaluate: _Evaluate, scale: Array) -> tuple[Array, Array]:
+    """Derivatives along E elements and their error bars, each (E,); scale (E,) is how far a step may well go."""
+    probe = _power_of_two(scale * PROBE)
+    for _ in range(3):
+        near = evaluate(np.stack([probe, -probe], axis=1))
+        reach = base.reach(near, probe)
+        if np.all(reach >= 16 * probe):
+            break
+        probe = np.where(reach >= 16 * probe, probe, _power_of_two(probe * 2.0**-13))
+    check = _quotients(base, near, probe[:, None], base.sigma)
+    h = _power_of_two(np.minimum(reach, scale))
+    value, error = np.full(h.shape, np.nan), np.full(h.shape, np.inf)
+    todo = (reach > 0) & np.isfinite(scale)
+    for _ in range(LADDERS):
+        v, e, row = _ladder(base, evaluate, h, check)
+        better = todo & (e < error)
+        value, error = np.where(better, v, value), np.where(better, e, error)
+        todo &= (row >= ROWS - 3) | ~np.isfinite(e)
+        if not np.any(todo):
+            break
+        h = h * 2.0 ** (2 - ROWS)
+    return value, error
+
+
+def _quotients(base: _Base, run: _Run, h: Array, sigma: Array) -> tuple[Array, Array]:
+    """(L(h) − L(−h))/2h and the bound on its rounding error, (E, S/2) each; NaN outside the region."""
+    half = run.terms.shape[1] // 2
+    loss = run.terms.sum(axis=2) / base.divisor
+    size = np.abs(run.terms).sum(axis=2) / base.divisor
+    good = base.same_region(run)
+    # the terms' differences are summed, not the sums' difference: what does not move cancels exactly
+    change = (run.terms[:, :half] - run.terms[:, half:]).sum(axis=2) / base.divisor
+    quotient = np.where(good[:, :half] & good[:, half:], change / h / 2, np.nan)
+    del loss
+    noise = NOISE * (sigma + ROUNDOFF * np.maximum(size[:, :half], size[:, half:])) / h + 2.0**-1074 / h
+    return quotient, noise
+
+
+def _ladder(base: _Base, evaluate: _Evaluate, top: Array, check: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+    """The best entry of one tableau, its bar, and its row, (E,) each; top is the first step."""
+    fraction = 2.0 ** -np.arange(ROWS)
+    h = top[:, None] * fraction
+    run = evaluate(np.concatenate([h, -h], axis=1))
+    ends = _Run({}, run.output[:, [0, ROWS]], run.terms[:, [0, ROWS]])
+    far = np.sqrt(np.mean(base.noise(ends) ** 2, axis=1))
+    quotient, noise = _quotients(base, run, h, base.sigma + far[:, None] * fraction)
+    quotient = np.where(np.isnan(quotient)[:, ::-1].cumsum(axis=1)[:, ::-1] > 0, np.nan, quotient)
+    best = np.full(top.shape, np.nan), np.full(top.shape, np.inf), np.zeros(top.shape, dtype=int)
+    for column in range(1, COLUMNS + 1):
+        finer, coarser = quotient[:, 1:], quotient[:, :-1]
+        weight = 4.0**column
+        raised = finer + (finer - coarser) / (weight - 1)
+        noise = (weight * noise[:, 1:] + noise[:, :-1]) / (weight - 1)
+        truncation = np.maximum(np.abs(raised - finer), np.abs(raised - coarser))
+        bar = truncation + noise + _disagreement(raised, noise, check) + 2 * ROUNDOFF * np.abs(raised)
+        bar = np.where(np.isnan(bar), np.inf, bar)
+        row = np.argmin(bar, axis=1)
+        each = np.arange(len(row))
+        better = bar[each, row] < best[1]
+        found = raised[each, row], bar[each, row], row + column
+        best = tuple(np.where(better, new, old) for new, old in zip(found, best, strict=True))  # type: ignore[assignment]
+        quotient = raised
+    return best
+
+
+def _disagreement(values: Array, noise: Array, check: tuple[Array, Array]) -> Array:
+    """By how much values at finer steps, and the probe's, differ from each by more than rounding explains."""
+    rows = values.shape[1]
+    apart = np.abs(values[:, None, :] - values[:, :, None]) - noise[:, None, :] - noise[:, :, None]
+    apart = np.where(np.triu(np.ones((rows, rows), dtype=bool), 1), apart, 0.0).max(axis=2)
+    probe, probe_noise = check
+    beside = np.abs(values - probe) - probe_noise - noise
+    return np.maximum(np.maximum(apart, np.where(np.isnan(beside), 0.0, beside)), 0.0)
+
+
+# ── the public functions ─────────────────────────────────────────────────────────────────────────────
+
+
+def central_difference(problem: Problem, *, entries: int | None = None, seed: int = 0) -> Difference:
+    """TODO."""
+    problem = _in_float64(problem)
+    with np.errstate(all="ignore"):
+        base = _Base.of(problem)
+        value, error = _Tree(problem, np.nan), _Tree(problem, np.inf)
+        for start, groups, motion in _batches(problem, base.trace, _elements(problem, entries, seed), 2 * ROWS):
+            z = base.trace.preactivations[start]
+            size = np.abs(motion).max(axis=(1, 2))
+            moves = size > 0
+            v, e = np.zeros(len(motion)), np.zeros(len(motion))
+            if np.any(moves):
+                scale = (1 + np.abs(z).max()) / size[moves]
+                v[moves], e[moves] = _extrapolate(base, _along_elements(problem, start, z, motion[moves]), scale)
+            value.put(groups, v)
+            error.put(groups, e)
+        loss = loss_value(problem, base.trace.output)
+    return Difference(value.gradients(loss), error.gradients(np.asarray(NOISE * base.sigma)))

@@ -1,0 +1,182 @@
+"""Activations made of smooth pieces that meet at a point or two."""
+
+from __future__ import annotations
+
+from math import inf, nextafter
+
+import numpy as np
+
+from . import formulas as f
+from .arithmetic import SELU_SCALE, SELU_SCALE_ALPHA, Array, constant, indicator, limited, magnitude, two_product
+from .pieces import finite, one, size, zero
+from .rows import Activation, Kink
+
+
+def hardswish() -> Activation:
+    """z·min(max(z + 3, 0), 6)/6; 0 at −3 and 1 at 3."""
+
+    def derivative(z: Array) -> Array:
+        inner = indicator((z > -3) & (z < 3), z)
+        middle = np.minimum(np.maximum(z, -3), 3)
+        return inner * ((2 * middle + 3) / 6) + indicator(z >= 3, z)
+
+    return Activation(
+        "hardswish",
+        "z·min(max(z + 3, 0), 6)/6",
+        "Howard et al. 2019, §5.2",
+        lambda z: z * (np.minimum(np.maximum(z + 3, 0), 6) / 6),
+        derivative,
+        lambda z: indicator((z > -3) & (z < 3), z) / 3,
+        kinks=(Kink(-3.0, 0.0, 0.0, -0.5), Kink(3.0, 1.0, 1.5, 1.0)),
+        textbook_value=size,
+    )
+
+
+def _exponential_left(z: Array) -> Array:
+    return np.exp(np.minimum(z, 0))
+
+
+def elu(alpha: float = 1.0) -> Activation:
+    """z if z > 0 else alpha·(e^z − 1); the left slope alpha at 0. Any finite alpha, negative ones too."""
+    finite("elu", alpha=alpha)
+    return Activation(
+        "elu",
+        "z if z > 0 else α(e^z − 1)",
+        "Clevert, Unterthiner & Hochreiter 2016, eq. 15",
+        lambda z: np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0))),
+        lambda z: np.where(z > 0, one(z), alpha * _exponential_left(z)),
+        lambda z: np.where(z > 0, zero(z), alpha * _exponential_left(z)),
+        kinks=() if alpha == 1 else (Kink(0.0, alpha, alpha, 1.0),),
+        breaks=(0.0,),
+        parameters={"alpha": alpha},
+    )
+
+
+def celu(alpha: float = 1.0) -> Activation:
+    """max(0, z) + min(0, alpha·(e^(z/alpha) − 1)). Raises ValueError if alpha is 0."""
+    finite("celu", alpha=alpha)
+    if alpha == 0:
+        raise ValueError("celu: alpha must not be 0")
+
+    def exponent(z: Array) -> tuple[Array, Array]:
+        """z/α as a sum of two numbers, for z of the sign where the exponential counts."""
+        left = np.minimum(z, 0)
+        if alpha == 1:
+            return left, zero(left)
+        q = left / alpha
+        product, lost = two_product(q, zero(q) + alpha)
+        return q, ((left - product) - lost) / alpha
+
+    def value(z: Array) -> Array:
+        q, q_low = exponent(z)
+        return np.where(z > 0, z, alpha * np.expm1(q) * (1 + q_low) + alpha * q_low)
+
+    def exponential(z: Array) -> Array:
+        q, q_low = exponent(z)
+        return np.exp(q) * (1 + q_low)
+
+    return Activation(
+        "celu",
+        "max(0, z) + min(0, α(e^(z/α) − 1))",
+        "Barron 2017, eq. 2",
+        value,
+        lambda z: np.where(z > 0, one(z), exponential(z)),
+        lambda z: np.where(z > 0, zero(z), exponential(z) / alpha),
+        breaks=(0.0,),
+        parameters={"alpha": alpha},
+    )
+
+
+def selu() -> Activation:
+    """λz if z > 0 else λα(e^z − 1), λ and α the decimals that torch states; the left slope λα at 0."""
+    scale, scale_alpha = (float(c.exact) for c in (SELU_SCALE, SELU_SCALE_ALPHA))
+    return Activation(
+        "selu",
+        "λz if z > 0 else λα(e^z − 1)",
+        "Klambauer, Unterthiner, Mayr & Hochreiter 2017, eq. 2",
+        lambda z: np.where(
+            z > 0, constant(SELU_SCALE, z) * z, constant(SELU_SCALE_ALPHA, z) * np.expm1(np.minimum(z, 0))
+        ),
+        lambda z: np.where(
+            z > 0, zero(z) + constant(SELU_SCALE, z), constant(SELU_SCALE_ALPHA, z) * _exponential_left(z)
+        ),
+        lambda z: np.where(z > 0, zero(z), constant(SELU_SCALE_ALPHA, z) * _exponential_left(z)),
+        kinks=(Kink(0.0, scale_alpha, scale_alpha, scale),),
+    )
+
+
+def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
+    """log(1 + e^(beta·z))/beta, and z itself where beta·z > threshold, as torch defines it.
+
+    threshold=math.inf gives the smooth function. Raises ValueError unless beta > 0.
+    """
+    finite("softplus", beta=beta)
+    if beta <= 0 or np.isnan(threshold):
+        raise ValueError(f"softplus: beta must be positive and threshold a number, got {beta!r} and {threshold!r}")
+
+    def scaled(z: Array) -> tuple[Array, Array]:
+        return (z, zero(z)) if beta == 1 else two_product(limited(z, 2 * f.WIDEST / beta), zero(z) + beta)
+
+    def exponential(x: Array, x_low: Array) -> Array:
+        """exp(−|βz|)."""
+        return np.exp(-magnitude(x)) * (1 - np.where(x < 0, -x_low, x_low))
+
+    def linear(z: Array) -> Array:
+        return z * beta > threshold
+
+    def value(z: Array) -> Array:
+        x, x_low = scaled(z)
+        smooth = np.maximum(z, 0) + np.log1p(exponential(x, x_low)) / beta
+        return np.where(linear(z), z, smooth)
+
+    def derivative(z: Array) -> Array:
+        x, x_low = scaled(z)
+        e = exponential(x, x_low)
+        return np.where(linear(z), one(z), np.where(z < 0, e, 1) / (1 + e))
+
+    def second(z: Array) -> Array:
+        x, x_low = scaled(z)
+        e = exponential(x, x_low)
+        d = 1 + e
+        return np.where(linear(z), zero(z), beta * e / (d * d))
+
+    kinks: tuple[Kink, ...] = ()
+    if threshold < 36 * 2:
+        at = threshold / beta
+        while nextafter(at, inf) * beta <= threshold:
+            at = nextafter(at, inf)
+        left = 1 / (1 + np.exp(-threshold))
+        kinks = (Kink(at, float(left), float(left), 1.0, jump=-float(np.log1p(np.exp(-threshold)) / beta)),)
+    return Activation(
+        "softplus",
+        "log(1 + e^(βz))/β, z where βz > threshold",
+        "Dugas, Bengio, Bélisle, Nadeau & Garcia 2001, eq. 1; threshold: torch.nn.Softplus",
+        value,
+        derivative,
+        second,
+        kinks=kinks,
+        parameters={"beta": beta, "threshold": threshold},
+    )
+
+
+def softsign() -> Activation:
+    """z/(1 + |z|)."""
+
+    def cube(z: Array) -> Array:
+        r = 1 / (1 + magnitude(z))
+        return -2 * np.sign(z) * r * r * r
+
+    def derivative(z: Array) -> Array:
+        r = 1 / (1 + magnitude(z))
+        return r * r
+
+    return Activation(
+        "softsign",
+        "z/(1 + |z|)",
+        "Bergstra, Desjardins, Lamblin & Bengio 2009, eq. 5",
+        lambda z: z / (1 + magnitude(z)),
+        derivative,
+        cube,
+        breaks=(0.0,),
+        textbook_derivative=lambda z: 2 / (1 + magnitude(z)),
+    )

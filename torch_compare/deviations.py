@@ -1,0 +1,274 @@
+"""Where torch's gradient is not the derivative of the function that torch documents, and rounding is no excuse.
+
+A published list, found by sweeping every activation and loss of the tables over float64 and float32: tails,
+kinks, signed zeros, subnormals. What is not on it: a rounding error u of the customary formula, however
+many digits that costs (y(1 − y) in a saturated sigmoid, say); the textbook scale covers those. Each row says
+in which problems torch deviates, and where it can, what torch computes there instead, so that torch is held
+against its own formula and a deviation hides no further mistake.
+
+z is a layer's pre-activation, y the network's output, t the target.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+
+Array = Any
+AT_LEAST = "2.13 or earlier"
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One row of the list.
+
+    Attributes:
+        name: what `verify` counts it by.
+        where: the function and the region.
+        what: what torch computes there, and why.
+        size: how far that is from the derivative.
+        since: the first version that is known to do so.
+        reference: file and function of PyTorch's source, or an issue of its tracker.
+        applies: (problem, trace) ↦ whether the problem reaches the region; the trace is the reference's.
+        as_torch: problem ↦ the problem with torch's own formula in the place of the row's; None where
+            torch's result is infinite or NaN. Its gradients are to be compared with torch's, no others.
+    """
+
+    name: str
+    where: str
+    what: str
+    size: str
+    since: str
+    reference: str
+    applies: Callable[[ref.Problem, ref.Trace], bool] = field(repr=False)
+    as_torch: Callable[[ref.Problem], ref.Problem] | None = field(default=None, repr=False)
+
+
+def deviation(problem: ref.Problem) -> Deviation | None:
+    """The first row of `DEVIATIONS` whose region the problem reaches, or None.
+
+    >>> mlp = ref.MLP((ref.Layer(np.array([[1.0]]), None, "identity"),))
+    >>> problem = ref.Problem(mlp, np.array([[-800.0]]), np.array([[1.0]]), loss="soft_margin")
+    >>> deviation(problem).name, deviation(problem.replace(x=np.array([[-700.0]])))
+    ('soft_margin_overflow', None)
+    """
+    with np.errstate(all="ignore"):
+        trace = ref.forward(problem.mlp, problem.x)
+        return next((row for row in DEVIATIONS if row.applies(problem, trace)), None)
+
+
+# ── regions ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _preactivations(problem: ref.Problem, trace: ref.Trace, *names: str) -> Iterator[tuple[ref.Activation, Array]]:
+    """The row and z of every layer whose activation has one of the names."""
+    for layer, z in zip(problem.mlp.layers, trace.preactivations, strict=True):
+        if layer.activation.name in names:
+            yield layer.activation, z
+
+
+def _bce_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    y = trace.output
+    return problem.loss.name == "bce" and bool(np.any((1 - y) * y < BCE_EPSILON))
+
+
+def _soft_margin_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    return problem.loss.name == "soft_margin" and bool(np.any(np.isinf(np.exp(-problem.target * trace.output))))
+
+
+def _softplus_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    for row, z in _preactivations(problem, trace, "softplus"):
+        scaled = z * row.parameters["beta"]
+        if np.any(np.isinf(np.exp(scaled)) & (scaled <= row.parameters["threshold"])):
+            return True
+    return False
+
+
+def _gelu_tanh_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    return any(np.any(np.isinf(z * z)) for _, z in _preactivations(problem, trace, "gelu_tanh"))
+
+
+def _hardswish_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    return any(np.any(np.isinf(z * 6) & (z > 0)) for _, z in _preactivations(problem, trace, "hardswish"))
+
+
+def _logistic_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    gates = [z for _, z in _preactivations(problem, trace, "sigmoid", "silu")]
+    gates += [z[:, z.shape[1] // 2 :] for _, z in _preactivations(problem, trace, "glu")]
+    return any(np.any(np.isinf(np.exp(-z))) for z in gates)
+
+
+def _mish_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    return any(np.any(np.exp(z) < np.finfo(z.dtype).tiny) for _, z in _preactivations(problem, trace, "mish"))
+
+
+def _hardsigmoid_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    inside = any(np.any(np.abs(z) < 3) for _, z in _preactivations(problem, trace, "hardsigmoid"))
+    return problem.dtype == np.float64 and inside
+
+
+def _celu_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    return problem.dtype == np.float64 and any(
+        np.any(z <= 0) and _in_float32(row.parameters["alpha"]) != row.parameters["alpha"]
+        for row, z in _preactivations(problem, trace, "celu")
+    )
+
+
+# ── torch's own formulas ─────────────────────────────────────────────────────────────────────────────
+
+
+def _in_float32(value: float) -> float:
+    return float(np.float32(value))
+
+
+BCE_EPSILON = _in_float32(1e-12)
+"""torch's EPSILON, a constant of C++ type float in every number type."""
+FLOAT32_SIXTH = _in_float32(1 / 6)
+
+
+def _changed(row: Any, **changes: Any) -> Any:
+    """The row with some of its functions replaced; unchecked, since they are not the derivatives of its value."""
+    other = copy.copy(row)
+    for name, value in changes.items():
+        object.__setattr__(other, name, value)
+    return other
+
+
+def _with_activation(
+    problem: ref.Problem, name: str, change: Callable[[ref.Activation], ref.Activation]
+) -> ref.Problem:
+    layers = (
+        ref.Layer(
+            layer.weight, layer.bias, change(layer.activation) if layer.activation.name == name else layer.activation
+        )
+        for layer in problem.mlp.layers
+    )
+    return problem.replace(mlp=ref.MLP(tuple(layers)))
+
+
+def _bce_as_torch(problem: ref.Problem) -> ref.Problem:
+    weight = problem.loss.parameters["weight"]
+
+    def gradient(y: Array, t: Array) -> Array:
+        scale = 1 if weight is None else np.asarray(weight, dtype=problem.dtype)
+        return scale * ((y - t) / np.maximum((1 - y) * y, BCE_EPSILON))
+
+    return problem.replace(loss=_changed(problem.loss, gradient=gradient))
+
+
+def _hardsigmoid_as_torch(problem: ref.Problem) -> ref.Problem:
+    def derivative(z: Array) -> Array:
+        return (np.abs(z) < 3) * FLOAT32_SIXTH + 0 * z
+
+    return _with_activation(problem, "hardsigmoid", lambda row: _changed(row, derivative=derivative))
+
+
+def _celu_as_torch(problem: ref.Problem) -> ref.Problem:
+    def change(row: ref.Activation) -> ref.Activation:
+        alpha = row.parameters["alpha"]
+        inverse = 1 / _in_float32(alpha)
+
+        def derivative(z: Array) -> Array:
+            return np.where(z > 0, 1 + 0 * z, alpha * inverse * np.exp(np.where(z > 0, 0, z) * inverse))
+
+        return _changed(row, derivative=derivative)
+
+    return _with_activation(problem, "celu", change)
+
+
+# ── the list ─────────────────────────────────────────────────────────────────────────────────────────
+
+DEVIATIONS: tuple[Deviation, ...] = (
+    Deviation(
+        "soft_margin_overflow",
+        "soft_margin where e^(−t·y) overflows: t·y < −709.78 in float64, < −88.72 in float32",
+        "z/(1 + z) with z = e^(−t·y) is inf/inf; the forward pass gives inf",
+        "NaN, where the derivative is −t",
+        AT_LEAST,
+        "aten/src/ATen/native/Loss.cpp, soft_margin_loss_backward_out",
+        _soft_margin_region,
+    ),
+    Deviation(
+        "softplus_overflow",
+        "softplus where e^(βz) overflows while βz ≤ threshold: thresholds above 709.78 in float64, 88.72 in float32",
+        "z/(z + 1) with z = e^(βz) is inf/inf; the forward pass gives inf",
+        "NaN, where the derivative is 1",
+        "2.9.1 or earlier",
+        "pytorch#171249; aten/src/ATen/native/cpu/Activation.cpp, softplus_backward_kernel",
+        _softplus_region,
+    ),
+    Deviation(
+        "gelu_tanh_overflow",
+        'gelu(approximate="tanh") where z² overflows: |z| > 1.34e154 in float64, > 1.84e19 in float32',
+        "1 − tanh² = 0 is multiplied by an infinite inner derivative",
+        "NaN, where the derivative is 0 or 1",
+        AT_LEAST,
+        "aten/src/ATen/native/cpu/Activation.cpp, GeluBackwardKernelImpl",
+        _gelu_tanh_region,
+    ),
+    Deviation(
+        "hardswish_overflow",
+        "hardswish where 6z overflows: z > 3.0e307 in float64, > 5.7e37 in float32",
+        "the forward pass multiplies by min(max(z + 3, 0), 6) before it divides by 6",
+        "an infinite value, where it is z; the layers and the loss behind it get inf or NaN",
+        AT_LEAST,
+        "aten/src/ATen/native/cpu/Activation.cpp, hardswish_kernel",
+        _hardswish_region,
+    ),
+    Deviation(
+        "logistic_underflow",
+        "sigmoid, silu and the gate of glu where e^−z overflows: z < −709.78 in float64, < −88.72 in float32",
+        "1/(1 + e^−z) is 0 although the type has smaller numbers: σ(z) = e^z down to −745 and −103",
+        "value and derivative 0, where σ(z) is up to 5.6e−309 (2.9e−39 in float32), times z or glu's other half",
+        AT_LEAST,
+        "aten/src/ATen/native/cpu/UnaryOpsKernel.cpp, sigmoid_kernel; Activation.cpp, silu_kernel",
+        _logistic_region,
+    ),
+    Deviation(
+        "mish_subnormal",
+        "mish where e^z is subnormal: z < −708.4 in float64, < −87.3 in float32",
+        "the digits that e^z loses by underflow are multiplied by z",
+        "up to |z|/2 of the smallest subnormal in the value: all digits at its end",
+        AT_LEAST,
+        "aten/src/ATen/native/cpu/Activation.cpp, mish_kernel",
+        _mish_region,
+    ),
+    Deviation(
+        "bce_epsilon",
+        "bce where y(1 − y) < 1e−12: y within 1e−12 of 0 or 1, or equal to them",
+        "(y − t)/max(y(1 − y), ε), ε = 1e−12 as a float32: ε is not part of the forward pass, and the limit −100 "
+        "of its logarithms not part of the backward pass",
+        "any: at y = t = 0 torch has 0 and the derivative is 1; at y = 0, t = 1 it is −1e12 against 0",
+        "1.12.1 or earlier",
+        "pytorch#103316; aten/src/ATen/native/Loss.cpp, binary_cross_entropy_backward_out_cpu",
+        _bce_region,
+        _bce_as_torch,
+    ),
+    Deviation(
+        "hardsigmoid_float32_sixth",
+        "hardsigmoid in float64, |z| < 3",
+        "the slope is 1.0f/6.0f, a constant of C++ type float",
+        "relative error 3.0e−8",
+        AT_LEAST,
+        "aten/src/ATen/native/cpu/Activation.cpp, hardsigmoid_backward_kernel",
+        _hardsigmoid_region,
+        _hardsigmoid_as_torch,
+    ),
+    Deviation(
+        "celu_float32_alpha",
+        "celu in float64, z ≤ 0, alpha not a float32 number (0.1 or 0.3, not 2 or 0.5)",
+        "the backward pass divides by alpha.toFloat()",
+        "relative error up to 6.0e−8·(1 + |z/alpha|); the slope at 0 is not 1",
+        AT_LEAST,
+        "tools/autograd/derivatives.yaml, celu",
+        _celu_region,
+        _celu_as_torch,
+    ),
+)
+"""Those that leave no number behind stand first: where two apply, torch's result is theirs."""
