@@ -19,8 +19,8 @@ Pairs = list[tuple[Any, Any]]
 """(d_W, d_b) of every layer."""
 
 STEP = 2.0**-17
-"""The power of two nearest to ∛u, which balances truncation against rounding (Higham 2002, §1); no w ± h
-of moderate size rounds."""
+"""The power of two nearest to ∛u, which balances truncation against rounding (Press et al. 2007,
+*Numerical Recipes*, §5.7); no w ± h of moderate size and few digits rounds."""
 
 BATCH, WIDTH, DEPTH = 16, 8, 3
 

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from scipy import special
 
 Array = Any
 """A `numpy.ndarray` or any array type that answers NumPy's dispatch protocols and `Arithmetic`."""
@@ -140,6 +141,13 @@ def limited(z: Array, bound: float) -> Array:
     return np.where(np.abs(z.real) <= bound, z, np.copysign(bound, z.real))
 
 
+def finite(z: Array) -> Array:
+    """z with infinities replaced by the largest finite numbers, for formulas whose limit a quotient ∞/∞ hides."""
+    if not is_numpy(z):
+        return z
+    return limited(z, np.finfo(z.dtype).max)
+
+
 def two_sum(x: Array, y: Array) -> tuple[Array, Array]:
     """s and e with s = fl(x + y) and s + e = x + y exactly (Knuth, TAOCP 2, §4.2.2, theorem B).
 
@@ -165,7 +173,7 @@ def two_product(x: Array, y: Array) -> tuple[Array, Array]:
     p = x * y
     if p.dtype.kind == "c":
         return p, np.zeros_like(p)
-    splitter = p.dtype.type(_SPLITTER[np.finfo(p.dtype).nmant + 1 - (p.dtype.itemsize > 8)])
+    splitter = p.dtype.type(_SPLITTER[np.finfo(p.dtype).nmant + 1])
     xh, xl = _split(x, splitter)
     yh, yl = _split(np.asarray(y, p.dtype), splitter)
     return p, ((xh * yh - p) + xh * yl + xl * yh) + xl * yl
@@ -213,6 +221,28 @@ def largest(z: Array) -> tuple[Array, Array]:
     return mask, real.max(axis=1, keepdims=True)
 
 
+def erfc(a: Array) -> Array:
+    """1 − erf(a). Raises TypeError for a type longer than float64, in which SciPy has none."""
+    return _special(special.erfc, a)
+
+
+def erfcx(a: Array) -> Array:
+    """exp(a²)·erfc(a), a ≥ 0.
+
+    Raises:
+        TypeError: for a type longer than float64, in which SciPy has none.
+    """
+    return _special(special.erfcx, a)
+
+
+def _special(f: Any, a: Array) -> Array:
+    if not is_numpy(a):
+        return f(a)
+    if a.dtype.itemsize > np.dtype(np.complex128 if a.dtype.kind == "c" else np.float64).itemsize:
+        raise TypeError(f"{f.__name__}: there is none in {a.dtype}; float64 is the longest type that gelu takes")
+    return f(a).astype(a.dtype)
+
+
 def tanh_residual(z: Array) -> Array:
     """z − tanh z without cancellation.
 
@@ -253,3 +283,4 @@ SELU_SCALE_ALPHA = Constant(
 )
 HALF_LOG_2PI = Constant("0.91893853320467274178032973640561763986139747363778", lambda make, pi: np.log(2 * pi) / 2)
 EXP_MINUS_32 = Constant("1.2664165549094175723120904155965096382135833795309e-14", lambda make, pi: np.exp(make(-32)))
+EXP_MINUS_8 = Constant("0.00033546262790251183882138912578086101931090013372032", lambda make, pi: np.exp(make(-8)))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -65,7 +66,8 @@ class _Run:
     terms: Array
 
 
-_Evaluate = Callable[[Array], _Run]
+_Evaluate = Callable[[Array, Array], _Run]
+"""The variants of some elements (E,) at signed steps (E, S)."""
 
 
 # ── variants of a problem ────────────────────────────────────────────────────────────────────────────
@@ -74,7 +76,9 @@ _Evaluate = Callable[[Array], _Run]
 def _in_float64(problem: Problem) -> Problem:
     """The problem in float64: exact for float32 and float16."""
     if problem.reduction == "none":
-        raise ValueError('reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"')
+        raise ValueError(
+            'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
+        )
     wide = problem.map(lambda values: np.asarray(values, dtype=np.float64))
     return wide.replace(target=wide.target.astype(np.float64)) if wide.target.dtype.kind == "f" else wide
 
@@ -99,33 +103,38 @@ def _switches(problem: Problem, y: Array) -> Array:
     return np.concatenate([a.reshape(variants, -1) for a in arrays], axis=1) if arrays else np.zeros((variants, 0))
 
 
-def _run_from(problem: Problem, start: int, z: Array) -> _Run:
-    """Run variants of a problem that differ in the pre-activations z (E, S, N, O) of layer `start`."""
-    lead = z.shape[:3]
-    z = z.reshape(-1, z.shape[3])
-    preactivations = {}
-    h = z
-    for index, layer in enumerate(problem.mlp.layers[start:], start):
-        if index > start:
+def _along_elements(problem: Problem, trace: Trace, starts: Array, motions: list[Array]) -> _Evaluate:
+    """The variants θₑ + h of elements e, in the order of the layers that they enter.
+
+    Element e moves the z of layer starts[e] by h·motions[e] (N, O); the layers before it stay as they are.
+    """
+
+    def evaluate(which: Array, steps: Array) -> _Run:
+        examples = problem.x.shape[0]
+        preactivations = {}
+        h = np.zeros((0, problem.x.shape[1]))
+        for index, layer in enumerate(problem.mlp.layers):
             z = h @ layer.weight.T
             if layer.bias is not None:
                 z = z + layer.bias
-        preactivations[index] = z.reshape(*lead, -1)
-        h = layer.activation.value(z)
-    y = h.reshape(*lead, -1)
-    terms = _terms(problem, y.reshape(-1, *y.shape[2:]))
-    return _Run(preactivations, y, terms.reshape(*lead[:2], -1))
+            entering = np.flatnonzero(starts[which] == index)
+            if len(entering):
+                motion = np.stack([motions[e] for e in which[entering]])[:, None]
+                moved = trace.preactivations[index] + steps[entering][:, :, None, None] * motion
+                z = np.concatenate([z, moved.reshape(-1, z.shape[1])])
+            preactivations[index] = z.reshape(-1, steps.shape[1], examples, z.shape[1])
+            h = layer.activation.value(z) if len(z) else np.zeros((0, layer.width))
+        y = h.reshape(*steps.shape, examples, -1)
+        terms = _terms(problem, y.reshape(-1, *y.shape[2:]))
+        return _Run(preactivations, y, terms.reshape(*steps.shape, -1))
 
-
-def _along_elements(problem: Problem, start: int, z: Array, motion: Array) -> _Evaluate:
-    """The variants θₑ + h of elements e that move layer `start`'s z (N, O) by h·motion[e]."""
-    return lambda steps: _run_from(problem, start, z + steps[:, :, None, None] * motion[:, None])
+    return evaluate
 
 
 def _along_direction(problem: Problem, direction: Gradients) -> _Evaluate:
     """The variants θ + h·direction."""
 
-    def evaluate(steps: Array) -> _Run:
+    def evaluate(which: Array, steps: Array) -> _Run:
         traces = [forward(moved.mlp, moved.x) for moved in (_moved(problem, direction, h) for h in steps[0])]
         layers = range(len(problem.mlp.layers))
         output = np.stack([trace.output for trace in traces])
@@ -194,18 +203,14 @@ def _start(place: str) -> int:
     return 0 if place == "input" else int(place[len("layers[") : place.index("]")])
 
 
-def _batches(problem: Problem, trace: Trace, chosen: dict[str, Array], steps: int) -> Iterator[tuple[int, list[tuple[str, Array]], Array]]:
-    """The chosen elements in batches that enter the same layer: the layer, (place, indices), their motion."""
-    for start in range(len(problem.mlp.layers)):
-        places = [p for p in chosen if _start(p) == start and len(chosen[p])]
-        width = max(layer.weight.shape[0] for layer in problem.mlp.layers[start:])
-        size = max(1, BATCH // (steps * problem.x.shape[0] * width))
-        pairs = [(p, i) for p in places for i in chosen[p]]
-        for first in range(0, len(pairs), size):
-            part = pairs[first : first + size]
-            groups = [(p, np.array([i for q, i in part if q == p])) for p in places]
-            groups = [(p, index) for p, index in groups if len(index)]
-            yield start, groups, np.concatenate([_motion(problem, trace, p, index) for p, index in groups])
+def _batches(problem: Problem, chosen: dict[str, Array], steps: int) -> Iterator[list[tuple[str, Array]]]:
+    """The chosen elements (place, indices), in the order of the layers that they enter, in batches."""
+    width = max(layer.weight.shape[0] for layer in problem.mlp.layers)
+    size = max(1, BATCH // (steps * problem.x.shape[0] * width))
+    pairs = [(place, i) for place in sorted(chosen, key=_start) for i in chosen[place]]
+    for first in range(0, len(pairs), size):
+        part = pairs[first : first + size]
+        yield [(place, np.array([i for p, i in part if p == place])) for place in dict(part)]
 
 
 class _Tree:
@@ -259,7 +264,9 @@ class _Base:
         """
         trace = forward(problem.mlp, problem.x)
         source = Source(get_format("float64"), RUNS, np.random.default_rng(0))
-        noisy = problem.map(lambda v: Noisy(v * (1 + ROUNDOFF * source.errors(v.shape)), source))
+        noisy = problem.map(
+            lambda v: Noisy(v + np.where(v == 0, 2.0**-200, 2 * ROUNDOFF * v) * source.errors(v.shape), source)
+        )
         output = forward(noisy.mlp, noisy.x).output
         loss = loss_value(noisy, output)
         divisor = problem.loss.divisor(trace.output, problem.target) if problem.reduction == "mean" else 1.0
@@ -273,7 +280,7 @@ class _Base:
             breaks = self.problem.mlp.layers[index].activation.all_breaks
             if breaks:
                 base = _region(self.trace.preactivations[index], breaks)
-                same &= np.all(_region(z, breaks) == base, axis=(2, 3))
+                same[: len(z)] &= np.all(_region(z, breaks) == base, axis=(2, 3))
         y = run.output.reshape(-1, *run.output.shape[2:])
         base = np.sign(_switches(self.problem, self.trace.output[None]))
         same &= np.all(np.sign(_switches(self.problem, y)) == base, axis=1).reshape(lead)
@@ -286,14 +293,13 @@ class _Base:
         switch of the loss, nor out of its domain.
         """
         reach = np.full(h.shape, np.inf)
-        moves = [(self.trace.preactivations[i], z, self.problem.mlp.layers[i].activation)
-                 for i, z in run.preactivations.items()]  # fmt: skip
-        for base, z, row in moves:
+        for index, z in run.preactivations.items():
+            base, row = self.trace.preactivations[index], self.problem.mlp.layers[index].activation
             rate = np.abs(z[:, 0] - z[:, 1]) / 2
             room = np.full(base.shape, np.inf) if row.homogeneous else (1 + np.abs(base)) / 2
             for at in row.all_breaks:
                 room = np.minimum(room, 0.75 * np.abs(base - at))
-            reach = np.minimum(reach, _least_ratio(room, rate))
+            reach[: len(z)] = np.minimum(reach[: len(z)], _least_ratio(room, rate))
         y = self.trace.output
         step = (run.output[:, 0] - run.output[:, 1]) / 2
         reach = np.minimum(reach, _least_ratio((1 + np.abs(y)) / 2, np.abs(step)))
@@ -310,10 +316,9 @@ class _Base:
     def noise(self, run: _Run) -> Array:
         """σ of the loss at variants (E, S): the output's rounding error carried through the loss there."""
         y = run.output
-        u = ROUNDOFF * np.abs(y - self.trace.output)
         deviations = self.deviations[: RUNS // 2]
         signs = np.where(np.random.default_rng(1).random(deviations.shape) < 0.5, -1.0, 1.0)
-        strayed = y[:, :, None] + (deviations + 2 * u[:, :, None] * signs)
+        strayed = y[:, :, None] + (deviations + 2 * ROUNDOFF * np.abs(y[:, :, None]) * signs)
         terms = _terms(self.problem, strayed.reshape(-1, *y.shape[2:])).reshape(*strayed.shape[:3], -1)
         error = (terms - run.terms[:, :, None]).sum(axis=3) / self.divisor
         return np.sqrt(np.mean(error * error, axis=2))
@@ -322,7 +327,7 @@ class _Base:
 def _least_ratio(room: Array, rate: Array) -> Array:
     """The least room/rate over the elements that move at all: (E,)."""
     ratio = np.where(rate > 0, room / rate, np.inf)
-    return np.where(np.isnan(ratio), 0, ratio).reshape(len(rate), -1).min(axis=1, initial=np.inf)
+    return np.where(np.isnan(ratio), 0, ratio).min(axis=tuple(range(1, rate.ndim)), initial=np.inf)
 
 
 # ── extrapolation ────────────────────────────────────────────────────────────────────────────────────
@@ -335,24 +340,25 @@ def _power_of_two(h: Array) -> Array:
 
 def _extrapolate(base: _Base, evaluate: _Evaluate, scale: Array) -> tuple[Array, Array]:
     """Derivatives along E elements and their error bars, each (E,); scale (E,) is how far a step may well go."""
+    every = np.arange(len(scale))
     probe = _power_of_two(scale * PROBE)
     for _ in range(3):
-        near = evaluate(np.stack([probe, -probe], axis=1))
+        near = evaluate(every, np.stack([probe, -probe], axis=1))
         reach = base.reach(near, probe)
         if np.all(reach >= 16 * probe):
             break
         probe = np.where(reach >= 16 * probe, probe, _power_of_two(probe * 2.0**-13))
-    check = _quotients(base, near, probe[:, None], base.sigma)
+    check = np.stack(_quotients(base, near, probe[:, None], base.sigma))
     h = _power_of_two(np.minimum(reach, scale))
     value, error = np.full(h.shape, np.nan), np.full(h.shape, np.inf)
-    todo = (reach > 0) & np.isfinite(scale)
+    todo = every[reach > 0]
     for _ in range(LADDERS):
-        v, e, row = _ladder(base, evaluate, h, check)
-        better = todo & (e < error)
-        value, error = np.where(better, v, value), np.where(better, e, error)
-        todo &= (row >= ROWS - 3) | ~np.isfinite(e)
-        if not np.any(todo):
+        if not len(todo):
             break
+        v, e, row = _ladder(base, partial(evaluate, todo), h[todo], check[:, todo])
+        better = e < error[todo]
+        value[todo], error[todo] = np.where(better, v, value[todo]), np.where(better, e, error[todo])
+        todo = todo[(row >= ROWS - 3) | ~np.isfinite(e)]
         h = h * 2.0 ** (2 - ROWS)
     return value, error
 
@@ -360,25 +366,24 @@ def _extrapolate(base: _Base, evaluate: _Evaluate, scale: Array) -> tuple[Array,
 def _quotients(base: _Base, run: _Run, h: Array, sigma: Array) -> tuple[Array, Array]:
     """(L(h) − L(−h))/2h and the bound on its rounding error, (E, S/2) each; NaN outside the region."""
     half = run.terms.shape[1] // 2
-    loss = run.terms.sum(axis=2) / base.divisor
     size = np.abs(run.terms).sum(axis=2) / base.divisor
     good = base.same_region(run)
     # the terms' differences are summed, not the sums' difference: what does not move cancels exactly
     change = (run.terms[:, :half] - run.terms[:, half:]).sum(axis=2) / base.divisor
     quotient = np.where(good[:, :half] & good[:, half:], change / h / 2, np.nan)
-    del loss
     noise = NOISE * (sigma + ROUNDOFF * np.maximum(size[:, :half], size[:, half:])) / h + 2.0**-1074 / h
     return quotient, noise
 
 
-def _ladder(base: _Base, evaluate: _Evaluate, top: Array, check: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+def _ladder(base: _Base, evaluate: Callable[[Array], _Run], top: Array, check: Array) -> tuple[Array, Array, Array]:
     """The best entry of one tableau, its bar, and its row, (E,) each; top is the first step."""
     fraction = 2.0 ** -np.arange(ROWS)
     h = top[:, None] * fraction
     run = evaluate(np.concatenate([h, -h], axis=1))
-    ends = _Run({}, run.output[:, [0, ROWS]], run.terms[:, [0, ROWS]])
-    far = np.sqrt(np.mean(base.noise(ends) ** 2, axis=1))
-    quotient, noise = _quotients(base, run, h, base.sigma + far[:, None] * fraction)
+    ends = [0, ROWS, ROWS - 1, 2 * ROWS - 1]
+    found = base.noise(_Run({}, run.output[:, ends], run.terms[:, ends]))
+    far, near = (np.hypot(found[:, k], found[:, k + 1])[:, None] for k in (0, 2))
+    quotient, noise = _quotients(base, run, h, base.sigma + near + far * fraction)
     quotient = np.where(np.isnan(quotient)[:, ::-1].cumsum(axis=1)[:, ::-1] > 0, np.nan, quotient)
     best = np.full(top.shape, np.nan), np.full(top.shape, np.inf), np.zeros(top.shape, dtype=int)
     for column in range(1, COLUMNS + 1):
@@ -387,6 +392,9 @@ def _ladder(base: _Base, evaluate: _Evaluate, top: Array, check: tuple[Array, Ar
         raised = finer + (finer - coarser) / (weight - 1)
         noise = (weight * noise[:, 1:] + noise[:, :-1]) / (weight - 1)
         truncation = np.maximum(np.abs(raised - finer), np.abs(raised - coarser))
+        for ahead in (1, 2):
+            later = np.abs(raised[:, ahead:] - raised[:, :-ahead])
+            truncation[:, :-ahead] = np.maximum(truncation[:, :-ahead], later)
         bar = truncation + noise + _disagreement(raised, noise, check) + 2 * ROUNDOFF * np.abs(raised)
         bar = np.where(np.isnan(bar), np.inf, bar)
         row = np.argmin(bar, axis=1)
@@ -398,7 +406,7 @@ def _ladder(base: _Base, evaluate: _Evaluate, top: Array, check: tuple[Array, Ar
     return best
 
 
-def _disagreement(values: Array, noise: Array, check: tuple[Array, Array]) -> Array:
+def _disagreement(values: Array, noise: Array, check: Array) -> Array:
     """By how much values at finer steps, and the probe's, differ from each by more than rounding explains."""
     rows = values.shape[1]
     apart = np.abs(values[:, None, :] - values[:, :, None]) - noise[:, None, :] - noise[:, :, None]
@@ -417,15 +425,16 @@ def central_difference(problem: Problem, *, entries: int | None = None, seed: in
     with np.errstate(all="ignore"):
         base = _Base.of(problem)
         value, error = _Tree(problem, np.nan), _Tree(problem, np.inf)
-        for start, groups, motion in _batches(problem, base.trace, _elements(problem, entries, seed), 2 * ROWS):
-            z = base.trace.preactivations[start]
-            size = np.abs(motion).max(axis=(1, 2))
-            moves = size > 0
-            v, e = np.zeros(len(motion)), np.zeros(len(motion))
-            if np.any(moves):
-                scale = (1 + np.abs(z).max()) / size[moves]
-                v[moves], e[moves] = _extrapolate(base, _along_elements(problem, start, z, motion[moves]), scale)
-            value.put(groups, v)
-            error.put(groups, e)
+        for groups in _batches(problem, _elements(problem, entries, seed), 2 * ROWS) if np.isfinite(base.sigma) else ():
+            starts = np.concatenate([np.full(len(index), _start(place)) for place, index in groups])
+            motions = [m for place, index in groups for m in _motion(problem, base.trace, place, index)]
+            size = np.array([np.abs(m).max() for m in motions])
+            still = size == 0
+            scale = np.array([1 + np.abs(base.trace.preactivations[k]).max() for k in starts]) / np.where(
+                still, 1, size
+            )
+            v, e = _extrapolate(base, _along_elements(problem, base.trace, starts, motions), scale)
+            value.put(groups, np.where(still, 0, v))
+            error.put(groups, np.where(still, 0, e))
         loss = loss_value(problem, base.trace.output)
     return Difference(value.gradients(loss), error.gradients(np.asarray(NOISE * base.sigma)))

@@ -9,9 +9,9 @@ brought down by e⁻³² last, so that only one rounding happens in the subnorma
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
 
 from .arithmetic import (
+    EXP_MINUS_8,
     EXP_MINUS_32,
     GELU_CUBIC,
     INVERSE_SQRT_2PI,
@@ -21,6 +21,9 @@ from .arithmetic import (
     Array,
     constant,
     constant_parts,
+    erfc,
+    erfcx,
+    is_numpy,
     limited,
     magnitude,
     two_product,
@@ -31,10 +34,14 @@ WIDEST = 1024.0
 """exp(−1024) is 0 in every NumPy type up to float64; beyond it |z| changes no exponential."""
 
 
-def scaled_exp(a: Array, error: Array = 0.0) -> Array:
-    """exp(32 − a − error), a ≥ 0, error ≪ 1: to be multiplied by factors, and by e⁻³² last."""
-    s, lost = two_sum(-a, 32)
-    return np.exp(s) * (1 + (lost - error))
+def scaled_exp(a: Array, error: Array = 0.0) -> tuple[Array, Array]:
+    """exp(32 − a − error), a ≥ 0, error ≪ 1: to be multiplied by factors; and e⁻³², to multiply by last.
+
+    In float16, which e³² overflows, 8 takes the place of 32.
+    """
+    half = is_numpy(a) and a.dtype.itemsize == 2
+    s, lost = two_sum(-a, 8 if half else 32)
+    return np.exp(s) * (1 + (lost - error)), constant(EXP_MINUS_8 if half else EXP_MINUS_32, a)
 
 
 # ── the logistic function ────────────────────────────────────────────────────────────────────────────
@@ -68,7 +75,7 @@ def softplus(z: Array) -> Array:
 
 def tanh_derivative(z: Array) -> Array:
     """sech²z = 4e²/(1 + e²)², e = exp(−|z|)."""
-    e = np.exp(-2 * magnitude(z))
+    e = np.exp(-2 * magnitude(limited(z, WIDEST)))
     d = 1 + e
     return 4 * e / (d * d)
 
@@ -124,7 +131,7 @@ def gelu_tanh_second(z: Array) -> Array:
 
 def _gelu_tanh_exponent(z: Array) -> tuple[Array, Array, Array]:
     """|z| and A(|z|) as a sum of two numbers: an error u·A in the exponent would lose log₂A digits."""
-    a = magnitude(limited(z, 32))
+    a = magnitude(limited(z, 24))
     k, k_low = constant_parts(SQRT_8_OVER_PI, z)
     c, c_low = constant_parts(GELU_CUBIC, z)
     square, square_low = two_product(a, a)
@@ -137,15 +144,13 @@ def _gelu_tanh_exponent(z: Array) -> tuple[Array, Array, Array]:
 
 def _gate(z: Array, a: Array, exponent: Array, error: Array) -> Array:
     """z·σ(A) = max(z, 0) − |z|·e/(1 + e), e = exp(−A(|z|))."""
-    scaled = scaled_exp(exponent, error)
-    small = constant(EXP_MINUS_32, z)
+    scaled, small = scaled_exp(exponent, error)
     return np.maximum(z, 0) - scaled * (a / (1 + scaled * small)) * small
 
 
 def _gate_derivative(z: Array, a_slope: Array, exponent: Array, error: Array) -> Array:
     """k = e(1 + e − aA′)/(1 + e)² on the left, 1 − k on the right."""
-    scaled = scaled_exp(exponent, error)
-    small = constant(EXP_MINUS_32, z)
+    scaled, small = scaled_exp(exponent, error)
     d = 1 + scaled * small
     k = scaled * ((d - a_slope) / (d * d)) * small
     return np.where(z < 0, k, 1 - k)
@@ -153,8 +158,7 @@ def _gate_derivative(z: Array, a_slope: Array, exponent: Array, error: Array) ->
 
 def _sigmoid_derivative_times(exponent: Array, error: Array, factor: Array, z: Array) -> Array:
     """σ′(A)·factor."""
-    scaled = scaled_exp(exponent, error)
-    small = constant(EXP_MINUS_32, z)
+    scaled, small = scaled_exp(exponent, error)
     d = 1 + scaled * small
     return scaled * (factor / (d * d)) * small
 
@@ -162,7 +166,8 @@ def _sigmoid_derivative_times(exponent: Array, error: Array, factor: Array, z: A
 def gelu(z: Array) -> Array:
     """z·Φ(z) = max(z, 0) − |z|·Q(|z|), Q(a) = 1 − Φ(a) = φ(a)·R(a)."""
     a = magnitude(limited(z, 64))
-    return np.maximum(z, 0) - _density_times(a, a * mills_ratio(a))
+    near = a * (erfc(a * constant(SQRT_HALF, z)) / 2)
+    return np.maximum(z, 0) - np.where(a < 1, near, _density_times(a, a * mills_ratio(a)))
 
 
 def gelu_derivative(z: Array) -> Array:
@@ -180,14 +185,14 @@ def gelu_second(z: Array) -> Array:
 
 def mills_ratio(a: Array) -> Array:
     """R(a) = (1 − Φ(a))/φ(a) = √(π/2)·erfcx(a/√2), a ≥ 0."""
-    return constant(SQRT_HALF_PI, a) * special.erfcx(a * constant(SQRT_HALF, a))
+    return constant(SQRT_HALF_PI, a) * erfcx(a * constant(SQRT_HALF, a))
 
 
 def _density_times(a: Array, factor: Array) -> Array:
     """φ(a)·factor, φ the normal density: the rounding error of a² would cost a²/2 ulps."""
     square, lost = two_product(a, a)
-    scaled = scaled_exp(square / 2, lost / 2)
-    return scaled * (factor * constant(INVERSE_SQRT_2PI, a)) * constant(EXP_MINUS_32, a)
+    scaled, small = scaled_exp(square / 2, lost / 2)
+    return scaled * (factor * constant(INVERSE_SQRT_2PI, a)) * small
 
 
 # ── mish: z·T(z), T = tanh(softplus(z)) = w(w + 2)/(w² + 2w + 2), w = e^z ────────────────────────────
@@ -228,6 +233,5 @@ def mish_second(z: Array) -> Array:
 
 
 def _mish_exponential(z: Array) -> tuple[Array, Array, Array]:
-    small = constant(EXP_MINUS_32, z)
-    scaled = scaled_exp(magnitude(limited(z, WIDEST)))
+    scaled, small = scaled_exp(magnitude(limited(z, WIDEST)))
     return scaled, scaled * small, small

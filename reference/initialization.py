@@ -51,9 +51,8 @@ def initialize(
     >>> initialize([2, 2, 1], activations=["tanh", "identity"], seed=0).layers[0].weight.shape
     (2, 2)
     """
-    widths = [int(w) for w in widths]
-    if len(widths) < 2 or min(widths) < 1:
-        raise ValueError(f"widths: expected at least two numbers of at least 1, got {widths}")
+    if len(widths) < 2 or not all(isinstance(w, int | np.integer) and w >= 1 for w in widths):
+        raise ValueError(f"widths: expected at least two whole numbers of at least 1, got {widths!r}")
     if isinstance(activations, str) or len(activations) != len(widths) - 1:
         raise ValueError(f"activations: expected one per layer ({len(widths) - 1}), got {activations!r}")
     if scheme not in SCHEMES:

@@ -39,7 +39,7 @@ def check_weights(row: str, name: str, values: Any) -> Array:
 
 def outputs_of(row: str, *arrays: Array) -> int | None:
     """The K that arrays of class weights are made for: None where there are none, or one weight for all."""
-    sizes = {a.shape[-1] for a in arrays if a is not None and a.ndim and a.shape[-1] > 1}
+    sizes = {a.shape[-1] for a in arrays if a is not None and a.ndim}
     if len(sizes) > 1:
         raise ValueError(f"{row}: weights for {' and '.join(map(str, sorted(sizes)))} outputs contradict each other")
     return next(iter(sizes), None)

@@ -107,12 +107,13 @@ def huber(delta: float = 1.0) -> Loss:
 def gaussian_nll(var: Any = 1.0, full: bool = False, eps: float = 1e-6) -> Loss:
     """½(log v + (y − t)²/v), v = max(var, eps), per element, + ½log 2π if full; mean divides by N·K.
 
-    var: a positive number, or an array that broadcasts to (N, K).
+    var: a number of at least 0, or an array of K of them.
     """
     check_number("gaussian_nll", "eps", eps, 0.0, strict=True)
-    variance = np.maximum(np.asarray(var, dtype=float), eps)
-    if not np.all(np.isfinite(variance)) or np.any(np.asarray(var) < 0):
-        raise ValueError(f"gaussian_nll: var must be finite and not negative, got {var!r}")
+    given = np.asarray(var)
+    if given.dtype.kind not in "fiu" or given.ndim > 1 or not np.all(np.isfinite(given)) or np.any(given < 0):
+        raise ValueError(f"gaussian_nll: var must be a number or K numbers, finite and not negative, got {var!r}")
+    variance = np.maximum(given.astype(float), eps)
 
     def value(y: Array, t: Array) -> Array:
         v = parameter(variance, y)
@@ -128,5 +129,6 @@ def gaussian_nll(var: Any = 1.0, full: bool = False, eps: float = 1e-6) -> Loss:
         value,
         lambda y, t: (y - t) / parameter(variance, y),
         elements,
+        outputs=given.shape[0] if given.ndim else None,
         parameters={"var": var, "full": full, "eps": eps},
     )

@@ -9,6 +9,7 @@ import numpy as np
 from . import formulas as f
 from .arithmetic import HALF_LOG_2PI, Array, constant, indicator, largest, magnitude, parameter
 from .loss_pieces import check_number, check_weights, chosen_class, elements, outputs_of, weights_like
+from .pieces import zero
 from .rows import Loss
 from .rowwise import log_softmax_value, softmax_parts
 
@@ -203,7 +204,7 @@ def kl_div(log_target: bool = False) -> Loss:
         "Kullback & Leibler 1951, eq. 2.4",
         "real" if log_target else "nonnegative",
         value,
-        lambda y, t: -target(y, t)[0] + 0 * y,
+        lambda y, t: -target(y, t)[0] + zero(y),
         elements,
         parameters={"log_target": log_target},
         textbook_value=size,

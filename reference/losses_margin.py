@@ -9,6 +9,7 @@ import numpy as np
 from . import formulas as f
 from .arithmetic import Array, indicator
 from .loss_pieces import check_number, check_weights, chosen_class, elements, examples, outputs_of, weights_like
+from .pieces import one
 from .rows import Loss
 
 
@@ -46,7 +47,7 @@ def multilabel_soft_margin(weight: Any = None) -> Loss:
         examples,
         outputs=outputs_of("multilabel_soft_margin", weights),
         parameters={"weight": weight},
-        textbook_gradient=lambda y, t: weights_like(weights, y) * (0 * y + 1) / y.shape[1],
+        textbook_gradient=lambda y, t: weights_like(weights, y) * (one(y)) / y.shape[1],
     )
 
 
@@ -141,7 +142,7 @@ def hinge_embedding(margin: float = 1.0) -> Loss:
         "torch.nn.functional.hinge_embedding_loss",
         "signs",
         lambda y, t: np.where(t > 0, y, np.maximum(margin - y, 0)),
-        lambda y, t: np.where(t > 0, 0 * y + 1, -indicator(margin - y >= 0, y)),
+        lambda y, t: np.where(t > 0, one(y), -indicator(margin - y >= 0, y)),
         elements,
         switches=lambda y, t: (np.where(t > 0, 1.0, margin - y),),
         parameters={"margin": margin},

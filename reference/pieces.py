@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from math import isfinite
 
-from .arithmetic import Array, magnitude
+import numpy as np
+
+from .arithmetic import Array, is_numpy, magnitude
 
 
 def zero(z: Array) -> Array:
     """0, of the shape and arithmetic of z."""
-    return z * 0
+    return np.zeros_like(z) if is_numpy(z) else z * 0
 
 
 def nothing(z: Array) -> Array:
@@ -19,7 +21,7 @@ def nothing(z: Array) -> Array:
 
 def one(z: Array) -> Array:
     """1, of the shape and arithmetic of z."""
-    return z * 0 + 1
+    return np.ones_like(z) if is_numpy(z) else z * 0 + 1
 
 
 def size(z: Array) -> Array:
@@ -32,7 +34,7 @@ def one_plus_size(z: Array) -> Array:
     return 1 + magnitude(z)
 
 
-def finite(row: str, **parameters: float) -> None:
+def check_finite(row: str, **parameters: float) -> None:
     """Raise ValueError naming the first parameter that is not a finite number."""
     for name, value in parameters.items():
         if not isinstance(value, int | float) or not isfinite(value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .arithmetic import Array, indicator
-from .pieces import finite, nothing, one, zero
+from .pieces import check_finite, nothing, one, zero
 from .rows import Activation, Elementwise, Kink
 
 
@@ -36,7 +36,7 @@ def relu() -> Activation:
 
 def hardtanh(min_val: float = -1.0, max_val: float = 1.0) -> Activation:
     """min(max(z, min_val), max_val); 0 at both kinks. Raises ValueError unless min_val < max_val."""
-    finite("hardtanh", min_val=min_val, max_val=max_val)
+    check_finite("hardtanh", min_val=min_val, max_val=max_val)
     if not min_val < max_val:
         raise ValueError(f"hardtanh: min_val must be less than max_val, got {min_val!r} and {max_val!r}")
     return _straight(
@@ -81,13 +81,13 @@ def _leaky(name: str, source: str, slope: float, parameters: dict[str, float]) -
 
 def leaky_relu(negative_slope: float = 0.01) -> Activation:
     """z if z > 0 else negative_slope·z; the left slope at the kink. Any finite slope, negative ones too."""
-    finite("leaky_relu", negative_slope=negative_slope)
+    check_finite("leaky_relu", negative_slope=negative_slope)
     return _leaky("leaky_relu", "Maas, Hannun & Ng 2013, eq. 2", negative_slope, {"negative_slope": negative_slope})
 
 
 def rrelu(lower: float = 1 / 8, upper: float = 1 / 3) -> Activation:
     """Randomised leaky ReLU in evaluation: the slope is (lower + upper)/2, as a float64."""
-    finite("rrelu", lower=lower, upper=upper)
+    check_finite("rrelu", lower=lower, upper=upper)
     if not lower <= upper:
         raise ValueError(f"rrelu: lower must not exceed upper, got {lower!r} and {upper!r}")
     return _leaky("rrelu", "Xu, Wang, Chen & Li 2015, §2.4", (lower + upper) / 2, {"lower": lower, "upper": upper})
@@ -108,7 +108,7 @@ def hardsigmoid() -> Activation:
 
 def hardshrink(lambd: float = 0.5) -> Activation:
     """z where |z| > lambd, else 0; 0 at both jumps. Raises ValueError unless lambd ≥ 0."""
-    finite("hardshrink", lambd=lambd)
+    check_finite("hardshrink", lambd=lambd)
     if lambd < 0:
         raise ValueError(f"hardshrink: lambd must not be negative, got {lambd!r}")
 
@@ -120,7 +120,7 @@ def hardshrink(lambd: float = 0.5) -> Activation:
         "hardshrink",
         "z if |z| > λ else 0",
         "Donoho & Johnstone 1994, eq. 5",
-        lambda z: np.where((z > lambd) | (z < -lambd), z, zero(z)),
+        lambda z: np.where((z <= lambd) & (z >= -lambd), zero(z), z),
         outside,
         kinks=tuple(Kink(k, 0.0, float(k <= 0), float(k >= 0), jump=lambd) for k in sorted(at)),
         parameters={"lambd": lambd},
@@ -129,7 +129,7 @@ def hardshrink(lambd: float = 0.5) -> Activation:
 
 def softshrink(lambd: float = 0.5) -> Activation:
     """sign(z)·max(|z| − lambd, 0); 0 at both kinks. Raises ValueError unless lambd ≥ 0."""
-    finite("softshrink", lambd=lambd)
+    check_finite("softshrink", lambd=lambd)
     if lambd < 0:
         raise ValueError(f"softshrink: lambd must not be negative, got {lambd!r}")
     return _straight(
@@ -145,12 +145,12 @@ def softshrink(lambd: float = 0.5) -> Activation:
 
 def threshold(threshold: float = 0.1, value: float = 20.0) -> Activation:
     """z if z > threshold else value; 0 at the jump. Defaults: the example of torch.nn.Threshold."""
-    finite("threshold", threshold=threshold, value=value)
+    check_finite("threshold", threshold=threshold, value=value)
     return _straight(
         "threshold",
         "z if z > threshold else value",
         "torch.nn.Threshold",
-        lambda z: np.where(z > threshold, z, zero(z) + value),
+        lambda z: np.where(z <= threshold, zero(z) + value, z),
         lambda z: indicator(z > threshold, z),
         kinks=(Kink(threshold, 0.0, 0.0, 1.0, jump=threshold - value),),
         parameters={"threshold": threshold, "value": value},

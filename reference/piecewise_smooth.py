@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from math import inf, nextafter
+from math import inf, isfinite, nextafter
 
 import numpy as np
 
 from . import formulas as f
-from .arithmetic import SELU_SCALE, SELU_SCALE_ALPHA, Array, constant, indicator, limited, magnitude, two_product
-from .pieces import finite, one, size, zero
+from .arithmetic import (
+    SELU_SCALE,
+    SELU_SCALE_ALPHA,
+    Array,
+    constant,
+    finite,
+    indicator,
+    limited,
+    magnitude,
+    two_product,
+)
+from .pieces import check_finite, one, size, zero
 from .rows import Activation, Kink
 
 
@@ -24,7 +34,7 @@ def hardswish() -> Activation:
         "hardswish",
         "z·min(max(z + 3, 0), 6)/6",
         "Howard et al. 2019, §5.2",
-        lambda z: z * (np.minimum(np.maximum(z + 3, 0), 6) / 6),
+        lambda z: np.maximum(z, -3) * (np.minimum(np.maximum(z + 3, 0), 6) / 6),
         derivative,
         lambda z: indicator((z > -3) & (z < 3), z) / 3,
         kinks=(Kink(-3.0, 0.0, 0.0, -0.5), Kink(3.0, 1.0, 1.5, 1.0)),
@@ -38,7 +48,7 @@ def _exponential_left(z: Array) -> Array:
 
 def elu(alpha: float = 1.0) -> Activation:
     """z if z > 0 else alpha·(e^z − 1); the left slope alpha at 0. Any finite alpha, negative ones too."""
-    finite("elu", alpha=alpha)
+    check_finite("elu", alpha=alpha)
     return Activation(
         "elu",
         "z if z > 0 else α(e^z − 1)",
@@ -54,13 +64,13 @@ def elu(alpha: float = 1.0) -> Activation:
 
 def celu(alpha: float = 1.0) -> Activation:
     """max(0, z) + min(0, alpha·(e^(z/alpha) − 1)). Raises ValueError if alpha is 0."""
-    finite("celu", alpha=alpha)
+    check_finite("celu", alpha=alpha)
     if alpha == 0:
         raise ValueError("celu: alpha must not be 0")
 
     def exponent(z: Array) -> tuple[Array, Array]:
         """z/α as a sum of two numbers, for z of the sign where the exponential counts."""
-        left = np.minimum(z, 0)
+        left = limited(np.minimum(z, 0), f.WIDEST * abs(alpha))
         if alpha == 1:
             return left, zero(left)
         q = left / alpha
@@ -110,7 +120,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
 
     threshold=math.inf gives the smooth function. Raises ValueError unless beta > 0.
     """
-    finite("softplus", beta=beta)
+    check_finite("softplus", beta=beta)
     if beta <= 0 or np.isnan(threshold):
         raise ValueError(f"softplus: beta must be positive and threshold a number, got {beta!r} and {threshold!r}")
 
@@ -122,7 +132,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
         return np.exp(-magnitude(x)) * (1 - np.where(x < 0, -x_low, x_low))
 
     def linear(z: Array) -> Array:
-        return z * beta > threshold
+        return limited(z, max(2 * f.WIDEST, 2 * threshold if isfinite(threshold) else 0) / beta) * beta > threshold
 
     def value(z: Array) -> Array:
         x, x_low = scaled(z)
@@ -174,7 +184,7 @@ def softsign() -> Activation:
         "softsign",
         "z/(1 + |z|)",
         "Bergstra, Desjardins, Lamblin & Bengio 2009, eq. 5",
-        lambda z: z / (1 + magnitude(z)),
+        lambda z: finite(z) / (1 + magnitude(finite(z))),
         derivative,
         cube,
         breaks=(0.0,),

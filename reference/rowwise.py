@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import formulas as f
-from .arithmetic import Array, indicator, largest, magnitude, two_sum
+from .arithmetic import Array, finite, indicator, largest, magnitude, two_sum
 from .pieces import size, zero
 from .rows import Activation
 
@@ -21,7 +21,7 @@ def softmax_parts(z: Array) -> tuple[Array, Array, Array, tuple[Array, Array]]:
     sum over exp(z − it)), each (N, 1).
     """
     top, peak = largest(z)
-    difference, lost = two_sum(z, -peak)
+    difference, lost = two_sum(finite(z), -finite(peak))
     error: Array = np.where(difference < -f.WIDEST, zero(lost), lost)
     e = np.exp(difference) * (1 + error)
     one = indicator(top, z)

@@ -27,4 +27,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if exploring(config):
         seed = config.getoption("--hypothesis-seed")
-        terminalreporter.write_line(f"explored with seed {seed}; again: --hypothesis-profile=explore --hypothesis-seed={seed}")
+        terminalreporter.write_line(
+            f"explored with seed {seed}; again: --hypothesis-profile=explore --hypothesis-seed={seed}"
+        )

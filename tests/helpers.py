@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def assert_same(got: Array, expected: Array, what: str = "") -> None:
     got, expected = np.asarray(got), np.asarray(expected)
     assert got.dtype == expected.dtype, f"{what}: {got.dtype} is not {expected.dtype}"
     assert got.shape == expected.shape, f"{what}: shape {got.shape} is not {expected.shape}"
-    same = (got == expected) | ((got != got) & (expected != expected))
+    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
     assert np.all(same), f"{what} differs first at {np.argwhere(~same)[0]}:\n{got}\n{expected}"
 
 
@@ -76,7 +77,7 @@ def exact_mlp(rng: np.random.Generator, widths: Sequence[int], names: Sequence[s
     return ref.MLP(
         tuple(
             ref.Layer(integers(rng, o, i), integers(rng, o) if bias else None, name)
-            for i, o, name in zip(widths, widths[1:], names, strict=False)
+            for (i, o), name in zip(pairwise(widths), names, strict=True)
         )
     )
 
@@ -94,7 +95,7 @@ def random_mlp(rng: np.random.Generator, depth: int, dtype: Any = np.float64, na
     choice = tuple(names) or tuple(ref.ACTIVATIONS)
     widths = rng.integers(1, 7, depth + 1)
     layers = []
-    for fan_in, width in zip(widths, widths[1:], strict=False):
+    for fan_in, width in pairwise(widths):
         row = ref.ACTIVATIONS[str(rng.choice(choice))]
         fan_out = int(width) * row.shrink
         bias = rng.normal(size=fan_out).astype(dtype) if rng.random() < 0.7 else None
@@ -118,6 +119,11 @@ class Counted(np.ndarray):
         if ufunc is np.matmul:
             self.products.append((plain[0], plain[1]))
         result = getattr(ufunc, method)(*plain, **kwargs)
+        return counted(result, self.products) if isinstance(result, np.ndarray) else result
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Keep the class through np.where and np.concatenate, which would drop it."""
+        result = super().__array_function__(func, types, args, kwargs)
         return counted(result, self.products) if isinstance(result, np.ndarray) else result
 
 

@@ -18,10 +18,7 @@ from reference import activations as act
 
 from . import truths
 from .helpers import DTYPES, ELEMENTWISE, HOMOGENEOUS, ROWWISE, assert_same
-from .truths import error_in_ulps, exactly
-
-ULPS = 8
-"""The goal for every elementary function: 8 units in the last place of the formula's largest term."""
+from .truths import ULPS, error_in_ulps, exactly
 
 ORDERS = ("value", "derivative", "second_derivative")
 
@@ -264,7 +261,9 @@ def test_infinity_gives_the_limit(case, dtype, order):
 def test_the_largest_numbers_give_the_limit_or_overflow_to_it(case, dtype, order):
     top = np.finfo(dtype).max
     z = np.array([-top, top])
-    with np.errstate(over="ignore"):
+    # Only a result that is beyond the type may warn of overflow.
+    overflows = math.inf in np.abs(LIMITS[case.label][ORDERS.index(order)])
+    with np.errstate(over="ignore" if overflows else "warn"):
         got = getattr(case.row, order)(z)
     for number, limit, point in zip(got, LIMITS[case.label][ORDERS.index(order)], z, strict=True):
         if math.isinf(limit):
@@ -286,8 +285,10 @@ def test_nan_gives_nan(case, dtype, order):
     f = getattr(case.row, order)
     grid = f(np.linspace(-4, 4, 33).astype(dtype))
     got = f(np.array([np.nan], dtype))
-    # A function that is constant everywhere need not look at z; what depends on z passes NaN on.
-    assert np.isnan(got[0]) or (np.all(grid == grid[0]) and got[0] == grid[0])
+    # A function that is constant on each side of its breaks need not look at z beyond comparing it, and a
+    # comparison with NaN is false, as in torch; what depends on z passes NaN on.
+    steps = len(set(grid.tolist())) <= len(case.row.all_breaks) + 1
+    assert np.isnan(got[0]) or (order != "value" and steps and got[0] in grid)
 
 
 @each_type
@@ -322,6 +323,10 @@ def test_an_entry_of_minus_infinity_is_left_out(name):
 @pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
 def test_the_type_and_shape_stay(case, dtype, shape):
     z = np.full(shape, 0.40625, dtype)
+    if dtype is np.longdouble and case.row.name == "gelu":
+        with pytest.raises(TypeError, match="there is none in .*; float64 is the longest type that gelu takes"):
+            case.row.value(z)
+        return
     for order in ORDERS:
         got = getattr(case.row, order)(z)
         assert got.dtype == dtype, f"{case.label} {order}"
@@ -416,7 +421,9 @@ def test_get_takes_a_name_or_a_row():
 
 
 def test_get_lists_the_names_that_exist():
-    with pytest.raises(ValueError, match="no row is named 'Tanh'; there are celu, elu, gelu, gelu_tanh, glu, ") as error:
+    with pytest.raises(
+        ValueError, match="no row is named 'Tanh'; there are celu, elu, gelu, gelu_tanh, glu, "
+    ) as error:
         act.get("Tanh")
     assert all(name in str(error.value) for name in ref.ACTIVATIONS)
 
@@ -430,89 +437,3 @@ def test_get_takes_nothing_else(wrong):
 def test_glu_needs_an_even_number_of_features():
     with pytest.raises(ValueError, match="glu: needs an even number of features, got 3"):
         ref.ACTIVATIONS["glu"].value(np.ones((2, 3)))
-
-
-# ── known bugs of other implementations (KNOWN-BUGS.md) ──────────────────────────────────────────────
-
-
-def close(name: str, order: str, z: float, dtype: Any = np.float64) -> float:
-    """The row's number at z, once it has been found right to `ULPS`."""
-    (got,) = getattr(ref.ACTIVATIONS[name], order)(np.array([z], dtype))
-    with ctx.workprec(truths.BITS):
-        point = exactly(np.array([z], dtype)[0])
-        assert error_in_ulps(got, truths.ELEMENTWISE[name][ORDERS.index(order)](point), dtype) <= ULPS
-    return float(got)
-
-
-def test_bug_1_saturated_sigmoid_and_tanh():
-    """pytorch#195527, #195681: sigmoid′(40) and tanh′(20) return 0.0."""
-    assert f"{close('sigmoid', 'derivative', 40.0):.2e}" == "4.25e-18"
-    assert f"{close('tanh', 'derivative', 20.0):.2e}" == "1.70e-17"
-    assert close("sigmoid", "derivative", 700.0) > 0
-    assert close("tanh", "derivative", -370.0) > 0
-
-
-@pytest.mark.parametrize("z", [37.43, 40.0, 700.0])
-def test_bug_3_softmax_gradients_keep_the_small_component(z):
-    """pytorch#195678, #195680, #195684; jax#40384–40387: one component 0 at z = 37.43, so the sum is not 0."""
-    logits, d_y = np.array([[z, 0.0]]), np.array([[1.0, 0.0]])
-    for name in ("softmax", "log_softmax"):
-        top, other = ref.ACTIVATIONS[name].vjp(logits, d_y)[0]
-        assert top != 0
-        assert top == -other
-
-
-@pytest.mark.parametrize("z", [30.0, 40.0, 100.0, 700.0])
-def test_bug_4_second_derivatives_of_logsigmoid_and_silu(z):
-    """pytorch#195679, #195682: all digits lost in the tails."""
-    for point in (-z, z):
-        assert close("logsigmoid", "second_derivative", point) < 0
-        assert close("silu", "second_derivative", point) < 0
-
-
-def test_bug_5_tanh_in_float32():
-    """pytorch#195685: tanh′(−9.0109) in float32."""
-    assert close("tanh", "derivative", -9.0109, np.float32) > 0
-
-
-def test_bug_6_tails_of_elu_selu_and_silu():
-    """jax#39795, #39796, #39798: elu and selu tails; silu′(−709)."""
-    for z in (-40.0, -200.0, -700.0, -740.0):
-        assert close("elu", "derivative", z) > 0
-        assert close("selu", "derivative", z) > 0
-    assert close("silu", "derivative", -709.0) < 0
-    assert close("silu", "derivative", -740.0) < 0
-
-
-def test_bug_12_negative_parameters():
-    """pytorch#47671, #31938: elu with a negative alpha, leaky_relu with a negative slope, from the output's sign."""
-    assert_same(act.leaky_relu(-0.25).derivative(np.array([-2.0, 2.0])), np.array([-0.25, 1.0]))
-    assert_same(act.leaky_relu(-0.25).value(np.array([-2.0, 2.0])), np.array([0.5, 2.0]))
-    assert_same(act.elu(-2.0).derivative(np.array([-0.0, 2.0])), np.array([-2.0, 1.0]))
-    left = act.elu(-2.0).derivative(np.array([-1.0]))
-    assert error_in_ulps(left[0], [-2 * arb(-1).exp()], np.float64) <= ULPS
-
-
-@pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_bug_14_gelu_in_low_precision(dtype):
-    """fairseq#2235: GELU NaN in half precision."""
-    z = np.linspace(-float(np.finfo(dtype).max), float(np.finfo(dtype).max), 101).astype(dtype)
-    for name in ("gelu", "gelu_tanh"):
-        for order in ORDERS:
-            with np.errstate(under="ignore"):
-                assert np.isfinite(getattr(ref.ACTIVATIONS[name], order)(z)).all()
-
-
-def test_bug_15_logsigmoid_keeps_its_digits():
-    """pytorch#20972: logsigmoid without log1p."""
-    for z in (20.0, 40.0, 100.0, 700.0):
-        assert close("logsigmoid", "value", z) < 0
-
-
-@pytest.mark.parametrize("name", ELEMENTWISE)
-def test_bug_16_the_branch_not_taken_poisons_nothing(name):
-    """jax#347, #5798: NaN through `where`, because the other branch overflows."""
-    row = ref.ACTIVATIONS[name]
-    z, d_y = np.array([-1e4, -800.0, 800.0, 1e4]), np.array([0.75, -1.25, 0.5, 2.0])
-    for got in (row.value(z), row.pullback(z, d_y), row.second_derivative(z)):
-        assert np.isfinite(got).all()

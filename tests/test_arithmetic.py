@@ -143,7 +143,7 @@ def test_a_longdouble_constant_has_more_digits_than_a_float64():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@given(z=st.one_of(st.floats(-20, 20), st.floats(-4, 4), st.floats(-2.0**-10, 2.0**-10)))
+@given(z=st.one_of(st.floats(-20, 20), st.floats(-4, 4), st.floats(-(2.0**-10), 2.0**-10)))
 @example(z=2.0)
 @example(z=1.9999998)
 @example(z=-2.0)

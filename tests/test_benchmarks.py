@@ -1,5 +1,6 @@
 """Every benchmark at its smallest size: its methods compute what they say, its figures show the claim."""
 
+import dataclasses
 import io
 import json
 from functools import partial
@@ -155,7 +156,7 @@ def test_a_method_that_reuses_in_secret_refutes_the_claim(monkeypatch):
 @pytest.fixture
 def few_digits(monkeypatch):
     """The benchmark on 40 of the digits."""
-    monkeypatch.setattr(digits, "digits_problem", partial(digits.digits_problem, examples=40))
+    monkeypatch.setattr(digits, "measure", partial(digits.measure, examples=40))
 
 
 def measured():
@@ -182,14 +183,34 @@ def test_a_source_that_is_off_refutes_the_claim(source, few_digits, monkeypatch)
     assert not measured().holds
 
 
-@pytest.mark.parametrize("name", ["complex_steps", "central_differences"])
-def test_a_sampled_source_that_is_off_refutes_the_claim(name, few_digits, monkeypatch):
+def test_a_complex_step_that_is_off_refutes_the_claim(few_digits, monkeypatch):
+    honest = digits.complex_step
+    off = lambda problem, **rest: honest(problem, **rest).map(lambda leaf: leaf * (1 + 1e-9))  # noqa: E731
+    monkeypatch.setattr(digits, "complex_step", off)
+    assert not measured().holds
+
+
+def test_a_difference_beyond_its_error_bars_refutes_the_claim(few_digits, monkeypatch):
+    honest = digits.central_difference
+
+    def off(problem, **rest):
+        found = honest(problem, **rest)
+        return dataclasses.replace(found, value=found.value.map(lambda leaf: leaf * 1.001))
+
+    monkeypatch.setattr(digits, "central_difference", off)
+    assert not measured().holds
+
+
+@pytest.mark.parametrize("name", ["complex_step", "central_difference"])
+def test_a_source_that_judges_nothing_refutes_the_claim(name, few_digits, monkeypatch):
     honest = getattr(digits, name)
 
-    def off(*arguments, **options):
-        return [1.001 * value for value in honest(*arguments, **options)]
+    def silent(problem, **rest):
+        found = honest(problem, **rest)
+        nothing = ref.gradients(problem).map(lambda leaf: leaf * np.nan)
+        return nothing if name == "complex_step" else dataclasses.replace(found, value=nothing)
 
-    monkeypatch.setattr(digits, name, off)
+    monkeypatch.setattr(digits, name, silent)
     assert not measured().holds
 
 
@@ -198,12 +219,6 @@ def test_the_whole_data_set_is_used_unless_told_otherwise():
     assert problem.x.shape == (1797, 64)
     assert (problem.x.min(), problem.x.max()) == (0, 1)
     assert set(problem.target.tolist()) == set(range(10))
-
-
-def test_the_sample_reaches_every_array():
-    problem = digits.digits_problem(seed=0, examples=2)
-    places = digits.sample(problem, 8, seed=0)
-    assert {(index, kind) for index, kind, _ in places} == {(i, k) for i in (0, 1) for k in ("weight", "bias")}
 
 
 # ── the command lines ────────────────────────────────────────────────────────────────────────────────

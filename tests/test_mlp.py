@@ -84,7 +84,7 @@ def test_a_layer_behind_which_the_width_halves_has_twice_the_rows():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"widths": [3]}, ValueError, r"widths: expected at least two numbers of at least 1, got \[3\]"),
+        ({"widths": [3]}, ValueError, r"widths: expected at least two whole numbers of at least 1, got \[3\]"),
         ({"widths": []}, ValueError, "widths: expected at least two"),
         ({"widths": [3, 0, 1]}, ValueError, r"widths: .*got \[3, 0, 1\]"),
         ({"widths": [3, -2, 1]}, ValueError, "widths: "),

@@ -34,13 +34,13 @@ def expansion(a: Any, da: Any, x: Any, t: Any, w: Any, b: Any) -> dict[str, Any]
     h1 = a(z1)
     h2 = a(z2)
     y = h1 * w5 + h2 * w6 + b3
-    E = (a(y) - t) * (a(y) - t) / 2
+    loss = (a(y) - t) * (a(y) - t) / 2
     return {
         "h1": h1,
         "h2": h2,
         "y": y,
         "output": a(y),
-        "E": E,
+        "E": loss,
         "w1": (a(y) - t) * da(y) * w5 * da(z1) * x1,
         "w2": (a(y) - t) * da(y) * w5 * da(z1) * x2,
         "w3": (a(y) - t) * da(y) * w6 * da(z2) * x1,
@@ -61,7 +61,10 @@ def matrix_form(row: ref.Activation, x: Any, t: Any, w: Any, b: Any, kind: Any) 
     b1, b2, b3 = b
     problem = objects_problem(
         row,
-        [(np.array([[w1, w2], [w3, w4]], kind), np.array([b1, b2], kind)), (np.array([[w5, w6]], kind), np.array([b3], kind))],
+        [
+            (np.array([[w1, w2], [w3, w4]], kind), np.array([b1, b2], kind)),
+            (np.array([[w5, w6]], kind), np.array([b3], kind)),
+        ],
         np.array([x], kind),
         np.array([[t]], kind),
         "half_squared_error",
@@ -83,16 +86,14 @@ def matrix_form(row: ref.Activation, x: Any, t: Any, w: Any, b: Any, kind: Any) 
 
 def objects_problem(row: ref.Activation, layers: Any, x: Any, target: Any, loss: str) -> ref.Problem:
     """A problem of any kind of number, its dtype unchecked."""
-    mlp = unchecked(
-        ref.MLP, layers=tuple(unchecked(ref.Layer, weight=w, bias=b, activation=row) for w, b in layers)
-    )
+    mlp = unchecked(ref.MLP, layers=tuple(unchecked(ref.Layer, weight=w, bias=b, activation=row) for w, b in layers))
     return unchecked(ref.Problem, mlp=mlp, x=x, target=target, loss=ref.LOSSES[loss], reduction="mean")
 
 
 def assert_equal_names(got: dict[str, Any], expected: dict[str, Any], difference: Any) -> None:
     assert got.keys() == expected.keys()
-    for name in expected:
-        assert difference(got[name], expected[name]) == 0, f"{name}: {got[name]} is not {expected[name]}"
+    for name, number in expected.items():
+        assert difference(got[name], number) == 0, f"{name}: {got[name]} is not {number}"
 
 
 # ── numerically ──────────────────────────────────────────────────────────────────────────────────────
@@ -114,7 +115,12 @@ def on_floats(row: ref.Activation) -> ref.Activation:
 def test_the_nine_gradients_of_the_2_2_1_network(name, seed):
     """Both forms round alike here, operation by operation, up to the order of the factors of the chain."""
     rng = np.random.default_rng(seed)
-    x, t, w, b = rng.normal(size=2).tolist(), float(rng.normal()), rng.normal(size=6).tolist(), rng.normal(size=3).tolist()
+    x, t, w, b = (
+        rng.normal(size=2).tolist(),
+        float(rng.normal()),
+        rng.normal(size=6).tolist(),
+        rng.normal(size=3).tolist(),
+    )
     row = on_floats(ref.ACTIVATIONS[name])
     got = matrix_form(row, x, t, w, b, object)
     expected = expansion(row.value, row.derivative, x, t, w, b)
@@ -153,7 +159,7 @@ class slope(sympy.Function):  # noqa: N801
 class a(sympy.Function):  # noqa: N801
     """An undefined activation, whose derivative is `slope`."""
 
-    def fdiff(self, argindex=1):
+    def fdiff(self, argindex=1):  # noqa: ARG002
         return slope(self.args[0])
 
 

@@ -17,6 +17,9 @@ from flint import arb, ctx
 
 BITS = 2600
 
+ULPS = 8
+"""The goal for every elementary function: 8 units in the last place of the formula's largest term."""
+
 Terms = Callable[[Any], tuple[Any, ...]]
 
 

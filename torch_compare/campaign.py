@@ -15,13 +15,13 @@ from threadpoolctl import threadpool_limits
 
 import reference as ref
 from reference import differences
-from reference.noise import FORMATS, rounding_scale
+from reference.noise import FORMATS, Format, rounding_scale
 
 from . import problem_file
-from .deviations import deviation
+from .deviations import DEVIATIONS
 from .strategies import Spec, build, random_spec
 from .torch_source import torch_gradients
-from .verdict import FACTOR, expected_leaves, in_float64, judge, worst_place
+from .verdict import FACTOR, check, expected_leaves, in_float64, judge, worst_place
 
 ENTRIES = 24
 """Differences and complex steps judge this many seeded random elements of each problem."""
@@ -124,8 +124,8 @@ class Report:
         for outcome in case.outcomes:
             self.pairs[outcome.pair].add(outcome)
             if outcome.verdict.startswith("deviation: ") and outcome.pair == "reference ~ torch":
-                name = outcome.verdict.removeprefix("deviation: ")
-                self.deviations[name] = self.deviations.get(name, 0) + 1
+                for name in outcome.verdict.removeprefix("deviation: ").split(" + "):
+                    self.deviations[name] = self.deviations.get(name, 0) + 1
         if any(outcome.verdict == "disagrees" for outcome in case.outcomes):
             self.disagreements.append(case)
 
@@ -183,7 +183,7 @@ def _torch(
     problem: ref.Problem,
     leaves: dict[str, Any],
     expected: dict[str, Any],
-    fmt: Any,
+    fmt: Format,
     accurate: Any,
     textbook: Callable[[], Any],
 ) -> Outcome:
@@ -193,10 +193,29 @@ def _torch(
         return Outcome(pair, "not judged")
     if verdict.agrees:
         return Outcome(pair, verdict.scale, verdict.worst.scales, verdict.worst.ulps)
-    row = deviation(problem)
-    if row is not None:
-        return Outcome(pair, f"deviation: {row.name}")
+    rows = _explaining(problem, leaves, fmt)
+    if rows:
+        return Outcome(pair, f"deviation: {' + '.join(rows)}")
     return Outcome(pair, "disagrees", verdict.worst.scales, verdict.worst.ulps, str(verdict))
+
+
+def _explaining(problem: ref.Problem, leaves: dict[str, Any], fmt: Format) -> list[str]:
+    """The names of the published deviations that explain torch's gradients; none if they do not.
+
+    They must say that torch leaves no number there, or torch must agree with the problem in which torch's own
+    formulas stand for those of the oracle.
+    """
+    with np.errstate(all="ignore"):
+        trace = ref.forward(problem.mlp, problem.x)
+        rows = [row for row in DEVIATIONS if row.applies(problem, trace)]
+    if not all(np.all(np.isfinite(leaf)) for leaf in leaves.values()):
+        return [row.name for row in rows if row.as_torch is None]
+    theirs, names = problem, []
+    for row in rows:
+        if row.as_torch is not None:
+            theirs = row.as_torch(theirs)
+            names.append(row.name)
+    return names if names and check(theirs, leaves, fmt.name).agrees else []
 
 
 def _differences(

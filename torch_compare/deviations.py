@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.arithmetic import indicator, magnitude, parameter
 
 Array = Any
 AT_LEAST = "2.13 or earlier"
@@ -156,7 +157,7 @@ def _bce_as_torch(problem: ref.Problem) -> ref.Problem:
     weight = problem.loss.parameters["weight"]
 
     def gradient(y: Array, t: Array) -> Array:
-        scale = 1 if weight is None else np.asarray(weight, dtype=problem.dtype)
+        scale = 1 if weight is None else parameter(weight, y)
         return scale * ((y - t) / np.maximum((1 - y) * y, BCE_EPSILON))
 
     return problem.replace(loss=_changed(problem.loss, gradient=gradient))
@@ -164,7 +165,7 @@ def _bce_as_torch(problem: ref.Problem) -> ref.Problem:
 
 def _hardsigmoid_as_torch(problem: ref.Problem) -> ref.Problem:
     def derivative(z: Array) -> Array:
-        return (np.abs(z) < 3) * FLOAT32_SIXTH + 0 * z
+        return indicator(magnitude(z) < 3, z) * FLOAT32_SIXTH
 
     return _with_activation(problem, "hardsigmoid", lambda row: _changed(row, derivative=derivative))
 
@@ -175,7 +176,7 @@ def _celu_as_torch(problem: ref.Problem) -> ref.Problem:
         inverse = 1 / _in_float32(alpha)
 
         def derivative(z: Array) -> Array:
-            return np.where(z > 0, 1 + 0 * z, alpha * inverse * np.exp(np.where(z > 0, 0, z) * inverse))
+            return np.where(z > 0, 1 + 0 * z, alpha * inverse * np.exp(np.minimum(z, 0) * inverse))
 
         return _changed(row, derivative=derivative)
 
@@ -233,10 +234,11 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "mish_subnormal",
         "mish where e^z is subnormal: z < −708.4 in float64, < −87.3 in float32",
-        "the digits that e^z loses by underflow are multiplied by z",
-        "up to |z|/2 of the smallest subnormal in the value: all digits at its end",
+        "the digits that e^z loses by underflow are multiplied by z; the backward pass besides takes σ(z) as 0 "
+        "where e^−z overflows, z < −709.78 or < −88.72",
+        "up to |z|/2 of the smallest subnormal in the value; e^z in place of (1 + z)e^z in the derivative",
         AT_LEAST,
-        "aten/src/ATen/native/cpu/Activation.cpp, mish_kernel",
+        "aten/src/ATen/native/cpu/Activation.cpp, mish_kernel and mish_backward_kernel",
         _mish_region,
     ),
     Deviation(

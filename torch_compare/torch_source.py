@@ -32,7 +32,9 @@ NUMBERS: Mapping[Any, torch.dtype] = {
 
 
 def _reduced(unreduced: Tensor, reduction: str) -> Tensor:
-    return {"mean": torch.mean, "sum": torch.sum}[reduction](unreduced) if reduction != "none" else unreduced
+    if reduction == "none":
+        return unreduced
+    return unreduced.mean() if reduction == "mean" else unreduced.sum()
 
 
 def _half_squared_error(y: Tensor, t: Tensor, reduction: str) -> Tensor:

@@ -1,0 +1,168 @@
+"""The noise model: it rounds where formats round, nowhere else, and by as much."""
+
+import numpy as np
+import pytest
+
+import reference as ref
+from reference import arithmetic
+from reference.noise import FORMATS, get_format, rounding_scale
+from reference.noisy import Noisy, Source, granularity
+
+
+def source(name="float64", runs=200, seed=0):
+    return Source(FORMATS[name], runs, np.random.default_rng(seed))
+
+
+def noisy(values, name="float64", runs=200):
+    return Noisy.exact(np.asarray(values, dtype=float), source(name, runs))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_elementwise_results_err_by_up_to_an_ulp(name):
+    x = noisy([0.3, 1.7, 1e-3, 1e3], name)
+    y = np.tanh(x)
+    ulp = FORMATS[name].ulp(np.tanh(x.data[0]))
+    assert np.all(y.spread() > 0.3 * ulp)
+    assert np.all(np.abs(y.data - y.data[0]) <= ulp + FORMATS[name].smallest)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_exact_operations_make_no_error(name):
+    x = noisy([0.5, -3.0, 0.0, 6.0], name)
+    for y in (x + 0, x * 2, x * 0.25, -x, np.maximum(x, 0), x - 6, x.magnitude(), x * 0 + 1, np.where(x > 0, x, 0)):
+        assert np.all(y.spread() == 0)
+
+
+def test_products_of_small_integers_are_exact_and_others_are_not():
+    rng = np.random.default_rng(0)
+    whole = rng.integers(-9, 10, (5, 7)).astype(float)
+    assert np.all((noisy(whole, "bfloat16") @ np.ones((7, 1))).spread() == 0)
+    assert np.all((noisy(whole) @ whole.T).spread() == 0)
+    assert np.all((noisy(whole / 3) @ whole.T).spread() > 0)
+
+
+def test_zero_products_stay_zero():
+    x = noisy([[0.0, 0.0], [0.3, 0.7]])
+    spread = (x @ np.array([[0.1], [0.2]])).spread()
+    assert spread[0, 0] == 0
+    assert spread[1, 0] > 0
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "bfloat16"])
+def test_numbers_the_format_cannot_hold_are_rounded(name):
+    x = noisy([1.0], name)
+    assert np.all((x * 0.5).spread() == 0)
+    assert np.all((x * 0.1).spread() > 0)
+    assert np.all(x.parameter(np.array([0.1])).spread() > 0)
+    assert np.all(x.parameter(np.array([0.5])).spread() == 0)
+
+
+def test_a_sum_errs_as_adding_one_by_one_does():
+    """The model's spread against real float32 sums of the same numbers in many random orders."""
+    rng = np.random.default_rng(1)
+    for signs in (1.0, rng.choice([-1.0, 1.0], 400)):
+        terms = (rng.exponential(size=400) * signs).astype(np.float32)
+        exact = float(terms.astype(float).sum())
+        errors = []
+        for _ in range(300):
+            total = np.float32(0)
+            for t in rng.permutation(terms):
+                total += t
+            errors.append(float(total) - exact)
+        measured = float(np.sqrt(np.mean(np.square(errors))))
+        model = float(Noisy.exact(terms.astype(float)[None], source("float32", 400)).sum(axis=1).spread()[0])
+        fresh = noisy(terms.astype(float)[None] / 3, "float32", 400) * 3  # terms that are no short numbers
+        assert model == 0 or 0.3 < measured / model < 3
+        assert 0.3 < measured / float(fresh.sum(axis=1).spread()[0]) < 3
+
+
+def test_two_sum_and_two_product_give_back_what_the_noise_took():
+    x, y = noisy([0.1, 1e8, -3.3]), noisy([0.7, 0.3, 1e-9])
+    for f, exact in ((arithmetic.two_sum, np.add), (arithmetic.two_product, np.multiply)):
+        s, e = f(x, y)
+        assert np.any(s.spread() > 0)
+        restored = s.data.astype(np.longdouble) + e.data
+        error = restored - exact(x.data.astype(np.longdouble), y.data.astype(np.longdouble))
+        assert np.max(np.abs(error)) <= 2.0**-50 * np.max(np.abs(e.data))
+
+
+def test_constants_err_and_their_low_part_mends_them():
+    high, low = noisy([1.0], "float32").constant(arithmetic.SQRT_HALF)
+    assert np.all(high.spread() > 0)
+    np.testing.assert_array_equal((high + 0).data[0], np.sqrt(0.5))
+    assert np.max(np.abs(high.data + low.data - np.sqrt(0.5))) < 2.0**-52
+
+
+def test_a_unit_near_a_kink_is_found_on_both_sides():
+    x = noisy([[1.0, 1.0 / 3]])
+    z = x @ np.array([[1.0], [-3.0]])
+    assert 0 < (z > 0).data.mean() < 1
+    far = noisy([[1.0, 0.5]]) @ np.array([[1.0], [-3.1]])
+    assert not np.any((far > 0).data)
+
+
+def test_granularity():
+    assert granularity(np.array([0.75, -2.5, 0.0])) == 0.25
+    assert granularity(np.zeros(3)) == 0
+
+
+def test_scale_is_zero_exactly_where_every_implementation_is_exact():
+    layer = ref.Layer(np.array([[2.0, -1.0]]), np.array([1.0]), "relu")
+    problem = ref.Problem(ref.MLP((layer,)), np.array([[1.0, 2.0], [3.0, 1.0]]), np.zeros((2, 1)), "mse", "sum")
+    scale = rounding_scale(problem)
+    assert all(np.all(leaf == 0) for leaf in scale.leaves().values())
+
+
+def test_scale_grows_with_the_unit_roundoff():
+    mlp = ref.initialize([8, 16, 16, 4], ["tanh", "tanh", "identity"], seed=3)
+    rng = np.random.default_rng(4)
+    problem = ref.Problem(mlp, rng.normal(size=(8, 8)), rng.normal(size=(8, 4)), "mse")
+    sizes = {f: np.linalg.norm(rounding_scale(problem, f).layers[0].weight) for f in FORMATS}
+    for coarse, fine in (("float32", "float64"), ("float16", "float32"), ("bfloat16", "float16")):
+        ratio = FORMATS[coarse].unit_roundoff / FORMATS[fine].unit_roundoff
+        assert 0.5 < sizes[coarse] / sizes[fine] / ratio < 2
+
+
+def test_scale_is_reproducible_and_seeded():
+    problem = ref.Problem(ref.initialize([3, 2], ["tanh"], seed=0), np.ones((1, 3)), np.zeros((1, 2)), "mse")
+    a, b, c = (rounding_scale(problem, seed=s).layers[0].weight for s in (1, 1, 2))
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_the_textbook_scale_is_wide_where_textbook_formulas_cancel():
+    layer = ref.Layer(np.array([[20.0]]), None, "tanh")
+    problem = ref.Problem(ref.MLP((layer,)), np.array([[1.1]]), np.array([[0.3]]), "mse")
+    accurate = rounding_scale(problem).layers[0].weight[0, 0]
+    textbook = rounding_scale(problem, textbook=True).layers[0].weight[0, 0]
+    assert accurate < 1e-30
+    assert 1e-17 < textbook < 1e-15
+
+
+def test_float32_reference_lies_within_its_scale():
+    """The model against reality: 300 float32 gradients of the reference against its float64 ones."""
+    worst = []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        names = [str(n) for n in rng.choice([n for n in ref.ACTIVATIONS if n != "threshold"], 3)]
+        mlp = ref.initialize([5, 8, 8, 3], names, seed=seed, dtype=np.float32)
+        x, t = rng.normal(size=(6, 5)).astype(np.float32), rng.normal(size=(6, 3)).astype(np.float32)
+        problem = ref.Problem(mlp, x, t, "mse")
+        double = problem.map(lambda a: a.astype(float)).replace(target=t.astype(float))
+        scale = rounding_scale(problem).leaves()
+        exact = ref.gradients(double).leaves()
+        for place, leaf in ref.gradients(problem).leaves().items():
+            error = np.abs(leaf - exact[place])
+            assert np.all((error == 0) | (scale[place] > 0))
+            worst.append(np.max(error / np.where(scale[place] > 0, scale[place], 1)))
+    assert max(worst) < 8
+    assert np.median(worst) > 0.3
+
+
+def test_bad_input_is_named():
+    problem = ref.Problem(ref.initialize([3, 2], ["tanh"], seed=0), np.ones((1, 3)), np.zeros((1, 2)), "mse")
+    with pytest.raises(ValueError, match="float7"):
+        rounding_scale(problem, "float7")
+    with pytest.raises(ValueError, match="at least 2"):
+        rounding_scale(problem, runs=1)
+    assert get_format("bfloat16").bits == 8

@@ -1,0 +1,213 @@
+"""Verdicts: what agrees, what does not, and how it is said."""
+
+import numpy as np
+import pytest
+
+import reference as ref
+import torch_compare as tc
+from torch_compare import faults
+from torch_compare.verdict import FACTOR, expected_leaves, in_scales
+from reference.noise import FORMATS
+
+
+def tanh_problem(dtype=np.float64, seed=0):
+    """8-16-16-4 with a batch of 8: BASELINES' network."""
+    rng = np.random.default_rng(seed)
+    mlp = ref.initialize([8, 16, 16, 4], ["tanh", "tanh", "identity"], seed=seed, dtype=dtype)
+    return ref.Problem(mlp, rng.normal(size=(8, 8)).astype(dtype), rng.normal(size=(8, 4)).astype(dtype), "mse")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_reference_and_torch_agree(dtype):
+    problem = tanh_problem(dtype)
+    for source in ("reference", "torch"):
+        verdict = tc.check(problem, tc.SOURCES[source](problem))
+        assert verdict.status == "agrees", str(verdict)
+        assert verdict.dtype == np.dtype(dtype).name
+
+
+@pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda f: f.name)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_each_planted_fault_is_caught(fault, seed):
+    assert not faults.plant(fault, seed).agrees
+
+
+def test_the_faulty_pass_without_a_fault_is_right():
+    problem = faults.bank_problem("tanh", "half_squared_error")
+    tc.assert_gradients(problem, faults.backward_with(faults.Rules(), problem))
+
+
+def test_one_part_in_a_trillion_is_caught_where_gradcheck_lets_one_in_ten_thousand_pass():
+    """1e-12 relative in the derivative of one layer of a float64 tanh network (BASELINES.md)."""
+    import torch
+
+    problem = tanh_problem()
+
+    class Tanh(torch.autograd.Function):
+        error = 0.0
+
+        @staticmethod
+        def forward(ctx, z):
+            y = torch.tanh(z)
+            ctx.save_for_backward(y)
+            return y
+
+        @staticmethod
+        def backward(ctx, d_y):
+            (y,) = ctx.saved_tensors
+            return d_y * (1 - y * y) * (1 + Tanh.error)
+
+    def loss(x, *parameters):
+        h = x
+        for index in range(3):
+            z = torch.nn.functional.linear(h, parameters[2 * index], parameters[2 * index + 1])
+            h = Tanh.apply(z) if index == 1 else torch.tanh(z) if index == 0 else z
+        return torch.nn.functional.mse_loss(h, torch.tensor(problem.target))
+
+    arrays = [problem.x, *(a for layer in problem.mlp.layers for a in (layer.weight, layer.bias))]
+    tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
+
+    def gradients(error):
+        Tanh.error = error
+        found = [g.numpy() for g in torch.autograd.grad(loss(*tensors), tensors)]
+        return [(found[1 + 2 * i], found[2 + 2 * i]) for i in range(3)]
+
+    assert tc.check(problem, gradients(0.0)).status == "agrees"
+    assert tc.check(problem, gradients(1e-12)).status == "wrong"
+    Tanh.error = 1e-4
+    assert torch.autograd.gradcheck(loss, tensors), "gradcheck's defaults let 1e-4 pass"
+
+
+def test_a_verdict_names_the_worst_place_and_a_line_that_computes_it():
+    problem = tanh_problem()
+    given = ref.gradients(problem)
+    wrong = given.layers[1].weight.copy()
+    wrong[3, 5] *= 1 + 1e-9
+    verdict = tc.check(problem, {"layers[1].weight": wrong})
+    assert (verdict.status, verdict.worst.leaf, verdict.worst.index) == ("wrong", "layers[1].weight", (3, 5))
+    assert verdict.worst.scales > FACTOR
+    assert verdict.worst.ulps == pytest.approx(1e-9 / 2.0**-52, rel=1)
+    assert eval(verdict.reproduce, {"ref": ref, "problem": problem}) == verdict.worst.expected
+    with pytest.raises(AssertionError, match=r"wrong .*\n.*layers\[1\]\.weight\[3, 5\]"):
+        tc.assert_gradients(problem, {"layers[1].weight": wrong})
+
+
+def test_saturated_torch_agrees_on_the_textbook_scale_and_the_verdict_says_so():
+    mlp = ref.MLP(
+        (ref.Layer(np.array([[1.0], [0.3]]), None, "tanh"), ref.Layer(np.array([[0.7, 0.2]]), None, "identity"))
+    )
+    problem = ref.Problem(mlp, np.array([[19.0], [0.4]]), np.array([[0.3], [0.1]]), "mse")
+    verdict = tc.check(problem, tc.SOURCES["torch"](problem))
+    assert (verdict.status, verdict.scale) == ("agrees", "textbook")
+    assert "digits" in verdict.diagnosis
+    assert "layers[0].weight" in verdict.diagnosis or "input" in verdict.diagnosis
+
+
+@pytest.mark.parametrize("lower", [np.float32, np.float16])
+def test_lower_precision_is_imprecise_and_named(lower):
+    problem = tanh_problem()
+    low = problem.map(lambda a: a.astype(lower)).replace(target=problem.target.astype(lower))
+    rounded = low.map(lambda a: a.astype(float)).replace(target=low.target.astype(float))
+    given = ref.gradients(low).map(lambda leaf: np.asarray(leaf, dtype=float))
+    verdict = tc.check(rounded, given)
+    assert verdict.status == "imprecise"
+    assert np.dtype(lower).name in verdict.diagnosis or "tf32" in verdict.diagnosis
+
+
+def test_lower_precision_agrees_when_it_is_asked_for():
+    problem = tanh_problem(np.float32)
+    half = problem.map(lambda a: a.astype(np.float16)).replace(target=problem.target.astype(np.float16))
+    double = half.map(lambda a: a.astype(float)).replace(target=half.target.astype(float))
+    assert tc.check(double, ref.gradients(half)).status == "agrees"
+    assert tc.check(double, ref.gradients(half), dtype="float32").status != "agrees"
+
+
+@pytest.mark.parametrize("slope", [1.0, 0.5])
+def test_another_slope_at_an_exact_kink_is_another_convention(slope):
+    mlp = ref.MLP((ref.Layer(np.array([[1.0, 2.0]]), None, "relu"), ref.Layer(np.array([[3.0]]), None, "identity")))
+    problem = ref.Problem(mlp, np.array([[2.0, -1.0], [0.3, 0.4]]), np.array([[1.0], [2.0]]), "mse")
+    trace = ref.forward(mlp, problem.x)
+    assert trace.preactivations[0][0, 0] == 0
+    d_y = ref.loss_gradient(problem, trace.output)
+    d_z = d_y @ mlp.layers[1].weight * np.array([[slope], [1.0]])
+    given = {"layers[0].weight": d_z.T @ problem.x, "input": d_z @ mlp.layers[0].weight}
+    verdict = tc.check(problem, given)
+    assert verdict.status == "another convention", str(verdict)
+    assert "relu" in verdict.diagnosis
+    assert tc.check(problem, {k: -v for k, v in given.items()}).status == "wrong"
+
+
+def test_a_loss_at_its_kink_is_another_convention():
+    mlp = ref.MLP((ref.Layer(np.array([[1.0]]), None, "identity"),))
+    problem = ref.Problem(mlp, np.array([[2.0], [5.0]]), np.array([[2.0], [1.0]]), "l1")
+    given = {"input": np.array([[0.5], [0.5]])}
+    assert tc.check(problem, given).status == "another convention"
+
+
+def test_nan_and_infinity_are_wrong_where_the_truth_is_finite():
+    problem = tanh_problem()
+    for bad in (np.nan, np.inf):
+        leaf = ref.gradients(problem).layers[0].bias.copy()
+        leaf[2] = bad
+        verdict = tc.check(problem, {"layers[0].bias": leaf})
+        assert (verdict.status, verdict.worst.index) == ("wrong", (2,))
+
+
+def test_leaves_that_are_none_are_not_judged():
+    problem = tanh_problem()
+    g = ref.gradients(problem)
+    broken = ref.Gradients((ref.LayerGradients(None, g.layers[0].bias), *g.layers[1:]), None)
+    assert tc.check(problem, broken).agrees
+    assert tc.check(problem, [(layer.weight, layer.bias) for layer in g.layers]).agrees
+
+
+def test_zero_scale_demands_equality():
+    fmt = FORMATS["float64"]
+    assert in_scales(1.0, 1.0, 0.0, fmt) == 0
+    assert in_scales(np.nextafter(1.0, 2), 1.0, 0.0, fmt) == np.inf
+    assert in_scales(np.inf, 1e308, 1e307, fmt) == 0
+    assert np.isnan(in_scales(1.0, 2.0, np.nan, fmt))
+
+
+def test_bad_input_is_named():
+    problem = tanh_problem()
+    g = ref.gradients(problem)
+    with pytest.raises(ValueError, match=r"layers\[0\].weight: expected shape \(16, 8\), got \(8, 16\)"):
+        tc.check(problem, {"layers[0].weight": g.layers[0].weight.T})
+    with pytest.raises(ValueError, match=r"layers\[7\].weight: the problem has no such gradient"):
+        tc.check(problem, {"layers[7].weight": g.layers[0].weight})
+    with pytest.raises(ValueError, match="nothing was given"):
+        tc.check(problem, {})
+    with pytest.raises(TypeError, match=r"layers\[0\].bias: expected floating numbers, got int64"):
+        tc.check(problem, {"layers[0].bias": np.zeros(16, int)})
+    with pytest.raises(TypeError, match="say with dtype="):
+        tc.check(problem, {"layers[0].bias": g.layers[0].bias.astype(np.float32), "input": g.input})
+    with pytest.raises(TypeError, match="expected a Gradients"):
+        tc.check(problem, 3.0)
+    with pytest.raises(TypeError, match=r"layers\[0\]: expected a \(weight, bias\) pair"):
+        tc.check(problem, [g.layers[0].weight])
+    x = problem.x.copy()
+    x[2, 3] = np.nan
+    with pytest.raises(ValueError, match=r"x\[2, 3\]: expected a finite number, got nan"):
+        tc.check(problem.replace(x=x), g)
+
+
+def test_modules_of_a_user():
+    import torch
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    x = torch.tensor(digits.data[:64] / 16, dtype=torch.float32)
+    t = torch.tensor(digits.target[:64])
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.GELU(), torch.nn.Linear(32, 10))
+    verdict = tc.check_module(module, x, t, torch.nn.CrossEntropyLoss())
+    assert verdict.status == "agrees", str(verdict)
+    with pytest.raises(TypeError, match="BatchNorm1d"):
+        tc.check_module(
+            torch.nn.Sequential(torch.nn.Linear(64, 10), torch.nn.BatchNorm1d(10)), x, t, torch.nn.CrossEntropyLoss()
+        )
+
+
+def test_the_expected_gradients_of_a_float32_problem_are_float64():
+    assert all(leaf.dtype == np.float64 for leaf in expected_leaves(tanh_problem(np.float32)).values())
