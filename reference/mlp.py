@@ -23,7 +23,7 @@ from .rows import Activation
 from .validation import check_array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Layer:
     """One fully connected layer: h = a(x Wᵀ + b).
 
@@ -41,19 +41,19 @@ class Layer:
     bias: Array | None
     activation: Activation
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "activation", activations.get(self.activation))
-        object.__setattr__(self, "weight", check_array("weight", self.weight, ndim=2))
-        if self.bias is None:
-            return
-        bias = check_array("bias", self.bias, ndim=1)
+    def __init__(self, weight: Array, bias: Array | None, activation: Activation | str) -> None:
+        weight = check_array("weight", weight, ndim=2)
+        if bias is not None:
+            bias = check_array("bias", bias, ndim=1)
+            if bias.shape != (weight.shape[0],):
+                raise ValueError(
+                    f"bias: expected shape ({weight.shape[0]},) to match weight {weight.shape}, got {bias.shape}"
+                )
+            if is_numpy(bias) and bias.dtype != weight.dtype:
+                raise TypeError(f"bias: expected {weight.dtype} like weight, got {bias.dtype}")
+        object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "bias", bias)
-        if bias.shape != (self.weight.shape[0],):
-            raise ValueError(
-                f"bias: expected shape ({self.weight.shape[0]},) to match weight {self.weight.shape}, got {bias.shape}"
-            )
-        if is_numpy(bias) and bias.dtype != self.weight.dtype:
-            raise TypeError(f"bias: expected {self.weight.dtype} like weight, got {bias.dtype}")
+        object.__setattr__(self, "activation", activations.get(activation))
 
     @property
     def fan_in(self) -> int:

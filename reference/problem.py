@@ -16,7 +16,7 @@ from .validation import check_array, check_output, check_target
 REDUCTIONS = ("mean", "sum", "none")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Problem:
     """A network, a batch, a target and a loss: everything that determines a gradient, checked once.
 
@@ -44,26 +44,26 @@ class Problem:
     x: Array
     target: Array
     loss: Loss
-    reduction: str = "mean"
+    reduction: str
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "loss", losses.get(self.loss))
-        if not isinstance(self.mlp, MLP):
-            raise TypeError(f"mlp: expected an MLP, got {type(self.mlp).__name__}")
-        if self.reduction not in REDUCTIONS:
-            raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}, got {self.reduction!r}")
-        x = check_array("x", self.x, ndim=2)
-        if x.shape[1] != self.mlp.layers[0].fan_in:
+    def __init__(self, mlp: MLP, x: Array, target: Array, loss: Loss | str, reduction: str = "mean") -> None:
+        row = losses.get(loss)
+        if not isinstance(mlp, MLP):
+            raise TypeError(f"mlp: expected an MLP, got {type(mlp).__name__}")
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+        x = check_array("x", x, ndim=2)
+        first = mlp.layers[0]
+        if x.shape[1] != first.fan_in:
             raise ValueError(
-                f"x: expected shape (N, {self.mlp.layers[0].fan_in}) for layers[0].weight "
-                f"{self.mlp.layers[0].weight.shape}, got {x.shape}"
+                f"x: expected shape (N, {first.fan_in}) for layers[0].weight {first.weight.shape}, got {x.shape}"
             )
-        if x.dtype != self.mlp.dtype:
-            raise TypeError(f"x: expected {self.mlp.dtype} like the network, got {x.dtype}")
-        object.__setattr__(self, "x", x)
-        shape = (x.shape[0], self.mlp.layers[-1].width)
-        object.__setattr__(self, "target", check_target(self.loss, self.target, shape, x.dtype, self.reduction))
-        check_output(self.loss, lambda: forward(self.mlp, x).output)
+        if x.dtype != mlp.dtype:
+            raise TypeError(f"x: expected {mlp.dtype} like the network, got {x.dtype}")
+        target = check_target(row, target, (x.shape[0], mlp.layers[-1].width), x.dtype, reduction)
+        check_output(row, lambda: forward(mlp, x).output)
+        for name, value in (("mlp", mlp), ("x", x), ("target", target), ("loss", row), ("reduction", reduction)):
+            object.__setattr__(self, name, value)
 
     @property
     def dtype(self) -> Any:

@@ -5,9 +5,9 @@ import pytest
 
 import reference as ref
 import torch_compare as tc
+from reference.noise import FORMATS
 from torch_compare import faults
 from torch_compare.verdict import FACTOR, expected_leaves, in_scales
-from reference.noise import FORMATS
 
 
 def tanh_problem(dtype=np.float64, seed=0):

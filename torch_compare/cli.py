@@ -121,10 +121,10 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
         data = report.as_data() | {"faults": caught}
         options.json.write_text(json.dumps(data, indent=1), encoding="utf-8")
     good = all(status != "agrees" for status in caught.values()) and not report.disagreements
-    disagreements = len(report.disagreements)
+    found = len(report.disagreements)
     console.print(
         f"{'AGREES' if good else 'DISAGREES'}: {sum(s != 'agrees' for s in caught.values())} of {len(caught)} planted "
-        f"faults caught, {report.problems} random problems, {disagreements} disagreement{'' if disagreements == 1 else 's'}",
+        f"faults caught, {report.problems} random problems, {found} disagreement{'' if found == 1 else 's'}",
         style="bold green" if good else "bold red",
         highlight=False,
     )
@@ -179,8 +179,9 @@ def _print_report(report: campaign.Report, console: Console) -> None:
         )
     console.print(table)
     console.print(
-        f"An error counts from {FACTOR:g} rounding scales, or from 1 error bar. textbook: cases that only the customary\n"
-        "formulas' scale explains. not judged: overflow, or units exactly on a kink. ulps grow where terms cancel.",
+        f"An error counts from {FACTOR:g} rounding scales, or from 1 error bar. textbook: cases that only the\n"
+        "customary formulas' scale explains. not judged: overflow, or units exactly on a kink. ulps grow where\n"
+        "terms cancel.",
         highlight=False,
         style="dim",
     )

@@ -130,12 +130,19 @@ def _softmax_twice(problem: ref.Problem, output: Any) -> Any:
     return ref.loss_gradient(problem, softmax(output))
 
 
+_WRONG_WEIGHT = _in_middle(lambda p, t, l, d_z: t.inputs[l].T @ d_z, _RIGHT.weight)
+_STALE_INPUT = _in_middle(lambda p, t, l, d_z: d_z.T @ t.inputs[l + 1], _RIGHT.weight)
+_NOT_TRANSPOSED = _in_middle(lambda p, l, d_z: d_z @ p.mlp.layers[l].weight.T, _RIGHT.downward)
+_DETACHED = _in_middle(lambda p, l, d_z: 0 * d_z @ p.mlp.layers[l].weight, _RIGHT.downward)
+
+
+def _off_by(error: float) -> Callable[[ref.Problem], ref.Gradients]:
+    return _slope(lambda p, t, l, d_h: _RIGHT.slope(p, t, l, d_h) * (1 + error))
+
+
 FAULTS: tuple[Fault, ...] = (
-    Fault("weight gradient transposed", _rules(weight=_in_middle(lambda p, t, l, d_z: t.inputs[l].T @ d_z, _RIGHT.weight))),
-    Fault(
-        "weight not transposed on the way back",
-        _rules(downward=_in_middle(lambda p, l, d_z: d_z @ p.mlp.layers[l].weight.T, _RIGHT.downward)),
-    ),
+    Fault("weight gradient transposed", _rules(weight=_WRONG_WEIGHT)),
+    Fault("weight not transposed on the way back", _rules(downward=_NOT_TRANSPOSED)),
     Fault(
         "derivative at the output, not the pre-activation",
         _slope(lambda p, t, l, d_h: d_h * _derivative(p, l, t.inputs[l + 1])),
@@ -145,7 +152,7 @@ FAULTS: tuple[Fault, ...] = (
         "derivative of the layer below (stale)",
         _slope(lambda p, t, l, d_h: d_h * _derivative(p, l, t.preactivations[l - 1])),
     ),
-    Fault("input of the layer above (stale)", _rules(weight=_in_middle(lambda p, t, l, d_z: d_z.T @ t.inputs[l + 1], _RIGHT.weight))),
+    Fault("input of the layer above (stale)", _rules(weight=_STALE_INPUT)),
     Fault("sum where the loss takes the mean", lambda p: ref.gradients(p.replace(reduction="sum"))),
     Fault("mean over elements, not examples", _rules(d_output=lambda p, y: ref.loss_gradient(p, y) / y.shape[1])),
     Fault("bias gradient not summed (last example)", _rules(bias=lambda d_z: d_z[-1])),
@@ -153,12 +160,12 @@ FAULTS: tuple[Fault, ...] = (
     Fault("sign", _gradients_times(-1.0)),
     Fault("factor 2", _gradients_times(2.0)),
     Fault("factor 1/2", _gradients_times(0.5)),
-    Fault("layers below detached", _rules(downward=_in_middle(lambda p, l, d_z: 0 * d_z @ p.mlp.layers[l].weight, _RIGHT.downward))),
+    Fault("layers below detached", _rules(downward=_DETACHED)),
     Fault("weight already updated", _rules(downward=_in_middle(_updated_weights, _RIGHT.downward))),
     Fault("another batch", _stale_batch),
     Fault("computed in float32", _in_float32),
-    Fault("relative error 1e-6 in one derivative", _slope(lambda p, t, l, d_h: _RIGHT.slope(p, t, l, d_h) * (1 + 1e-6))),
-    Fault("relative error 1e-12 in one derivative", _slope(lambda p, t, l, d_h: _RIGHT.slope(p, t, l, d_h) * (1 + 1e-12))),
+    Fault("relative error 1e-6 in one derivative", _off_by(1e-6)),
+    Fault("relative error 1e-12 in one derivative", _off_by(1e-12)),
     Fault(
         "ReLU mask from the wrong side",
         _slope(lambda p, t, l, d_h: d_h * (t.preactivations[l] < 0)),
@@ -173,8 +180,8 @@ FAULTS: tuple[Fault, ...] = (
         activation="softmax",
     ),
     Fault("softmax applied twice", _rules(d_output=_softmax_twice), loss="cross_entropy"),
-    Fault("target not subtracted", _rules(d_output=lambda p, y: y / y.shape[0]), loss="half_squared_error"),
-)  # fmt: skip
+    Fault("target not subtracted", _rules(d_output=lambda p, y: y / y.shape[0])),
+)
 """Every fault; `verify` plants them all before it trusts its own verdicts."""
 
 

@@ -93,7 +93,7 @@ def _decode_row(data: Any, module: Any, table: Any) -> Any:
     name = data["name"]
     if name not in table:
         raise ValueError(f"no row is named {name!r}")
-    parameters = {}
+    parameters: dict[str, Any] = {}
     for key, value in data["parameters"].items():
         if isinstance(value, dict):
             parameters[key] = np.array(value["array"], np.dtype(value["dtype"]))

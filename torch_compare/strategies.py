@@ -240,10 +240,8 @@ def random_spec(rng: np.random.Generator, case: int, dtype: str) -> Spec:
     depth = int(rng.integers(1, 6) if kind < 0.9 else rng.integers(6, 21) if kind < 0.98 else rng.integers(21, 101))
     most = MAX_WIDTH if depth <= 5 else 12
     widths = tuple(int(np.exp(rng.uniform(0, np.log(most + 1)))) for _ in range(depth + 1))
-    if rng.random() < 0.5:
-        rows = [str(rng.choice(names)) for _ in range(depth)]
-    else:
-        rows = [str(rng.choice(names))] * depth
+    mixed = rng.random() < 0.5
+    rows = [str(rng.choice(names)) for _ in range(depth)] if mixed else [str(rng.choice(names))] * depth
     rows[int(rng.integers(depth))] = names[case % len(names)]
     if loss in _OUTPUTS:
         rows[-1] = str(rng.choice(_OUTPUTS[loss]))
