@@ -118,14 +118,17 @@ class Arithmetic(Protocol):
 
 
 def magnitude(z: Array) -> Array:
-    """|z|, continued analytically off the real axis: −z where Re z < 0, else z.
+    """|z|, continued analytically off the real axis: −z where z < 0, else z.
+
+    Complex numbers are compared by their real part and then by their imaginary part, here as in every other
+    comparison of the calculus, so that all of them take the same side where the real part is 0.
 
     >>> magnitude(np.array([-2.0, 3.0])), magnitude(np.array([-2 + 1e-9j]))
     (array([2., 3.]), array([2.-1.e-09j]))
     """
     if not is_numpy(z):
         return z.magnitude()
-    return np.abs(z) if z.dtype.kind == "f" else np.where(z.real < 0, -z, z)
+    return np.abs(z) if z.dtype.kind == "f" else np.where(z < 0, -z, z)
 
 
 def limited(z: Array, bound: float) -> Array:

@@ -40,6 +40,8 @@ NOISE = 4.0
 COMPLEX_STEP = 2.0**-332
 """1e-100: its square vanishes beside any number that it is added to."""
 ROUNDOFF = 2.0**-53
+CORNERS = ("cross_entropy", "bce_with_logits", "soft_margin", "multilabel_soft_margin", "poisson_nll")
+"""Losses that turn within 1 of a point that may lie anywhere: steps of the output stay below 1."""
 BATCH = 2**18
 """Numbers in one batch of variants, so that it stays in the cache."""
 
@@ -83,24 +85,21 @@ def _in_float64(problem: Problem) -> Problem:
     return wide.replace(target=wide.target.astype(np.float64)) if wide.target.dtype.kind == "f" else wide
 
 
+def _of_each(problem: Problem, y: Array, f: Callable[[Array, Array], tuple[Array, ...]]) -> Array:
+    """The arrays f(y, target) of each variant of the output y (B, N, K), side by side: (B, …)."""
+    variants, target = y.shape[0], problem.target
+    arrays = f(y.reshape(-1, y.shape[2]), np.tile(target, (variants, *(1,) * (target.ndim - 1))))
+    return np.concatenate([np.zeros((variants, 0)), *(a.reshape(variants, -1) for a in arrays)], axis=1)
+
+
 def _terms(problem: Problem, y: Array) -> Array:
-    """The unreduced losses (B, …) of outputs y (B, N, K)."""
-    variants, examples, width = y.shape
-    if any(np.ndim(value) == 2 for value in problem.loss.parameters.values()):
-        return np.stack([problem.loss.value(one, problem.target).ravel() for one in y])
-    target = np.tile(problem.target, (variants, *(1,) * (problem.target.ndim - 1)))
-    return problem.loss.value(y.reshape(variants * examples, width), target).reshape(variants, -1)
+    """The unreduced losses, (B, …)."""
+    return _of_each(problem, y, lambda output, target: (problem.loss.value(output, target),))
 
 
 def _switches(problem: Problem, y: Array) -> Array:
-    """The numbers whose sign says which formula of the loss applies, (B, …)."""
-    variants = y.shape[0]
-    if any(np.ndim(value) == 2 for value in problem.loss.parameters.values()):
-        found = [problem.loss.switches(one, problem.target) for one in y]
-        return np.stack([np.concatenate([s.ravel() for s in one]) if one else np.zeros(0) for one in found])
-    target = np.tile(problem.target, (variants, *(1,) * (problem.target.ndim - 1)))
-    arrays = problem.loss.switches(y.reshape(-1, y.shape[2]), target)
-    return np.concatenate([a.reshape(variants, -1) for a in arrays], axis=1) if arrays else np.zeros((variants, 0))
+    """The numbers whose signs say which formula of the loss applies, (B, …)."""
+    return _of_each(problem, y, problem.loss.switches)
 
 
 def _along_elements(problem: Problem, trace: Trace, starts: Array, motions: list[Array]) -> _Evaluate:
@@ -297,12 +296,16 @@ class _Base:
             base, row = self.trace.preactivations[index], self.problem.mlp.layers[index].activation
             rate = np.abs(z[:, 0] - z[:, 1]) / 2
             room = np.full(base.shape, np.inf) if row.homogeneous else (1 + np.abs(base)) / 2
+            if row.rowwise:
+                room = np.minimum(room, 1.0)
             for at in row.all_breaks:
                 room = np.minimum(room, 0.75 * np.abs(base - at))
             reach[: len(z)] = np.minimum(reach[: len(z)], _least_ratio(room, rate))
         y = self.trace.output
         step = (run.output[:, 0] - run.output[:, 1]) / 2
-        reach = np.minimum(reach, _least_ratio((1 + np.abs(y)) / 2, np.abs(step)))
+        # what compares the entries of a row turns within 1 of their differences, however large they are
+        room = np.minimum((1 + np.abs(y)) / 2, 1.0 if self.problem.loss.name in CORNERS else np.inf)
+        reach = np.minimum(reach, _least_ratio(room, np.abs(step)))
         switch = _switches(self.problem, y[None])[0]
         sides = _switches(self.problem, run.output.reshape(-1, *y.shape)).reshape(len(h), 2, -1)
         reach = np.minimum(reach, _least_ratio(0.75 * np.abs(switch), np.abs(sides[:, 0] - sides[:, 1]) / 2))
@@ -420,21 +423,175 @@ def _disagreement(values: Array, noise: Array, check: Array) -> Array:
 
 
 def central_difference(problem: Problem, *, entries: int | None = None, seed: int = 0) -> Difference:
-    """TODO."""
+    """The derivative of the loss with respect to every parameter and input element, each with its error bar.
+
+    (L(θ + h) − L(θ − h))/2h at steps h that halve, extrapolated to h = 0 (Ridders 1982, §2); the entry of the
+    tableau with the least bar is taken. A bar is the sum of
+
+    - truncation: the largest difference from the entry's neighbours in the tableau, two finer ones among them;
+    - disagreement with any finer step, and with one near √u, beyond what rounding explains;
+    - rounding: `NOISE`·σ/h carried through the tableau's weights, σ that of the loss on `Noisy` arithmetic,
+      measured at the base point and, for the output's rounding, at either end of the steps.
+
+    Steps stay on one piece of every activation and of the loss: where a unit that moves sits on a break, or
+    the break is too close for any step, the element is not judged. The base point is the stored forward
+    pass: the rounding errors of the layers before the parameter's own are in the bar only through σ.
+
+    Args:
+        problem: of any NumPy type up to float64. It is computed in float64, which holds the numbers of a
+            float32 problem exactly: the result is the derivative at that problem's numbers.
+        entries: how many elements to judge, drawn at random and spread evenly over the leaves; all if not given.
+        seed: of that draw.
+
+    Returns:
+        Value and error as trees like the gradients. Elements that are not judged have the value NaN and an
+        infinite error, as all have where the loss is not finite. The loss is the value's, with its error.
+
+    Raises:
+        ValueError: reduction is "none", or entries is below 1.
+
+    >>> from reference import gradients, initialize
+    >>> mlp = initialize([2, 2, 1], activations=["tanh", "identity"], seed=0)
+    >>> problem = Problem(mlp, np.array([[0.3, -0.7]]), np.array([[1.0]]), loss="mse")
+    >>> found, g = central_difference(problem), gradients(problem)
+    >>> bool(np.all(abs(found.value.input - g.input) <= found.error.input)), bool(np.all(found.error.input < 1e-12))
+    (True, True)
+    """
     problem = _in_float64(problem)
     with np.errstate(all="ignore"):
         base = _Base.of(problem)
         value, error = _Tree(problem, np.nan), _Tree(problem, np.inf)
         for groups in _batches(problem, _elements(problem, entries, seed), 2 * ROWS) if np.isfinite(base.sigma) else ():
-            starts = np.concatenate([np.full(len(index), _start(place)) for place, index in groups])
-            motions = [m for place, index in groups for m in _motion(problem, base.trace, place, index)]
-            size = np.array([np.abs(m).max() for m in motions])
+            starts, motions = _starts_and_motions(problem, base.trace, groups)
+            size = np.array([np.abs(motion).max() for motion in motions])
             still = size == 0
-            scale = np.array([1 + np.abs(base.trace.preactivations[k]).max() for k in starts]) / np.where(
-                still, 1, size
-            )
-            v, e = _extrapolate(base, _along_elements(problem, base.trace, starts, motions), scale)
+            widest = np.array([1 + np.abs(base.trace.preactivations[start]).max() for start in starts])
+            evaluate = _along_elements(problem, base.trace, starts, motions)
+            v, e = _extrapolate(base, evaluate, widest / np.where(still, 1, size))
             value.put(groups, np.where(still, 0, v))
             error.put(groups, np.where(still, 0, e))
         loss = loss_value(problem, base.trace.output)
     return Difference(value.gradients(loss), error.gradients(np.asarray(NOISE * base.sigma)))
+
+
+def directional_difference(problem: Problem, direction: Gradients) -> tuple[float, float]:
+    """⟨∇L, direction⟩ and its error bar by central differences: a check of a network of any size at once.
+
+    Args:
+        problem: as for `central_difference`.
+        direction: a tree like the gradients; its loss does not count.
+
+    Returns:
+        The derivative and its bar; NaN and infinity where it is not judged.
+
+    Raises:
+        ValueError: reduction is "none".
+
+    >>> from reference import gradients, initialize
+    >>> mlp = initialize([2, 2, 1], activations=["tanh", "identity"], seed=0)
+    >>> problem = Problem(mlp, np.array([[0.3, -0.7]]), np.array([[1.0]]), loss="mse")
+    >>> along = random_direction(problem, seed=1)
+    >>> value, error = directional_difference(problem, along)
+    >>> expected = sum(np.sum(g * along.leaves()[place]) for place, g in gradients(problem).leaves().items())
+    >>> bool(abs(value - expected) <= error < 1e-12)
+    True
+    """
+    problem = _in_float64(problem)
+    largest = max(float(np.abs(leaf).max()) for leaf in direction.leaves().values())
+    if largest == 0:
+        return 0.0, 0.0
+    with np.errstate(all="ignore"):
+        base = _Base.of(problem)
+        if not np.isfinite(base.sigma):
+            return np.nan, np.inf
+        size = max(float(np.abs(leaf).max()) for leaf in _leaves(problem).values())
+        scale = np.array([(size if size > 0 else 1.0) / largest])
+        value, error = _extrapolate(base, _along_direction(problem, direction), scale)
+    return float(value[0]), float(error[0])
+
+
+def random_direction(problem: Problem, seed: int) -> Gradients:
+    """A tree like the gradients, float64, of independent standard normal numbers; its loss is None.
+
+    >>> from reference import initialize
+    >>> mlp = initialize([2, 2, 1], activations=["tanh", "identity"], seed=0)
+    >>> random_direction(Problem(mlp, np.ones((3, 2)), np.ones((3, 1)), loss="mse"), seed=1).input.shape
+    (3, 2)
+    """
+    rng = np.random.default_rng(seed)
+    tree = _Tree(problem, 0.0)
+    tree.leaves = {place: rng.standard_normal(leaf.shape) for place, leaf in tree.leaves.items()}
+    return tree.gradients(None)
+
+
+def complex_step(problem: Problem, *, entries: int | None = None, seed: int = 0) -> Gradients:
+    """The derivatives as Im L(θ + ih)/h, h = 2⁻³³²: no subtraction, so accurate to the rounding of a forward pass.
+
+    Squire & Trapp 1998, eq. 1; Martins, Sturdza & Alonso 2003, eq. 6. It holds for analytic functions, so
+    for every row on each piece of its formula. Where a unit that the element moves sits exactly on a break,
+    the element is not judged. It has no bar of its own: its error is a rounding error, which `rounding_scale`
+    measures.
+
+    Args:
+        problem: as for `central_difference`, in complex128 of which float32 and float64 are exact parts.
+        entries: how many elements to judge, drawn at random and spread evenly over the leaves; all if not given.
+        seed: of that draw.
+
+    Returns:
+        A tree like the gradients, float64; NaN where an element is not judged.
+
+    Raises:
+        ValueError: reduction is "none", or entries is below 1.
+
+    >>> from reference import gradients, initialize
+    >>> mlp = initialize([2, 2, 1], activations=["tanh", "identity"], seed=0)
+    >>> problem = Problem(mlp, np.array([[0.3, -0.7]]), np.array([[1.0]]), loss="mse")
+    >>> bool(np.max(abs(complex_step(problem).input - gradients(problem).input)) < 1e-15)
+    True
+    """
+    problem = _in_float64(problem)
+    found = _Tree(problem, np.nan)
+    with np.errstate(all="ignore"):
+        trace = forward(problem.mlp, problem.x)
+        divisor = problem.loss.divisor(trace.output, problem.target) if problem.reduction == "mean" else 1.0
+        for groups in _batches(problem, _elements(problem, entries, seed), 2):
+            starts, motions = _starts_and_motions(problem, trace, groups)
+            evaluate = _along_elements(problem, trace, starts, motions)
+            every, h = np.arange(len(starts)), np.full(len(starts), COMPLEX_STEP)
+            run = evaluate(every, 1j * h[:, None])
+            weakest, strongest = _imaginary_range(run)
+            # in a deep network of small weights a derivative times h is subnormal: a larger h is still small there
+            h = np.where(weakest < 2.0**-900, h * _power_of_two(2.0**-300 / strongest), h)
+            if np.any(h != COMPLEX_STEP):
+                run = evaluate(every, 1j * h[:, None])
+            derivative = run.terms.imag.sum(axis=(1, 2)) / h / divisor
+            found.put(groups, np.where(_on_a_break(problem, run), np.nan, derivative))
+        loss = loss_value(problem, trace.output)
+    return found.gradients(loss)
+
+
+def _imaginary_range(run: _Run) -> tuple[Array, Array]:
+    """The least and the greatest, over the layers, of the largest imaginary part in a layer: (E,) each."""
+    sizes = np.abs(run.terms.imag).max(axis=(1, 2))
+    weakest, strongest = sizes.copy(), sizes.copy()
+    for z in (*run.preactivations.values(), run.output):
+        size = np.abs(z.imag).max(axis=(1, 2, 3), initial=0.0)
+        weakest[: len(z)] = np.minimum(weakest[: len(z)], np.where(size > 0, size, np.inf))
+        strongest[: len(z)] = np.maximum(strongest[: len(z)], size)
+    return weakest, strongest
+
+
+def _on_a_break(problem: Problem, run: _Run) -> Array:
+    """Whether an element moves a unit or the loss off a point where the formula changes: (E,)."""
+    switch = _switches(problem, run.output[:, 0])
+    on = np.any((switch.real == 0) & (switch.imag != 0), axis=1)
+    for index, z in run.preactivations.items():
+        for at in problem.mlp.layers[index].activation.all_breaks:
+            on[: len(z)] |= np.any((z.real == at) & (z.imag != 0), axis=(1, 2, 3))
+    return on
+
+
+def _starts_and_motions(problem: Problem, trace: Trace, groups: list[tuple[str, Array]]) -> tuple[Array, list[Array]]:
+    """The layer that each element of a batch enters, and how it moves that layer's z."""
+    starts = np.concatenate([np.full(len(index), _start(place)) for place, index in groups])
+    return starts, [motion for place, index in groups for motion in _motion(problem, trace, place, index)]

@@ -73,7 +73,7 @@ def smooth_l1(beta: float = 1.0) -> Loss:
     return Loss(
         "smooth_l1",
         "½(y − t)²/β if |y − t| < β else |y − t| − β/2",
-        "Girshick 2015, eq. 3",
+        "Girshick 2015, Fast R-CNN, eq. 3",
         "real",
         value,
         gradient,
@@ -94,7 +94,7 @@ def huber(delta: float = 1.0) -> Loss:
     return Loss(
         "huber",
         "½(y − t)² if |y − t| ≤ δ else δ(|y − t| − δ/2)",
-        "Huber 1964, eq. 10",
+        "Huber 1964, Robust estimation of a location parameter",
         "real",
         value,
         lambda y, t: np.minimum(np.maximum(y - t, -delta), delta),
@@ -124,7 +124,7 @@ def gaussian_nll(var: Any = 1.0, full: bool = False, eps: float = 1e-6) -> Loss:
     return Loss(
         "gaussian_nll",
         "½(log v + (y − t)²/v), v = max(var, ε)",
-        "Nix & Weigend 1994, eq. 3",
+        "Nix & Weigend 1994, Estimating the mean and variance of the target probability distribution",
         "real",
         value,
         lambda y, t: (y - t) / parameter(variance, y),

@@ -201,7 +201,7 @@ def kl_div(log_target: bool = False) -> Loss:
     return Loss(
         "kl_div",
         "e^t(t − y)" if log_target else "t(log t − y)",
-        "Kullback & Leibler 1951, eq. 2.4",
+        "Kullback & Leibler 1951, On information and sufficiency",
         "real" if log_target else "nonnegative",
         value,
         lambda y, t: -target(y, t)[0] + zero(y),

@@ -26,7 +26,7 @@ def relu() -> Activation:
     return _straight(
         "relu",
         "max(z, 0)",
-        "Nair & Hinton 2010, §2",
+        "Nair & Hinton 2010, Rectified linear units improve restricted Boltzmann machines",
         lambda z: np.maximum(z, 0),
         lambda z: indicator(z > 0, z),
         kinks=(Kink(0.0, 0.0, 0.0, 1.0),),
@@ -42,7 +42,7 @@ def hardtanh(min_val: float = -1.0, max_val: float = 1.0) -> Activation:
     return _straight(
         "hardtanh",
         "min(max(z, min_val), max_val)",
-        "Collobert 2004, §3.1",
+        "Collobert 2004, Large scale machine learning (thesis)",
         lambda z: np.minimum(np.maximum(z, min_val), max_val),
         lambda z: indicator((z > min_val) & (z < max_val), z),
         kinks=(Kink(min_val, 0.0, 0.0, 1.0), Kink(max_val, 0.0, 1.0, 0.0)),
@@ -55,7 +55,7 @@ def relu6() -> Activation:
     return _straight(
         "relu6",
         "min(max(z, 0), 6)",
-        "Krizhevsky 2010, §2",
+        "Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10",
         lambda z: np.minimum(np.maximum(z, 0), 6),
         lambda z: indicator((z > 0) & (z < 6), z),
         kinks=(Kink(0.0, 0.0, 0.0, 1.0), Kink(6.0, 0.0, 1.0, 0.0)),
@@ -82,7 +82,7 @@ def _leaky(name: str, source: str, slope: float, parameters: dict[str, float]) -
 def leaky_relu(negative_slope: float = 0.01) -> Activation:
     """z if z > 0 else negative_slope·z; the left slope at the kink. Any finite slope, negative ones too."""
     check_finite("leaky_relu", negative_slope=negative_slope)
-    return _leaky("leaky_relu", "Maas, Hannun & Ng 2013, eq. 2", negative_slope, {"negative_slope": negative_slope})
+    return _leaky("leaky_relu", "Maas, Hannun & Ng 2013", negative_slope, {"negative_slope": negative_slope})
 
 
 def rrelu(lower: float = 1 / 8, upper: float = 1 / 3) -> Activation:
@@ -90,7 +90,7 @@ def rrelu(lower: float = 1 / 8, upper: float = 1 / 3) -> Activation:
     check_finite("rrelu", lower=lower, upper=upper)
     if not lower <= upper:
         raise ValueError(f"rrelu: lower must not exceed upper, got {lower!r} and {upper!r}")
-    return _leaky("rrelu", "Xu, Wang, Chen & Li 2015, §2.4", (lower + upper) / 2, {"lower": lower, "upper": upper})
+    return _leaky("rrelu", "Xu et al. 2015, arXiv:1505.00853", (lower + upper) / 2, {"lower": lower, "upper": upper})
 
 
 def hardsigmoid() -> Activation:
@@ -98,7 +98,7 @@ def hardsigmoid() -> Activation:
     return _straight(
         "hardsigmoid",
         "min(max(z + 3, 0), 6)/6",
-        "Howard et al. 2019, §5.2",
+        "Howard et al. 2019, arXiv:1905.02244, §5.2",
         lambda z: np.minimum(np.maximum(z + 3, 0), 6) / 6,
         lambda z: indicator((z > -3) & (z < 3), z) / 6,
         kinks=(Kink(-3.0, 0.0, 0.0, 1 / 6), Kink(3.0, 0.0, 1 / 6, 0.0)),
@@ -119,7 +119,7 @@ def hardshrink(lambd: float = 0.5) -> Activation:
     return _straight(
         "hardshrink",
         "z if |z| > λ else 0",
-        "Donoho & Johnstone 1994, eq. 5",
+        "Donoho & Johnstone 1994, Ideal spatial adaptation by wavelet shrinkage",
         lambda z: np.where((z <= lambd) & (z >= -lambd), zero(z), z),
         outside,
         kinks=tuple(Kink(k, 0.0, float(k <= 0), float(k >= 0), jump=lambd) for k in sorted(at)),
@@ -135,7 +135,7 @@ def softshrink(lambd: float = 0.5) -> Activation:
     return _straight(
         "softshrink",
         "sign(z)·max(|z| − λ, 0)",
-        "Donoho 1995, eq. 1.2",
+        "Donoho 1995, De-noising by soft-thresholding",
         lambda z: np.maximum(z - lambd, 0) + np.minimum(z + lambd, 0),
         lambda z: indicator((z > lambd) | (z < -lambd), z),
         kinks=tuple(Kink(k, 0.0, float(k <= 0), float(k >= 0)) for k in sorted({-lambd, lambd})),

@@ -33,7 +33,7 @@ def hardswish() -> Activation:
     return Activation(
         "hardswish",
         "z·min(max(z + 3, 0), 6)/6",
-        "Howard et al. 2019, §5.2",
+        "Howard et al. 2019, arXiv:1905.02244, §5.2",
         lambda z: np.maximum(z, -3) * (np.minimum(np.maximum(z + 3, 0), 6) / 6),
         derivative,
         lambda z: indicator((z > -3) & (z < 3), z) / 3,
@@ -52,7 +52,7 @@ def elu(alpha: float = 1.0) -> Activation:
     return Activation(
         "elu",
         "z if z > 0 else α(e^z − 1)",
-        "Clevert, Unterthiner & Hochreiter 2016, eq. 15",
+        "Clevert, Unterthiner & Hochreiter 2016, arXiv:1511.07289",
         lambda z: np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0))),
         lambda z: np.where(z > 0, one(z), alpha * _exponential_left(z)),
         lambda z: np.where(z > 0, zero(z), alpha * _exponential_left(z)),
@@ -88,7 +88,7 @@ def celu(alpha: float = 1.0) -> Activation:
     return Activation(
         "celu",
         "max(0, z) + min(0, α(e^(z/α) − 1))",
-        "Barron 2017, eq. 2",
+        "Barron 2017, arXiv:1704.07483",
         value,
         lambda z: np.where(z > 0, one(z), exponential(z)),
         lambda z: np.where(z > 0, zero(z), exponential(z) / alpha),
@@ -103,7 +103,7 @@ def selu() -> Activation:
     return Activation(
         "selu",
         "λz if z > 0 else λα(e^z − 1)",
-        "Klambauer, Unterthiner, Mayr & Hochreiter 2017, eq. 2",
+        "Klambauer, Unterthiner, Mayr & Hochreiter 2017, arXiv:1706.02515",
         lambda z: np.where(
             z > 0, constant(SELU_SCALE, z) * z, constant(SELU_SCALE_ALPHA, z) * np.expm1(np.minimum(z, 0))
         ),
@@ -160,7 +160,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
     return Activation(
         "softplus",
         "log(1 + e^(βz))/β, z where βz > threshold",
-        "Dugas, Bengio, Bélisle, Nadeau & Garcia 2001, eq. 1; threshold: torch.nn.Softplus",
+        "Dugas et al. 2001, Incorporating second-order functional knowledge; threshold: torch.nn.Softplus",
         value,
         derivative,
         second,
@@ -183,7 +183,7 @@ def softsign() -> Activation:
     return Activation(
         "softsign",
         "z/(1 + |z|)",
-        "Bergstra, Desjardins, Lamblin & Bengio 2009, eq. 5",
+        "Bergstra, Desjardins, Lamblin & Bengio 2009, Quadratic polynomials learn better image features",
         lambda z: finite(z) / (1 + magnitude(finite(z))),
         derivative,
         cube,

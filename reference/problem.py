@@ -118,7 +118,7 @@ def loss_gradient(problem: Problem, output: Array) -> Array:
 def gradients(problem: Problem) -> Gradients:
     """The loss and all its gradients: one forward and one backward pass.
 
-    Rumelhart, Hinton & Williams 1986, eq. 4–9, in matrix form.
+    Rumelhart, Hinton & Williams 1986, eq. 4–7, in matrix form.
 
     Raises:
         ValueError: reduction is "none": a loss of many numbers has no single gradient.

@@ -100,7 +100,7 @@ def softmax() -> Activation:
     return Activation(
         "softmax",
         "e^zᵢ/Σⱼ e^zⱼ",
-        "Bridle 1990, eq. 4",
+        "Bridle 1990, Probabilistic interpretation of feedforward classification network outputs",
         lambda z: softmax_parts(z)[1],
         vjp=_softmax_product,
         jvp=_softmax_product,
@@ -128,7 +128,7 @@ def log_softmax() -> Activation:
     return Activation(
         "log_softmax",
         "zᵢ − log Σⱼ e^zⱼ",
-        "Goodfellow, Bengio & Courville 2016, eq. 6.30",
+        "Goodfellow, Bengio & Courville 2016, §6.2.2.3",
         log_softmax_value,
         vjp=_log_softmax_vjp,
         jvp=_log_softmax_jvp,
@@ -142,7 +142,7 @@ def glu() -> Activation:
     return Activation(
         "glu",
         "a·σ(b), z = [a, b]",
-        "Dauphin, Fan, Auli & Grangier 2017, eq. 1",
+        "Dauphin, Fan, Auli & Grangier 2017, arXiv:1612.08083",
         _glu_value,
         vjp=_glu_vjp,
         jvp=_glu_jvp,

@@ -15,7 +15,7 @@ def sigmoid() -> Activation:
     return Activation(
         "sigmoid",
         "1/(1 + e^−z)",
-        "Verhulst 1845, p. 8",
+        "Verhulst 1845, Recherches mathématiques sur la loi d'accroissement de la population",
         f.sigmoid,
         f.sigmoid_derivative,
         f.sigmoid_second,
@@ -65,7 +65,7 @@ def silu() -> Activation:
     return Activation(
         "silu",
         "z·σ(z)",
-        "Elfwing, Uchibe & Doya 2018, eq. 6",
+        "Elfwing, Uchibe & Doya 2018, arXiv:1702.03118",
         f.silu,
         f.silu_derivative,
         f.silu_second,
@@ -79,7 +79,7 @@ def gelu() -> Activation:
     return Activation(
         "gelu",
         "z·Φ(z)",
-        "Hendrycks & Gimpel 2016, §2",
+        "Hendrycks & Gimpel 2016, arXiv:1606.08415, §2",
         f.gelu,
         f.gelu_derivative,
         f.gelu_second,
@@ -98,7 +98,7 @@ def gelu_tanh() -> Activation:
     return Activation(
         "gelu_tanh",
         "½z(1 + tanh(√(2/π)(z + 0.044715z³)))",
-        "Hendrycks & Gimpel 2016, §2",
+        "Hendrycks & Gimpel 2016, arXiv:1606.08415, §2",
         f.gelu_tanh,
         f.gelu_tanh_derivative,
         f.gelu_tanh_second,
@@ -112,7 +112,7 @@ def mish() -> Activation:
     return Activation(
         "mish",
         "z·tanh(log(1 + e^z))",
-        "Misra 2019, eq. 1",
+        "Misra 2019, arXiv:1908.08681",
         f.mish,
         f.mish_derivative,
         f.mish_second,

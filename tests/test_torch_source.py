@@ -511,13 +511,17 @@ def output(loss: ref.Loss | str, y: float, t: float, dtype: Any) -> ref.Problem:
     return ref.Problem(mlp, np.array([[y]], dtype), np.array([[t]], dtype), loss)
 
 
-def last(inside: Callable[[Array], bool], start: float, towards: float, dtype: Any) -> float:
-    """The number nearest to start, on the way, that is not inside."""
-    z = dtype(start)
+def last(inside: Callable[[Array], bool], bad: float, good: float, dtype: Any) -> float:
+    """The number next to the region, found by bisection between one inside it and one outside."""
+    low, high = dtype(bad), dtype(good)
     with np.errstate(all="ignore"):
-        while inside(z):
-            z = np.nextafter(z, dtype(towards))
-    return float(z)
+        assert inside(low)
+        assert not inside(high)
+        while True:
+            middle = dtype(low + (high - low) / 2)
+            if middle in (low, high):
+                return float(high)
+            low, high = (middle, high) if inside(middle) else (low, middle)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -540,12 +544,12 @@ class Case:
 def cases(dtype: Any) -> list[Case]:
     info = np.finfo(dtype)
     double = dtype is np.float64
-    overflow = last(lambda z: np.isinf(np.exp(z)), float(np.log(info.max)) + 2.0**-10, 0.0, dtype)
+    overflow = last(lambda z: np.isinf(np.exp(z)), 800.0, 80.0, dtype)
     beyond = float(np.nextafter(dtype(overflow), dtype(np.inf)))
-    root = last(lambda z: np.isinf(z * z), float(np.sqrt(info.max)) * (1 + 8 * info.eps), 0.0, dtype)
-    sixth = last(lambda z: np.isinf(z * 6), float(info.max / 6) * (1 + 8 * info.eps), 0.0, dtype)
-    normal = last(lambda z: np.exp(z) < info.tiny, float(np.log(info.tiny)) - 2.0**-10, 0.0, dtype)
-    epsilon = last(lambda y: (1 - y) * y < np.float32(1e-12), 0.999e-12 if double else 0.99999e-12, 1.0, dtype)
+    root = last(lambda z: np.isinf(z * z), float(info.max), 1.0, dtype)
+    sixth = last(lambda z: np.isinf(z * 6), float(info.max), 1.0, dtype)
+    normal = last(lambda z: np.exp(z) < info.tiny, -800.0, -80.0, dtype)
+    epsilon = last(lambda y: (1 - y) * y < np.float32(1e-12), 1e-13, 1e-11, dtype)
     deep = -(overflow + 1)
     tail = float(np.exp(dtype(deep)))
     soft, gate = act.softplus(threshold=1e4), 2.0**-6

@@ -239,7 +239,9 @@ def random_spec(rng: np.random.Generator, case: int, dtype: str) -> Spec:
     kind = rng.random()
     depth = int(rng.integers(1, 6) if kind < 0.9 else rng.integers(6, 21) if kind < 0.98 else rng.integers(21, 101))
     most = MAX_WIDTH if depth <= 5 else 12
-    widths = tuple(int(np.exp(rng.uniform(0, np.log(most + 1)))) for _ in range(depth + 1))
+    widths = [int(np.exp(rng.uniform(0, np.log(most + 1)))) for _ in range(depth + 1)]
+    if loss == "multilabel_margin":
+        widths[-1] = min(widths[-1], 16)  # it compares every pair of outputs
     mixed = rng.random() < 0.5
     rows = [str(rng.choice(names)) for _ in range(depth)] if mixed else [str(rng.choice(names))] * depth
     rows[int(rng.integers(depth))] = names[case % len(names)]
@@ -248,7 +250,7 @@ def random_spec(rng: np.random.Generator, case: int, dtype: str) -> Spec:
     elif depth > 1 and rng.random() < 0.5:
         rows[-1] = "identity"
     return Spec(
-        widths=widths,
+        widths=tuple(widths),
         activations=tuple(rows),
         loss=loss,
         batch=int(np.exp(rng.uniform(0, np.log(MAX_BATCH + 1)))),
