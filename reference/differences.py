@@ -39,6 +39,8 @@ NOISE = 4.0
 """Rounding errors are bounded by this many σ of the noise model."""
 COMPLEX_STEP = 2.0**-332
 """1e-100: its square vanishes beside any number that it is added to."""
+UNDERFLOW = 2.0**-960
+"""Where a layer's largest imaginary part is less, that of its other numbers may be subnormal."""
 ROUNDOFF = 2.0**-53
 CORNERS = ("cross_entropy", "bce_with_logits", "soft_margin", "multilabel_soft_margin", "poisson_nll")
 """Losses that turn within 1 of a point that may lie anywhere: steps of the output stay below 1."""
@@ -216,7 +218,7 @@ class _Tree:
     """Leaves to be filled in, element by element."""
 
     def __init__(self, problem: Problem, fill: float) -> None:
-        self.leaves = {place: np.full(leaf.shape, fill) for place, leaf in _leaves(problem).items()}
+        self.leaves: dict[str, Array] = {place: np.full(leaf.shape, fill) for place, leaf in _leaves(problem).items()}
         self.layers = len(problem.mlp.layers)
 
     def put(self, groups: list[tuple[str, Array]], values: Array) -> None:
@@ -525,12 +527,14 @@ def random_direction(problem: Problem, seed: int) -> Gradients:
 
 
 def complex_step(problem: Problem, *, entries: int | None = None, seed: int = 0) -> Gradients:
-    """The derivatives as Im L(θ + ih)/h, h = 2⁻³³²: no subtraction, so accurate to the rounding of a forward pass.
+    """The derivatives as Im L(θ + ih)/h, h = 2⁻³³²: nothing cancels but what cancels in the forward pass.
 
     Squire & Trapp 1998, eq. 1; Martins, Sturdza & Alonso 2003, eq. 6. It holds for analytic functions, so
-    for every row on each piece of its formula. Where a unit that the element moves sits exactly on a break,
-    the element is not judged. It has no bar of its own: its error is a rounding error, which `rounding_scale`
-    measures.
+    for every row on each piece of its formula. An element is not judged where a unit that it moves sits on a
+    break, nor where the product of h and a derivative underflows however h is chosen (derivatives below 1e-220,
+    give or take). There is no bar: the error is the rounding error of a forward pass, for which the textbook
+    `rounding_scale` stands (a softmax or its logarithm near 0 or 1 loses the digits that 1 − y loses), and an
+    error of 1e-199 times the third derivative, which shows where the first is 0.
 
     Args:
         problem: as for `central_difference`, in complex128 of which float32 and float64 are exact parts.
@@ -557,23 +561,29 @@ def complex_step(problem: Problem, *, entries: int | None = None, seed: int = 0)
         for groups in _batches(problem, _elements(problem, entries, seed), 2):
             starts, motions = _starts_and_motions(problem, trace, groups)
             evaluate = _along_elements(problem, trace, starts, motions)
-            every, h = np.arange(len(starts)), np.full(len(starts), COMPLEX_STEP)
-            run = evaluate(every, 1j * h[:, None])
+            h = np.full((len(starts), 1), COMPLEX_STEP)
+            run = evaluate(np.arange(len(starts)), 1j * h)
+            derivative = run.terms.imag.sum(axis=2) / h / divisor
             weakest, strongest = _imaginary_range(run)
-            # in a deep network of small weights a derivative times h is subnormal: a larger h is still small there
-            h = np.where(weakest < 2.0**-900, h * _power_of_two(2.0**-300 / strongest), h)
-            if np.any(h != COMPLEX_STEP):
-                run = evaluate(every, 1j * h[:, None])
-            derivative = run.terms.imag.sum(axis=(1, 2)) / h / divisor
-            found.put(groups, np.where(_on_a_break(problem, run), np.nan, derivative))
+            small = (strongest > 0) & ((weakest < UNDERFLOW) | np.all(run.terms.imag == 0, axis=(1, 2)))
+            if np.any(small):
+                h = COMPLEX_STEP * _power_of_two(2.0**-170 / strongest[small, None]) * np.array([2.0**-30, 1.0])
+                again = evaluate(np.flatnonzero(small), 1j * h)
+                pair = again.terms.imag.sum(axis=2) / h / divisor
+                # an error of h²f‴/6 would make the second 2⁶⁰ times as wrong as the first
+                sound = (np.abs(pair[:, 1] - pair[:, 0]) <= np.abs(pair[:, 0]) / 2) & ~(
+                    _imaginary_range(again)[0] < UNDERFLOW
+                )
+                derivative[small, 0] = np.where(sound, pair[:, 0], np.nan)
+            found.put(groups, np.where(_beyond_a_break(problem, trace, run), np.nan, derivative[:, 0]))
         loss = loss_value(problem, trace.output)
     return found.gradients(loss)
 
 
 def _imaginary_range(run: _Run) -> tuple[Array, Array]:
-    """The least and the greatest, over the layers, of the largest imaginary part in a layer: (E,) each."""
-    sizes = np.abs(run.terms.imag).max(axis=(1, 2))
-    weakest, strongest = sizes.copy(), sizes.copy()
+    """The least and the greatest, over layers where one is not 0, of the largest imaginary part: (E,) each."""
+    strongest = np.abs(run.terms.imag).max(axis=(1, 2))
+    weakest = np.where(strongest > 0, strongest, np.inf)
     for z in (*run.preactivations.values(), run.output):
         size = np.abs(z.imag).max(axis=(1, 2, 3), initial=0.0)
         weakest[: len(z)] = np.minimum(weakest[: len(z)], np.where(size > 0, size, np.inf))
@@ -581,14 +591,19 @@ def _imaginary_range(run: _Run) -> tuple[Array, Array]:
     return weakest, strongest
 
 
-def _on_a_break(problem: Problem, run: _Run) -> Array:
-    """Whether an element moves a unit or the loss off a point where the formula changes: (E,)."""
-    switch = _switches(problem, run.output[:, 0])
-    on = np.any((switch.real == 0) & (switch.imag != 0), axis=1)
+def _beyond_a_break(problem: Problem, trace: Trace, run: _Run) -> Array:
+    """Whether an element moves a unit or the loss off a point where the formula changes: (E,).
+
+    Or whether complex products round to the other side of such a point than real ones.
+    """
+    switch, base = (_switches(problem, y) for y in (run.output[:, 0], trace.output[None]))
+    beyond = np.any(((switch.real == 0) & (switch.imag != 0)) | (np.sign(switch.real) != np.sign(base)), axis=1)
     for index, z in run.preactivations.items():
-        for at in problem.mlp.layers[index].activation.all_breaks:
-            on[: len(z)] |= np.any((z.real == at) & (z.imag != 0), axis=(1, 2, 3))
-    return on
+        breaks = problem.mlp.layers[index].activation.all_breaks
+        if breaks:
+            region, here = _region(z.real, breaks), _region(trace.preactivations[index], breaks)
+            beyond[: len(z)] |= np.any(((here % 2 == 1) & (z.imag != 0)) | (region != here), axis=(1, 2, 3))
+    return beyond
 
 
 def _starts_and_motions(problem: Problem, trace: Trace, groups: list[tuple[str, Array]]) -> tuple[Array, list[Array]]:

@@ -39,9 +39,13 @@ def scaled_exp(a: Array, error: Array = 0.0) -> tuple[Array, Array]:
 
     In float16, which e³² overflows, 8 takes the place of 32.
     """
-    half = is_numpy(a) and a.dtype.itemsize == 2
+    half = _is_float16(a)
     s, lost = two_sum(-a, 8 if half else 32)
     return np.exp(s) * (1 + (lost - error)), constant(EXP_MINUS_8 if half else EXP_MINUS_32, a)
+
+
+def _is_float16(z: Array) -> bool:
+    return is_numpy(z) and z.dtype.itemsize == 2
 
 
 # ── the logistic function ────────────────────────────────────────────────────────────────────────────
@@ -131,7 +135,7 @@ def gelu_tanh_second(z: Array) -> Array:
 
 def _gelu_tanh_exponent(z: Array) -> tuple[Array, Array, Array]:
     """|z| and A(|z|) as a sum of two numbers: an error u·A in the exponent would lose log₂A digits."""
-    a = magnitude(limited(z, 24))
+    a = magnitude(limited(z, 12 if _is_float16(z) else 24))
     k, k_low = constant_parts(SQRT_8_OVER_PI, z)
     c, c_low = constant_parts(GELU_CUBIC, z)
     square, square_low = two_product(a, a)

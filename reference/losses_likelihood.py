@@ -237,5 +237,5 @@ def poisson_nll(log_input: bool = True, full: bool = False, eps: float = 1e-8) -
         domain=(lambda y: np.ones(y.shape, dtype=bool)) if log_input else (lambda y: y + eps > 0),
         domain_text="any real number" if log_input else f"above {-eps}",
         parameters={"log_input": log_input, "full": full, "eps": eps},
-        textbook_gradient=(lambda y, t: 0.0) if log_input else (lambda y, t: 1 + t / (y + eps)),
+        textbook_gradient=(lambda y, t: np.exp(y) + t) if log_input else (lambda y, t: 1 + t / (y + eps)),
     )

@@ -7,7 +7,9 @@ uniform in [−1, 1], independent for every element, operation and run:
     Σ of n terms   gets   u·√(n/3·S² + (n/6 + 1)·Q)·ξ, S the sum and Q the sum of the squares
     A B            gets   the same for every inner product
     any of them    gets   ½η(ξ + ξ′) besides, η the smallest subnormal, ξ′ drawn once for a run: underflow
-                          rounds equal numbers alike, so that their errors add up
+
+In half of the runs ξ is the same for every element of an operation: equal numbers are rounded alike, so that
+the errors of equal examples add up.
 
 The size for a sum is that of adding up one by one in a random order: u²·Σ sᵢ² over the partial sums sᵢ, whose
 mean squares are (i/n)²S² + (i/n)(1 − i/n)Q.
@@ -42,10 +44,16 @@ class Source:
     rng: np.random.Generator
 
     def errors(self, shape: tuple[int, ...]) -> Array:
-        """ξ for every run and element; the first run is free of noise."""
+        """ξ for every run and element; the first run is free of noise.
+
+        In every other run all elements of an operation share one ξ: equal numbers are rounded alike, so that
+        the errors of equal examples add up instead of averaging out.
+        """
         xi = np.empty((self.runs + 1, *shape), dtype=np.float32)
+        apart, alike = xi[1::2], xi[2::2]
         xi[0] = 0
-        xi[1:] = self.rng.random((self.runs, *shape), dtype=np.float32) * 2 - 1
+        apart[...] = self.rng.random(apart.shape, dtype=np.float32) * 2 - 1
+        alike[...] = self.rng.random((len(alike), *(1,) * len(shape)), dtype=np.float32) * 2 - 1
         return xi
 
     def representable(self, values: Array) -> Array:
@@ -124,7 +132,8 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         deviation = np.abs(self.data[1:] - self.data[0])
         peak = deviation.max(axis=0)
         scale = np.where((peak > 0) & np.isfinite(peak), peak, 1.0)
-        return scale * np.sqrt(np.mean((deviation / scale) ** 2, axis=0))
+        sigma = scale * np.sqrt(np.mean((deviation / scale) ** 2, axis=0))
+        return np.where((sigma == 0) & (peak > 0), np.finfo(float).smallest_subnormal, sigma)
 
     # ── NumPy's protocols ────────────────────────────────────────────────────────────────────────────
 
@@ -285,7 +294,7 @@ def _noisy(source: Source, y: Array, size: Array, terms: Array) -> Noisy:
     noise = amplitude * xi
     if np.min(np.abs(y[:1])) < source.format.smallest * 2.0 ** (source.format.bits + 8):
         alike = source.errors((1,) * len(shape))
-        noise = noise + source.format.smallest * np.rint(terms * (xi + alike) * 2) / 4
+        noise = noise + source.format.smallest * np.rint(terms * (xi + alike) * 2.0).astype(float) / 4
     return Noisy(y + noise, source)
 
 

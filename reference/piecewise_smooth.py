@@ -18,7 +18,7 @@ from .arithmetic import (
     magnitude,
     two_product,
 )
-from .pieces import check_finite, one, size, zero
+from .pieces import check_finite, nothing, one, size, zero
 from .rows import Activation, Kink
 
 
@@ -165,6 +165,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
         derivative,
         second,
         kinks=kinks,
+        textbook_value=nothing if beta == 1 else lambda z: beta * magnitude(z) * value(z),
         parameters={"beta": beta, "threshold": threshold},
     )
 

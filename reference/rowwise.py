@@ -9,7 +9,7 @@ import numpy as np
 
 from . import formulas as f
 from .arithmetic import Array, finite, indicator, largest, magnitude, two_sum
-from .pieces import size, zero
+from .pieces import one_plus_size, zero
 from .rows import Activation
 
 
@@ -132,7 +132,7 @@ def log_softmax() -> Activation:
         log_softmax_value,
         vjp=_log_softmax_vjp,
         jvp=_log_softmax_jvp,
-        textbook_value=size,
+        textbook_value=one_plus_size,
         textbook_derivative=lambda z: 1 + softmax_parts(z)[1] * _spread(z),
     )
 

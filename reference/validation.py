@@ -113,6 +113,9 @@ def _check_labels(loss: Loss, t: Array, shape: tuple[int, int]) -> Array:
     if t.shape != shape:
         raise ValueError(f"target: {loss.name} expects label indices of shape {shape}, got {t.shape}")
     _require(loss, (t >= -1) & (t < shape[1]), t, f"label indices from 0 to {shape[1] - 1}, or -1 for none")
+    listed = np.cumprod(t >= 0, axis=1).astype(bool)
+    again = np.triu(t[:, :, None] == t[:, None, :], 1).any(axis=1)
+    _require(loss, ~(listed & again), t, "each label once")
     return t
 
 

@@ -164,7 +164,8 @@ def test_magnitude_is_the_size_of_real_numbers_and_odd_in_the_imaginary_part():
     real = np.array([-2.0, -0.0, 0.0, 3.0, -np.inf, np.nan])
     assert_same(ar.magnitude(real), np.array([2.0, 0.0, 0.0, 3.0, np.inf, np.nan]))
     assert not np.signbit(ar.magnitude(np.array([-0.0])))[0]
-    assert_same(ar.magnitude(np.array([-2 + 1j, 3 + 1j, 0 - 1j])), np.array([2 - 1j, 3 + 1j, 0 - 1j]))
+    assert_same(ar.magnitude(np.array([-2 + 1j, 3 + 1j, 0.5 - 1j])), np.array([2 - 1j, 3 + 1j, 0.5 - 1j]))
+    assert_same(ar.magnitude(np.array([complex(0, -1), complex(0, 1)])), np.array([complex(-0.0, 1), complex(0, 1)]))
     assert ar.magnitude(np.ones(1, np.float32)).dtype == np.float32
 
 

@@ -114,14 +114,14 @@ def test_files_hold_every_problem_exactly(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "not JSON"),
+        ("", "not JSON that holds a problem"),
         ("[1]", "expected a JSON object"),
         ("{}", "format: expected"),
         ('{"format": "gradient-oracle problem 1"}', "dtype: expected"),
         ('{"format": "gradient-oracle problem 1", "dtype": "float64"}', "layers: missing"),
         ('{"format": "gradient-oracle problem 1", "dtype": "float64", "layers": 3}', "not iterable"),
-        ('{"format": "gradient-oracle problem 1", "dtype": "float64", "layers": [{"weight": NaN}]}', "NaN"),
-        ("[" * 100000, "not JSON"),
+        ('{"format": "gradient-oracle problem 1", "layers": [{"weight": NaN}]}', "NaN is no number"),
+        ("[" * 100000, "not JSON that holds a problem"),
     ],
 )
 def test_bad_files_are_refused_by_name(content, message, tmp_path, capsys):

@@ -166,3 +166,18 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="at least 2"):
         rounding_scale(problem, runs=1)
     assert get_format("bfloat16").bits == 8
+
+
+@pytest.mark.parametrize("name", ["float64", "float32", "bfloat16"])
+def test_underflow_makes_errors_of_the_smallest_number(name):
+    fmt = FORMATS[name]
+    x = noisy([[fmt.smallest * 7, fmt.smallest * 9]], name)
+    spread = (x * 0.3).spread()
+    assert np.all((spread > 0.1 * fmt.smallest) & (spread < 3 * fmt.smallest))
+
+
+def test_equal_numbers_are_rounded_alike_in_half_of_the_runs():
+    thirds = noisy(np.full(64, 1.0), runs=64) / 3
+    deviation = thirds.data[1:] - thirds.data[0]
+    alike = [len(set(run.tolist())) == 1 for run in deviation]
+    assert sum(alike) == 32

@@ -125,7 +125,7 @@ def test_lower_precision_agrees_when_it_is_asked_for():
 @pytest.mark.parametrize("slope", [1.0, 0.5])
 def test_another_slope_at_an_exact_kink_is_another_convention(slope):
     mlp = ref.MLP((ref.Layer(np.array([[1.0, 2.0]]), None, "relu"), ref.Layer(np.array([[3.0]]), None, "identity")))
-    problem = ref.Problem(mlp, np.array([[2.0, -1.0], [0.3, 0.4]]), np.array([[1.0], [2.0]]), "mse")
+    problem = ref.Problem(mlp, np.array([[2.0, -1.0], [0.25, 0.5]]), np.array([[1.0], [2.0]]), "mse")
     trace = ref.forward(mlp, problem.x)
     assert trace.preactivations[0][0, 0] == 0
     d_y = ref.loss_gradient(problem, trace.output)

@@ -150,28 +150,29 @@ def _plant_faults(console: Console) -> dict[str, str]:
 
 def _print_report(report: campaign.Report, console: Console) -> None:
     table = Table(title=f"{report.problems} random problems: sources held against each other", title_justify="left")
+    table.add_column("sources")
     for heading in (
-        "sources",
         "cases",
         "worst error",
-        "in units of",
-        "worst, ulps",
-        "textbook",
-        "not judged",
-        "deviations",
-        "disagree",
+        "textbook:\ncases",
+        "\nworst",
+        "worst,\nulps",
+        "not\njudged",
+        "devi-\nations",
     ):
-        table.add_column(heading, justify="left" if heading in ("sources", "in units of") else "right")
+        table.add_column(heading, justify="right")
+    table.add_column("disagree", justify="right")
     for pair, tally in report.pairs.items():
         if not tally.cases + tally.not_judged + tally.deviations:
             continue
+        unit = campaign.PAIRS[pair]
         table.add_row(
             pair.replace(" ~ ", "\n~ "),
             str(tally.cases),
-            f"{tally.scales:.2f}",
-            campaign.PAIRS[pair],
-            f"{tally.ulps:.1e}",
-            str(tally.textbook) if "torch" in pair or "complex" in pair else "–",
+            f"{tally.scales:.2f} {unit}",
+            str(tally.textbook) if unit == "σ" else "–",
+            f"{tally.textbook_scales:.2f} σ" if unit == "σ" else "–",
+            f"{tally.ulps:.0e}",
             str(tally.not_judged),
             str(tally.deviations) if "torch" in pair else "–",
             str(tally.disagreements),
@@ -179,9 +180,9 @@ def _print_report(report: campaign.Report, console: Console) -> None:
         )
     console.print(table)
     console.print(
-        f"An error counts from {FACTOR:g} rounding scales, or from 1 error bar. textbook: cases that only the\n"
-        "customary formulas' scale explains. not judged: overflow, or units exactly on a kink. ulps grow where\n"
-        "terms cancel.",
+        f"σ: rounding scales; an error counts from {FACTOR:g}. bars: the differences' own error bars; an error\n"
+        "counts from 1. textbook: cases that only the scale of the customary formulas explains. not judged: overflow,\n"
+        "or every element on a kink. ulps are large where terms cancel or a gradient nearly vanishes.",
         highlight=False,
         style="dim",
     )
@@ -217,10 +218,10 @@ def _print_counts(what: str, counts: dict[str, int], console: Console) -> None:
 def _replay(path: Path, console: Console) -> int:
     outcomes = campaign.replay(path)
     table = Table(title=str(path), title_justify="left")
-    for heading in ("sources", "verdict", "worst error", "in units of"):
+    for heading in ("sources", "verdict", "worst error"):
         table.add_column(heading)
     for outcome in outcomes:
-        table.add_row(outcome.pair, outcome.verdict, f"{outcome.scales:.3g}", campaign.PAIRS[outcome.pair])
+        table.add_row(outcome.pair, outcome.verdict, f"{outcome.scales:.3g} {campaign.PAIRS[outcome.pair]}")
     console.print(table)
     for outcome in outcomes:
         if outcome.text:

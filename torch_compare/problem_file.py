@@ -115,12 +115,12 @@ def load(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path}: {size} bytes, more than the {LARGEST_FILE} that are read")
     try:
         data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON that holds a problem: {error}") from None
     if not isinstance(data, dict):
         raise ValueError(f"{path}: expected a JSON object, got {type(data).__name__}")
     return data
 
 
 def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of a problem")
+    raise ValueError(f"{name} is no number")

@@ -19,7 +19,7 @@ import numpy as np
 import reference as ref
 from reference.noise import FORMATS, Format, get_format, rounding_scale
 
-FACTOR = 16.0
+FACTOR = 32.0
 """An error counts when it exceeds this many σ. Measured: over the 20,000 problems of ``gradient-oracle verify
 --cases 20000 --seed 7``, torch's largest error is FIGURE σ; see README.md, *How the tolerance was measured*."""
 
@@ -351,7 +351,8 @@ def _with_slopes(problem: ref.Problem, trace: ref.Trace, side: float) -> dict[st
     if problem.loss.switches(output, problem.target):
         output = np.nextafter(output, towards)
     beside = ref.Trace(trace.inputs, tuple(moved), output)
-    found = ref.backward(problem.mlp, beside, ref.loss_gradient(problem, output))
+    with np.errstate(all="ignore"):  # a nudge may leave the loss's domain: NaN, which explains nothing
+        found = ref.backward(problem.mlp, beside, ref.loss_gradient(problem, output))
     return found.leaves() | {"loss": np.asarray(ref.loss_value(problem, trace.output))}
 
 
