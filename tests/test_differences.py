@@ -392,3 +392,11 @@ def test_complex_step_where_gradients_are_tiny():
         error = np.abs(found - expected)
         assert np.all(np.isnan(error) | (error < 1000 * ULP * np.abs(expected).max()))
         assert np.isfinite(found).all() == (depth < 42)
+
+
+def test_complex_step_at_a_stationary_point_is_not_a_truncation_error():
+    """The loss is h² there: with no other step than a large one, its derivative would come out as h."""
+    layers = (ref.Layer(np.array([[1.0, 2.0]]), None, "gelu"), ref.Layer(np.array([[3.0]]), None, "identity"))
+    problem = ref.Problem(ref.MLP(layers), np.zeros((2, 2)), np.zeros((2, 1)), "mse")
+    for leaf in complex_step(problem).leaves().values():
+        assert np.all(np.isnan(leaf) | (leaf == 0))
