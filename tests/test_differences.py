@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import reference as ref
+from reference import differences
 from reference.differences import Difference, central_difference, complex_step, directional_difference, random_direction
 
 ULP = 2.0**-52
@@ -186,6 +187,29 @@ def test_a_met_target_and_constant_units_do_not_pass_for_exact():
                 assert outside(central_difference(problem), ref.gradients(problem)) == [], (name, gap, loss)
 
 
+def test_exact_sums_of_large_numbers_do_not_pass_for_exact_beside_the_base_point():
+    """2³⁰ + ½ − 2³⁰ is exact; with a step added to the first, it is off by 2⁻²³."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        layers = (
+            ref.Layer(np.zeros((2, 3)), np.array([2.0**30 + 0.5, 2.0**30]), "identity"),
+            ref.Layer(np.array([[1.0, -1.0]]), None, "identity"),
+        )
+        problem = ref.Problem(ref.MLP(layers), rng.normal(size=(3, 3)), rng.normal(size=(3, 1)), "mse")
+        assert outside(central_difference(problem), ref.gradients(problem)) == [], seed
+
+
+def test_a_bend_far_narrower_than_the_first_steps_is_found():
+    """From afar softplus(βz)/β looks like relu, whose central difference at 0 is ½ for every step."""
+    for beta in (1e2, 1e4, 1e6):
+        row = ref.activations.softplus(beta=beta, threshold=np.inf)
+        layer = ref.Layer(np.array([[1.0]]), np.array([0.1 / beta]), row)
+        problem = ref.Problem(ref.MLP((layer,)), np.zeros((1, 1)), np.array([[1.0]]), "l1")
+        found, g = central_difference(problem), ref.gradients(problem)
+        assert outside(found, g) == []
+        assert outside(found, with_fault(g, 0, 0.5 / 0.525)), "a half is not the slope at 0.1"
+
+
 # ── what is not judged ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -216,6 +240,18 @@ def test_beside_a_kink_steps_stay_on_its_side():
         assert np.isfinite(found.value.layers[0].weight).all()
         other = ref.gradients(kinked(-at))
         assert outside(found, other), "the other side's gradient must not fit"
+
+
+def test_a_step_that_reaches_a_kink_along_a_curve_is_not_used():
+    """The slope at z = 0.1 does not tell that (z + h)² passes relu's kink within the first step."""
+    layers = (ref.Layer(np.array([[0.1]]), None, "square"), ref.Layer(np.array([[1.0]]), np.array([-0.05]), "relu"))
+    problem = ref.Problem(ref.MLP(layers), np.array([[1.0]]), np.array([[1.0]]), "mse")
+    trace = ref.forward(problem.mlp, problem.x)
+    evaluate = differences._along_elements(problem, trace, np.array([0]), [np.ones((1, 1))])
+    run = evaluate(np.array([0]), np.array([[0.0, 0.12, 0.125, -0.125, -0.35]]))
+    with np.errstate(all="ignore"):
+        same = differences._Base.of(problem).same_region(run)
+    assert np.array_equal(same, [[True, True, False, True, False]])
 
 
 def test_a_loss_exactly_on_its_switch_is_not_judged():

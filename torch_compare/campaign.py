@@ -28,10 +28,10 @@ CHUNK = 25
 
 PAIRS = {
     "reference ~ torch": "σ",
-    "reference ~ central_difference": "bars",
-    "torch ~ central_difference": "bars",
+    "reference ~ central_difference": "bar",
+    "torch ~ central_difference": "bar",
     "reference ~ complex_step": "σ",
-    "float32 reference ~ float64 reference": "σ",
+    "float32 ~ float64 reference": "σ",
 }
 """Which sources are compared, and in what: rounding scales σ, or the error bars that differences bring."""
 
@@ -166,7 +166,7 @@ def compare(problem: ref.Problem, seed: int = 0) -> tuple[Outcome, ...]:
     if fmt.name != "float64":
         own = ref.gradients(problem)
         place = worst_place(own.leaves() | {"loss": np.asarray(own.loss)}, expected, accurate, fmt)
-        outcomes.append(_measured("float32 reference ~ float64 reference", place.scales, place.ulps, str(place)))
+        outcomes.append(_measured("float32 ~ float64 reference", place.scales, place.ulps, str(place)))
         accurate64 = scale(False, "float64")
     double = in_float64(problem)
     outcomes += _differences(double, expected, accurate64, torch_leaves, accurate, scale, deviates, seed)

@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from secrets import randbelow
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from . import campaign, faults
 from .deviations import DEVIATIONS
@@ -149,19 +152,25 @@ def _plant_faults(console: Console) -> dict[str, str]:
 
 
 def _print_report(report: campaign.Report, console: Console) -> None:
-    table = Table(title=f"{report.problems} random problems: sources held against each other", title_justify="left")
-    table.add_column("sources")
+    table = Table(
+        title=f"{report.problems} random problems: sources held against each other",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("sources", no_wrap=True)
     for heading in (
-        "cases",
-        "worst error",
-        "textbook:\ncases",
+        "\ncases",
+        "worst\nerror",
+        "text-\nbook",
         "\nworst",
-        "worst,\nulps",
+        "worst\nulps",
         "not\njudged",
-        "devi-\nations",
+        "devi-\nating",
+        "dis-\nagree",
     ):
-        table.add_column(heading, justify="right")
-    table.add_column("disagree", justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for pair, tally in report.pairs.items():
         if not tally.cases + tally.not_judged + tally.deviations:
             continue
@@ -169,9 +178,9 @@ def _print_report(report: campaign.Report, console: Console) -> None:
         table.add_row(
             pair.replace(" ~ ", "\n~ "),
             str(tally.cases),
-            f"{tally.scales:.2f} {unit}",
+            f"{tally.scales:.3g} {unit}",
             str(tally.textbook) if unit == "σ" else "–",
-            f"{tally.textbook_scales:.2f} σ" if unit == "σ" else "–",
+            f"{tally.textbook_scales:.1f} σ" if unit == "σ" else "–",
             f"{tally.ulps:.0e}",
             str(tally.not_judged),
             str(tally.deviations) if "torch" in pair else "–",
@@ -180,9 +189,10 @@ def _print_report(report: campaign.Report, console: Console) -> None:
         )
     console.print(table)
     console.print(
-        f"σ: rounding scales; an error counts from {FACTOR:g}. bars: the differences' own error bars; an error\n"
-        "counts from 1. textbook: cases that only the scale of the customary formulas explains. not judged: overflow,\n"
-        "or every element on a kink. ulps are large where terms cancel or a gradient nearly vanishes.",
+        f"σ: rounding scales; an error counts from {FACTOR:g}. bar: the error bar that a difference brings; an error "
+        "counts from 1. textbook: cases that only the scale of the customary formulas explains, and their worst. "
+        "not judged: overflow, or every element on a kink. deviating: explained by the list below. ulps are large "
+        "where terms cancel or a gradient nearly vanishes.",
         highlight=False,
         style="dim",
     )
@@ -190,22 +200,18 @@ def _print_report(report: campaign.Report, console: Console) -> None:
     _print_counts("loss", report.losses, console)
     if report.deviations:
         rows = {d.name: d for d in DEVIATIONS}
-        table = Table(
-            title="Problems where torch deviates from the derivative of its own forward pass", title_justify="left"
-        )
-        for heading in ("deviation", "where", "how large", "since", "cases"):
-            table.add_column(heading)
+        console.print("Where torch's backward pass is not the derivative of its own forward pass", style="italic")
         for name, count in sorted(report.deviations.items()):
             row = rows[name]
-            table.add_row(name, row.where, row.size, row.since, str(count))
-        console.print(table)
+            text = f"  {name}: {count} case{'' if count == 1 else 's'}; {row.where}; {row.size} (since {row.since})"
+            console.print(Padding(Text(text[2:]), (0, 0, 0, 2)))
 
 
 def _print_counts(what: str, counts: dict[str, int], console: Console) -> None:
     table = Table(title=f"Cases seen, by {what}", title_justify="left")
-    columns = 3
+    columns = 3 if console.width >= 100 else 2
     for _ in range(columns):
-        table.add_column(what)
+        table.add_column(what, no_wrap=True)
         table.add_column("cases", justify="right")
     items = [(name, str(count)) for name, count in counts.items()]
     rows = -(-len(items) // columns)
