@@ -2,7 +2,7 @@
 
 `central_difference` extrapolates central differences (Ridders 1982; Richardson 1911) and returns every
 element with an error bar of its own; `complex_step` takes Im L(θ + ih)/h (Squire & Trapp 1998; Martins,
-Sturdza & Alonso 2003), which subtracts nothing and so is as accurate as the forward pass.
+Sturdza & Alonso 2003), which takes no difference and so is as accurate as the forward pass.
 
 Changing one parameter of layer l moves that layer's z along a fixed direction ∂z/∂θ and leaves the layers
 before it alone: an element costs a run from layer l on, and many elements and steps run as one batch.
@@ -222,12 +222,14 @@ class _Tree:
         self.layers = len(problem.mlp.layers)
 
     def put(self, groups: list[tuple[str, Array]], values: Array) -> None:
+        """Write the values (E,) of a batch of elements to their places."""
         first = 0
         for place, index in groups:
             self.leaves[place].flat[index] = values[first : first + len(index)]
             first += len(index)
 
     def gradients(self, loss: Array) -> Gradients:
+        """The leaves as a tree like the gradients."""
         layers = tuple(
             LayerGradients(self.leaves[f"layers[{i}].weight"], self.leaves.get(f"layers[{i}].bias"))
             for i in range(self.layers)

@@ -128,20 +128,20 @@ def test_every_loss_within_the_bar(loss):
 
 
 def test_bars_are_honest_and_informative_on_stiff_problems():
-    """In 13,000 (596,000 elements) no bar was too small; their median was 4e-13 of the largest element."""
+    """In 16,000 (735,000 elements) no bar was too small; their median was 4e-13 of the largest element."""
     relative, elements = [], 0
-    for seed in range(400):
+    for seed in (*range(400), 4022):  # 4022: entries of the tableau agree by accident
         problem = stiff_problem(seed)
         g = finite_gradients(problem)
         if g is None:
             continue
-        found = central_difference(problem, entries=24, seed=seed)
+        found = central_difference(problem, entries=48, seed=seed)
         assert outside(found, g) == [], f"stiff_problem({seed})"
         bars = np.concatenate([e[np.isfinite(e)] for e in found.error.leaves().values()])
         elements += bars.size
         if largest(g) > 0:
             relative.append(bars / largest(g))
-    assert elements > 6000
+    assert elements > 12000
     assert np.median(np.concatenate(relative)) < 4e-12
 
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from secrets import randbelow
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -155,7 +154,7 @@ def _print_report(report: campaign.Report, console: Console) -> None:
     table = Table(
         title=f"{report.problems} random problems: sources held against each other",
         title_justify="left",
-        box=SIMPLE_HEAD,
+        box=None,
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
