@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import reference as ref
-from reference import differences
+from reference import extrapolation, variants
 from reference.differences import Difference, central_difference, complex_step, directional_difference, random_direction
 
 ULP = 2.0**-52
@@ -247,10 +247,10 @@ def test_a_step_that_reaches_a_kink_along_a_curve_is_not_used():
     layers = (ref.Layer(np.array([[0.1]]), None, "square"), ref.Layer(np.array([[1.0]]), np.array([-0.05]), "relu"))
     problem = ref.Problem(ref.MLP(layers), np.array([[1.0]]), np.array([[1.0]]), "mse")
     trace = ref.forward(problem.mlp, problem.x)
-    evaluate = differences._along_elements(problem, trace, np.array([0]), [np.ones((1, 1))])
+    evaluate = variants.along_elements(problem, trace, np.array([0]), [np.ones((1, 1))])
     run = evaluate(np.array([0]), np.array([[0.0, 0.12, 0.125, -0.125, -0.35]]))
     with np.errstate(all="ignore"):
-        same = differences._Base.of(problem).same_region(run)
+        same = extrapolation.Base.of(problem).same_region(run)
     assert np.array_equal(same, [[True, True, False, True, False]])
 
 
