@@ -224,26 +224,81 @@ def largest(z: Array) -> tuple[Array, Array]:
     return mask, real.max(axis=1, keepdims=True)
 
 
-def erfc(a: Array) -> Array:
-    """1 − erf(a). Raises TypeError for a type longer than float64, in which SciPy has none."""
-    return _special(special.erfc, a)
+def exp_of_sum(high: Array, low: Array = 0.0) -> tuple[Array, Array]:
+    """e and r with exp(high + low) = e(1 + r), low and r ≪ 1.
+
+    NumPy's float32 exponential is up to 2.3 ulps off; through float64, to 0.5 ulps, and low goes in with it.
+
+    >>> exp_of_sum(np.array([-3.0], np.float32), np.array([1e-9], np.float32))
+    (array([0.04978707], dtype=float32), 0.0)
+    """
+    if is_numpy(high) and high.dtype.kind == "f" and high.dtype.itemsize < np.dtype(np.float64).itemsize:
+        return np.exp(high.astype(np.float64) + low).astype(high.dtype), 0.0
+    return np.exp(high), low
 
 
-def erfcx(a: Array) -> Array:
-    """exp(a²)·erfc(a), a ≥ 0.
+MILLS_CENTRE = 5.0
+MILLS_COEFFICIENTS = (
+    1.1568486282918946,
+    -0.2294875382521129,
+    0.07778159886873554,
+    0.025072179301611947,
+    -0.0661776007789934,
+    0.061505045841013566,
+    -0.038026592187762366,
+    0.0163482312692141,
+    -0.004201290310663574,
+    1.953073289303005e-05,
+    0.00045704381820007954,
+    -0.0001343747460125513,
+    -2.48054584472145e-05,
+    2.271112294988288e-05,
+    -1.7723438185601556e-07,
+    -3.280567012895583e-06,
+    3.2197131609042185e-07,
+    4.968188503341836e-07,
+    -6.738323465177047e-08,
+    -8.232321223515427e-08,
+    1.0082895646260188e-08,
+    1.4010248782442869e-08,
+    -1.0846925288860795e-09,
+    -2.039456977423449e-09,
+    6.288377855498677e-11,
+    1.7327578943235103e-10,
+)
+"""(1 + a)·R(a) as a polynomial in t = (a − 5)/(a + 5), R Mills' ratio; see `mills_ratio`."""
+
+
+def mills_ratio(a: Array, rest: Array = 0.0) -> Array:
+    """R(a)(1 + rest), R(a) = (1 − Φ(a))/φ(a) = √(π/2)·erfcx(a/√2), Φ the normal distribution; a ≥ 0, rest ≪ 1.
+
+    For real NumPy numbers by the truncated Chebyshev series of (1 + a)R(a) in t = (a − 5)/(a + 5) (the
+    transformation of Shepherd & Laframboise 1981, Math. Comp. 36, 249), of degree 25, written in powers of t: it
+    is within 5e-19 of the function on the whole half-line. SciPy's own erfcx errs up to 8 ulps.
 
     Raises:
-        TypeError: for a type longer than float64, in which SciPy has none.
+        TypeError: for a type longer than float64.
+
+    >>> mills_ratio(np.array([0.0, 1.0, 1e6]))
+    array([1.25331414e+00, 6.55679542e-01, 1.00000000e-06])
     """
-    return _special(special.erfcx, a)
-
-
-def _special(f: Any, a: Array) -> Array:
-    if not is_numpy(a):
-        return f(a)
-    if a.dtype.itemsize > np.dtype(np.complex128 if a.dtype.kind == "c" else np.float64).itemsize:
-        raise TypeError(f"{f.__name__}: there is none in {a.dtype}; float64 is the longest type that gelu takes")
-    return f(a).astype(a.dtype)
+    if not is_numpy(a) or a.dtype.kind == "c":
+        if is_numpy(a) and a.dtype.itemsize > np.dtype(np.complex128).itemsize:
+            raise TypeError(f"mills_ratio: there is none in {a.dtype}; float64 is the longest type that gelu takes")
+        erfcx = special.erfcx(a * constant(SQRT_HALF, a))
+        return constant(SQRT_HALF_PI, a) * (erfcx if not is_numpy(a) else erfcx.astype(a.dtype)) * (1 + rest)
+    if a.dtype.itemsize > np.dtype(np.float64).itemsize:
+        raise TypeError(f"mills_ratio: there is none in {a.dtype}; float64 is the longest type that gelu takes")
+    x = np.asarray(a, dtype=np.float64)
+    t = (x - MILLS_CENTRE) / (x + MILLS_CENTRE)
+    polynomial = t * MILLS_COEFFICIENTS[-1]
+    for coefficient in MILLS_COEFFICIENTS[-2:0:-1]:
+        polynomial += coefficient
+        polynomial *= t
+    d = x + 1
+    lost = (x - (d - 1)) + (1 - (d - (d - 1)))
+    first = MILLS_COEFFICIENTS[0]
+    return ((first + (polynomial + (first + polynomial) * (rest - lost / d))) / d).astype(a.dtype)
 
 
 def tanh_residual(z: Array) -> Array:
@@ -267,9 +322,6 @@ SQRT_HALF = Constant(
     "0.70710678118654752440084436210484903928483593768847", lambda make, pi: np.sqrt(make(Fraction(1, 2)))
 )
 SQRT_HALF_PI = Constant("1.2533141373155002512078826424055226265034933703050", lambda make, pi: np.sqrt(pi / 2))
-INVERSE_SQRT_2PI = Constant(
-    "0.39894228040143267793994605993438186847585863116493", lambda make, pi: 1 / np.sqrt(2 * pi)
-)
 SQRT_8_OVER_PI = Constant("1.5957691216057307117597842397375274739034345246597", lambda make, pi: np.sqrt(8 / pi))
 GELU_CUBIC = Constant(
     "0.071354816272600248776338752279863540995592074770160",
@@ -285,5 +337,13 @@ SELU_SCALE_ALPHA = Constant(
     ),
 )
 HALF_LOG_2PI = Constant("0.91893853320467274178032973640561763986139747363778", lambda make, pi: np.log(2 * pi) / 2)
-EXP_MINUS_32 = Constant("1.2664165549094175723120904155965096382135833795309e-14", lambda make, pi: np.exp(make(-32)))
-EXP_MINUS_8 = Constant("0.00033546262790251183882138912578086101931090013372032", lambda make, pi: np.exp(make(-8)))
+LOG_SCALE = Constant("31.88477030575748423319267758707612213147300618057174", lambda make, pi: 46 * np.log(make(2)))
+LOG_SCALE_FLOAT16 = Constant(
+    "7.624618986159398403589553336039942248830501477962808", lambda make, pi: 11 * np.log(make(2))
+)
+LOG_SCALED_DENSITY = Constant(
+    "30.96583177255281149141234785067050449161160870693396", lambda make, pi: np.log(make(2**46) / np.sqrt(2 * pi))
+)
+LOG_SCALED_DENSITY_FLOAT16 = Constant(
+    "6.705680452954725661809223599634324608969104004325024", lambda make, pi: np.log(make(2**11) / np.sqrt(2 * pi))
+)

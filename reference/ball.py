@@ -26,18 +26,29 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_mat, ctx, fmpq
-from scipy import special
+from flint import arb, arb_mat, ctx, fmpq, fmpq_mat
 
 from .arithmetic import Array, Constant
-from .ball_functions import COMPLEMENTS, UNARY, reaching_down, restored, stored
+from .ball_functions import (
+    COMPLEMENTS,
+    UNARY,
+    as_arb,
+    exactly,
+    function,
+    is_nan,
+    larger,
+    quotient,
+    reaching_down,
+    restored,
+    smaller,
+    stored,
+)
 
 _PRECISION = threading.RLock()
 _BINARY: dict[Any, Callable[[Any, Any], Any]] = {
     np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.true_divide: operator.truediv,
-    np.maximum: arb.max, np.minimum: arb.min,
+    np.maximum: larger, np.minimum: smaller,
 }  # fmt: skip
-_SPECIAL = {special.erf, special.erfc, special.erfcx}
 
 
 @contextmanager
@@ -61,16 +72,25 @@ class Undecided(ArithmeticError):
     """
 
     def __init__(self, comparison: str, index: tuple[int, ...], left: Any, right: Any) -> None:
-        super().__init__(f"{comparison} is undecided at {list(index)}: {left.str(15)} against {right.str(15)}")
+        super().__init__(
+            f"{comparison} is undecided at {list(index)}: {as_arb(left).str(15)} against {as_arb(right).str(15)}"
+        )
         self.comparison = comparison
         self.index = index
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """What a comparison does that the balls do not decide: raise `Undecided`, or with `hull` make a `Mask`."""
+    """How much is decided.
+
+    Attributes:
+        hull: a comparison that the balls do not decide makes a `Mask`; else it raises `Undecided`.
+        rational: rational numbers are carried along exactly. It decides what no ball does: whether a sum of thirds
+            is 1, or lies halfway between two float64 numbers.
+    """
 
     hull: bool = False
+    rational: bool = False
 
 
 RAISE = Decisions()
@@ -142,7 +162,10 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         array = np.asarray(values)
         if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
             raise TypeError(f"a Ball is made of floating numbers up to float64, got {array.dtype}")
-        return cls([arb(v) for v in array.ravel().tolist()], array.shape, decisions)
+        numbers = array.ravel().tolist()
+        if not decisions.rational:
+            return cls([arb(v) for v in numbers], array.shape, decisions)
+        return cls([fmpq(*v.as_integer_ratio()) for v in numbers], array.shape, decisions)
 
     # ── the array ────────────────────────────────────────────────────────────────────────────────────
 
@@ -193,7 +216,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         return self._taken(self._places()[index])
 
     def __repr__(self) -> str:
-        return f"Ball({np.array([b.str(15) for b in self.flat], dtype=object).reshape(self.shape)!r})"
+        return f"Ball({np.array([as_arb(b).str(15) for b in self.flat], dtype=object).reshape(self.shape)!r})"
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError("a Ball has no single value: take its bounds()")
@@ -202,7 +225,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         raise TypeError("a Ball has no truth value: compare it")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, ([stored(b) for b in self.flat], self.shape, self.decisions.hull)
+        return _restore, ([stored(b) for b in self.flat], self.shape, self.decisions)
 
     def bounds(self) -> tuple[Array, Array]:
         """The largest float64 below and the smallest above each element (a NaN ball gives ∓∞)."""
@@ -226,9 +249,9 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         if method != "__call__" or kwargs:
             return NotImplemented
         x = [self._like(i) for i in inputs]
-        decisions = Decisions(any(b.decisions.hull for b in x))
+        decisions = self.decisions
         if ufunc in UNARY:
-            flat = list(map(UNARY[ufunc], x[0].flat))
+            flat = list(map(function(ufunc, decisions.rational), x[0].flat))
             return Ball(flat, self.shape, decisions, ceilings=_ceilings(ufunc, x[0].flat, flat))
         if ufunc is np.sign:
             return self._sign()
@@ -241,7 +264,11 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         shape = np.broadcast_shapes(x[0].shape, x[1].shape)
         if ufunc is np.maximum and (x[0]._ceilings or x[1]._ceilings):
             return _maximum(x[0], x[1], shape, decisions)
-        return Ball(list(map(_BINARY[ufunc], x[0]._spread(shape), x[1]._spread(shape))), shape, decisions)
+        pairs = x[0]._spread(shape), x[1]._spread(shape)
+        if decisions.rational:
+            f = quotient if ufunc is np.true_divide else _BINARY[ufunc]
+            return Ball([exactly(f(a, b)) for a, b in zip(*pairs, strict=True)], shape, decisions)
+        return Ball(list(map(_BINARY[ufunc], *pairs)), shape, decisions)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if func is np.where:
@@ -261,12 +288,12 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         """The sum over an axis (or all)."""
         if axis is None:
             shape = (1,) * self.ndim if keepdims else ()
-            return Ball([sum(self.flat, arb(0))], shape, self.decisions)
+            return Ball([sum(self.flat)], shape, self.decisions)
         axis %= self.ndim
         flat, length = self.flat, self.shape[axis]
         shape = self.shape[:axis] + (1,) * keepdims + self.shape[axis + 1 :]
         places = np.moveaxis(self._places(), axis, -1).reshape(-1, length).tolist()
-        return Ball([sum([flat[i] for i in row], arb(0)) for row in places], shape, self.decisions)
+        return Ball([sum([flat[i] for i in row]) for row in places], shape, self.decisions)
 
     def _sign(self) -> Ball:
         positive, negative = self > 0, self < 0
@@ -297,7 +324,8 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
 
     def _number(self, value: int | Fraction) -> Ball:
         fraction = Fraction(value)
-        return Ball([arb(fmpq(fraction.numerator, fraction.denominator))], (), self.decisions)
+        exact = fmpq(fraction.numerator, fraction.denominator)
+        return Ball([exact if self.decisions.rational else arb(exact)], (), self.decisions)
 
     def indicator(self, mask: Any) -> Ball:
         """1 and 0, and the ball from 0 to 1 where the mask is undecided."""
@@ -309,11 +337,12 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
 
     def largest(self) -> tuple[Array, Ball]:
         """The mask of the largest midpoint per row (N, K), and that midpoint (N, 1), an exact number."""
-        middles = [b.mid() for b in self.flat]
+        middles = [as_arb(b).mid() for b in self.flat]
         n, k = self.shape
         best = [max(range(r * k, (r + 1) * k), key=middles.__getitem__) for r in range(n)]
         mask = self._places() == np.array(best)[:, None]
-        return mask, Ball([middles[i] for i in best], (n, 1), self.decisions)
+        peaks = [self.flat[i] if isinstance(self.flat[i], fmpq) else middles[i] for i in best]
+        return mask, Ball(peaks, (n, 1), self.decisions)
 
     def tanh_residual(self) -> Ball:
         """Z − tanh z."""
@@ -321,7 +350,8 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 def outward(b: Any) -> tuple[float, float]:
-    """The float64 ends of one `arb`, rounded outward."""
+    """The float64 ends of one element, rounded outward."""
+    b = as_arb(b)
     if b.is_nan():
         return -np.inf, np.inf
     return -_float_above(-(b.lower())), _float_above(b.upper())
@@ -333,21 +363,21 @@ def _float_above(exact: Any) -> float:
     return near if not arb(near) < exact else float(np.nextafter(near, np.inf))
 
 
-def _restore(elements: list[Any], shape: tuple[int, ...], hull: bool) -> Ball:
-    return Ball([restored(e) for e in elements], shape, Decisions(hull))
+def _restore(elements: list[Any], shape: tuple[int, ...], decisions: Decisions) -> Ball:
+    return Ball([restored(e) for e in elements], shape, decisions)
 
 
 def _ceilings(ufunc: Any, before: list[Any], after: list[Any]) -> dict[int, Any]:
     """What logarithms of balls that reach down to 0 are still below: the only thing known of them."""
     if ufunc is not np.log and ufunc is not np.log1p:
         return {}
-    found = {i: reaching_down(ufunc, before[i]) for i, b in enumerate(after) if b.is_nan()}
+    found = {i: reaching_down(ufunc, as_arb(before[i])) for i, b in enumerate(after) if is_nan(b)}
     return {i: ceiling for i, ceiling in found.items() if ceiling is not None}
 
 
 def _maximum(x: Ball, y: Ball, shape: tuple[int, ...], decisions: Decisions) -> Ball:
     """The larger ones: a logarithm that is certainly below the other operand needs no lower end."""
-    flat = list(map(arb.max, x._spread(shape), y._spread(shape)))
+    flat = list(map(larger, x._spread(shape), y._spread(shape)))
     for one, other in ((x, y), (y, x)):
         for i, ceiling in one._ceilings.items() if one.shape == shape else ():
             if ceiling < other._spread(shape)[i]:
@@ -360,7 +390,22 @@ def _matmul(a: Ball, b: Ball, decisions: Decisions) -> Ball:
         raise ValueError(f"matmul: expected matrices, got shapes {a.shape} and {b.shape}")
     right = b if b.ndim == 2 else Ball(b.flat, (b.size, 1), decisions)
     product = Ball(None, (a.shape[0], right.shape[1]), decisions, a.matrix * right.matrix)
+    if decisions.rational:
+        product = _with_rational_entries(product, a, right)
     return product if b.ndim == 2 else Ball(product.flat, (a.shape[0],), decisions)
+
+
+def _with_rational_entries(product: Ball, a: Ball, b: Ball) -> Ball:
+    """The product with those entries exact whose row and column hold rational numbers only."""
+    rational = [np.array([isinstance(e, fmpq) for e in m.flat]).reshape(m.shape) for m in (a, b)]
+    rows, columns = np.flatnonzero(rational[0].all(axis=1)), np.flatnonzero(rational[1].all(axis=0))
+    flat = list(map(exactly, product.flat))
+    if len(rows) and len(columns):
+        left, right = a._taken(a._places()[rows]), b._taken(b._places()[:, columns])
+        found = (fmpq_mat(*left.shape, left.flat) * fmpq_mat(*right.shape, right.flat)).entries()
+        for place, entry in zip(product._places()[np.ix_(rows, columns)].ravel().tolist(), found, strict=True):
+            flat[place] = exactly(entry)
+    return Ball(flat, product.shape, product.decisions)
 
 
 def _compare(ufunc: Any, a: Ball, b: Ball, decisions: Decisions) -> Any:
@@ -389,5 +434,5 @@ def _where(mask: Any, a: Ball, b: Ball, decisions: Decisions) -> Ball:
     flat = [x if m else y for m, x, y in zip(certain, left, right, strict=True)]
     if isinstance(mask, Mask):
         for i in np.flatnonzero(np.broadcast_to(mask.undecided, shape)).tolist():
-            flat[i] = left[i].union(right[i])
+            flat[i] = as_arb(left[i]).union(as_arb(right[i]))
     return Ball(flat, shape, decisions)

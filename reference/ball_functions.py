@@ -1,4 +1,7 @@
-"""Functions of one `arb`, guarded where python-flint's own would lose the enclosure or the answer."""
+"""Functions of one element, guarded where python-flint's own would lose the enclosure or the answer.
+
+An element is an `arb`, or an `fmpq` where an exact rational number is carried along.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,21 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from flint import arb
+from flint import arb, fmpq
 from scipy import special
 
 FAR = 2.0**20
 """From here on erfcx comes from its asymptotic expansion: exp(a²) would leave even arb's range."""
+
+
+def function(ufunc: Any, rational: bool) -> Callable[[Any], Any]:
+    """The function of one element that a ufunc stands for."""
+    f = UNARY[ufunc]
+    if not rational:
+        return f
+    if ufunc in (np.negative, np.positive, np.absolute):
+        return lambda x: f(x)
+    return lambda x: exactly(f(as_arb(x)))
 
 
 def _erf(x: Any) -> Any:
@@ -66,11 +79,51 @@ def reaching_down(ufunc: Any, x: Any) -> Any:
     return top.log() if top > 0 else None
 
 
-_SPECIAL_NUMBERS = {"nan": "nan", "inf": "inf", "-inf": "-inf"}
+TALLEST = 2**16
+"""Rational numbers of more bits than this become balls: squares of squares double their length every time."""
+
+
+def as_arb(b: Any) -> Any:
+    """The element as an `arb`."""
+    return b if isinstance(b, arb) else arb(b)
+
+
+def exactly(b: Any) -> Any:
+    """The element as a rational number if it is one for certain."""
+    if isinstance(b, fmpq):
+        return b if b.height_bits() <= TALLEST else arb(b)
+    if not b.is_exact() or not b.is_finite():
+        return b
+    mantissa, exponent = b.man_exp()
+    if abs(exponent) > TALLEST:
+        return b
+    return fmpq(mantissa << int(exponent)) if exponent >= 0 else fmpq(mantissa, 1 << int(-exponent))
+
+
+def quotient(x: Any, y: Any) -> Any:
+    """x/y; a rational number has no NaN of its own."""
+    return arb("nan") if isinstance(y, fmpq) and y == 0 else x / y
+
+
+def larger(x: Any, y: Any) -> Any:
+    """The maximum: comparing and taking one would drop the part of the other that lies above."""
+    return x if x >= y else y if y >= x else as_arb(x).max(as_arb(y))
+
+
+def smaller(x: Any, y: Any) -> Any:
+    """The minimum."""
+    return x if x <= y else y if y <= x else as_arb(x).min(as_arb(y))
+
+
+def is_nan(b: Any) -> bool:
+    """Whether nothing is known of the element."""
+    return isinstance(b, arb) and bool(b.is_nan())
 
 
 def stored(b: Any) -> tuple[Any, ...]:
-    """An `arb` as integers: mantissa and exponent of midpoint and radius."""
+    """An element as integers: mantissa and exponent of midpoint and radius, or numerator and denominator."""
+    if isinstance(b, fmpq):
+        return int(b.p), int(b.q)
     if b.is_nan():
         return ("nan",)
     if not b.is_finite():
@@ -79,9 +132,10 @@ def stored(b: Any) -> tuple[Any, ...]:
 
 
 def restored(parts: tuple[Any, ...]) -> Any:
-    """The `arb` of `stored`."""
+    """The element of `stored`."""
     if len(parts) == 1:
         return arb(parts[0])
+    if len(parts) == 2:
+        return fmpq(*parts)
     mantissa, exponent, radius, scale = parts
-    middle = arb((mantissa, exponent))
-    return middle if radius == 0 else arb(middle, arb((radius, scale)))
+    return arb((mantissa, exponent), (radius, scale))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .arithmetic import Array
-from .extrapolation import NOISE, ROWS, Base, extrapolate, power_of_two, region_of
+from .extrapolation import CORNERS, NOISE, ROWS, Base, extrapolate, power_of_two, region_of
 from .mlp import Gradients, Trace, forward
 from .problem import Problem, loss_value
 from .variants import (
@@ -190,19 +190,39 @@ def complex_step(problem: Problem, *, entries: int | None = None, seed: int = 0)
             run = evaluate(np.arange(len(starts)), 1j * h)
             derivative = run.terms.imag.sum(axis=2) / h / divisor
             weakest, strongest = _imaginary_range(run)
-            small = (strongest > 0) & ((weakest < UNDERFLOW) | np.all(run.terms.imag == 0, axis=(1, 2)))
+            # how fast the fastest number moves: the layer that an element enters, if all else underflows
+            rate = np.maximum(strongest / COMPLEX_STEP, np.array([np.abs(motion).max() for motion in motions]))
+            small = (rate > 0) & ((weakest < UNDERFLOW) | np.all(run.terms.imag == 0, axis=(1, 2)))
             if np.any(small):
-                h = COMPLEX_STEP * power_of_two(2.0**-170 / strongest[small, None]) * np.array([2.0**-30, 1.0])
+                h = (
+                    COMPLEX_STEP
+                    * power_of_two(2.0**-170 / COMPLEX_STEP / rate[small, None])
+                    * np.array([2.0**-30, 1.0])
+                )
                 again = evaluate(np.flatnonzero(small), 1j * h)
                 pair = again.terms.imag.sum(axis=2) / h / divisor
                 # an error of h²f‴/6 would make the second 2⁶⁰ times as wrong as the first
                 sound = (np.abs(pair[:, 1] - pair[:, 0]) <= np.abs(pair[:, 0]) / 2) & ~(
                     _imaginary_range(again)[0] < UNDERFLOW
                 )
+                # only straight lines pass on nothing or a plain multiple; elsewhere a 0 may be an underflow
+                sound &= (pair[:, 0] != 0) | _straight_from(problem)[starts[small]]
                 derivative[small, 0] = np.where(sound, pair[:, 0], np.nan)
             found.put(groups, np.where(_beyond_a_break(problem, trace, run), np.nan, derivative[:, 0]))
         loss = loss_value(problem, trace.output)
     return found.gradients(loss)
+
+
+def _straight_from(problem: Problem) -> Array:
+    """For each layer whether it and all behind it are straight lines and the loss does not bend everywhere."""
+    probe = np.linspace(-8, 8, 33)
+    straight = problem.loss.name not in (*CORNERS, "bce")
+    found = []
+    for layer in reversed(problem.mlp.layers):
+        second = layer.activation.second_derivative
+        straight = straight and second is not None and not np.any(second(probe))
+        found.append(straight)
+    return np.array(found[::-1])
 
 
 def _imaginary_range(run: Run) -> tuple[Array, Array]:

@@ -2,8 +2,12 @@
 
 Every function here takes z and uses a = |z| and e = exp(−a) ≤ 1, so that nothing overflows and no two
 nearly equal numbers are subtracted: σ(z)σ(−z) = e/(1 + e)² where the textbook has y(1 − y). Where a
-factor multiplies an exponential that may be subnormal, the product is formed at exp(32 − a) first and
-brought down by e⁻³² last, so that only one rounding happens in the subnormal range (`scaled_exp`).
+factor multiplies an exponential that may be subnormal, the product is formed at exp(46 log 2 − a) first and
+brought down by 2⁻⁴⁶ last, so that only one rounding happens in the subnormal range (`scaled_exp`).
+
+A budget of 4 ulps is 4 to 8 roundings, so they are counted: factors near 1 are written 1 − x, whose small
+x may be rounded at leisure; 1 + 2e + e² is preferred to (1 + e)²; and a known rounding error (`rest`, the
+part of an exponent that did not fit) enters where something small is added anyway, never as a factor 1 + r.
 """
 
 from __future__ import annotations
@@ -11,21 +15,21 @@ from __future__ import annotations
 import numpy as np
 
 from .arithmetic import (
-    EXP_MINUS_8,
-    EXP_MINUS_32,
     GELU_CUBIC,
-    INVERSE_SQRT_2PI,
+    LOG_SCALE,
+    LOG_SCALE_FLOAT16,
+    LOG_SCALED_DENSITY,
+    LOG_SCALED_DENSITY_FLOAT16,
     SQRT_8_OVER_PI,
-    SQRT_HALF,
-    SQRT_HALF_PI,
     Array,
-    constant,
+    Constant,
     constant_parts,
-    erfc,
-    erfcx,
+    exp_of_sum,
+    indicator,
     is_numpy,
     limited,
     magnitude,
+    mills_ratio,
     two_product,
     two_sum,
 )
@@ -34,18 +38,34 @@ WIDEST = 1024.0
 """exp(−1024) is 0 in every NumPy type up to float64; beyond it |z| changes no exponential."""
 
 
-def scaled_exp(a: Array, error: Array = 0.0) -> tuple[Array, Array]:
-    """exp(32 − a − error), a ≥ 0, error ≪ 1: to be multiplied by factors; and e⁻³², to multiply by last.
+def scaled_exp(a: Array, error: Array = 0.0) -> tuple[Array, Array, float]:
+    """E, r and 2⁻⁴⁶ with exp(−a − error) = E(1 + r)2⁻⁴⁶, a ≥ 0, error and r ≪ 1: to be multiplied in this order.
 
-    In float16, which e³² overflows, 8 takes the place of 32.
+    In float16, whose largest number is 2¹⁶, 2⁻¹¹ takes the place of 2⁻⁴⁶.
     """
     half = _is_float16(a)
-    s, lost = two_sum(-a, 8 if half else 32)
-    return np.exp(s) * (1 + (lost - error)), constant(EXP_MINUS_8 if half else EXP_MINUS_32, a)
+    return _exp_below(LOG_SCALE_FLOAT16 if half else LOG_SCALE, a, error)
+
+
+def _exp_below(top: Constant, a: Array, error: Array) -> tuple[Array, Array, float]:
+    """E, r and the scale with exp(top − a − error) = E(1 + r)."""
+    high, low = constant_parts(top, a)
+    s, lost = two_sum(-a, high)
+    return *exp_of_sum(s, (lost + low) - error), 2.0 ** (-11 if _is_float16(a) else -46)
 
 
 def _is_float16(z: Array) -> bool:
     return is_numpy(z) and z.dtype.itemsize == 2
+
+
+def _over(e: Array, rest: Array) -> Array:
+    """(1 + ê)/(1 + rest), ê = e(1 + rest): what divides e in ê/(1 + ê)."""
+    return 1 + (e - rest)
+
+
+def _over_square(e: Array, rest: Array) -> Array:
+    """(1 + ê)²/(1 + rest), ê = e(1 + rest): what divides e in ê/(1 + ê)²."""
+    return 1 + (e * (2 + e) - rest * (1 - e * e))
 
 
 # ── the logistic function ────────────────────────────────────────────────────────────────────────────
@@ -59,9 +79,8 @@ def sigmoid(z: Array) -> Array:
 
 def sigmoid_derivative(z: Array) -> Array:
     """σ(z)σ(−z) = e/(1 + e)²."""
-    e = np.exp(-magnitude(z))
-    d = 1 + e
-    return e / (d * d)
+    e, _ = exp_of_sum(-magnitude(z))
+    return e / (1 + e * (2 + e))
 
 
 def sigmoid_second(z: Array) -> Array:
@@ -78,15 +97,15 @@ def softplus(z: Array) -> Array:
 
 
 def tanh_derivative(z: Array) -> Array:
-    """sech²z = 4e²/(1 + e²)², e = exp(−|z|)."""
-    e = np.exp(-2 * magnitude(limited(z, WIDEST)))
-    d = 1 + e
-    return 4 * e / (d * d)
+    """sech²z = 4e/(1 + e)², e = exp(−2|z|)."""
+    e, _ = exp_of_sum(-2 * magnitude(limited(z, WIDEST)))
+    return 4 * e / (1 + e * (2 + e))
 
 
 def tanh_second(z: Array) -> Array:
     """−2 tanh z sech²z."""
-    return -2 * np.tanh(z) * tanh_derivative(z)
+    scaled, rest, small = scaled_exp(2 * magnitude(limited(z, WIDEST)))
+    return scaled * (-8 * np.tanh(z) / _over_square(scaled * small, rest)) * small
 
 
 # ── gates: z·σ(A(z)) for an odd A, and the same with the normal distribution ─────────────────────────
@@ -95,147 +114,178 @@ def tanh_second(z: Array) -> Array:
 def silu(z: Array) -> Array:
     """z·σ(z)."""
     a = magnitude(limited(z, WIDEST))
-    return _gate(z, a, a, 0.0)
+    return _gate(z, a, *scaled_exp(a))
 
 
 def silu_derivative(z: Array) -> Array:
     """σ(z)(1 + z·σ(−z))."""
     a = magnitude(limited(z, WIDEST))
-    return _gate_derivative(z, a, a, 0.0)
+    return _gate_derivative(z, a, 0.0, *scaled_exp(a))
 
 
 def silu_second(z: Array) -> Array:
     """σ′(z)(2 − |z| tanh(|z|/2))."""
     a = magnitude(limited(z, WIDEST))
-    return _sigmoid_derivative_times(a, 0.0, 2 - a * np.tanh(a / 2), a)
+    return _gate_second(a, *two_sum(-a, 2), *scaled_exp(a))
 
 
 def gelu_tanh(z: Array) -> Array:
     """z·σ(A(z)), A(z) = √(8/π)(z + 0.044715z³): σ(2w) = (1 + tanh w)/2."""
-    a, exponent, error = _gelu_tanh_exponent(z)
-    return _gate(z, a, exponent, error)
+    a, exponent, error, *_ = _gelu_tanh_exponent(z)
+    return _gate(z, a, *scaled_exp(exponent, error))
 
 
 def gelu_tanh_derivative(z: Array) -> Array:
-    """σ(A) + z·A′·σ′(A)."""
-    a, exponent, error = _gelu_tanh_exponent(z)
-    slope = constant(SQRT_8_OVER_PI, z) + 3 * constant(GELU_CUBIC, z) * (a * a)
-    return _gate_derivative(z, a * slope, exponent, error)
+    """σ(A) + z·A′·σ′(A), with zA′ = A + 2·(cubic term)."""
+    a, exponent, error, cubic, cubic_low = _gelu_tanh_exponent(z)
+    a_slope, low = two_sum(exponent, 2 * a * cubic)
+    return _gate_derivative(z, a_slope, low + (error + 2 * a * cubic_low), *scaled_exp(exponent, error))
 
 
 def gelu_tanh_second(z: Array) -> Array:
-    """σ′(A)(2A′ + zA″ − z·A′² tanh(A/2)), with 2A′ + zA″ = 2√(8/π) + 12·(cubic term)·z²."""
-    a, exponent, error = _gelu_tanh_exponent(z)
-    k, cubic = constant(SQRT_8_OVER_PI, z), constant(GELU_CUBIC, z)
-    square = a * a
-    slope = k + 3 * cubic * square
-    bracket = 2 * k + 12 * cubic * square - a * slope * slope * np.tanh(exponent / 2)
-    return _sigmoid_derivative_times(exponent, error, bracket, a)
+    """σ′(A)(2A′ + zA″ − z·A′² tanh(A/2)), with 2A′ + zA″ = 2√(8/π) + 12·(cubic term)/z."""
+    a, exponent, error, cubic, cubic_low = _gelu_tanh_exponent(z)
+    k, k_low = constant_parts(SQRT_8_OVER_PI, z)
+    triple, triple_low = two_sum(2 * cubic, cubic)
+    triple_low = triple_low + 3 * cubic_low
+    slope, slope_low = two_sum(triple, k)
+    slope_low = slope_low + (triple_low + k_low)
+    square, square_low = two_product(slope, slope)
+    product, product_low = two_product(square, a)
+    product_low = product_low + a * (square_low + 2 * slope * slope_low)
+    linear, linear_low = two_sum(4 * triple, 2 * k)
+    linear_low = linear_low + (4 * triple_low + 2 * k_low)
+    bracket, lost = two_sum(linear, -product)
+    return _gate_second(product, bracket, lost + (linear_low - product_low), *scaled_exp(exponent, error))
 
 
-def _gelu_tanh_exponent(z: Array) -> tuple[Array, Array, Array]:
-    """|z| and A(|z|) as a sum of two numbers: an error u·A in the exponent would lose log₂A digits."""
+def _gelu_tanh_exponent(z: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """|z|; A(|z|) as a sum of two numbers, for an error u·A in the exponent would lose log₂A digits; and 0.0713…·z²."""
     a = magnitude(limited(z, 12 if _is_float16(z) else 24))
     k, k_low = constant_parts(SQRT_8_OVER_PI, z)
     c, c_low = constant_parts(GELU_CUBIC, z)
     square, square_low = two_product(a, a)
     cubic, cubic_low = two_product(square, c)
+    cubic_low = cubic_low + (square_low * c + square * c_low)
     slope, slope_low = two_sum(cubic, k)
-    slope_low = slope_low + (cubic_low + square_low * c + square * c_low + k_low)
     exponent, error = two_product(slope, a)
-    return a, exponent, error + slope_low * a
+    return a, exponent, error + (slope_low + (cubic_low + k_low)) * a, cubic, cubic_low
 
 
-def _gate(z: Array, a: Array, exponent: Array, error: Array) -> Array:
+def _gate(z: Array, a: Array, scaled: Array, rest: Array, small: float) -> Array:
     """z·σ(A) = max(z, 0) − |z|·e/(1 + e), e = exp(−A(|z|))."""
-    scaled, small = scaled_exp(exponent, error)
-    return np.maximum(z, 0) - scaled * (a / (1 + scaled * small)) * small
+    return np.maximum(z, 0) - scaled * (a / _over(scaled * small, rest)) * small
 
 
-def _gate_derivative(z: Array, a_slope: Array, exponent: Array, error: Array) -> Array:
-    """k = e(1 + e − aA′)/(1 + e)² on the left, 1 − k on the right."""
-    scaled, small = scaled_exp(exponent, error)
-    d = 1 + scaled * small
-    k = scaled * ((d - a_slope) / (d * d)) * small
+def _gate_derivative(z: Array, a_slope: Array, low: Array, scaled: Array, rest: Array, small: float) -> Array:
+    """k = e(1 + e − aA′)/(1 + e)² on the left, 1 − k on the right; aA′ as a sum of two numbers."""
+    e = scaled * small
+    bracket, lost = two_sum(-a_slope, 1)
+    bracket = bracket + (e + (lost - low + e * rest))
+    k = scaled * (bracket / _over_square(e, rest)) * small
     return np.where(z < 0, k, 1 - k)
 
 
-def _sigmoid_derivative_times(exponent: Array, error: Array, factor: Array, z: Array) -> Array:
-    """σ′(A)·factor."""
-    scaled, small = scaled_exp(exponent, error)
-    d = 1 + scaled * small
-    return scaled * (factor / (d * d)) * small
+def _gate_second(product: Array, bracket: Array, lost: Array, scaled: Array, rest: Array, small: float) -> Array:
+    """σ′(A)(2A′ + aA″ − p·tanh(A/2)): p, and 2A′ + aA″ − p as a sum; tanh(A/2) = 1 − 2e/(1 + e)."""
+    e = scaled * small
+    d = _over(e, rest)
+    bracket = bracket + (product * (2 * e / d) + lost)
+    return scaled * (bracket / _over_square(e, rest)) * small
 
 
 def gelu(z: Array) -> Array:
-    """z·Φ(z) = max(z, 0) − |z|·Q(|z|), Q(a) = 1 − Φ(a) = φ(a)·R(a)."""
+    """z·Φ(z) = max(z, 0) − |z|·Q(|z|), Q(a) = 1 − Φ(a) = φ(a)·R(a), R Mills' ratio."""
     a = magnitude(limited(z, 64))
-    near = a * (erfc(a * constant(SQRT_HALF, z)) / 2)
-    return np.maximum(z, 0) - np.where(a < 1, near, _density_times(a, a * mills_ratio(a)))
+    scaled, rest, small = _scaled_density(a)
+    return np.maximum(z, 0) - scaled * (a * mills_ratio(a, rest)) * small
 
 
 def gelu_derivative(z: Array) -> Array:
     """Φ(z) + z·φ(z): −k on the left, 1 + k on the right, k = φ(a)(a − R(a)), a = |z|."""
     a = magnitude(limited(z, 64))
-    k = _density_times(a, a - mills_ratio(a))
+    scaled, rest, small = _scaled_density(a)
+    k = scaled * (a - (mills_ratio(a, rest) - a * rest)) * small
     return np.where(z < 0, -k, 1 + k)
 
 
 def gelu_second(z: Array) -> Array:
     """φ(z)(2 − z²)."""
     a = magnitude(limited(z, 64))
-    return _density_times(a, 2 - a * a)
-
-
-def mills_ratio(a: Array) -> Array:
-    """R(a) = (1 − Φ(a))/φ(a) = √(π/2)·erfcx(a/√2), a ≥ 0."""
-    return constant(SQRT_HALF_PI, a) * erfcx(a * constant(SQRT_HALF, a))
-
-
-def _density_times(a: Array, factor: Array) -> Array:
-    """φ(a)·factor, φ the normal density: the rounding error of a² would cost a²/2 ulps."""
+    scaled, rest, small = _scaled_density(a)
     square, lost = two_product(a, a)
-    scaled, small = scaled_exp(square / 2, lost / 2)
-    return scaled * (factor * constant(INVERSE_SQRT_2PI, a)) * small
+    factor = 2 - square
+    return scaled * (factor + (factor * rest - lost)) * small
+
+
+def _scaled_density(a: Array) -> tuple[Array, Array, float]:
+    """E, r and 2⁻⁴⁶ as in `scaled_exp`, for φ(a) = exp(−a²/2)/√(2π): the rounding error of a² would cost a²/2 ulps."""
+    square, lost = two_product(a, a)
+    return _exp_below(LOG_SCALED_DENSITY_FLOAT16 if _is_float16(a) else LOG_SCALED_DENSITY, square / 2, lost / 2)
 
 
 # ── mish: z·T(z), T = tanh(softplus(z)) = w(w + 2)/(w² + 2w + 2), w = e^z ────────────────────────────
-# On the right everything is divided by the power of w that leaves e = 1/w: no power overflows.
+# On the left w = e. On the right everything is divided by the power of w that leaves e = 1/w: no power
+# overflows. Each factor of the leading exponential is 1 at e = 0, and stands as 1 − x(e).
 
 
 def mish(z: Array) -> Array:
-    """z·T(z)."""
-    scaled, e, small = _mish_exponential(z)
+    """z·T(z); T = e(1 − e(1 + e)/D) on the left, D = 2 + 2e + e², and 1 − 2e²/q on the right, q = 1 + 2e + 2e²."""
     bounded = limited(z, WIDEST)
-    left = scaled * (bounded * ((e + 2) / ((e + 2) * e + 2))) * small
-    right = z * ((1 + 2 * e) / (1 + 2 * e * (1 + e)))
+    scaled, e, rest, small = _mish_exponential(bounded)
+    d = (e + 2) * e + 2
+    left = scaled * (bounded * _less(e * (1 + e) / d, rest)) * small
+    right = z - bounded * (2 * e * e / (1 + 2 * e * (1 + e)))
     return np.where(z < 0, left, right)
 
 
 def mish_derivative(z: Array) -> Array:
     """T + z·T′, T′ = 4w(w + 1)/(w² + 2w + 2)²."""
-    scaled, e, small = _mish_exponential(z)
     bounded = limited(z, WIDEST)
-    d = (e + 2) * e + 2
-    left = scaled * ((e + 2) / d + bounded * (4 * (e + 1) / (d * d))) * small
+    scaled, e, rest, small = _mish_exponential(bounded)
+    p, d = 2 + e, 2 + e * (2 + e)
+    lost = (e * p - (d - 2) + e * (e - (p - 2))) / d
+    flat = _less(e * (1 + e) / d * (1 - lost), rest)
+    steep = _less(e * (4 + e * (8 + e * (4 + e))) / (d * d) * (1 - 2 * lost), rest)
+    left = scaled * (flat + bounded * steep) * small
     q = 1 + 2 * e * (1 + e)
-    right = (1 + 2 * e) / q + bounded * e * (4 * e * (1 + e) / (q * q))
+    right = 1 - e * e * (2 / q - bounded * (4 * (1 + e) / (q * q)))
     return np.where(z < 0, left, right)
 
 
 def mish_second(z: Array) -> Array:
-    """2T′ + z·T″ = 4w[2(w + 1)D + z(2 + 2w − 3w² − 2w³)]/D³, D = w² + 2w + 2."""
-    scaled, e, small = _mish_exponential(z)
-    bounded = limited(z, WIDEST)
-    d = (e + 2) * e + 2
-    left_bracket = 2 * (e + 1) * d + bounded * (2 + e * (2 - e * (3 + 2 * e)))
-    left = scaled * (4 * left_bracket / (d * d * d)) * small
-    q = 1 + 2 * e * (1 + e)
-    right_bracket = 2 * (1 + e) * q + bounded * (e * (e * (2 * e + 2) - 3) - 2)
-    right = e * (4 * right_bracket / (q * q * q)) * e
-    return np.where(z < 0, left, right)
+    """2T′ + z·T″ = 4w[2(w + 1)/D² + z(2 + 2w − 3w² − 2w³)/D³], D = w² + 2w + 2.
+
+    With k = 1 on the left and 2 on the right it is 4eᵏ[2(1 + e)/D² − |z|n/D³], D = 3 − k + 2e + ke²,
+    n = 2 + (k + 1)e − (4 − k)e² − 2e³. D is held as a sum of two numbers, for its error counts three times.
+    """
+    a = magnitude(limited(z, WIDEST))
+    k = 1 + indicator(z >= 0, z)
+    scaled, rest, small = scaled_exp(k * a)
+    e, _ = exp_of_sum(-a)
+    p, p_low = two_sum(2 + 0 * e, k * e)
+    c, c_low = two_product(e, p)
+    d, d_low = two_sum(3 - k, c)
+    d_low = (d_low + (c_low + e * p_low)) / d
+    square, square_low = two_product(d, d)
+    square_low = square_low / square + 2 * d_low
+    cube, cube_low = two_product(square, d)
+    up, up_low = two_sum(1 + 0 * e, e)
+    n, n_low = two_sum(2 + 0 * e, e * ((k + 1) - e * ((4 - k) + 2 * e)))
+    steep = 2 * up / square
+    bent = a * (n / cube)
+    correction = steep * (up_low / up - square_low + rest)
+    correction = correction - bent * (n_low / n - square_low - cube_low / cube - d_low + rest)
+    return scaled * (4 * ((steep + correction) - bent)) * small
 
 
-def _mish_exponential(z: Array) -> tuple[Array, Array, Array]:
-    scaled, small = scaled_exp(magnitude(limited(z, WIDEST)))
-    return scaled, scaled * small, small
+def _mish_exponential(z: Array) -> tuple[Array, Array, Array, float]:
+    """E, e, r and a power of two with e = exp(−|z|) = E(1 + r)·(power of two)."""
+    scaled, rest, small = scaled_exp(magnitude(z))
+    e = scaled * small
+    return scaled, e + e * rest, rest, small
+
+
+def _less(x: Array, rest: Array) -> Array:
+    """(1 − x)(1 + rest), rest ≪ 1."""
+    return 1 - (x - (1 - x) * rest)

@@ -12,11 +12,13 @@ from .arithmetic import (
     SELU_SCALE_ALPHA,
     Array,
     constant,
+    exp_of_sum,
     finite,
     indicator,
     limited,
     magnitude,
     two_product,
+    two_sum,
 )
 from .pieces import check_finite, nothing, one, size, zero
 from .rows import Activation, Kink
@@ -82,8 +84,8 @@ def celu(alpha: float = 1.0) -> Activation:
         return np.where(z > 0, z, alpha * np.expm1(q) * (1 + q_low) + alpha * q_low)
 
     def exponential(z: Array) -> Array:
-        q, q_low = exponent(z)
-        return np.exp(q) * (1 + q_low)
+        e, rest = exp_of_sum(*exponent(z))
+        return e + e * rest
 
     return Activation(
         "celu",
@@ -124,31 +126,27 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
     if beta <= 0 or np.isnan(threshold):
         raise ValueError(f"softplus: beta must be positive and threshold a number, got {beta!r} and {threshold!r}")
 
-    def scaled(z: Array) -> tuple[Array, Array]:
-        return (z, zero(z)) if beta == 1 else two_product(limited(z, 2 * f.WIDEST / beta), zero(z) + beta)
-
-    def exponential(x: Array, x_low: Array) -> Array:
+    def exponential(z: Array) -> Array:
         """exp(−|βz|)."""
-        return np.exp(-magnitude(x)) * (1 - np.where(x < 0, -x_low, x_low))
+        if beta == 1:
+            return exp_of_sum(-magnitude(z))[0]
+        x, low = two_product(limited(z, 2 * f.WIDEST / beta), zero(z) + beta)
+        e, rest = exp_of_sum(-magnitude(x), np.where(x < 0, low, -low))
+        return e + e * rest
 
     def linear(z: Array) -> Array:
         return limited(z, max(2 * f.WIDEST, 2 * threshold if isfinite(threshold) else 0) / beta) * beta > threshold
 
     def value(z: Array) -> Array:
-        x, x_low = scaled(z)
-        smooth = np.maximum(z, 0) + np.log1p(exponential(x, x_low)) / beta
-        return np.where(linear(z), z, smooth)
+        return np.where(linear(z), z, np.maximum(z, 0) + np.log1p(exponential(z)) / beta)
 
     def derivative(z: Array) -> Array:
-        x, x_low = scaled(z)
-        e = exponential(x, x_low)
+        e = exponential(z)
         return np.where(linear(z), one(z), np.where(z < 0, e, 1) / (1 + e))
 
     def second(z: Array) -> Array:
-        x, x_low = scaled(z)
-        e = exponential(x, x_low)
-        d = 1 + e
-        return np.where(linear(z), zero(z), beta * e / (d * d))
+        e = exponential(z)
+        return np.where(linear(z), zero(z), beta * e / (1 + e * (2 + e)))
 
     kinks: tuple[Kink, ...] = ()
     if threshold < 36 * 2:
@@ -173,13 +171,14 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
 def softsign() -> Activation:
     """z/(1 + |z|)."""
 
-    def cube(z: Array) -> Array:
-        r = 1 / (1 + magnitude(z))
-        return -2 * np.sign(z) * r * r * r
-
     def derivative(z: Array) -> Array:
-        r = 1 / (1 + magnitude(z))
-        return r * r
+        d = 1 + magnitude(z)
+        return 1 / d / d
+
+    def second(z: Array) -> Array:
+        d, lost = two_sum(magnitude(finite(z)), 1)
+        q = -2 * np.sign(z) / d / d / d
+        return q - q * (3 * lost / d)
 
     return Activation(
         "softsign",
@@ -187,7 +186,7 @@ def softsign() -> Activation:
         "Bergstra, Desjardins, Lamblin & Bengio 2009, Quadratic polynomials learn better image features",
         lambda z: finite(z) / (1 + magnitude(finite(z))),
         derivative,
-        cube,
+        second,
         breaks=(0.0,),
         textbook_derivative=lambda z: 2 / (1 + magnitude(z)),
     )

@@ -17,8 +17,8 @@ from flint import arb, ctx
 
 BITS = 2600
 
-ULPS = 8
-"""The goal for every elementary function: 8 units in the last place of the formula's largest term."""
+ULPS = 4
+"""The goal for every elementary function: 4 units in the last place of the formula's largest term."""
 
 Terms = Callable[[Any], tuple[Any, ...]]
 
