@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import reference as ref
-from torch_compare import campaign, cli, faults, problem_file
+from torch_compare import campaign, cli, comparisons, faults, problem_file
 from torch_compare.strategies import Spec, build
 
 
@@ -36,7 +36,7 @@ def broken(monkeypatch):
         layers = tuple(ref.LayerGradients(layer.weight * (1 + 1e-4), layer.bias) for layer in g.layers)
         return ref.Gradients(layers, g.input, g.loss)
 
-    monkeypatch.setattr(campaign, "torch_gradients", wrong)
+    monkeypatch.setattr(comparisons, "torch_gradients", wrong)
 
 
 SPEC = Spec(widths=(3, 4, 2), activations=("tanh", "identity"), loss="mse", batch=5, seed=1)
@@ -60,7 +60,10 @@ def test_a_broken_reference_is_caught_by_every_other_source(monkeypatch):
         g = right(problem)
         return g.map(lambda leaf: leaf * (1 + 1e-6))
 
-    monkeypatch.setattr(campaign, "expected_leaves", lambda p: wrong(p).leaves() | {"loss": np.asarray(wrong(p).loss)})
+    def leaves(problem):
+        return wrong(problem).leaves() | {"loss": np.asarray(wrong(problem).loss)}
+
+    monkeypatch.setattr(comparisons, "expected_leaves", leaves)
     verdicts = {o.pair: o.verdict for o in campaign.run_case(SPEC).outcomes}
     assert verdicts["reference ~ torch"] == "disagrees"
     assert verdicts["reference ~ central_difference"] == "disagrees"

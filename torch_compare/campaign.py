@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,46 +13,13 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 import reference as ref
-from reference import differences
-from reference.noise import FORMATS, Format, rounding_scale
 
 from . import problem_file
-from .deviations import DEVIATIONS
+from .comparisons import PAIRS, Outcome, compare
 from .strategies import Spec, build, random_spec
-from .torch_source import torch_gradients
-from .verdict import FACTOR, check, expected_leaves, in_float64, judge, worst_place
 
-ENTRIES = 24
-"""Differences and complex steps judge this many seeded random elements of each problem."""
 CHUNK = 25
-
-PAIRS = {
-    "reference ~ torch": "σ",
-    "reference ~ central_difference": "bar",
-    "torch ~ central_difference": "bar",
-    "reference ~ complex_step": "σ",
-    "float32 ~ float64 reference": "σ",
-}
-"""Which sources are compared, and in what: rounding scales σ, or the error bars that differences bring."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One pair of sources on one problem.
-
-    Attributes:
-        pair: a key of `PAIRS`.
-        verdict: "accurate", "textbook", "bar", "not judged", "deviation: NAME" or "disagrees".
-        scales: the largest error in the pair's unit.
-        ulps: the largest error in ulps of the expected number, among the elements judged.
-        text: what disagrees, if it does.
-    """
-
-    pair: str
-    verdict: str
-    scales: float = 0.0
-    ulps: float = 0.0
-    text: str = ""
+"""Cases that a process takes at a time."""
 
 
 @dataclass(frozen=True)
@@ -146,150 +113,6 @@ def spec_of(seed: int, case: int, dtype: str) -> Spec:
 def run_case(spec: Spec) -> Case:
     """Build a problem and compare every pair of sources on it."""
     return Case(spec, compare(build(spec), spec.seed))
-
-
-def compare(problem: ref.Problem, seed: int = 0) -> tuple[Outcome, ...]:
-    """Compare every pair of sources on a problem."""
-    seed %= 2**63
-    fmt = FORMATS[str(problem.dtype)]
-    expected = expected_leaves(problem)
-
-    def scale(textbook: bool, name: str = fmt.name) -> dict[str, Any]:
-        found = rounding_scale(problem, name, textbook=textbook, seed=seed)
-        return found.leaves() | {"loss": np.asarray(found.loss)}
-
-    accurate = scale(False)
-    torch_leaves = _torch_leaves(problem, expected)
-    outcomes = [_torch(problem, torch_leaves, expected, fmt, accurate, lambda: scale(True))]
-    deviates = outcomes[0].verdict.startswith("deviation")
-    accurate64 = accurate
-    if fmt.name != "float64":
-        own = ref.gradients(problem)
-        place = worst_place(own.leaves() | {"loss": np.asarray(own.loss)}, expected, accurate, fmt)
-        outcomes.append(_measured("float32 ~ float64 reference", place.scales, place.ulps, str(place)))
-        accurate64 = scale(False, "float64")
-    double = in_float64(problem)
-    outcomes += _differences(double, expected, accurate64, torch_leaves, accurate, scale, deviates, seed)
-    return tuple(outcomes)
-
-
-def _torch_leaves(problem: ref.Problem, expected: dict[str, Any]) -> dict[str, Any]:
-    """torch's gradients by place; NaN throughout where torch refuses to compute them (bce of a NaN, say)."""
-    try:
-        with np.errstate(all="ignore"):
-            given = torch_gradients(problem)
-    except RuntimeError:
-        return {place: np.full(np.shape(leaf), np.nan) for place, leaf in expected.items()}
-    return given.leaves() | {"loss": np.asarray(given.loss)}
-
-
-def _measured(pair: str, scales: float, ulps: float, text: str, unit: str = "accurate") -> Outcome:
-    if np.isnan(scales):
-        return Outcome(pair, "not judged")
-    good = scales <= FACTOR
-    return Outcome(pair, unit if good else "disagrees", scales, ulps, "" if good else text)
-
-
-def _torch(
-    problem: ref.Problem,
-    leaves: dict[str, Any],
-    expected: dict[str, Any],
-    fmt: Format,
-    accurate: Any,
-    textbook: Callable[[], Any],
-) -> Outcome:
-    pair = "reference ~ torch"
-    verdict = judge(problem, leaves, expected, fmt, accurate, textbook)
-    if verdict.status == "unresolved":
-        return Outcome(pair, "not judged")
-    if verdict.agrees:
-        return Outcome(pair, verdict.scale, verdict.worst.scales, verdict.worst.ulps)
-    rows = _explaining(problem, leaves, fmt)
-    if rows:
-        return Outcome(pair, f"deviation: {' + '.join(rows)}")
-    return Outcome(pair, "disagrees", verdict.worst.scales, verdict.worst.ulps, str(verdict))
-
-
-def _explaining(problem: ref.Problem, leaves: dict[str, Any], fmt: Format) -> list[str]:
-    """The names of the published deviations that explain torch's gradients; none if they do not.
-
-    They must say that torch leaves no number there, or torch must agree with the problem in which torch's own
-    formulas stand for those of the oracle.
-    """
-    with np.errstate(all="ignore"):
-        trace = ref.forward(problem.mlp, problem.x)
-        rows = [row for row in DEVIATIONS if row.applies(problem, trace)]
-    if not all(np.all(np.isfinite(leaf)) for leaf in leaves.values()):
-        return [row.name for row in rows if row.as_torch is None]
-    theirs, names = problem, []
-    for row in rows:
-        if row.as_torch is not None:
-            theirs = row.as_torch(theirs)
-            names.append(row.name)
-    return names if names and check(theirs, leaves, fmt.name).agrees else []
-
-
-def _differences(
-    problem: ref.Problem,
-    expected: dict[str, Any],
-    accurate: dict[str, Any],
-    torch_leaves: dict[str, Any],
-    torch_accurate: dict[str, Any],
-    scale: Callable[[bool], dict[str, Any]],
-    deviates: bool,
-    seed: int,
-) -> Iterator[Outcome]:
-    with np.errstate(all="ignore"):
-        central = differences.central_difference(problem, entries=ENTRIES, seed=seed)
-        stepped = differences.complex_step(problem, entries=ENTRIES, seed=seed)
-    value, bar = central.value.leaves(), central.error.leaves()
-    fmt = FORMATS["float64"]
-    for pair, leaves, rounding in (
-        ("reference ~ central_difference", expected, accurate),
-        ("torch ~ central_difference", torch_leaves, None),
-    ):
-        if rounding is None:
-            if deviates:
-                yield Outcome(pair, "deviation")
-                continue
-            wider = scale(True)
-            rounding = {k: np.maximum(torch_accurate[k], wider[k]) for k in torch_accurate}
-        worst = (-1.0, 0.0, "")
-        for leaf, found in value.items():
-            allowed = bar[leaf] + FACTOR * rounding[leaf]
-            with np.errstate(all="ignore"):
-                error = np.abs(leaves[leaf] - found)
-                ratio = np.where(np.isfinite(found) & np.isfinite(allowed), error / allowed, np.nan)
-                ratio = np.where((error == 0) & np.isfinite(allowed), 0.0, ratio)
-            if np.all(np.isnan(ratio)):
-                continue
-            at = np.unravel_index(np.nanargmax(ratio), ratio.shape)
-            if ratio[at] > worst[0]:
-                ulps = float(error[at] / fmt.ulp(leaves[leaf][at]))
-                text = f"{leaf}{[int(i) for i in at]}: {leaves[leaf][at]!r}, difference {found[at]!r} ± {allowed[at]!r}"
-                worst = (float(ratio[at]), ulps, text)
-        if worst[0] < 0:
-            yield Outcome(pair, "not judged")
-        else:
-            yield Outcome(pair, "bar" if worst[0] <= 1 else "disagrees", *worst[:2], worst[2] if worst[0] > 1 else "")
-    yield _complex_step(stepped.leaves(), expected, accurate, lambda: scale(True))
-
-
-def _complex_step(
-    stepped: dict[str, Any], expected: dict[str, Any], accurate: dict[str, Any], textbook: Callable[[], dict[str, Any]]
-) -> Outcome:
-    pair, fmt = "reference ~ complex_step", FORMATS["float64"]
-    judged = {}
-    for leaf, found in stepped.items():
-        judged[leaf] = np.where(np.isnan(found), expected[leaf], found)
-    if all(np.all(np.isnan(found)) for found in stepped.values()):
-        return Outcome(pair, "not judged")
-    place = worst_place(judged, expected, accurate, fmt)
-    if place.scales <= FACTOR:
-        return Outcome(pair, "accurate", place.scales, place.ulps)
-    wider = textbook()
-    place = worst_place(judged, expected, {k: np.maximum(accurate[k], wider[k]) for k in judged}, fmt)
-    return _measured(pair, place.scales, place.ulps, str(place), "textbook")
 
 
 def _chunk(seed: int, cases: range, dtype: str) -> list[Case]:

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from . import campaign, faults
+from . import campaign, comparisons, faults
 from .deviations import DEVIATIONS
 from .explain import explain
 from .verdict import FACTOR
@@ -173,7 +173,7 @@ def _print_report(report: campaign.Report, console: Console) -> None:
     for pair, tally in report.pairs.items():
         if not tally.cases + tally.not_judged + tally.deviations:
             continue
-        unit = campaign.PAIRS[pair]
+        unit = comparisons.PAIRS[pair]
         table.add_row(
             pair.replace(" ~ ", "\n~ "),
             str(tally.cases),
@@ -226,7 +226,7 @@ def _replay(path: Path, console: Console) -> int:
     for heading in ("sources", "verdict", "worst error"):
         table.add_column(heading)
     for outcome in outcomes:
-        table.add_row(outcome.pair, outcome.verdict, f"{outcome.scales:.3g} {campaign.PAIRS[outcome.pair]}")
+        table.add_row(outcome.pair, outcome.verdict, f"{outcome.scales:.3g} {comparisons.PAIRS[outcome.pair]}")
     console.print(table)
     for outcome in outcomes:
         if outcome.text:
