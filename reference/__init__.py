@@ -9,6 +9,8 @@
 
 from . import activations, losses
 from .activations import ACTIVATIONS
+from .ball import Ball
+from .certified import CertifiedGradients, certified_gradients
 from .initialization import initialize
 from .losses import LOSSES
 from .mlp import MLP, Gradients, Layer, LayerGradients, Trace, backward, collapse, forward
@@ -17,7 +19,8 @@ from .problem import Problem, gradients, loss_gradient, loss_value
 from .rows import Activation, Kink, Loss
 
 __all__ = [
-    "ACTIVATIONS", "LOSSES", "MLP", "Activation", "Gradients", "Kink", "Layer", "LayerGradients", "Loss",
-    "Problem", "Trace", "activations", "backward", "collapse", "forward", "gradients", "initialize",
-    "loss_gradient", "loss_value", "losses", "rounding_scale",
+    "ACTIVATIONS", "LOSSES", "MLP", "Activation", "Ball", "CertifiedGradients", "Gradients", "Kink",
+    "Layer", "LayerGradients", "Loss", "Problem", "Trace", "activations", "backward",
+    "certified_gradients", "collapse", "forward", "gradients", "initialize", "loss_gradient",
+    "loss_value", "losses", "rounding_scale",
 ]  # fmt: skip

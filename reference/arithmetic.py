@@ -290,7 +290,7 @@ def mills_ratio(a: Array, rest: Array = 0.0) -> Array:
     if a.dtype.itemsize > np.dtype(np.float64).itemsize:
         raise TypeError(f"mills_ratio: there is none in {a.dtype}; float64 is the longest type that gelu takes")
     x = np.asarray(a, dtype=np.float64)
-    t = (x - MILLS_CENTRE) / (x + MILLS_CENTRE)
+    t = 2 * (x / (x + MILLS_CENTRE)) - 1
     polynomial = t * MILLS_COEFFICIENTS[-1]
     for coefficient in MILLS_COEFFICIENTS[-2:0:-1]:
         polynomial += coefficient
@@ -305,7 +305,7 @@ def tanh_residual(z: Array) -> Array:
     """z − tanh z without cancellation.
 
     For |z| < 2 by Lambert's continued fraction, tanh z = z/(1 + z²/(3 + z²/(5 + …))), all of whose terms
-    are positive: z − tanh z = z·q/(1 + q), q = z²/(3 + z²/(5 + …)) (Abramowitz & Stegun 4.5.70). 15
+    are positive: z − tanh z = z·z²/(z² + 3 + z²/(5 + …)) (Abramowitz & Stegun 4.5.70). 15
     partial quotients leave 2e-20 at |z| = 2. An arithmetic of unbounded precision just subtracts.
     """
     if not is_numpy(z):
@@ -313,9 +313,9 @@ def tanh_residual(z: Array) -> Array:
     near = np.where(magnitude(z).real < 2, z, 0)
     square = near * near
     q = square / 31
-    for odd in range(29, 1, -2):
+    for odd in range(29, 3, -2):
         q = square / (odd + q)
-    return np.where(magnitude(z).real < 2, near * (q / (1 + q)), z - np.tanh(z))
+    return np.where(magnitude(z).real < 2, near * (square / (square + (3 + q))), z - np.tanh(z))
 
 
 SQRT_HALF = Constant(

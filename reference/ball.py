@@ -6,8 +6,9 @@ the calculus runs on it unchanged. A comparison that no element decides raises `
 `Decisions(hull=True)` it makes a `Mask` with a third state instead, and what is chosen by such a mask holds
 both sides.
 
-Operations round to flint's precision, which all threads share: `precision` sets it and holds a lock.
+Operations round to flint's precision, which all threads share: `decisions.precision` sets it and holds a lock.
 
+>>> from reference.decisions import precision
 >>> with precision(100):
 ...     third = Ball.exact(np.array([1.0])) / 3
 ...     low, high = third.bounds()
@@ -18,113 +19,37 @@ Operations round to flint's precision, which all threads share: `precision` sets
 from __future__ import annotations
 
 import operator
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_mat, ctx, fmpq, fmpq_mat
+from flint import arb, arb_mat, fmpq
 
 from .arithmetic import Array, Constant
 from .ball_functions import (
     COMPLEMENTS,
     UNARY,
     as_arb,
+    decided,
     exactly,
     function,
     is_nan,
     larger,
+    outward,
     quotient,
+    rational_product,
     reaching_down,
     restored,
     smaller,
     stored,
 )
+from .decisions import RAISE, Decisions, Mask, Undecided, as_mask
 
-_PRECISION = threading.RLock()
 _BINARY: dict[Any, Callable[[Any, Any], Any]] = {
     np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.true_divide: operator.truediv,
     np.maximum: larger, np.minimum: smaller,
 }  # fmt: skip
-
-
-@contextmanager
-def precision(bits: int) -> Iterator[None]:
-    """Work at so many bits; one thread at a time, for flint has one precision for all of them."""
-    with _PRECISION:
-        before = ctx.prec
-        ctx.prec = bits
-        try:
-            yield
-        finally:
-            ctx.prec = before
-
-
-class Undecided(ArithmeticError):
-    """A comparison of balls that overlap: more bits may decide it.
-
-    Attributes:
-        comparison: what was compared, as "greater".
-        index: the first element that is not decided.
-    """
-
-    def __init__(self, comparison: str, index: tuple[int, ...], left: Any, right: Any) -> None:
-        super().__init__(
-            f"{comparison} is undecided at {list(index)}: {as_arb(left).str(15)} against {as_arb(right).str(15)}"
-        )
-        self.comparison = comparison
-        self.index = index
-
-
-@dataclass(frozen=True)
-class Decisions:
-    """How much is decided.
-
-    Attributes:
-        hull: a comparison that the balls do not decide makes a `Mask`; else it raises `Undecided`.
-        rational: rational numbers are carried along exactly. It decides what no ball does: whether a sum of thirds
-            is 1, or lies halfway between two float64 numbers.
-    """
-
-    hull: bool = False
-    rational: bool = False
-
-
-RAISE = Decisions()
-
-
-@dataclass(frozen=True, eq=False)
-class Mask:
-    """Truth values with a third state: certainly true, or at least possibly true."""
-
-    certain: Array
-    possible: Array
-
-    @property
-    def undecided(self) -> Array:
-        """Where either may hold."""
-        return self.possible & ~self.certain
-
-    def __and__(self, other: Any) -> Mask:
-        other = _mask(other)
-        return Mask(self.certain & other.certain, self.possible & other.possible)
-
-    def __or__(self, other: Any) -> Mask:
-        other = _mask(other)
-        return Mask(self.certain | other.certain, self.possible | other.possible)
-
-    def __invert__(self) -> Mask:
-        return Mask(~self.possible, ~self.certain)
-
-    __rand__, __ror__ = __and__, __or__
-    __array_ufunc__ = None
-
-
-def _mask(values: Any) -> Mask:
-    return values if isinstance(values, Mask) else Mask(np.asarray(values), np.asarray(values))
 
 
 class Ball(np.lib.mixins.NDArrayOperatorsMixin):
@@ -136,7 +61,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
     """
 
     __slots__ = ("_ceilings", "_flat", "_matrix", "decisions", "shape")
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -165,7 +90,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         numbers = array.ravel().tolist()
         if not decisions.rational:
             return cls([arb(v) for v in numbers], array.shape, decisions)
-        return cls([fmpq(*v.as_integer_ratio()) for v in numbers], array.shape, decisions)
+        return cls([exactly(arb(v)) for v in numbers], array.shape, decisions)
 
     # ── the array ────────────────────────────────────────────────────────────────────────────────────
 
@@ -180,7 +105,8 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
     def matrix(self) -> Any:
         """The array of two dimensions as an `arb_mat`."""
         if self._matrix is None:
-            self._matrix = arb_mat(*self.shape, self._flat)
+            rows, columns = self.shape
+            self._matrix = arb_mat(rows, columns, self.flat)
         return self._matrix
 
     @property
@@ -201,7 +127,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def T(self) -> Ball:  # noqa: N802 (NumPy's name)
         """The transpose."""
-        if self.ndim == 2:
+        if self.ndim == 2 and not self.decisions.rational:
             return Ball(None, self.shape[::-1], self.decisions, self.matrix.transpose())
         return self._taken(self._places().T)
 
@@ -303,10 +229,10 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
 
     def magnitude(self) -> Ball:
         """|z|."""
-        return np.absolute(self)
+        return Ball(list(map(abs, self.flat)), self.shape, self.decisions)
 
-    def limited(self, bound: float) -> Ball:
-        """Z itself: nothing overflows."""
+    def limited(self, bound: float) -> Ball:  # noqa: ARG002 (as every arithmetic takes it)
+        """The same: nothing overflows."""
         return self
 
     def two_sum(self, other: Any) -> tuple[Ball, Ball]:
@@ -345,22 +271,8 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         return mask, Ball(peaks, (n, 1), self.decisions)
 
     def tanh_residual(self) -> Ball:
-        """Z − tanh z."""
+        """z − tanh z."""
         return self - np.tanh(self)
-
-
-def outward(b: Any) -> tuple[float, float]:
-    """The float64 ends of one element, rounded outward."""
-    b = as_arb(b)
-    if b.is_nan():
-        return -np.inf, np.inf
-    return -_float_above(-(b.lower())), _float_above(b.upper())
-
-
-def _float_above(exact: Any) -> float:
-    """The smallest float64 that is not below an exact number: `float` alone rounds to nearest."""
-    near = float(exact)
-    return near if not arb(near) < exact else float(np.nextafter(near, np.inf))
 
 
 def _restore(elements: list[Any], shape: tuple[int, ...], decisions: Decisions) -> Ball:
@@ -391,32 +303,14 @@ def _matmul(a: Ball, b: Ball, decisions: Decisions) -> Ball:
     right = b if b.ndim == 2 else Ball(b.flat, (b.size, 1), decisions)
     product = Ball(None, (a.shape[0], right.shape[1]), decisions, a.matrix * right.matrix)
     if decisions.rational:
-        product = _with_rational_entries(product, a, right)
+        product = Ball(rational_product(product.flat, a.flat, right.flat, product.shape), product.shape, decisions)
     return product if b.ndim == 2 else Ball(product.flat, (a.shape[0],), decisions)
-
-
-def _with_rational_entries(product: Ball, a: Ball, b: Ball) -> Ball:
-    """The product with those entries exact whose row and column hold rational numbers only."""
-    rational = [np.array([isinstance(e, fmpq) for e in m.flat]).reshape(m.shape) for m in (a, b)]
-    rows, columns = np.flatnonzero(rational[0].all(axis=1)), np.flatnonzero(rational[1].all(axis=0))
-    flat = list(map(exactly, product.flat))
-    if len(rows) and len(columns):
-        left, right = a._taken(a._places()[rows]), b._taken(b._places()[:, columns])
-        found = (fmpq_mat(*left.shape, left.flat) * fmpq_mat(*right.shape, right.flat)).entries()
-        for place, entry in zip(product._places()[np.ix_(rows, columns)].ravel().tolist(), found, strict=True):
-            flat[place] = exactly(entry)
-    return Ball(flat, product.shape, product.decisions)
 
 
 def _compare(ufunc: Any, a: Ball, b: Ball, decisions: Decisions) -> Any:
     shape = np.broadcast_shapes(a.shape, b.shape)
-    holds, fails = COMPLEMENTS[ufunc]
     left, right = a._spread(shape), b._spread(shape)
-    certain = list(map(holds, left, right))
-    possible = [c or not fails(x, y) for c, x, y in zip(certain, left, right, strict=True)]
-    if a._ceilings and a.shape == shape and ufunc is np.greater:
-        for i, ceiling in a._ceilings.items():
-            possible[i] = certain[i] or not ceiling < right[i]
+    certain, possible = decided(ufunc, left, right, a._ceilings if a.shape == shape else {})
     if certain == possible:
         return np.array(certain, dtype=bool).reshape(shape)
     if not decisions.hull:
@@ -427,7 +321,7 @@ def _compare(ufunc: Any, a: Ball, b: Ball, decisions: Decisions) -> Any:
 
 
 def _where(mask: Any, a: Ball, b: Ball, decisions: Decisions) -> Ball:
-    states = _mask(mask)
+    states = as_mask(mask)
     shape = np.broadcast_shapes(states.certain.shape, a.shape, b.shape)
     certain = np.broadcast_to(states.certain, shape).ravel().tolist()
     left, right = a._spread(shape), b._spread(shape)

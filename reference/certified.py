@@ -8,22 +8,22 @@ outcomes are admitted and the interval holds both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from math import inf, nextafter
 
 import numpy as np
 from flint import arb_mat, fmpq
 
 from .arithmetic import Array
-from .ball_functions import as_arb, exactly
-from .ball import RAISE, Ball, Decisions, Undecided, outward, precision
+from .ball import Ball
+from .ball_functions import as_arb, exactly, outward
+from .decisions import RAISE, Decisions, Undecided, precision
 from .mlp import Gradients, Trace, backward, forward
 from .problem import Problem, loss_gradient, loss_value
 from .validation import require_finite
 
-__all__ = ["CertifiedGradients", "CertifiedLeaf", "ExactKink", "ball_gradients", "certified_gradients", "certify"]
+__all__ = ["CertifiedGradients", "CertifiedLeaf", "ExactKink", "ball_gradients", "certified_gradients"]
 
 FIRST_BITS = 128
 """Two machine words: 75 bits beyond float64 for the rounding errors and cancellation of most networks."""
@@ -117,16 +117,8 @@ def certified_gradients(problem: Problem, target_bits: int = 53, *, cap: int = C
     >>> problem = Problem(mlp, np.array([[1.0]]), np.array([[0.0]]), loss="half_squared_error")
     >>> found = certified_gradients(problem)
     >>> found.status, float(found.layers[0].weight.nearest[0, 0])
-    ('certified', 1.699341702150252e-17)
+    ('certified', 1.6993417021166355e-17)
     """
-    return certify(problem, target_bits, cap, _run)
-
-
-_Run = Callable[[Problem], tuple[Trace, Gradients]]
-
-
-def certify(problem: Problem, target_bits: int, cap: int, run: _Run) -> CertifiedGradients:
-    """Ziv's loop around a run of the calculus on balls; arguments as for `certified_gradients`."""
     if target_bits < 1 or cap < 1:
         raise ValueError(f"target_bits and cap must be positive, got {target_bits} and {cap}")
     balls = in_balls(problem)
@@ -135,7 +127,7 @@ def certify(problem: Problem, target_bits: int, cap: int, run: _Run) -> Certifie
     while True:
         with precision(bits):
             try:
-                trace, found = run(balls)
+                trace, found = _run(balls)
                 leaves = found.map(lambda ball: round_leaf(ball, target_bits))
             except Undecided as error:
                 if bits >= cap:
@@ -214,8 +206,9 @@ def round_leaf(ball: Ball, target_bits: int = 53) -> CertifiedLeaf:
     usual = (np.abs(near) >= _NARROW) & (np.abs(near) <= _WIDE)
     middles = np.where(usual, near, 0.0)
     rest = (arb_mat(1, len(flat), flat) - arb_mat(1, len(flat), middles.tolist())).entries()
-    offset = np.array([float(d) for d in rest])
-    reach = np.array([float(d.abs_upper()) for d in rest]) * (1 + 2.0**-50)
+    offset = np.array([float(d) if m else 0.0 for d, m in zip(rest, usual.tolist(), strict=True)])
+    reach = np.array([float(d.abs_upper()) if m else 0.0 for d, m in zip(rest, usual.tolist(), strict=True)])
+    reach = reach * (1 + 2.0**-50)
     gap = np.spacing(np.abs(middles)) * np.where(np.abs(np.frexp(middles)[0]) == 0.5, 0.5, 1.0)
     radius = reach - np.abs(offset) + 2.0**-50 * reach
     settled = usual & (reach < gap / 2) & ((reach > 0) | np.array([d.is_zero() for d in rest]))
@@ -245,7 +238,7 @@ def _around(exact: Fraction) -> tuple[float, float, float]:
     try:
         near = float(exact)
     except OverflowError:
-        near = np.inf if exact > 0 else -np.inf
-    lower = near if near <= exact else float(np.nextafter(near, -np.inf))
-    upper = near if near >= exact else float(np.nextafter(near, np.inf))
+        near = inf if exact > 0 else -inf
+    lower = near if near <= exact else nextafter(near, -inf)
+    upper = near if near >= exact else nextafter(near, inf)
     return lower, near, upper

@@ -161,7 +161,7 @@ def gelu_tanh_second(z: Array) -> Array:
 
 def _gelu_tanh_exponent(z: Array) -> tuple[Array, Array, Array, Array, Array]:
     """|z|; A(|z|) as a sum of two numbers, for an error u·A in the exponent would lose log₂A digits; and 0.0713…·z²."""
-    a = magnitude(limited(z, 12 if _is_float16(z) else 24))
+    a = magnitude(limited(z, 8 if _is_float16(z) else 24))
     k, k_low = constant_parts(SQRT_8_OVER_PI, z)
     c, c_low = constant_parts(GELU_CUBIC, z)
     square, square_low = two_product(a, a)
@@ -243,10 +243,10 @@ def mish_derivative(z: Array) -> Array:
     """T + z·T′, T′ = 4w(w + 1)/(w² + 2w + 2)²."""
     bounded = limited(z, WIDEST)
     scaled, e, rest, small = _mish_exponential(bounded)
-    p, d = 2 + e, 2 + e * (2 + e)
+    up, p, d = 1 + e, 2 + e, 2 + e * (2 + e)
     lost = (e * p - (d - 2) + e * (e - (p - 2))) / d
-    flat = _less(e * (1 + e) / d * (1 - lost), rest)
-    steep = _less(e * (4 + e * (8 + e * (4 + e))) / (d * d) * (1 - 2 * lost), rest)
+    flat = _less(e * up / d, rest, (e - (up - 1)) - lost)
+    steep = _less(e * (4 + e * (8 + e * (4 + e))) / (d * d), rest, -2 * lost)
     left = scaled * (flat + bounded * steep) * small
     q = 1 + 2 * e * (1 + e)
     right = 1 - e * e * (2 / q - bounded * (4 * (1 + e) / (q * q)))
@@ -286,6 +286,6 @@ def _mish_exponential(z: Array) -> tuple[Array, Array, Array, float]:
     return scaled, e + e * rest, rest, small
 
 
-def _less(x: Array, rest: Array) -> Array:
-    """(1 − x)(1 + rest), rest ≪ 1."""
-    return 1 - (x - (1 - x) * rest)
+def _less(x: Array, rest: Array, more: Array = 0.0) -> Array:
+    """(1 − x(1 + more))(1 + rest); more and rest ≪ 1."""
+    return 1 - (x - ((1 - x) * rest - x * more))

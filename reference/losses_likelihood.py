@@ -46,13 +46,13 @@ def cross_entropy(weight: Any = None, ignore_index: int = -100, label_smoothing:
         return -(distribution(y, t) * log_softmax_value(y)).sum(axis=1)
 
     def gradient(y: Array, t: Array) -> Array:
-        """softmax(y)·Σq − q; at the largest q as Σ_{others} q − (1 − softmax)·Σq, which keeps its digits."""
+        """softmax(y)·Σq − q; at the largest q as softmax·Σ_{others} q − (1 − softmax)·q, which keeps its digits."""
         q = distribution(y, t)
         _, softmax, rest, _ = softmax_parts(y)
         mask, _ = largest(q)
         total = q.sum(axis=1, keepdims=True)
         others = (q * (1 - indicator(mask, y))).sum(axis=1, keepdims=True)
-        return np.where(mask, others - rest * total, softmax * total - q)
+        return np.where(mask, softmax * others - q * rest, softmax * total - q)
 
     def divisor(y: Array, t: Array) -> Any:
         if np.asarray(t).dtype.kind == "f":

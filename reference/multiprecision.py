@@ -15,8 +15,9 @@ import numpy as np
 from flint import arb
 
 from .arithmetic import Array
-from .ball import Ball, Undecided, precision
+from .ball import Ball
 from .certified import in_balls
+from .decisions import Undecided, precision
 from .mlp import Gradients, LayerGradients, Trace, forward
 from .problem import Problem, loss_value
 from .variants import choose_elements, leaves_of

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import formulas as f
-from .arithmetic import Array, finite, indicator, largest, magnitude, two_sum
+from .arithmetic import Array, exp_of_sum, finite, indicator, largest, magnitude, two_sum
 from .pieces import one_plus_size, zero
 from .rows import Activation
 
@@ -23,7 +23,8 @@ def softmax_parts(z: Array) -> tuple[Array, Array, Array, tuple[Array, Array]]:
     top, peak = largest(z)
     difference, lost = two_sum(finite(z), -finite(peak))
     error: Array = np.where(difference < -f.WIDEST, zero(lost), lost)
-    e = np.exp(difference) * (1 + error)
+    e, rest = exp_of_sum(difference, error)
+    e = e + e * rest
     one = indicator(top, z)
     others = (e * (1 - one)).sum(axis=1, keepdims=True)
     at_top = (e * one).sum(axis=1, keepdims=True)

@@ -11,8 +11,9 @@ from scipy import special
 
 from reference import arithmetic
 from reference.arithmetic import Constant
-from reference.ball import Ball, Decisions, Mask, Undecided, outward, precision
-from reference.ball_functions import larger, restored, smaller, stored
+from reference.ball import Ball
+from reference.ball_functions import larger, outward, restored, smaller, stored
+from reference.decisions import Decisions, Mask, Undecided, precision
 
 HULL = Decisions(hull=True)
 RATIONAL = Decisions(rational=True)
@@ -82,12 +83,6 @@ def test_undecided_comparisons_raise_or_say_so(f):
     assert decided.tolist() == f(np.array([5.0, -5.0, 0.0]), 0).tolist()
 
 
-def test_touching_balls_are_undecided_where_they_touch():
-    with pytest.raises(Undecided):
-        _ = ball([1.0], 1.0, Decisions()) > 0
-    assert (ball([1.0], 1.0, Decisions()) >= 0).tolist() == [True]
-
-
 def test_zero_is_no_truth_value():
     assert bool(arb(0))  # the trap
     with pytest.raises(TypeError, match="truth"):
@@ -111,7 +106,8 @@ def test_erfcx_stays_accurate_where_the_exponential_leaves_the_range():
 
 def test_logarithms_at_zero():
     y = np.log(Ball.exact(np.array([0.0, 1.0])))
-    assert y.bounds()[0].tolist() == [-np.finfo(float).max, 0.0] or y.flat[0] < -1000
+    assert y.flat[0] < -1000
+    assert outward(y.flat[1]) == (0.0, 0.0)
     assert np.maximum(y, -100.0).bounds()[1].tolist() == [-100.0, 0.0]
     assert np.log1p(Ball.exact(np.array([-1.0]))).flat[0] < -1000
 
@@ -181,7 +177,9 @@ def test_negative_zero_becomes_zero():
 
 def test_negation_negates_and_keeps_the_radius():
     x = -ball([3.0], 0.5)
-    assert outward(x.flat[0]) == (-3.5, -2.5)
+    low, high = outward(x.flat[0])
+    assert -3.5 - 1e-8 < low <= -3.5 < -2.5 <= high < -2.5 + 1e-8
+    assert not x.flat[0].is_exact()
 
 
 # ── enclosure ────────────────────────────────────────────────────────────────────────────────────────
@@ -206,7 +204,9 @@ def test_functions_enclose_their_values_on_the_whole_ball(f):
 
 
 @pytest.mark.parametrize("f", [np.add, np.subtract, np.multiply, np.true_divide, np.maximum, np.minimum])
-@pytest.mark.parametrize("shapes", [((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 1), (4,)), ((), (3, 4)), ((2, 3, 1), (3, 4))])
+@pytest.mark.parametrize(
+    "shapes", [((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 1), (4,)), ((), (3, 4)), ((2, 3, 1), (3, 4))]
+)
 def test_binary_operations_broadcast_and_enclose(f, shapes):
     rng = np.random.default_rng(1)
     a, b = (rng.normal(size=s) for s in shapes)
@@ -231,7 +231,8 @@ def test_products_sums_and_shapes():
     a, b = rng.integers(-9, 10, (3, 4)).astype(float), rng.integers(-9, 10, (4, 5)).astype(float)
     x, y = Ball.exact(a), Ball.exact(b)
     for got, expected in (
-        (x @ y, a @ b), (x @ b, a @ b), (a @ y, a @ b), (y.T @ x.T, b.T @ a.T), (x.sum(), a.sum()), (x @ b[:, 0], a @ b[:, 0]),
+        (x @ y, a @ b), (x @ b, a @ b), (a @ y, a @ b), (y.T @ x.T, b.T @ a.T), (x.sum(), a.sum()),
+        (x @ b[:, 0], a @ b[:, 0]),
         (x.sum(axis=0), a.sum(axis=0)), (x.sum(axis=1, keepdims=True), a.sum(axis=1, keepdims=True)),
         (x[:, None, :].sum(axis=2), a[:, None, :].sum(axis=2)), (x[1:, ::2], a[1:, ::2]), (x[..., :2], a[..., :2]),
         (np.concatenate([x, x + 1], axis=-1), np.concatenate([a, a + 1], axis=-1)),
@@ -246,16 +247,19 @@ def test_products_sums_and_shapes():
 
 def test_what_an_undecided_mask_chooses_holds_both():
     x = ball([0.0, 3.0], [1.0, 0.0])
-    chosen = np.where(x > 0, 10.0, -10.0) if False else np.where(x > 0, ball([10.0, 10.0]), -10.0)
-    low, high = chosen.bounds()
-    assert low.tolist() == [-10.0, 10.0]
-    assert high.tolist() == [10.0, 10.0]
-    assert x.indicator(x > 0).bounds()[0].tolist() == [0.0, 1.0]
+    low, high = np.where(x > 0, ball([10.0, 10.0]), -10.0).bounds()
+    assert low[0] <= -10.0 < 10.0 <= high[0]
+    assert (low[1], high[1]) == (10.0, 10.0)
+    low, high = x.indicator(x > 0).bounds()
+    assert low[0] <= 0.0
+    assert high[0] >= 1.0
+    assert (low[1], high[1]) == (1.0, 1.0)
+    low, high = np.sign(x).bounds()
+    assert low[0] <= -1.0 < 1.0 <= high[0]
     both = (x > 0) & np.array([True, False])
     either = (x > 0) | ~(x > 0)
     assert both.undecided.tolist() == [True, False]
     assert either.certain.tolist() == [False, True]
-    assert np.sign(x).bounds()[0].tolist() == [-1.0, 1.0]
 
 
 def test_what_the_calculus_asks():

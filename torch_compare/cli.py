@@ -18,9 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from . import campaign, comparisons, faults
+from . import campaign, faults
 from .deviations import DEVIATIONS
 from .explain import explain
+from .outcomes import PAIRS
 from .verdict import FACTOR
 
 AGREES, DISAGREES, BAD_INPUT, UNRESOLVED = 0, 1, 2, 3
@@ -171,17 +172,17 @@ def _print_report(report: campaign.Report, console: Console) -> None:
     ):
         table.add_column(heading, justify="right", no_wrap=True)
     for pair, tally in report.pairs.items():
-        if not tally.cases + tally.not_judged + tally.deviations:
+        if not tally.cases + tally.not_judged + tally.deviations + tally.unresolved:
             continue
-        unit = comparisons.PAIRS[pair]
+        unit = PAIRS[pair]
         table.add_row(
             pair.replace(" ~ ", "\n~ "),
             str(tally.cases),
-            f"{tally.scales:.3g} {unit}",
+            f"{tally.scales:.2g} {unit}",
             str(tally.textbook) if unit == "σ" else "–",
             f"{tally.textbook_scales:.1f} σ" if unit == "σ" else "–",
             f"{tally.ulps:.0e}",
-            str(tally.not_judged),
+            str(tally.not_judged + tally.unresolved),
             str(tally.deviations) if "torch" in pair else "–",
             str(tally.disagreements),
             style="red" if tally.disagreements else "",
@@ -190,7 +191,8 @@ def _print_report(report: campaign.Report, console: Console) -> None:
     console.print(
         f"σ: rounding scales; an error counts from {FACTOR:g}. bar: the error bar that a difference brings; an error "
         "counts from 1. textbook: cases that only the scale of the customary formulas explains, and their worst. "
-        "not judged: overflow, or every element on a kink. deviating: explained by the list below. ulps are large "
+        "not judged: overflow, every element on a kink, or a certificate that no precision resolves. rel: relative "
+        "to the array's largest gradient. deviating: explained by the list below. ulps are large "
         "where terms cancel or a gradient nearly vanishes.",
         highlight=False,
         style="dim",
@@ -226,12 +228,13 @@ def _replay(path: Path, console: Console) -> int:
     for heading in ("sources", "verdict", "worst error"):
         table.add_column(heading)
     for outcome in outcomes:
-        table.add_row(outcome.pair, outcome.verdict, f"{outcome.scales:.3g} {comparisons.PAIRS[outcome.pair]}")
+        table.add_row(outcome.pair, outcome.verdict, f"{outcome.scales:.3g} {PAIRS[outcome.pair]}")
     console.print(table)
     for outcome in outcomes:
         if outcome.text:
             console.print(outcome.text, markup=False)
-    return DISAGREES if any(outcome.verdict == "disagrees" for outcome in outcomes) else AGREES
+    verdicts = {outcome.verdict for outcome in outcomes}
+    return DISAGREES if "disagrees" in verdicts else UNRESOLVED if "unresolved" in verdicts else AGREES
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,44 +11,18 @@ import reference as ref
 from reference import differences
 from reference.noise import FORMATS, Format, rounding_scale
 
+from .certificates import LARGEST, against_certificate
 from .deviations import DEVIATIONS
+from .outcomes import Outcome, measured
 from .torch_source import torch_gradients
 from .verdict import FACTOR, check, expected_leaves, in_float64, judge, worst_place
 
 ENTRIES = 24
 """Differences and complex steps judge this many seeded random elements of each problem."""
 
-PAIRS = {
-    "reference ~ torch": "σ",
-    "reference ~ central_difference": "bar",
-    "torch ~ central_difference": "bar",
-    "reference ~ complex_step": "σ",
-    "float32 ~ float64 reference": "σ",
-}
-"""Which sources are compared, and in what: rounding scales σ, or the error bars that differences bring."""
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """One pair of sources on one problem.
-
-    Attributes:
-        pair: a key of `PAIRS`.
-        verdict: "accurate", "textbook", "bar", "not judged", "deviation: NAME" or "disagrees".
-        scales: the largest error in the pair's unit.
-        ulps: the largest error in ulps of the expected number, among the elements judged.
-        text: what disagrees, if it does.
-    """
-
-    pair: str
-    verdict: str
-    scales: float = 0.0
-    ulps: float = 0.0
-    text: str = ""
-
-
-def compare(problem: ref.Problem, seed: int = 0) -> tuple[Outcome, ...]:
-    """Compare every pair of sources on a problem."""
+def compare(problem: ref.Problem, seed: int = 0, *, certify: bool = True) -> tuple[Outcome, ...]:
+    """Compare every pair of sources on a problem; with the certificate if it is small (see `LARGEST`) and asked."""
     seed %= 2**63
     fmt = FORMATS[str(problem.dtype)]
     expected = expected_leaves(problem)
@@ -62,14 +35,18 @@ def compare(problem: ref.Problem, seed: int = 0) -> tuple[Outcome, ...]:
     torch_leaves = _torch_leaves(problem, expected)
     outcomes = [_torch(problem, torch_leaves, expected, fmt, accurate, lambda: scale(True))]
     deviates = outcomes[0].verdict.startswith("deviation")
-    accurate64 = accurate
+    accurate64, own = accurate, expected
     if fmt.name != "float64":
-        own = ref.gradients(problem)
-        place = worst_place(own.leaves() | {"loss": np.asarray(own.loss)}, expected, accurate, fmt)
-        outcomes.append(_measured("float32 ~ float64 reference", place.scales, place.ulps, str(place)))
+        found = ref.gradients(problem)
+        own = found.leaves() | {"loss": np.asarray(found.loss)}
+        place = worst_place(own, expected, accurate, fmt)
+        outcomes.append(measured("float32 ~ float64 reference", place.scales, place.ulps, str(place)))
         accurate64 = scale(False, "float64")
     double = in_float64(problem)
     outcomes += _differences(double, expected, accurate64, torch_leaves, accurate, scale, deviates, seed)
+    if certify and problem.mlp.parameters * problem.x.shape[0] <= LARGEST:
+        given = {"reference": own} | ({} if deviates else {"torch": torch_leaves})
+        outcomes += against_certificate(problem, given, fmt, accurate, lambda: scale(True), seed)
     return tuple(outcomes)
 
 
@@ -81,13 +58,6 @@ def _torch_leaves(problem: ref.Problem, expected: dict[str, Any]) -> dict[str, A
     except RuntimeError:
         return {place: np.full(np.shape(leaf), np.nan) for place, leaf in expected.items()}
     return given.leaves() | {"loss": np.asarray(given.loss)}
-
-
-def _measured(pair: str, scales: float, ulps: float, text: str, unit: str = "accurate") -> Outcome:
-    if np.isnan(scales):
-        return Outcome(pair, "not judged")
-    good = scales <= FACTOR
-    return Outcome(pair, unit if good else "disagrees", scales, ulps, "" if good else text)
 
 
 def _torch(
@@ -189,4 +159,4 @@ def _complex_step(
         return Outcome(pair, "accurate", place.scales, place.ulps)
     wider = textbook()
     place = worst_place(judged, expected, {k: np.maximum(accurate[k], wider[k]) for k in judged}, fmt)
-    return _measured(pair, place.scales, place.ulps, str(place), "textbook")
+    return measured(pair, place.scales, place.ulps, str(place), "textbook")
