@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-NAMES = ("reuse", "digits")
+NAMES = ("reuse", "digits", "accuracy", "differences")
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -33,13 +33,20 @@ NETWORKS: Mapping[str, Callable[[ref.Problem], ref.Gradients | None]] = {
 WIDTH, BATCH = 16, 8
 
 
+ALGEBRAIC = ("identity", "relu", "relu6", "leaky_relu", "rrelu", "hardsigmoid", "hardswish", "softsign", "hardtanh",
+             "hardshrink", "softshrink", "threshold", "square")  # fmt: skip
+FAR = 2.0**40
+"""As far as exponentials are looked at: beyond, e^|z| leaves even a ball's exponents."""
+
+
 # ── points ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def points(name: str, dtype: type[Any], count: int, rng: np.random.Generator) -> Any:
     """Uniform, log-spaced to both ends of the type's range, beside every kink and beside every root; no kink."""
     row, info = ref.ACTIVATIONS[name], np.finfo(dtype)
-    least, most = (float(np.log10(float(x))) for x in (info.smallest_subnormal, info.max))
+    end = float(info.max) if name in ALGEBRAIC else FAR
+    least, most = float(np.log10(float(info.smallest_subnormal))), math.log10(end)
     tail = -1.05 * float(info.minexp) * math.log(2)
     breaks = np.array(row.all_breaks, dtype)
     special = np.concatenate([breaks, _roots(row, dtype)])
@@ -48,7 +55,7 @@ def points(name: str, dtype: type[Any], count: int, rng: np.random.Generator) ->
         rng.uniform(-tail, tail, count),
         rng.choice([-1, 1], count) * 10 ** rng.uniform(-8, 3, count),
         rng.choice([-1, 1], count) * 10 ** rng.uniform(least, most - 0.01, count),
-        [float(info.max), -float(info.max), float(info.tiny), -float(info.smallest_subnormal)],
+        [end, -end, float(info.tiny), -float(info.smallest_subnormal)],
     ]).astype(dtype)  # fmt: skip
     for side in (-np.inf, np.inf):
         near = special
@@ -89,7 +96,8 @@ def activation_rows(name: str, dtype: type[Any], count: int, rng: np.random.Gene
                 definition = JAX_DEFINES.get(name) if peer == "JAX" else None
                 for order in range(3):
                     terms = (definition or truths.ELEMENTWISE[name])[order]
-                    worst[peer, order] = max(worst[peer, order], _largest(terms, z, found[order], dtype))
+                    if found[order] is not None:
+                        worst[peer, order] = max(worst[peer, order], _largest(terms, z, found[order], dtype))
         z = _around([at for _, at in worst.values() if math.isfinite(at)], ref.ACTIVATIONS[name], dtype, count, rng)
     return [
         {"function": name, "type": dtype.__name__, "order": ORDERS[order]}
@@ -156,12 +164,10 @@ def measure(
     rows = [row for name in names for dtype in TYPES for row in activation_rows(name, dtype, count, rng)]
     kept = max(row["ours"] for row in rows)
     networks = [row for dtype in TYPES for depth in depths for row in network_rows(depth, dtype, seed)]
-    figures: dict[str, Any] = {
-        f"{peer}: worst of all [ulp]": max(_numbers(rows, peer), default=math.nan) for peer in PEERS
-    }
+    shown = [peer for peer in PEERS if peer != "JAX" or HAS_JAX]
+    figures: dict[str, Any] = {f"{peer}: worst of all [ulp]": max(_numbers(rows, peer)) for peer in shown}
     if not HAS_JAX:
         figures["JAX"] = "not installed, its columns are left out (pip install 'gradient-oracle[jax]')"
-    shown = [peer for peer in PEERS if peer != "JAX" or HAS_JAX]
     return Report(
         question="How many digits do activations, their derivatives, and whole gradients have?",
         claim=(
@@ -171,8 +177,8 @@ def measure(
         refuted_by=(
             f"a point where one of ours is off by more than {ULPS} ulps of the formula's largest term (the value "
             f"itself, where nothing cancels), the truth being computed from the definition with {truths.BITS} bits. "
-            "Points: uniform, log-spaced to the ends of the range, beside kinks and roots, and around the worst "
-            "of these."
+            f"Points: uniform, log-spaced to the ends of the range (to {FAR:.0e} for exponentials), beside kinks and "
+            "roots, and around the worst of these."
         ),
         columns={"function": "function", "type": "type", "order": "order"}
         | {key: head for peer in shown for key, head in ((peer, f"{peer} [ulp]"), (f"{peer} at", "at z"))},

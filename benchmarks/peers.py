@@ -16,8 +16,8 @@ import reference as ref
 from torch_compare.torch_source import ACTIVATIONS, NUMBERS
 
 Array = Any
-Orders = tuple[Array, Array, Array]
-"""Value, first and second derivative at the same points."""
+Orders = tuple[Array, ...]
+"""Value, first and second derivative at the same points; None for one that the peer has not."""
 
 HAS_JAX = importlib.util.find_spec("jax") is not None
 
@@ -26,19 +26,21 @@ def ours(name: str, z: Array) -> Orders:
     row = ref.ACTIVATIONS[name]
     with np.errstate(all="ignore"):
         found = (getattr(row, order)(z) for order in ("value", "derivative", "second_derivative"))
-        return tuple(found)  # type: ignore[return-value]
+        return tuple(found)
 
 
 def by_torch(name: str, z: Array) -> Orders:
-    """The value, its gradient, and the gradient of the gradient."""
+    """The value, its gradient, and the gradient of the gradient, which torch lacks for hardsigmoid."""
     x = torch.tensor(z, dtype=NUMBERS[z.dtype], requires_grad=True)
     value = ACTIVATIONS[name](x, **ref.ACTIVATIONS[name].parameters)
     (first,) = torch.autograd.grad(value.sum(), x, create_graph=True)
     second = torch.zeros_like(x)
+    if name == "hardsigmoid":
+        return value.detach().numpy(), first.detach().numpy(), None
     if first.requires_grad:
         (found,) = torch.autograd.grad(first.sum(), x, allow_unused=True)
         second = second if found is None else found
-    return tuple(t.detach().numpy() for t in (value, first, second))  # type: ignore[return-value]
+    return tuple(t.detach().numpy() for t in (value, first, second))
 
 
 def jax_activations() -> Mapping[str, Callable[[Any], Any]]:
@@ -67,7 +69,7 @@ def by_jax(name: str, z: Array) -> Orders | None:
     import jax  # noqa: PLC0415
 
     found = (f, jax.vmap(jax.grad(f)), jax.vmap(jax.grad(jax.grad(f))))
-    return tuple(np.asarray(g(jax.numpy.asarray(z))) for g in found)  # type: ignore[return-value]
+    return tuple(np.asarray(g(jax.numpy.asarray(z))) for g in found)
 
 
 def jax_gradients(problem: ref.Problem) -> ref.Gradients | None:
