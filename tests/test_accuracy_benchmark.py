@@ -74,7 +74,9 @@ def test_torch_gives_value_and_two_derivatives_of_every_row(name, dtype):
             assert name == "hardsigmoid"
             continue
         assert given.dtype == dtype
-        assert np.max(np.abs(given - expected)) <= 64 * np.finfo(dtype).eps  # a formula, not its digits
+        # Formulas are compared here, not digits; torch holds the sixth of hardsigmoid in float32.
+        step = np.finfo(np.float32 if name == "hardsigmoid" else dtype).eps
+        assert np.max(np.abs(given - expected)) <= 64 * step
 
 
 def test_without_jax_its_columns_are_left_out_in_one_line(monkeypatch):

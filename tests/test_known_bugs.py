@@ -70,6 +70,19 @@ def test_bug_6_tails_of_elu_selu_and_silu():
     assert close("silu", "derivative", -740.0) < 0
 
 
+@pytest.mark.parametrize("z", [20.5, 40.0, 100.0, 700.0, 740.0])
+def test_bug_7_tails_of_elu_selu_silu_sigmoid_and_softplus(z):
+    """tensorflow#124833, #124834, #126060, #126635: elu, selu, silu, sigmoid and softplus″ in the tails."""
+    for name in ("elu", "selu"):
+        assert close(name, "second_derivative", -z) > 0
+        assert close(name, "value", -z) < 0
+    assert close("silu", "value", -z) < 0
+    assert close("silu", "second_derivative", z) < 0
+    assert close("sigmoid", "derivative", z) == close("sigmoid", "derivative", -z) > 0
+    assert close("sigmoid", "second_derivative", z) < 0
+    assert close("softplus", "second_derivative", -z) > 0
+
+
 def test_bug_12_negative_parameters():
     """pytorch#47671, #31938: elu with a negative alpha, leaky_relu with a negative slope, from the output's sign."""
     assert_same(act.leaky_relu(-0.25).derivative(np.array([-2.0, 2.0])), np.array([-0.25, 1.0]))
