@@ -207,6 +207,7 @@ def complex_step(problem: Problem, *, entries: int | None = None, seed: int = 0)
                 )
                 # only straight lines pass on nothing or a plain multiple; elsewhere a 0 may be an underflow
                 sound &= (pair[:, 0] != 0) | _straight_from(problem)[starts[small]]
+                sound &= ~_beyond_a_break(problem, trace, again)
                 derivative[small, 0] = np.where(sound, pair[:, 0], np.nan)
             found.put(groups, np.where(_beyond_a_break(problem, trace, run), np.nan, derivative[:, 0]))
         loss = loss_value(problem, trace.output)

@@ -138,8 +138,10 @@ def gelu_tanh(z: Array) -> Array:
 def gelu_tanh_derivative(z: Array) -> Array:
     """σ(A) + z·A′·σ′(A), with zA′ = A + 2·(cubic term)."""
     a, exponent, error, cubic, cubic_low = _gelu_tanh_exponent(z)
-    a_slope, low = two_sum(exponent, 2 * a * cubic)
-    return _gate_derivative(z, a_slope, low + (error + 2 * a * cubic_low), *scaled_exp(exponent, error))
+    rise, rise_low = two_product(2 * a, cubic)
+    a_slope, low = two_sum(exponent, rise)
+    low = low + (error + rise_low + 2 * a * cubic_low)
+    return _gate_derivative(z, a_slope, low, *scaled_exp(exponent, error))
 
 
 def gelu_tanh_second(z: Array) -> Array:

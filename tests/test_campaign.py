@@ -183,3 +183,9 @@ def test_bad_paths_and_names_exit_with_2(tmp_path, capsys):
 def test_explain_exits_with_0(capsys):
     assert cli.main(["explain", "--activation", "sigmoid"]) == cli.AGREES
     assert "sigmoid" in capsys.readouterr().out
+
+
+def test_infinite_errors_are_written_and_read_again(tmp_path):
+    case = campaign.Case(SPEC, (campaign.Outcome("reference ~ torch", "disagrees", float("inf"), float("nan"), "x"),))
+    path = campaign.write_disagreement(case, tmp_path, 1)
+    assert all(o.verdict != "disagrees" for o in campaign.replay(path))

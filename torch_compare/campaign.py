@@ -108,7 +108,7 @@ class Report:
 
     def as_data(self) -> dict[str, Any]:
         """The report as plain data, for JSON."""
-        return asdict(self)
+        return plain(asdict(self))
 
 
 def spec_of(seed: int, case: int, dtype: str) -> Spec:
@@ -150,6 +150,19 @@ def run(
     return report
 
 
+def plain(data: Any) -> Any:
+    """The data with what JSON has no number for (infinity, NaN) as words.
+
+    >>> plain({"scales": [1.0, float("inf")]})
+    {'scales': [1.0, 'inf']}
+    """
+    if isinstance(data, dict):
+        return {key: plain(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [plain(value) for value in data]
+    return str(data) if isinstance(data, float) and not np.isfinite(data) else data
+
+
 def write_disagreement(case: Case, directory: Path, number: int) -> Path:
     """Write a case as a file that `replay` runs again, and return its path."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -157,9 +170,9 @@ def write_disagreement(case: Case, directory: Path, number: int) -> Path:
     data = problem_file.encode(build(case.spec)) | {
         "seed": case.spec.seed,
         "spec": asdict(case.spec),
-        "outcomes": [asdict(outcome) for outcome in case.outcomes],
+        "outcomes": [plain(asdict(outcome)) for outcome in case.outcomes],
     }
-    path.write_text(json.dumps(data), encoding="utf-8")
+    path.write_text(json.dumps(data, allow_nan=False), encoding="utf-8")
     return path
 
 
