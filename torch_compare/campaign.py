@@ -117,18 +117,26 @@ def spec_of(seed: int, case: int, dtype: str) -> Spec:
     return random_spec(np.random.default_rng([seed, case]), case // 2 if dtype == "both" else case, chosen)
 
 
-def run_case(spec: Spec) -> Case:
-    """Build a problem and compare every pair of sources on it."""
-    return Case(spec, compare(build(spec), spec.seed, certify=spec.seed % CERTIFY_EVERY == 0))
+def run_case(spec: Spec, certify: bool | None = None) -> Case:
+    """Build a problem and compare every pair of sources; certify one in `CERTIFY_EVERY` small ones by default."""
+    if certify is None:
+        certify = spec.seed % CERTIFY_EVERY == 0
+    return Case(spec, compare(build(spec), spec.seed, certify=certify))
 
 
-def _chunk(seed: int, cases: range, dtype: str) -> list[Case]:
+def _chunk(seed: int, cases: range, dtype: str, certify: bool | None) -> list[Case]:
     with threadpool_limits(1):
-        return [run_case(spec_of(seed, case, dtype)) for case in cases]
+        return [run_case(spec_of(seed, case, dtype), certify) for case in cases]
 
 
 def run(
-    cases: int, seed: int, dtype: str = "both", jobs: int = 2, progress: Callable[[int], None] | None = None
+    cases: int,
+    seed: int,
+    dtype: str = "both",
+    jobs: int = 2,
+    progress: Callable[[int], None] | None = None,
+    *,
+    certify_all: bool = False,
 ) -> Report:
     """Run a campaign of so many problems.
 
@@ -138,10 +146,11 @@ def run(
         dtype: "float64", "float32" or "both" in turn.
         jobs: processes.
         progress: called with the number of cases that have just ended.
+        certify_all: certify every problem that is small enough, not one in `CERTIFY_EVERY`.
     """
     report = Report(seed, dtype)
     chunks = [range(start, min(start + CHUNK, cases)) for start in range(0, cases, CHUNK)]
-    work = (delayed(_chunk)(seed, chunk, dtype) for chunk in chunks)
+    work = (delayed(_chunk)(seed, chunk, dtype, True if certify_all else None) for chunk in chunks)
     for done in Parallel(n_jobs=jobs, return_as="generator")(work):
         for case in done:
             report.add(case)

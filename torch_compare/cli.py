@@ -57,6 +57,11 @@ def parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("--seed", type=_not_negative, help="where they come from (default: a new one, printed)")
     verify.add_argument("--dtype", choices=("float64", "float32"), help="number type (default: both in turn)")
+    verify.add_argument(
+        "--certify",
+        action="store_true",
+        help=f"certify every small problem, not one in {campaign.CERTIFY_EVERY}",
+    )
     verify.add_argument("--jobs", type=_positive, default=2, help="processes (default 2)")
     verify.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE as JSON")
     verify.add_argument(
@@ -110,7 +115,14 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
         transient=True,
     ) as bar:
         task = bar.add_task("", total=options.cases)
-        report = campaign.run(options.cases, seed, dtype, options.jobs, lambda n: bar.advance(task, n))
+        report = campaign.run(
+            options.cases,
+            seed,
+            dtype,
+            options.jobs,
+            lambda n: bar.advance(task, n),
+            certify_all=options.certify,
+        )
     _print_report(report, console)
     paths = [
         campaign.write_disagreement(case, options.disagreements, number)
@@ -176,12 +188,12 @@ def _print_report(report: campaign.Report, console: Console) -> None:
             continue
         unit = PAIRS[pair]
         table.add_row(
-            pair.replace(" ~ ", "\n~ "),
+            pair.replace(" ~ ", "\n~ ").replace("_difference", " diff."),
             str(tally.cases),
             f"{tally.scales:.2g} {unit}",
             str(tally.textbook) if unit == "σ" else "–",
             f"{tally.textbook_scales:.1f} σ" if unit == "σ" else "–",
-            f"{tally.ulps:.0e}",
+            f"{tally.ulps:.0e}" if unit != "rel" else "–",
             str(tally.not_judged + tally.unresolved),
             str(tally.deviations) if "torch" in pair else "–",
             str(tally.disagreements),
