@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-NAMES = ("reuse", "digits", "accuracy", "differences")
+NAMES = ("reuse", "digits", "accuracy", "differences", "certificates")
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -16,7 +16,7 @@ from reference.certified import ball_gradients, in_balls
 from reference.decisions import precision
 from reference.differences import random_direction
 from reference.noise import rounding_scale
-from torch_compare.verdict import FACTOR
+from torch_compare.measure import FACTOR
 
 from .harness import GREY, Report, panels, run, save_picture
 

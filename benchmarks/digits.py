@@ -16,7 +16,7 @@ import reference as ref
 import torch_compare as tc
 from reference.differences import central_difference, complex_step
 from reference.noise import rounding_scale
-from torch_compare.verdict import FACTOR
+from torch_compare.measure import FACTOR
 
 from .harness import GREY, Report, interleaved_medians, panels, run, save_picture
 

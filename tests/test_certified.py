@@ -13,9 +13,10 @@ from reference.ball import Ball
 from reference.certified import CertifiedGradients, ball_gradients, certified_gradients, round_leaf
 from reference.decisions import Undecided, precision
 from reference.records import unchecked
+from torch_compare.explanations import in_float64
+from torch_compare.measure import FACTOR
 from torch_compare.strategies import build, random_spec
 from torch_compare.torch_source import torch_gradients
-from torch_compare.verdict import FACTOR, in_float64
 
 
 def one_unit(name, weight, x, loss="half_squared_error", target=0.0, bias=None):

@@ -7,7 +7,8 @@ import reference as ref
 import torch_compare as tc
 from reference.noise import FORMATS
 from torch_compare import faults
-from torch_compare.verdict import FACTOR, expected_leaves, in_scales
+from torch_compare.measure import FACTOR, in_scales
+from torch_compare.verdict import expected_leaves
 
 
 def tanh_problem(dtype=np.float64, seed=0):

@@ -8,9 +8,10 @@
 """
 
 from .deviations import DEVIATIONS, Deviation
+from .measure import Place
 from .sources import SOURCES
 from .strategies import Spec, build, problems, specs
-from .verdict import Place, Verdict, assert_gradients, check, check_module
+from .verdict import Verdict, assert_gradients, check, check_module
 
 __all__ = [
     "DEVIATIONS", "SOURCES", "Deviation", "Place", "Spec", "Verdict", "assert_gradients", "build", "check",

@@ -75,6 +75,7 @@ class Report:
     Attributes:
         seed: it began from; the same seed makes the same campaign.
         dtype: "float64", "float32" or "both".
+        certify_all: whether every small problem was certified, not one in `CERTIFY_EVERY`.
         problems: how many were run.
         pairs: a tally by pair of sources.
         activations: problems that each activation occurred in.
@@ -85,6 +86,7 @@ class Report:
 
     seed: int
     dtype: str
+    certify_all: bool = False
     problems: int = 0
     pairs: dict[str, Tally] = field(default_factory=lambda: {pair: Tally() for pair in PAIRS})
     activations: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ref.ACTIVATIONS, 0))
@@ -148,7 +150,7 @@ def run(
         progress: called with the number of cases that have just ended.
         certify_all: certify every problem that is small enough, not one in `CERTIFY_EVERY`.
     """
-    report = Report(seed, dtype)
+    report = Report(seed, dtype, certify_all)
     chunks = [range(start, min(start + CHUNK, cases)) for start in range(0, cases, CHUNK)]
     work = (delayed(_chunk)(seed, chunk, dtype, True if certify_all else None) for chunk in chunks)
     for done in Parallel(n_jobs=jobs, return_as="generator")(work):

@@ -17,8 +17,9 @@ from reference.decisions import Undecided
 from reference.formats import Format
 from reference.multiprecision import BITS, multiprecision_difference
 
+from .measure import worst_place
 from .outcomes import Outcome, measured
-from .verdict import judge, worst_place
+from .verdict import judge
 
 DIGITS = 40
 LARGEST = 3000

@@ -19,10 +19,11 @@ from rich.table import Table
 from rich.text import Text
 
 from . import campaign, faults
+from .certificates import LARGEST
 from .deviations import DEVIATIONS
 from .explain import explain
+from .measure import FACTOR
 from .outcomes import PAIRS
-from .verdict import FACTOR
 
 AGREES, DISAGREES, BAD_INPUT, UNRESOLVED = 0, 1, 2, 3
 DEFAULT_CASES = 1200
@@ -204,7 +205,9 @@ def _print_report(report: campaign.Report, console: Console) -> None:
         f"σ: rounding scales; an error counts from {FACTOR:g}. bar: the error bar that a difference brings; an error "
         "counts from 1. textbook: cases that only the scale of the customary formulas explains, and their worst. "
         "not judged: overflow, every element on a kink, or a certificate that no precision resolves. rel: relative "
-        "to the array's largest gradient. deviating: explained by the list below. ulps are large "
+        "to the array's largest gradient. certified: "
+        + _share(report)
+        + ". deviating: explained by the list below. ulps are large "
         "where terms cancel or a gradient nearly vanishes.",
         highlight=False,
         style="dim",
@@ -218,6 +221,11 @@ def _print_report(report: campaign.Report, console: Console) -> None:
             row = rows[name]
             text = f"  {name}: {count} case{'' if count == 1 else 's'}; {row.where}; {row.size} (since {row.since})"
             console.print(Padding(Text(text[2:]), (0, 0, 0, 2)))
+
+
+def _share(report: campaign.Report) -> str:
+    share = "every one" if report.certify_all else f"one in {campaign.CERTIFY_EVERY}"
+    return f"{share} of the problems of at most {LARGEST} parameters times examples"
 
 
 def _print_counts(what: str, counts: dict[str, int], console: Console) -> None:

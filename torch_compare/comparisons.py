@@ -13,9 +13,11 @@ from reference.noise import FORMATS, Format, rounding_scale
 
 from .certificates import LARGEST, against_certificate
 from .deviations import DEVIATIONS
+from .explanations import in_float64
+from .measure import FACTOR, worst_place
 from .outcomes import Outcome, measured
 from .torch_source import torch_gradients
-from .verdict import FACTOR, check, expected_leaves, in_float64, judge, worst_place
+from .verdict import check, expected_leaves, judge
 
 ENTRIES = 24
 """Differences and complex steps judge this many seeded random elements of each problem."""

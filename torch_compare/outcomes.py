@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .verdict import FACTOR
+from .measure import FACTOR
 
 PAIRS = {
     "reference ~ torch": "σ",

@@ -17,46 +17,10 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.noise import FORMATS, Format, get_format, rounding_scale
+from reference.noise import Format, get_format, rounding_scale
 
-FACTOR = 32.0
-"""An error counts when it exceeds this many σ. Measured, not chosen: among 20,000 random problems (``verify --cases
-20000 --seed 7``) the worst element of torch's correct gradients lies within 2.5 σ of the textbook scale in 90% of
-those that need it, 5.1 σ in 99%, 15.7 σ in 99.99%, and at 17.4 σ at the most; twice that leaves no false alarm. A
-relative error of 1e-12 in one layer stands at 3800 σ."""
-
-TYPICAL = 0.05
-"""Errors of a precision have a root mean square of 0.1 to 1 σ of that precision in every array; one of less than
-this many σ is something else, which a wide enough precision merely hides."""
-LOWER_PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
-
-
-@dataclass(frozen=True)
-class Place:
-    """One element of the gradients, with its error.
-
-    Attributes:
-        leaf: "layers[1].weight", "input" or "loss".
-        index: of the element within the leaf.
-        given: the number that was given.
-        expected: the oracle's.
-        scales: |given − expected| in units of the rounding scale σ.
-        ulps: the same in units in the last place of the expected number.
-    """
-
-    leaf: str
-    index: tuple[int, ...]
-    given: float
-    expected: float
-    scales: float
-    ulps: float
-
-    def __str__(self) -> str:
-        at = f"{self.leaf}{list(self.index)}" if self.index else self.leaf
-        return (
-            f"{at}: given {self.given!r}, expected {self.expected!r}: "
-            f"off by {self.scales:.3g} rounding scales, {self.ulps:.3g} ulps"
-        )
+from .explanations import another_convention, in_float64, lower_precision
+from .measure import FACTOR, Place, worst_place
 
 
 @dataclass(frozen=True)
@@ -156,10 +120,10 @@ def judge(
         text = f"within rounding of the customary formulas, which lose {lost:.1f} digits in {worst.leaf}"
         return verdict("agrees", place, "textbook", text)
     if not np.isnan(place.scales):
-        slope = _another_convention(problem, leaves, wider, fmt)
+        slope = another_convention(problem, leaves, wider, fmt)
         if slope:
             return verdict("another convention", place, "textbook", slope)
-        lower = _lower_precision(leaves, expected, wider, fmt)
+        lower = lower_precision(leaves, expected, wider, fmt)
         if lower:
             text = f"the errors are those of {lower}, not of {fmt.name}"
             return verdict("imprecise", place, "textbook", text)
@@ -216,14 +180,6 @@ def require_finite(problem: ref.Problem) -> None:
             raise ValueError(f"{name}{list(at)}: expected a finite number, got {values[at]}")
 
 
-def in_float64(problem: ref.Problem) -> ref.Problem:
-    """The same problem in float64: exactly, for no format handled here holds numbers that float64 does not."""
-    if problem.dtype == np.float64:
-        return problem
-    target = problem.target.astype(float) if problem.target.dtype.kind == "f" else problem.target
-    return problem.map(lambda values: values.astype(float)).replace(target=target)
-
-
 def expected_leaves(problem: ref.Problem) -> dict[str, Any]:
     """The oracle's gradients by place, the loss included, computed in float64."""
     with np.errstate(all="ignore"):
@@ -277,105 +233,3 @@ def _common_dtype(leaves: Mapping[str, Any]) -> Any:
 def _scale(problem: ref.Problem, fmt: Format, seed: int, textbook: bool) -> dict[str, Any]:
     found = rounding_scale(problem, fmt, textbook=textbook, seed=seed)
     return found.leaves() | {"loss": np.asarray(found.loss)}
-
-
-# ── how far apart ────────────────────────────────────────────────────────────────────────────────────
-
-
-def in_scales(given: Any, expected: Any, scale: Any, fmt: Format) -> Any:
-    """|given − expected|/σ, element by element: 0 where they are equal, ∞ where σ is 0 and they are not.
-
-    A number that rounds beyond the format's range may be given as infinite. NaN where the scale is NaN.
-    """
-    with np.errstate(all="ignore"):
-        given = np.asarray(given, dtype=float)
-        difference = np.abs(given - expected)
-        ratio = np.where(difference == 0, 0.0, difference / np.where(scale > 0, scale, 0.0))
-        overflown = np.isinf(given) & (np.abs(expected) + FACTOR * scale > fmt.largest)
-        ratio = np.where((given == expected) | overflown, 0.0, ratio)
-        ratio = np.where(np.isnan(given) & np.isfinite(expected), np.inf, ratio)
-        return np.where(np.isnan(scale) | np.isinf(scale), np.where(given == expected, 0.0, np.nan), ratio)
-
-
-def worst_place(leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format) -> Place:
-    """The element furthest off in units of the scale; an undecidable one (NaN) if nothing decides."""
-    best: tuple[float, str, tuple[int, ...]] | None = None
-    for leaf, given in leaves.items():
-        ratio = in_scales(given, expected[leaf], scale[leaf], fmt)
-        judged = np.where(np.isnan(ratio), -1.0, ratio)
-        index = tuple(int(i) for i in np.unravel_index(np.argmax(judged), judged.shape))
-        if best is None or judged[index] > best[0]:
-            best = (float(judged[index]), leaf, index)
-    assert best is not None
-    scales, leaf, index = best
-    value, truth = float(leaves[leaf][index]), float(expected[leaf][index])
-    with np.errstate(all="ignore"):
-        ulps = float(abs(value - truth) / fmt.ulp(truth)) if value != truth else 0.0
-    return Place(leaf, index, value, truth, float("nan") if scales < 0 else scales, ulps)
-
-
-# ── what else it may be ──────────────────────────────────────────────────────────────────────────────
-
-
-def _another_convention(
-    problem: ref.Problem, leaves: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
-) -> str | None:
-    """Which one-sided slopes at exact kinks explain the gradients, if any do."""
-    problem = in_float64(problem)
-    trace = ref.forward(problem.mlp, problem.x)
-    rows = {
-        layer.activation.name
-        for layer, z in zip(problem.mlp.layers, trace.preactivations, strict=True)
-        if any(np.any(z == kink.at) for kink in layer.activation.kinks)
-    }
-    if any(np.any(s == 0) for s in problem.loss.switches(trace.output, problem.target)):
-        rows.add(problem.loss.name)
-    if not rows:
-        return None
-    for side, text in ((-1.0, "the slope from below"), (1.0, "the slope from above"), (0.0, "the mean of both slopes")):
-        other = _with_slopes(problem, trace, side)
-        if worst_place(leaves, other, scale, fmt).scales <= FACTOR:
-            return f"at exact kinks of {', '.join(sorted(rows))} it takes {text} where the oracle follows torch"
-    return None
-
-
-def _with_slopes(problem: ref.Problem, trace: ref.Trace, side: float) -> dict[str, Any]:
-    """The gradients with every exact kink given its slope from one side (−1, 1) or their mean (0)."""
-    if side == 0:
-        left, right = (_with_slopes(problem, trace, s) for s in (-1.0, 1.0))
-        return {place: (left[place] + right[place]) / 2 for place in left}
-    towards = np.inf * side
-    moved = []
-    for layer, z in zip(problem.mlp.layers, trace.preactivations, strict=True):
-        at_kink = np.isin(z, [kink.at for kink in layer.activation.kinks])
-        moved.append(np.where(at_kink, np.nextafter(z, towards), z))
-    output = trace.output
-    if problem.loss.switches(output, problem.target):
-        output = np.nextafter(output, towards)
-    beside = ref.Trace(trace.inputs, tuple(moved), output)
-    with np.errstate(all="ignore"):  # a nudge may leave the loss's domain: NaN, which explains nothing
-        found = ref.backward(problem.mlp, beside, ref.loss_gradient(problem, output))
-    return found.leaves() | {"loss": np.asarray(ref.loss_value(problem, trace.output))}
-
-
-def _lower_precision(
-    leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
-) -> str | None:
-    """The coarser format whose rounding the errors look like: in every leaf, neither too large nor too small.
-
-    What was computed in float32 or below is handed over as numbers that float32 holds.
-    """
-    with np.errstate(over="ignore"):
-        narrow = all(np.array_equal(np.asarray(v, np.float32), v, equal_nan=True) for v in leaves.values())
-    if fmt.bits > FORMATS["float32"].bits and not narrow:
-        return None
-    for name in LOWER_PRECISIONS:
-        coarser = FORMATS[name]
-        factor = coarser.unit_roundoff / fmt.unit_roundoff
-        if coarser.bits >= fmt.bits:
-            continue
-        ratios = [in_scales(values, expected[k], scale[k] * factor, fmt).ravel() for k, values in leaves.items()]
-        judged = [r for k, r in zip(leaves, ratios, strict=True) if k != "loss" and np.any(scale[k] > 0)]
-        if judged and all(r.max() <= FACTOR and np.sqrt(np.mean(r**2)) >= TYPICAL for r in judged):
-            return name
-    return None

