@@ -167,7 +167,7 @@ def measure(
     shown = [peer for peer in PEERS if peer != "JAX" or HAS_JAX]
     figures: dict[str, Any] = {f"{peer}: worst of all [ulp]": max(_numbers(rows, peer)) for peer in shown}
     if not HAS_JAX:
-        figures["JAX"] = "not installed, its columns are left out (pip install 'gradient-oracle[jax]')"
+        figures["JAX"] = "not installed, its columns are left out (pip install 'gradient-oracle[benchmarks]')"
     return Report(
         question="How many digits do activations, their derivatives, and whole gradients have?",
         claim=(
