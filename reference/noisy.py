@@ -264,9 +264,8 @@ def _power_of_two(x: Array) -> Array:
 def _inexact(source: Source, ufunc: np.ufunc, x: list[Array], y: Array) -> Array:
     """Where an operation rounds. An exact result is exact in every implementation."""
     if ufunc in (np.add, np.subtract):
-        if source.format.bits == 53:
-            return arithmetic.two_sum(x[0], -x[1] if ufunc is np.subtract else x[1])[1] != 0
-        return ~source.representable(y)
+        lost = arithmetic.two_sum(x[0], -x[1] if ufunc is np.subtract else x[1])[1] != 0
+        return lost | ~source.representable(y)
     if ufunc is np.multiply:
         shift = _power_of_two(x[0]) | _power_of_two(x[1])
         tiny = (np.abs(y) < source.format.smallest * 2.0**source.format.bits) & (x[0] != 0) & (x[1] != 0)

@@ -181,3 +181,8 @@ def test_equal_numbers_are_rounded_alike_in_half_of_the_runs():
     deviation = thirds.data[1:] - thirds.data[0]
     alike = [len(set(run.tolist())) == 1 for run in deviation]
     assert sum(alike) == 32
+
+
+def test_a_sum_that_float64_rounds_to_a_float32_is_not_exact():
+    """1 + 1e-16 is 1 in float64, and 1 is a float32; the sum is rounded all the same."""
+    assert np.all((noisy([1.0], "float32") + noisy([2.0**-54], "float32")).spread() > 0)

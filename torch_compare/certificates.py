@@ -83,7 +83,8 @@ def _beyond_rounding(problem: ref.Problem, fmt: Format) -> bool:
 def against_differences(problem: ref.Problem, seed: int, entries: int = ENTRIES) -> Outcome:
     """The certificate's balls against central differences of the loss alone, both at several hundred bits.
 
-    An element counts as judged where the difference's own bar is below 10^−40 of the leaf's largest gradient.
+    An element counts as judged where the difference's bar and the certificate's radius are below 10^−40 of the
+    leaf's largest gradient.
     """
     pair = "certified ~ multiprecision_difference"
     try:
@@ -95,11 +96,11 @@ def against_differences(problem: ref.Problem, seed: int, entries: int = ENTRIES)
     for place, value in differences.value.leaves().items():
         bars = differences.error.leaves()[place].ravel()
         exact = balls[place].flat
-        largest = max(float(abs(b).upper()) for b in map(_as_ball, exact))
+        largest = max(float(abs(b.mid())) for b in map(_as_ball, exact))
         for index in np.flatnonzero(np.isfinite(bars)).tolist():
             ball = _as_ball(exact[index])
             apart = float(abs(value.flat[index] - ball).upper())
-            if largest == 0 or bars[index] > largest * 10.0**-DIGITS:
+            if largest == 0 or max(bars[index], float(ball.rad())) > largest * 10.0**-DIGITS:
                 continue
             if apart / largest > worst:
                 worst = apart / largest
