@@ -86,6 +86,13 @@ class Problem:
         )
         return self.replace(mlp=unchecked(MLP, layers=layers), x=f(self.x))
 
+    def in_float64(self) -> Problem:
+        """The same problem in float64: exactly, for float64 holds every float32 and float16."""
+        if self.dtype == np.float64:
+            return self
+        target = self.target.astype(np.float64) if self.target.dtype.kind == "f" else self.target
+        return self.map(lambda values: values.astype(np.float64)).replace(target=target)
+
     def replace(self, **changes: Any) -> Problem:
         """The same problem with some fields changed, unchecked."""
         fields = {"mlp": self.mlp, "x": self.x, "target": self.target, "loss": self.loss, "reduction": self.reduction}

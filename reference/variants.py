@@ -41,8 +41,7 @@ def in_float64(problem: Problem) -> Problem:
         raise ValueError(
             'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
         )
-    wide = problem.map(lambda values: np.asarray(values, dtype=np.float64))
-    return wide.replace(target=wide.target.astype(np.float64)) if wide.target.dtype.kind == "f" else wide
+    return problem.in_float64()
 
 
 def _of_each(problem: Problem, y: Array, f: Callable[[Array, Array], tuple[Array, ...]]) -> Array:

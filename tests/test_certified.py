@@ -13,7 +13,6 @@ from reference.ball import Ball
 from reference.certified import CertifiedGradients, ball_gradients, certified_gradients, round_leaf
 from reference.decisions import Undecided, precision
 from reference.records import unchecked
-from torch_compare.explanations import in_float64
 from torch_compare.measure import FACTOR
 from torch_compare.strategies import build, random_spec
 from torch_compare.torch_source import torch_gradients
@@ -63,7 +62,7 @@ def test_random_problems_are_enclosed_and_agree_with_float64_and_torch():
             continue
         if problem.loss.name == "bce":
             continue
-        wide = in_float64(problem)
+        wide = problem.in_float64()
         with np.errstate(all="ignore"):
             ours = ref.gradients(wide)
             accurate = ref.rounding_scale(wide)

@@ -13,7 +13,6 @@ from reference.noise import FORMATS, Format, rounding_scale
 
 from .certificates import LARGEST, against_certificate
 from .deviations import DEVIATIONS
-from .explanations import in_float64
 from .measure import FACTOR, worst_place
 from .outcomes import Outcome, measured
 from .torch_source import torch_gradients
@@ -44,7 +43,7 @@ def compare(problem: ref.Problem, seed: int = 0, *, certify: bool = True) -> tup
         place = worst_place(own, expected, accurate, fmt)
         outcomes.append(measured("float32 ~ float64 reference", place.scales, place.ulps, str(place)))
         accurate64 = scale(False, "float64")
-    double = in_float64(problem)
+    double = problem.in_float64()
     outcomes += _differences(double, expected, accurate64, torch_leaves, accurate, scale, deviates, seed)
     if certify and problem.mlp.parameters * problem.x.shape[0] <= LARGEST:
         given = {"reference": own} | ({} if deviates else {"torch": torch_leaves})

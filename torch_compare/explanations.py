@@ -18,19 +18,11 @@ this many σ is something else, which a wide enough precision merely hides."""
 LOWER_PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
 
 
-def in_float64(problem: ref.Problem) -> ref.Problem:
-    """The same problem in float64: exactly, for no format handled here holds numbers that float64 does not."""
-    if problem.dtype == np.float64:
-        return problem
-    target = problem.target.astype(float) if problem.target.dtype.kind == "f" else problem.target
-    return problem.map(lambda values: values.astype(float)).replace(target=target)
-
-
 def another_convention(
     problem: ref.Problem, leaves: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
 ) -> str | None:
     """Which one-sided slopes at exact kinks explain the gradients, if any do."""
-    problem = in_float64(problem)
+    problem = problem.in_float64()
     trace = ref.forward(problem.mlp, problem.x)
     rows = {
         layer.activation.name

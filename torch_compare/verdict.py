@@ -18,8 +18,9 @@ import numpy as np
 
 import reference as ref
 from reference.noise import Format, get_format, rounding_scale
+from reference.validation import require_finite
 
-from .explanations import another_convention, in_float64, lower_precision
+from .explanations import another_convention, lower_precision
 from .measure import FACTOR, Place, worst_place
 
 
@@ -166,24 +167,10 @@ def check_module(module: Any, x: Any, target: Any, loss_fn: Any, *, seed: int = 
 # ── what is compared ─────────────────────────────────────────────────────────────────────────────────
 
 
-def require_finite(problem: ref.Problem) -> None:
-    """Raise ValueError naming the first array element of the problem that is NaN or infinite."""
-    named = {"x": problem.x, "target": problem.target}
-    for index, layer in enumerate(problem.mlp.layers):
-        named |= {f"layers[{index}].weight": layer.weight, f"layers[{index}].bias": layer.bias}
-    for name, values in named.items():
-        if values is None:
-            continue
-        bad = ~np.isfinite(values)
-        if np.any(bad):
-            at = tuple(int(i) for i in np.argwhere(bad)[0])
-            raise ValueError(f"{name}{list(at)}: expected a finite number, got {values[at]}")
-
-
 def expected_leaves(problem: ref.Problem) -> dict[str, Any]:
     """The oracle's gradients by place, the loss included, computed in float64."""
     with np.errstate(all="ignore"):
-        found = ref.gradients(in_float64(problem))
+        found = ref.gradients(problem.in_float64())
     return found.leaves() | {"loss": np.asarray(found.loss)}
 
 
