@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from . import losses
 from .arithmetic import Array
 from .mlp import MLP, Gradients, Layer, backward, forward
