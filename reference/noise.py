@@ -7,7 +7,6 @@ by element.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from .formats import FORMATS, Format, get_format
 from .mlp import Gradients, Layer
 from .noisy import Noisy, Source
 from .problem import Problem, gradients
-from .records import unchecked
+from .records import changed, unchecked
 from .rows import Activation, Loss
 
 __all__ = ["FORMATS", "RUNS", "Format", "Noisy", "get_format", "rounding_scale"]
@@ -87,7 +86,7 @@ def _textbook_activation(row: Activation) -> Activation:
         return row.vjp(z, d_y).jitter(row.textbook_derivative(z) * largest, _reach(z) * _reach(d_y))
 
     changes = {"value": value} | ({"vjp": vjp} if row.rowwise else {"derivative": derivative})
-    return _changed(row, changes)
+    return changed(row, **changes)
 
 
 def _reach(z: Noisy) -> Array:
@@ -104,8 +103,4 @@ def _textbook_loss(row: Loss) -> Loss:
     def gradient(y: Noisy, t: Array) -> Noisy:
         return row.gradient(y, t).jitter(row.textbook_gradient(y, t))
 
-    return _changed(row, {"value": value, "gradient": gradient})
-
-
-def _changed(row: Any, changes: dict[str, Any]) -> Any:
-    return unchecked(type(row), **({f.name: getattr(row, f.name) for f in fields(row)} | changes))
+    return changed(row, value=value, gradient=gradient)

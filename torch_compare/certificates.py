@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.ball_functions import as_arb
 from reference.certified import ball_gradients, certified_gradients
 from reference.decisions import Undecided
 from reference.formats import Format
@@ -96,9 +97,9 @@ def against_differences(problem: ref.Problem, seed: int, entries: int = ENTRIES)
     for place, value in differences.value.leaves().items():
         bars = differences.error.leaves()[place].ravel()
         exact = balls[place].flat
-        largest = max(float(abs(b.mid())) for b in map(_as_ball, exact))
+        largest = max(float(abs(b.mid())) for b in map(as_arb, exact))
         for index in np.flatnonzero(np.isfinite(bars)).tolist():
-            ball = _as_ball(exact[index])
+            ball = as_arb(exact[index])
             apart = float(abs(value.flat[index] - ball).upper())
             if largest == 0 or max(bars[index], float(ball.rad())) > largest * 10.0**-DIGITS:
                 continue
@@ -109,10 +110,3 @@ def against_differences(problem: ref.Problem, seed: int, entries: int = ENTRIES)
         return Outcome(pair, "not judged")
     good = worst <= 2 * 10.0**-DIGITS
     return Outcome(pair, "digits" if good else "disagrees", worst, text="" if good else text)
-
-
-def _as_ball(element: Any) -> Any:
-    """A ball of what may be an exact rational number."""
-    from reference.ball_functions import as_arb  # noqa: PLC0415
-
-    return as_arb(element)

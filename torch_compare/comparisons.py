@@ -12,7 +12,7 @@ from reference import differences
 from reference.noise import FORMATS, Format, rounding_scale
 
 from .certificates import LARGEST, against_certificate
-from .deviations import DEVIATIONS
+from .deviations import deviations
 from .measure import FACTOR, worst_place
 from .outcomes import Outcome, measured
 from .torch_source import torch_gradients
@@ -87,9 +87,7 @@ def _explaining(problem: ref.Problem, leaves: dict[str, Any], fmt: Format) -> li
     They must say that torch leaves no number there, or torch must agree with the problem in which torch's own
     formulas stand for those of the oracle.
     """
-    with np.errstate(all="ignore"):
-        trace = ref.forward(problem.mlp, problem.x)
-        rows = [row for row in DEVIATIONS if row.applies(problem, trace)]
+    rows = deviations(problem)
     if not all(np.all(np.isfinite(leaf)) for leaf in leaves.values()):
         return [row.name for row in rows if row.as_torch is None]
     theirs, names = problem, []

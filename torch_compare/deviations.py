@@ -12,7 +12,6 @@ z is a layer's pre-activation, y the network's output, t the target.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic import indicator, magnitude, parameter
+from reference.records import changed
 
 Array = Any
 AT_LEAST = "2.13 or earlier"
@@ -60,9 +60,14 @@ def deviation(problem: ref.Problem) -> Deviation | None:
     >>> deviation(problem).name, deviation(problem.replace(x=np.array([[-700.0]])))
     ('soft_margin_overflow', None)
     """
+    return next(iter(deviations(problem)), None)
+
+
+def deviations(problem: ref.Problem) -> tuple[Deviation, ...]:
+    """Every row of `DEVIATIONS` whose region the problem reaches, in the list's order."""
     with np.errstate(all="ignore"):
         trace = ref.forward(problem.mlp, problem.x)
-        return next((row for row in DEVIATIONS if row.applies(problem, trace)), None)
+        return tuple(row for row in DEVIATIONS if row.applies(problem, trace))
 
 
 # ── regions ──────────────────────────────────────────────────────────────────────────────────────────
@@ -132,14 +137,6 @@ BCE_EPSILON = _in_float32(1e-12)
 FLOAT32_SIXTH = _in_float32(1 / 6)
 
 
-def _changed(row: Any, **changes: Any) -> Any:
-    """The row with some of its functions replaced; unchecked, since they are not the derivatives of its value."""
-    other = copy.copy(row)
-    for name, value in changes.items():
-        object.__setattr__(other, name, value)
-    return other
-
-
 def _with_activation(
     problem: ref.Problem, name: str, change: Callable[[ref.Activation], ref.Activation]
 ) -> ref.Problem:
@@ -159,14 +156,14 @@ def _bce_as_torch(problem: ref.Problem) -> ref.Problem:
         scale = 1 if weight is None else parameter(weight, y)
         return scale * ((y - t) / np.maximum((1 - y) * y, BCE_EPSILON))
 
-    return problem.replace(loss=_changed(problem.loss, gradient=gradient))
+    return problem.replace(loss=changed(problem.loss, gradient=gradient))
 
 
 def _hardsigmoid_as_torch(problem: ref.Problem) -> ref.Problem:
     def derivative(z: Array) -> Array:
         return indicator(magnitude(z) < 3, z) * FLOAT32_SIXTH
 
-    return _with_activation(problem, "hardsigmoid", lambda row: _changed(row, derivative=derivative))
+    return _with_activation(problem, "hardsigmoid", lambda row: changed(row, derivative=derivative))
 
 
 def _celu_as_torch(problem: ref.Problem) -> ref.Problem:
@@ -177,7 +174,7 @@ def _celu_as_torch(problem: ref.Problem) -> ref.Problem:
         def derivative(z: Array) -> Array:
             return np.where(z > 0, 1 + 0 * z, alpha * inverse * np.exp(np.minimum(z, 0) * inverse))
 
-        return _changed(row, derivative=derivative)
+        return changed(row, derivative=derivative)
 
     return _with_activation(problem, "celu", change)
 
