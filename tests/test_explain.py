@@ -10,6 +10,8 @@ from rich.console import Console
 
 import reference as ref
 
+from .helpers import integers
+
 module = importlib.import_module("torch_compare.explain")
 ELEMENTWISE = [name for name, row in ref.ACTIVATIONS.items() if not row.rowwise]
 PARAMETERS = ["w1", "w2", "w3", "w4", "w5", "w6", "b1", "b2", "b3"]
@@ -24,11 +26,6 @@ def printed(activation, width=80):
 def random_problem(rng, activation, draw):
     layers = tuple(ref.Layer(draw(rng, shape), draw(rng, shape[:1]), activation) for shape in ((2, 2), (1, 2)))
     return ref.Problem(ref.MLP(layers), draw(rng, (1, 2)), draw(rng, (1, 1)), loss="half_squared_error")
-
-
-def eighths(rng, shape):
-    """Multiples of 1/8 up to 2: a product of five of them is exact in float64."""
-    return rng.integers(-16, 17, shape) / 8
 
 
 def as_tree(named):
@@ -76,7 +73,7 @@ def test_the_example_stands_on_no_kink_and_teaches_something(activation):
 @pytest.mark.parametrize("activation", ["identity", "relu", "square"])
 @pytest.mark.parametrize("seed", range(20))
 def test_both_forms_agree_in_every_digit_where_no_operation_rounds(activation, seed):
-    problem = random_problem(np.random.default_rng(seed), activation, eighths)
+    problem = random_problem(np.random.default_rng(seed), activation, lambda rng, shape: integers(rng, *shape))
     assert module.scalar_gradients(problem) == module.matrix_gradients(ref.gradients(problem))
 
 
