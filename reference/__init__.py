@@ -7,7 +7,7 @@
 (2, 2)
 """
 
-from . import activations, losses
+from . import activations, losses, optimizers
 from .activations import ACTIVATIONS
 from .ball import Ball
 from .certified import CertifiedGradients, certified_gradients
@@ -22,5 +22,5 @@ __all__ = [
     "ACTIVATIONS", "LOSSES", "MLP", "Activation", "Ball", "CertifiedGradients", "Gradients", "Kink",
     "Layer", "LayerGradients", "Loss", "Problem", "Trace", "activations", "backward",
     "certified_gradients", "collapse", "forward", "gradients", "initialize", "loss_gradient",
-    "loss_value", "losses", "rounding_scale",
+    "loss_value", "losses", "optimizers", "rounding_scale",
 ]  # fmt: skip
