@@ -186,3 +186,16 @@ def test_equal_numbers_are_rounded_alike_in_half_of_the_runs():
 def test_a_sum_that_float64_rounds_to_a_float32_is_not_exact():
     """1 + 1e-16 is 1 in float64, and 1 is a float32; the sum is rounded all the same."""
     assert np.all((noisy([1.0], "float32") + noisy([2.0**-54], "float32")).spread() > 0)
+
+
+def test_behind_a_jump_units_are_found_where_some_implementation_has_them():
+    """hardshrink jumps by 1/2 at z = 1/2: hardtanh's z is −1.2, where its slope is 0, or −0.7, where it is 1."""
+    layers = (
+        ref.Layer(np.array([[3.0]]), None, "hardshrink"),  # 3·(1/6) = 1/2, or a little more or less
+        ref.Layer(np.array([[1.0]]), np.array([-1.2]), "hardtanh"),
+    )
+    for x in (1 / 6, np.nextafter(1 / 6, 1)):  # 3·x rounds to 1/2 from either side
+        problem = ref.Problem(ref.MLP(layers), np.array([[x]]), np.array([[1.0]]), "mse")
+        scale = rounding_scale(problem)
+        other = 2 * (-0.7 - 1.0)  # ∂L/∂b of hardtanh's layer on the other side of the jump
+        assert scale.layers[1].bias[0] > abs(other) / 8
