@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from .arithmetic import Array
 from .mlp import MLP, Gradients, Layer
 from .records import unchecked
@@ -176,10 +178,21 @@ def _check(params: Flat, grads: Flat, state: State) -> None:
             raise ValueError(f"state[{key!r}]: made for {len(slot)} arrays, the parameters are {len(params)}")
 
 
+def numbers(*values: Any) -> tuple[Any, ...]:
+    """NumPy's scalars as Python's own numbers, which leave the type of an array that meets them alone.
+
+    >>> import numpy as np
+    >>> numbers(np.float64(0.5), 3)
+    (0.5, 3)
+    """
+    return tuple(v.item() if isinstance(v, np.generic) else v for v in values)
+
+
 def require(name: str, **ranges: tuple[Any, float, float]) -> None:
     """Check hyperparameters: each is (value, lowest, highest), the bounds included.
 
     Raises:
+        TypeError: one is no number.
         ValueError: one lies outside; the message names it and the range.
 
     >>> require("sgd", lr=(-1.0, 0.0, 1e9))
@@ -188,5 +201,70 @@ def require(name: str, **ranges: tuple[Any, float, float]) -> None:
     ValueError: sgd: lr must lie between 0.0 and 1000000000.0, got -1.0
     """
     for key, (value, low, high) in ranges.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise TypeError(f"{name}: {key} must be a number, got {value!r}")
         if not low <= value <= high:
             raise ValueError(f"{name}: {key} must lie between {low} and {high}, got {value}")
+
+
+def require_pair(name: str, key: str, pair: Any, low: float, high: float) -> tuple[Any, Any]:
+    """The two numbers of a hyperparameter such as betas, each checked to lie between low and high.
+
+    Raises:
+        TypeError: it is no pair of numbers.
+        ValueError: one of them lies outside.
+
+    >>> require_pair("adam", "betas", (0.9, 2.0), 0.0, BELOW_ONE)
+    Traceback (most recent call last):
+    ...
+    ValueError: adam: betas[1] must lie between 0.0 and 0.9999999999999999, got 2.0
+    """
+    if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str) or len(pair) != 2:
+        raise TypeError(f"{name}: {key} must be a pair of numbers, got {pair!r}")
+    first, second = numbers(*pair)
+    require(name, **{f"{key}[0]": (first, low, high), f"{key}[1]": (second, low, high)})
+    return first, second
+
+
+BELOW_ONE = 1 - 2.0**-53
+"""The largest number below 1: the bound of what must be less than 1."""
+
+
+# ── what the rules share ─────────────────────────────────────────────────────────────────────────────
+
+
+def zeros_like(p: Array) -> Array:
+    """+0 of p's shape, in p's arithmetic.
+
+    >>> zeros_like(np.array([-2.0, 3.0]))
+    array([0., 0.])
+    """
+    zero = 0 * p
+    return zero * zero
+
+
+def one_element(value: Any, p: Array) -> Array:
+    """The value as an array of one element with as many axes as p, in p's arithmetic.
+
+    >>> one_element(0.5, np.zeros((2, 3), np.float32))
+    array([[0.5]], dtype=float32)
+    """
+    return zeros_like(p).sum(keepdims=True) + value
+
+
+def moved_towards(m: Array, g: Array, weight: Any) -> Array:
+    """(1 − w)m + wg, from the nearer of both, as torch.lerp: a mean of equal numbers is that number.
+
+    >>> moved_towards(np.array([1.0]), np.array([2.0]), 0.25)
+    array([1.25])
+    """
+    return m + weight * (g - m) if weight < 0.5 else g - (g - m) * (1 - weight)
+
+
+def running_square(v: Array, g: Array, decay: Any) -> Array:
+    """βv + (1 − β)g², in torch's order: ((1 − β)g)g.
+
+    >>> running_square(np.array([1.0]), np.array([2.0]), 0.75)
+    array([1.75])
+    """
+    return decay * v + (1 - decay) * g * g

@@ -12,9 +12,11 @@
 from __future__ import annotations
 
 from .optimizer import Optimizer
+from .optimizers_adam import adam, adamw
+from .optimizers_adaptive import rmsprop
 from .optimizers_momentum import sgd
 
-__all__ = ["OPTIMIZERS", "Optimizer", "sgd"]
+__all__ = ["OPTIMIZERS", "Optimizer", "adam", "adamw", "rmsprop", "sgd"]
 
-OPTIMIZERS = {"sgd": sgd}
+OPTIMIZERS = {maker.__name__: maker for maker in (sgd, adam, adamw, rmsprop)}
 """Every maker by name."""

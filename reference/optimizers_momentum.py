@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arithmetic import Array
-from .optimizer import Optimizer, elementwise, require
+from .optimizer import Optimizer, elementwise, numbers, require, zeros_like
 
 
 def sgd(
@@ -34,6 +34,7 @@ def sgd(
         maximize: whether to climb.
 
     Raises:
+        TypeError: a hyperparameter is no number.
         ValueError: a hyperparameter is out of range, or Nesterov's variant is asked for without momentum or with
             dampening.
 
@@ -44,6 +45,8 @@ def sgd(
     >>> params
     [array([0.71])]
     """
+    lr, momentum, dampening, weight_decay = numbers(lr, momentum, dampening, weight_decay)
+    require("sgd", dampening=(dampening, -np.inf, np.inf))
     require("sgd", lr=(lr, 0.0, np.inf), momentum=(momentum, 0.0, np.inf), weight_decay=(weight_decay, 0.0, np.inf))
     if nesterov and (momentum <= 0 or dampening != 0):
         raise ValueError(f"sgd: nesterov needs momentum > 0 and dampening 0, got {momentum} and {dampening}")
@@ -63,6 +66,6 @@ def sgd(
         "Polyak 1964; Sutskever, Martens, Dahl & Hinton 2013",
         {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
          "nesterov": nesterov, "maximize": maximize},
-        lambda p: {"momentum_buffer": 0 * p} if momentum else {},
+        lambda p: {"momentum_buffer": zeros_like(p)} if momentum else {},
         rule,
     )  # fmt: skip
