@@ -7,7 +7,7 @@
 (2, 2)
 """
 
-from . import activations, losses, optimizers
+from . import activations, checkpoint, losses, optimizers
 from .activations import ACTIVATIONS
 from .ball import Ball
 from .certified import CertifiedGradients, certified_gradients
@@ -21,6 +21,6 @@ from .rows import Activation, Kink, Loss
 __all__ = [
     "ACTIVATIONS", "LOSSES", "MLP", "Activation", "Ball", "CertifiedGradients", "Gradients", "Kink",
     "Layer", "LayerGradients", "Loss", "Problem", "Trace", "activations", "backward",
-    "certified_gradients", "collapse", "forward", "gradients", "initialize", "loss_gradient",
+    "certified_gradients", "checkpoint", "collapse", "forward", "gradients", "initialize", "loss_gradient",
     "loss_value", "losses", "optimizers", "rounding_scale",
 ]  # fmt: skip
