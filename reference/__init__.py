@@ -9,11 +9,12 @@
 
 from . import activations, checkpoint, losses, optimizers
 from .activations import ACTIVATIONS
+from .architectures import collapse, linear_bottleneck
 from .ball import Ball
 from .certified import CertifiedGradients, certified_gradients
 from .initialization import initialize
 from .losses import LOSSES
-from .mlp import MLP, Gradients, Layer, LayerGradients, Trace, backward, collapse, forward
+from .mlp import MLP, Gradients, Layer, LayerGradients, Trace, backward, forward
 from .noise import rounding_scale
 from .problem import Problem, gradients, loss_gradient, loss_value
 from .rows import Activation, Kink, Loss
@@ -21,6 +22,6 @@ from .rows import Activation, Kink, Loss
 __all__ = [
     "ACTIVATIONS", "LOSSES", "MLP", "Activation", "Ball", "CertifiedGradients", "Gradients", "Kink",
     "Layer", "LayerGradients", "Loss", "Problem", "Trace", "activations", "backward",
-    "certified_gradients", "checkpoint", "collapse", "forward", "gradients", "initialize", "loss_gradient",
-    "loss_value", "losses", "optimizers", "rounding_scale",
+    "certified_gradients", "checkpoint", "collapse", "forward", "gradients", "initialize", "linear_bottleneck",
+    "loss_gradient", "loss_value", "losses", "optimizers", "rounding_scale",
 ]  # fmt: skip

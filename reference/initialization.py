@@ -51,8 +51,7 @@ def initialize(
     >>> initialize([2, 2, 1], activations=["tanh", "identity"], seed=0).layers[0].weight.shape
     (2, 2)
     """
-    if len(widths) < 2 or not all(isinstance(w, int | np.integer) and w >= 1 for w in widths):
-        raise ValueError(f"widths: expected at least two whole numbers of at least 1, got {widths!r}")
+    check_widths(widths)
     if isinstance(activations, str) or len(activations) != len(widths) - 1:
         raise ValueError(f"activations: expected one per layer ({len(widths) - 1}), got {activations!r}")
     if scheme not in SCHEMES:
@@ -70,6 +69,12 @@ def initialize(
         weight = SCHEMES[scheme](rng, fan_out, fan_in).astype(number)
         layers.append(Layer(weight, np.zeros(fan_out, number) if has_bias else None, row))
     return MLP(tuple(layers))
+
+
+def check_widths(widths: Sequence[int]) -> None:
+    """Raise ValueError unless widths are at least two whole numbers of at least 1."""
+    if len(widths) < 2 or not all(isinstance(w, int | np.integer) and w >= 1 for w in widths):
+        raise ValueError(f"widths: expected at least two whole numbers of at least 1, got {widths!r}")
 
 
 def _row(row: str | Activation) -> Activation:

@@ -216,26 +216,3 @@ def backward(mlp: MLP, trace: Trace, d_output: Array) -> Gradients:
         found.append(LayerGradients(weight=d_z.T @ x, bias=d_bias))
         d_h = d_z @ layer.weight
     return Gradients(layers=tuple(reversed(found)), input=d_h)
-
-
-def collapse(mlp: MLP) -> Layer:
-    """The single layer that a network of linear activations is: W = W_L ⋯ W_1, b = Σ_l W_L ⋯ W_{l+1} b_l.
-
-    Raises:
-        ValueError: a layer's activation is not the identity; the message names the layer.
-
-    >>> doubled = Layer(np.array([[2.0]]), np.array([1.0]), "identity")
-    >>> collapse(MLP((doubled, doubled))).weight, collapse(MLP((doubled, doubled))).bias
-    (array([[4.]]), array([3.]))
-    """
-    weight: Array = None
-    bias: Array = None
-    for index, layer in enumerate(mlp.layers):
-        if layer.activation.name != "identity":
-            raise ValueError(
-                f"layers[{index}]: {layer.activation.name} is not linear, so the network does not collapse"
-            )
-        carried = None if bias is None else layer.weight @ bias
-        bias = layer.bias if carried is None else carried if layer.bias is None else carried + layer.bias
-        weight = layer.weight if weight is None else layer.weight @ weight
-    return Layer(weight, bias, activations.ACTIVATIONS["identity"])
