@@ -12,11 +12,17 @@
 from __future__ import annotations
 
 from .optimizer import Optimizer
-from .optimizers_adam import adam, adamw
-from .optimizers_adaptive import rmsprop
-from .optimizers_momentum import sgd
+from .optimizers_adam import adam, adamax, adamw
+from .optimizers_adam_variants import nadam, radam
+from .optimizers_adaptive import adadelta, adagrad, rmsprop
+from .optimizers_momentum import asgd, rprop, sgd
 
-__all__ = ["OPTIMIZERS", "Optimizer", "adam", "adamw", "rmsprop", "sgd"]
+__all__ = [
+    "OPTIMIZERS", "Optimizer", "adadelta", "adagrad", "adam", "adamax", "adamw", "asgd", "nadam", "radam", "rmsprop",
+    "rprop", "sgd",
+]  # fmt: skip
 
-OPTIMIZERS = {maker.__name__: maker for maker in (sgd, adam, adamw, rmsprop)}
+OPTIMIZERS = {
+    maker.__name__: maker for maker in (sgd, rprop, asgd, adam, adamw, adamax, nadam, radam, rmsprop, adagrad, adadelta)
+}
 """Every maker by name."""

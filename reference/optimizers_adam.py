@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .arithmetic import Array
+from .arithmetic import Array, magnitude
 from .optimizer import (
     BELOW_ONE,
     Optimizer,
@@ -106,10 +106,10 @@ def _adam(
     decoupled: bool,
 ) -> Optimizer:
     lr, eps, weight_decay = numbers(lr, eps, weight_decay)
-    beta1, beta2 = _checked(name, lr, betas, eps, weight_decay)
+    beta1, beta2 = checked(name, lr, betas, eps, weight_decay)
 
     def rule(p: Array, g: Array, slots: Slots, t: int) -> tuple[Array, Kept]:
-        p, g = _decayed(p, -g if maximize else g, lr, weight_decay, decoupled)
+        p, g = decayed(p, -g if maximize else g, lr, weight_decay, decoupled)
         m = moved_towards(slots["exp_avg"], g, 1 - beta1)
         v = running_square(slots["exp_avg_sq"], g, beta2)
         kept = {"exp_avg": m, "exp_avg_sq": v}
@@ -132,13 +132,60 @@ def _adam(
     )
 
 
-def _checked(name: str, lr: Any, betas: Any, eps: Any, weight_decay: Any) -> tuple[Any, Any]:
+def adamax(
+    lr: float = 2e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    *,
+    maximize: bool = False,
+) -> Optimizer:
+    """Adamax: m ← β₁m + (1 − β₁)g, u ← max(β₂u, |g| + ε), θ ← θ − η/(1 − β₁ᵗ) · m/u.
+
+    Kingma & Ba 2015, algorithm 2, which has no ε.
+
+    Args:
+        lr: η.
+        betas: β₁ and β₂, below 1.
+        eps: ε.
+        weight_decay: λ; λθ is added to g.
+        maximize: whether to climb.
+
+    Raises:
+        TypeError: a hyperparameter is no number.
+        ValueError: a hyperparameter is out of range.
+
+    >>> opt = adamax(lr=0.5, betas=(0.5, 0.5), eps=0.0)
+    >>> params = [np.array([1.0])]
+    >>> opt.update(params, [np.array([8.0])], opt.init(params))[0]
+    [array([0.5])]
+    """
+    lr, eps, weight_decay = numbers(lr, eps, weight_decay)
+    beta1, beta2 = checked("adamax", lr, betas, eps, weight_decay)
+
+    def rule(p: Array, g: Array, slots: Slots, t: int) -> tuple[Array, Kept]:
+        p, g = decayed(p, -g if maximize else g, lr, weight_decay, False)
+        m = moved_towards(slots["exp_avg"], g, 1 - beta1)
+        largest = np.maximum(beta2 * slots["exp_inf"], magnitude(g) + eps)
+        return p - lr / (1 - beta1**t) * m / largest, {"exp_avg": m, "exp_inf": largest}
+
+    return elementwise(
+        "adamax",
+        "g ← g + λθ; m ← β₁m + (1 − β₁)g; u ← max(β₂u, |g| + ε); θ ← θ − η/(1 − β₁ᵗ) · m/u",
+        "Kingma & Ba 2015, algorithm 2",
+        {"lr": lr, "betas": (beta1, beta2), "eps": eps, "weight_decay": weight_decay, "maximize": maximize},
+        lambda p: {"exp_avg": zeros_like(p), "exp_inf": zeros_like(p)},
+        rule,
+    )
+
+
+def checked(name: str, lr: Any, betas: Any, eps: Any, weight_decay: Any) -> tuple[Any, Any]:
     """β₁ and β₂, all hyperparameters that the whole family has being in range."""
     require(name, lr=(lr, 0.0, np.inf), eps=(eps, 0.0, np.inf), weight_decay=(weight_decay, 0.0, np.inf))
     return require_pair(name, "betas", betas, 0.0, BELOW_ONE)
 
 
-def _decayed(p: Array, g: Array, lr: Any, weight_decay: Any, decoupled: bool) -> tuple[Array, Array]:
+def decayed(p: Array, g: Array, lr: Any, weight_decay: Any, decoupled: bool) -> tuple[Array, Array]:
     """Parameter and gradient after the weight decay."""
     if not weight_decay:
         return p, g

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from .arithmetic import Array
-from .optimizer import Optimizer, elementwise, numbers, require, zeros_like
+from .optimizer import (
+    Optimizer,
+    elementwise,
+    numbers,
+    one_element,
+    require,
+    require_pair,
+    zeros_like,
+)
 
 
 def sgd(
@@ -69,3 +77,117 @@ def sgd(
         lambda p: {"momentum_buffer": zeros_like(p)} if momentum else {},
         rule,
     )  # fmt: skip
+
+
+def rprop(
+    lr: float = 1e-2,
+    etas: tuple[float, float] = (0.5, 1.2),
+    step_sizes: tuple[float, float] = (1e-6, 50.0),
+    *,
+    maximize: bool = False,
+) -> Optimizer:
+    """Rprop: every element moves by a step size Δ of its own against the sign of its gradient.
+
+    With g′ the gradient before: Δ ← η₊Δ where g′g > 0, η₋Δ where g′g < 0, Δ kept within its bounds; where g′g < 0,
+    g ← 0; θ ← θ − Δ·sign g. Riedmiller & Braun 1993; torch's variant takes no step back where the sign changes
+    (Rprop− of Igel & Hüsken 2000, with g set to 0: iRprop−).
+
+    Args:
+        lr: Δ before the first step.
+        etas: η₋ and η₊, 0 < η₋ < 1 < η₊.
+        step_sizes: the smallest and the largest Δ.
+        maximize: whether to climb.
+
+    Raises:
+        TypeError: a hyperparameter is no number.
+        ValueError: a hyperparameter is out of range.
+
+    >>> opt = rprop(lr=0.5, etas=(0.5, 2.0))
+    >>> params, state = [np.array([4.0, 4.0])], opt.init([np.array([4.0, 4.0])])
+    >>> for g in ([1e9, -1e-9], [1e-9, 1.0]):
+    ...     params, state = opt.update(params, [np.array(g)], state)
+    >>> params
+    [array([2.5, 4.5])]
+    """
+    (lr,) = numbers(lr)
+    require("rprop", lr=(lr, 0.0, np.inf))
+    shrink, grow = require_pair("rprop", "etas", etas, 0.0, np.inf)
+    least, most = require_pair("rprop", "step_sizes", step_sizes, 0.0, np.inf)
+    if not 0 < shrink < 1 < grow:
+        raise ValueError(f"rprop: etas must satisfy 0 < etas[0] < 1 < etas[1], got {shrink} and {grow}")
+    if least > most:
+        raise ValueError(f"rprop: step_sizes must rise, got {least} and {most}")
+
+    def rule(p: Array, g: Array, slots: Mapping[str, Any], t: int) -> tuple[Array, dict[str, Any]]:
+        g = -g if maximize else g
+        agreement, size = slots["prev"] * g, slots["step_size"]
+        size = np.where(agreement > 0, size * grow, np.where(agreement < 0, size * shrink, size))
+        size = np.minimum(np.maximum(size, least), most)
+        g = np.where(agreement < 0, 0 * g, g)
+        return p - np.sign(g) * size, {"prev": g, "step_size": size}
+
+    return elementwise(
+        "rprop",
+        "Δ ← Δ·(η₊ if g′g > 0, η₋ if g′g < 0, else 1); g ← 0 if g′g < 0; θ ← θ − Δ·sign g",
+        "Riedmiller & Braun 1993; Igel & Hüsken 2000",
+        {"lr": lr, "etas": (shrink, grow), "step_sizes": (least, most), "maximize": maximize},
+        lambda p: {"prev": zeros_like(p), "step_size": zeros_like(p) + lr},
+        rule,
+    )
+
+
+def asgd(
+    lr: float = 1e-2,
+    lambd: float = 1e-4,
+    alpha: float = 0.75,
+    t0: float = 1e6,
+    weight_decay: float = 0.0,
+    *,
+    maximize: bool = False,
+) -> Optimizer:
+    """Averaged gradient descent: θ ← (1 − λ′ηₜ)θ − ηₜg; θ̄ ← θ̄ + μₜ(θ − θ̄), which is the slot "ax" of the state.
+
+    η₁ = η and μ₁ = 1, then ηₜ₊₁ = η/(1 + λ′ηt)^α and μₜ₊₁ = 1/max(1, t − t₀). Polyak & Juditsky 1992; the decay of η
+    is that of Xu 2011, "Towards optimal one pass large scale learning with averaged stochastic gradient descent".
+
+    Args:
+        lr: η.
+        lambd: λ′.
+        alpha: α.
+        t0: the step after which the average begins.
+        weight_decay: λ; λθ is added to g.
+        maximize: whether to climb.
+
+    Raises:
+        TypeError: a hyperparameter is no number.
+        ValueError: a hyperparameter is out of range.
+
+    >>> opt = asgd(lr=0.5, lambd=0.0, t0=0.0)
+    >>> params, state = [np.array([2.0])], opt.init([np.array([2.0])])
+    >>> for _ in range(3):
+    ...     params, state = opt.update(params, [np.array([1.0])], state)
+    >>> params, state["ax"]
+    ([array([0.5])], (array([0.75]),))
+    """
+    lr, lambd, alpha, t0, weight_decay = numbers(lr, lambd, alpha, t0, weight_decay)
+    positive = {"lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay}
+    require("asgd", **{key: (value, 0.0, np.inf) for key, value in positive.items()})
+
+    def rule(p: Array, g: Array, slots: Mapping[str, Any], t: int) -> tuple[Array, dict[str, Any]]:
+        g = -g if maximize else g
+        if weight_decay:
+            g = g + weight_decay * p
+        eta, mean = slots["eta"], slots["ax"]
+        p = p * (1 - lambd * eta) - eta * g
+        mean = mean + (p - mean) * slots["mu"] if t - 1 - t0 > 1 else p
+        after = {"eta": lr / (1 + lambd * lr * t) ** alpha, "mu": 1 / max(1, t - t0)}
+        return p, {"ax": mean} | {key: one_element(value, p) for key, value in after.items()}
+
+    return elementwise(
+        "asgd",
+        "θ ← (1 − λ′ηₜ)θ − ηₜg; θ̄ ← θ̄ + μₜ(θ − θ̄); ηₜ₊₁ = η/(1 + λ′ηt)^α; μₜ₊₁ = 1/max(1, t − t₀)",
+        "Polyak & Juditsky 1992; Xu 2011",
+        positive | {"maximize": maximize},
+        lambda p: {"ax": zeros_like(p), "eta": one_element(lr, p), "mu": one_element(1.0, p)},
+        rule,
+    )
