@@ -37,6 +37,10 @@ WIDENING = 8.0
 30,000 times."""
 
 
+class Split(ArithmeticError):  # noqa: N818 (nothing went wrong: rounding may lead either way)
+    """A computation branches on a comparison that rounding decides."""
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """Where the errors come from: one generator, format and number of runs for a whole computation."""
@@ -57,6 +61,14 @@ class Source:
         apart[...] = self.rng.random(apart.shape, dtype=np.float32) * 2 - 1
         alike[...] = self.rng.random((len(alike), *(1,) * len(shape)), dtype=np.float32) * 2 - 1
         return xi
+
+    def decide(self) -> bool:
+        """Whether to go on as if a comparison held that holds in some of the runs only.
+
+        Raises:
+            Split: always; a source that knows which way to go decides in its place.
+        """
+        raise Split("the runs are on both sides of a comparison, and the computation branches on it")
 
     def representable(self, values: Array) -> Array:
         """Whether each float64 value is a number of the format (its range apart)."""
@@ -127,6 +139,17 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
     def __repr__(self) -> str:
         return f"Noisy({self.data[0]!r}, runs={self.source.runs}, format={self.source.format.name})"
 
+    def __bool__(self) -> bool:
+        """What every run answers; where they differ, what the source decides."""
+        if self.shape:
+            raise ValueError(f"the truth value of an array of shape {self.shape} is ambiguous")
+        answers = self.data != 0
+        return bool(answers[0]) if np.all(answers == answers[0]) else self.source.decide()
+
+    def reshape(self, *shape: Any) -> Noisy:
+        """Each run in another shape, as `numpy.ndarray.reshape`."""
+        return Noisy(self.data.reshape(len(self.data), *self.data[0].reshape(*shape).shape), self.source)
+
     def spread(self) -> Array:
         """σ: the root mean square over the runs of their distance from the noise-free one."""
         if len(self.data) == 1:
@@ -177,6 +200,10 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         scaled = first / np.where((peak > 0) & np.isfinite(peak), peak, 1.0)
         length = np.sqrt((scaled * scaled).sum(axis=axes, keepdims=keepdims)) * peak.reshape(y[:1].shape)
         return _noisy(self.source, y, _summation(terms, np.abs(y[:1]), length) * (terms > 1), terms)
+
+    def max(self) -> Noisy:
+        """The largest element of each run."""
+        return Noisy(self.data.max(axis=tuple(range(1, self.data.ndim))), self.source)
 
     # ── what the calculus asks of an arithmetic (see `arithmetic.Arithmetic`) ────────────────────────
 

@@ -11,18 +11,21 @@
 
 from __future__ import annotations
 
+from .lbfgs import lbfgs
 from .optimizer import Optimizer
 from .optimizers_adam import adam, adamax, adamw
 from .optimizers_adam_variants import nadam, radam
 from .optimizers_adaptive import adadelta, adagrad, rmsprop
+from .optimizers_matrix import adafactor, muon
 from .optimizers_momentum import asgd, rprop, sgd
 
 __all__ = [
-    "OPTIMIZERS", "Optimizer", "adadelta", "adagrad", "adam", "adamax", "adamw", "asgd", "nadam", "radam", "rmsprop",
-    "rprop", "sgd",
+    "OPTIMIZERS", "Optimizer", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "lbfgs", "muon",
+    "nadam", "radam", "rmsprop", "rprop", "sgd",
 ]  # fmt: skip
 
-OPTIMIZERS = {
-    maker.__name__: maker for maker in (sgd, rprop, asgd, adam, adamw, adamax, nadam, radam, rmsprop, adagrad, adadelta)
-}
+_MAKERS = (
+    sgd, rprop, asgd, adam, adamw, adamax, nadam, radam, rmsprop, adagrad, adadelta, adafactor, muon, lbfgs,
+)  # fmt: skip
+OPTIMIZERS = {maker.__name__: maker for maker in _MAKERS}
 """Every maker by name."""

@@ -6,7 +6,7 @@ import pytest
 import reference as ref
 from reference import arithmetic
 from reference.noise import FORMATS, get_format, rounding_scale
-from reference.noisy import Noisy, Source, granularity
+from reference.noisy import Noisy, Source, Split, granularity
 
 
 def source(name="float64", runs=200, seed=0):
@@ -39,6 +39,24 @@ def test_products_of_small_integers_are_exact_and_others_are_not():
     assert np.all((noisy(whole, "bfloat16") @ np.ones((7, 1))).spread() == 0)
     assert np.all((noisy(whole) @ whole.T).spread() == 0)
     assert np.all((noisy(whole / 3) @ whole.T).spread() > 0)
+
+
+def test_shape_and_maximum_are_exact():
+    x = np.tanh(noisy([[0.3, -0.7, 0.2], [1.1, 0.4, -2.0]]))
+    assert np.array_equal(x.reshape(-1).data, x.data.reshape(201, 6))
+    assert np.array_equal(x.reshape((3, 2)).data, x.data.reshape(201, 3, 2))
+    assert np.array_equal(x.max().data, x.data.reshape(201, 6).max(axis=1))
+    assert noisy([0.0, 2.0]).reshape(2, 1).shape == (2, 1)
+
+
+def test_a_branch_goes_the_way_of_every_run_and_a_split_one_is_refused():
+    third = noisy([1.0])[0] / 3
+    assert third > 0.3
+    assert not third < 0.3
+    with pytest.raises(Split, match="both sides"):
+        bool(third * 3 > 1.0)
+    with pytest.raises(ValueError, match=r"shape \(1,\)"):
+        bool(noisy([1.0]) > 0)
 
 
 def test_zero_products_stay_zero():
