@@ -18,10 +18,11 @@ from .mlp import MLP, Gradients, Layer, LayerGradients, Trace, backward, forward
 from .noise import rounding_scale
 from .problem import Problem, gradients, loss_gradient, loss_value
 from .rows import Activation, Kink, Loss
+from .training import Training, train
 
 __all__ = [
     "ACTIVATIONS", "LOSSES", "MLP", "Activation", "Ball", "CertifiedGradients", "Gradients", "Kink",
-    "Layer", "LayerGradients", "Loss", "Problem", "Trace", "activations", "backward",
+    "Layer", "LayerGradients", "Loss", "Problem", "Trace", "Training", "activations", "backward",
     "certified_gradients", "checkpoint", "collapse", "forward", "gradients", "initialize", "linear_bottleneck",
-    "loss_gradient", "loss_value", "losses", "optimizers", "rounding_scale",
+    "loss_gradient", "loss_value", "losses", "optimizers", "rounding_scale", "train",
 ]  # fmt: skip

@@ -143,7 +143,7 @@ class Gradients:
 
     Attributes:
         layers: the gradients of each layer's parameters.
-        input: ∂L/∂x, (N, I).
+        input: ∂L/∂x, (N, I), or None where it was not asked for.
         loss: L, or None from `backward`, which does not know it.
     """
 
@@ -195,13 +195,14 @@ def forward(mlp: MLP, x: Array) -> Trace:
     return Trace(tuple(inputs), tuple(preactivations), h)
 
 
-def backward(mlp: MLP, trace: Trace, d_output: Array) -> Gradients:
+def backward(mlp: MLP, trace: Trace, d_output: Array, *, to_input: bool = True) -> Gradients:
     """The gradients of ⟨d_output, output⟩: two products per layer, none of them of the forward pass.
 
     Args:
         mlp: the network that made the trace.
         trace: what `forward` stored.
         d_output: the gradient of the loss with respect to the output, (N, K).
+        to_input: whether to go on to the gradient of the input, which training has no use for; else it is None.
 
     >>> mlp = MLP((Layer(np.array([[2.0, -1.0]]), np.array([0.5]), "identity"),))
     >>> g = backward(mlp, forward(mlp, np.array([[1.0, 3.0]])), np.array([[10.0]]))
@@ -214,5 +215,5 @@ def backward(mlp: MLP, trace: Trace, d_output: Array) -> Gradients:
         d_z = layer.activation.pullback(z, d_h)
         d_bias = None if layer.bias is None else d_z.sum(axis=0)
         found.append(LayerGradients(weight=d_z.T @ x, bias=d_bias))
-        d_h = d_z @ layer.weight
+        d_h = d_z @ layer.weight if to_input or len(found) < len(mlp.layers) else None
     return Gradients(layers=tuple(reversed(found)), input=d_h)

@@ -18,10 +18,11 @@ from .optimizers_adam_variants import nadam, radam
 from .optimizers_adaptive import adadelta, adagrad, rmsprop
 from .optimizers_matrix import adafactor, muon
 from .optimizers_momentum import asgd, rprop, sgd
+from .training import Training, train
 
 __all__ = [
-    "OPTIMIZERS", "Optimizer", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "lbfgs", "muon",
-    "nadam", "radam", "rmsprop", "rprop", "sgd",
+    "OPTIMIZERS", "Optimizer", "Training", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd",
+    "lbfgs", "muon", "nadam", "radam", "rmsprop", "rprop", "sgd", "train",
 ]  # fmt: skip
 
 _MAKERS = (

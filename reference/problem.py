@@ -124,10 +124,14 @@ def loss_gradient(problem: Problem, output: Array) -> Array:
     return d_output / problem.loss.divisor(output, problem.target) if problem.reduction == "mean" else d_output
 
 
-def gradients(problem: Problem) -> Gradients:
+def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
     """The loss and all its gradients: one forward and one backward pass.
 
     Rumelhart, Hinton & Williams 1986, eq. 4–7, in matrix form.
+
+    Args:
+        problem: a network, a batch, a target and a loss.
+        to_input: whether to compute the gradient of x too; else it is None.
 
     Raises:
         ValueError: reduction is "none": a loss of many numbers has no single gradient.
@@ -143,5 +147,5 @@ def gradients(problem: Problem) -> Gradients:
             'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
         )
     trace = forward(problem.mlp, problem.x)
-    found = backward(problem.mlp, trace, loss_gradient(problem, trace.output))
+    found = backward(problem.mlp, trace, loss_gradient(problem, trace.output), to_input=to_input)
     return Gradients(found.layers, found.input, loss_value(problem, trace.output))
