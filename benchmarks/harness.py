@@ -44,6 +44,8 @@ class Report:
         rows: the table.
         figures: the few numbers that decide about the claim, by name.
         holds: whether the claim stood.
+        digest: what is shown of a table too long for a terminal: rows with the columns' keys. JSON has all `rows`.
+        source_claim: the claim of the chapter that is tested, as "S8".
     """
 
     question: str
@@ -53,6 +55,13 @@ class Report:
     rows: Sequence[Mapping[str, Any]]
     figures: Mapping[str, Any] = field(default_factory=dict)
     holds: bool = True
+    digest: Sequence[Mapping[str, Any]] = ()
+    source_claim: str = ""
+
+    @property
+    def shown(self) -> Sequence[Mapping[str, Any]]:
+        """The rows to print."""
+        return self.digest or self.rows
 
 
 def header(seed: int) -> dict[str, str]:
@@ -128,17 +137,22 @@ def show(report: Report, head: Mapping[str, str], console: Console) -> None:
         console.print(Text(f"  {name}: {value}", style="dim"))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for key, heading in report.columns.items():
-        words = isinstance(report.rows[0][key], str)
+        words = isinstance(report.shown[0][key], str)
         table.add_column(Text(heading), justify="left" if words else "right", no_wrap=not words)
-    for row in report.rows:
-        table.add_row(*(Text(_cell(row[key])) for key in report.columns))
+    for row in report.shown:
+        table.add_row(*(Text(cell(row[key])) for key in report.columns))
     console.print(table)
     for name, value in report.figures.items():
-        console.print(Text(f"  {name}: {_cell(value)}"))
+        console.print(Text(f"  {name}: {cell(value)}"))
     console.print(Text(f"The claim {'holds' if report.holds else 'is refuted'}.\n", style="bold"))
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A number or a word as a table shows it.
+
+    >>> cell(0.25), cell(12345), cell(float("nan")), cell("he_normal")
+    ('0.25', '12,345', '–', 'he normal')
+    """
     if isinstance(value, float):
         return "–" if np.isnan(value) else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value).replace("_", " ")
@@ -151,6 +165,7 @@ def write_json(report: Report, head: Mapping[str, str], path: Path) -> None:
         "question": report.question,
         "claim": report.claim,
         "refuted_by": report.refuted_by,
+        "source_claim": report.source_claim,
         "holds": report.holds,
         "figures": report.figures,
         "columns": report.columns,
@@ -168,11 +183,12 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def panels(count: int, share_vertical: bool = True) -> tuple[Any, Any]:
-    """A figure and its `count` panels side by side."""
-    size = (1 + 4.5 * count, 4.2)
-    figure, axes = plt.subplots(1, count, figsize=size, sharey=share_vertical, squeeze=False, layout="constrained")
-    return figure, axes[0]
+def panels(count: int, share_vertical: bool = True, rows: int = 1) -> tuple[Any, Any]:
+    """A figure and its `count` panels side by side, or in rows."""
+    columns = -(-count // rows)
+    size = (1 + 4.5 * columns, 4.2 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharey=share_vertical, squeeze=False, layout="constrained")
+    return figure, axes.ravel()
 
 
 def save_picture(figure: Any, path: Path) -> None:

@@ -12,6 +12,14 @@ from .arithmetic import Array
 from .mlp import MLP, Layer
 from .rows import Activation
 
+
+def _orthogonal(rng: np.random.Generator, o: int, i: int) -> Array:
+    """Orthonormal columns, or rows where there are fewer: uniform, once the signs of R are undone (Mezzadri 2007)."""
+    q, r = np.linalg.qr(rng.normal(size=(max(o, i), min(o, i))))
+    q = q * np.where(np.diagonal(r) < 0, -1, 1)
+    return q if o >= i else q.T
+
+
 SCHEMES: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
     "glorot_normal": lambda rng, o, i: rng.normal(0, np.sqrt(2 / (i + o)), (o, i)),
     "glorot_uniform": lambda rng, o, i: rng.uniform(-1, 1, (o, i)) * np.sqrt(6 / (i + o)),
@@ -19,10 +27,13 @@ SCHEMES: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
     "he_uniform": lambda rng, o, i: rng.uniform(-1, 1, (o, i)) * np.sqrt(6 / i),
     "lecun_normal": lambda rng, o, i: rng.normal(0, np.sqrt(1 / i), (o, i)),
     "lecun_uniform": lambda rng, o, i: rng.uniform(-1, 1, (o, i)) * np.sqrt(3 / i),
+    "torch_uniform": lambda rng, o, i: rng.uniform(-1, 1, (o, i)) / np.sqrt(i),
+    "orthogonal": _orthogonal,
     "zeros": lambda rng, o, i: np.zeros((o, i)),
 }
 """Ways to draw a weight (O, I): Glorot & Bengio 2010, eq. 12 and 16; He et al. 2015, eq. 10; LeCun et al.
-1998, eq. 16."""
+1998, eq. 16; torch.nn.Linear's own, which is the heuristic of Glorot & Bengio 2010, eq. 1; Saxe, McClelland & Ganguli
+2014, arXiv:1312.6120, §3 (orthogonal)."""
 
 
 def initialize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import reference as ref
 from reference.initialization import SCHEMES
 
-from .helpers import DTYPES, assert_same, assert_same_gradients, leaves, random_mlp
+from .helpers import DTYPES, assert_same, assert_same_gradients, gamma, leaves, random_mlp
 
 # ── initialisation ───────────────────────────────────────────────────────────────────────────────────
 
@@ -25,6 +25,8 @@ VARIANCE = {
     "he_uniform": 2 / FAN_IN,
     "lecun_normal": 1 / FAN_IN,
     "lecun_uniform": 1 / FAN_IN,
+    "torch_uniform": 1 / (3 * FAN_IN),
+    "orthogonal": 1 / max(FAN_IN, FAN_OUT),
     "zeros": 0.0,
 }
 
@@ -50,6 +52,21 @@ def test_a_scheme_has_its_variance_and_range(scheme):
         assert np.abs(weight).max() >= bound * (1 - 30 / n)
     if scheme.endswith("normal"):
         assert np.abs(weight).max() > 4 * math.sqrt(variance)
+
+
+@pytest.mark.parametrize("widths", [(3, 3), (5, 3), (3, 5), (1, 4), (4, 1)])
+def test_an_orthogonal_weight_keeps_lengths_where_there_is_room(widths):
+    fan_in, fan_out = widths
+    weight = ref.initialize([fan_in, fan_out], ["identity"], seed=2, scheme="orthogonal").layers[0].weight
+    gram = weight.T @ weight if fan_out >= fan_in else weight @ weight.T
+    # Householder's QR of m rows is orthogonal to γ of a few m roundings a column (Higham 2002, theorem 19.4).
+    assert np.linalg.norm(gram - np.eye(len(gram))) <= min(widths) * gamma(10 * max(widths) ** 2)
+
+
+def test_orthogonal_weights_do_not_prefer_a_sign():
+    """Householder's QR alone makes every diagonal entry of R negative: all first entries would be of one sign."""
+    first = [ref.initialize([1, 1], ["identity"], seed=s, scheme="orthogonal").layers[0].weight for s in range(20)]
+    assert {float(w[0, 0]) for w in first} == {-1.0, 1.0}
 
 
 @pytest.mark.parametrize("scheme", sorted(set(SCHEMES) - {"zeros"}))
