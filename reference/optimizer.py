@@ -253,12 +253,14 @@ def one_element(value: Any, p: Array) -> Array:
 
 
 def moved_towards(m: Array, g: Array, weight: Any) -> Array:
-    """(1 − w)m + wg, from the nearer of both, as torch.lerp: a mean of equal numbers is that number.
+    """(1 − w)m + wg, from the nearer of both, as torch.lerp does: a mean of equal numbers is that number.
+
+    Nearer to g, 1 − w is formed in the arithmetic of the arrays.
 
     >>> moved_towards(np.array([1.0]), np.array([2.0]), 0.25)
     array([1.25])
     """
-    return m + weight * (g - m) if weight < 0.5 else g - (g - m) * (1 - weight)
+    return m + weight * (g - m) if weight < 0.5 else g - (g - m) * (1 - one_element(weight, m))
 
 
 def running_square(v: Array, g: Array, decay: Any) -> Array:

@@ -1,7 +1,7 @@
 """Problems and torch: a problem run through torch.autograd, a torch.nn module read as a problem.
 
-The only file of the project that imports torch. Nothing global is changed: no default type, no number of
-threads, no `.grad` of anybody's parameters.
+Only the modules named torch_*.py import torch: this one, and torch_optim.py for the optimisers. Nothing global is
+changed: no default type, no number of threads, no `.grad` of anybody's parameters.
 
 Shapes: N examples, I a layer's fan-in, O its fan-out, K the network's outputs.
 """

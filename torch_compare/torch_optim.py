@@ -1,0 +1,135 @@
+"""torch.optim beside the optimisers of `reference`: the same hyperparameters, arrays in and arrays out.
+
+Only the modules named torch_*.py import torch; networks are the business of torch_source.py. Nothing global is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reference.optimizers import Optimizer
+
+Array = Any
+State = dict[str, Any]
+
+CLASSES: Mapping[str, type[torch.optim.Optimizer]] = {
+    name.lower(): getattr(torch.optim, name)
+    for name in (
+        "SGD", "Rprop", "ASGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta",
+        "Adafactor", "Muon", "LBFGS",
+    )
+    if hasattr(torch.optim, name)
+}  # fmt: skip
+"""The name of an optimiser of ours -> torch's class."""
+ONE_NUMBER = ("mu_product", "eta", "mu")
+"""Slots that are one number for a whole array: of shape () with torch, here (1,) or (1, 1), with the array's axes."""
+UNCOUNTED = ("sgd", "muon")
+"""Optimisers of which torch does not count the steps."""
+
+
+class Twin:
+    """The torch.optim optimiser of the same name and hyperparameters, on tensors of its own.
+
+    >>> from reference.optimizers import sgd
+    >>> twin = Twin(sgd(lr=0.5), [np.array([1.0, 2.0])])
+    >>> twin.step([np.array([1.0, -1.0])])
+    >>> twin.params
+    [array([0.5, 2.5])]
+    """
+
+    def __init__(self, optimizer: Optimizer, params: Sequence[Array]) -> None:
+        """Copy the parameters.
+
+        Args:
+            optimizer: one of ours.
+            params: arrays of a type that torch has.
+
+        Raises:
+            ValueError: torch has no optimiser of that name.
+        """
+        if optimizer.name not in CLASSES:
+            raise ValueError(f"optimizer: torch has no counterpart of {optimizer.name!r}")
+        self.name = optimizer.name
+        self.steps = 0
+        self._tensors = [_tensor(p).requires_grad_() for p in params]
+        self._optimizer: Any = CLASSES[optimizer.name](self._tensors, **_arguments(optimizer.hyperparameters))
+
+    @property
+    def params(self) -> list[Array]:
+        """Copies of the parameters."""
+        return [_array(t) for t in self._tensors]
+
+    def step(self, grads: Sequence[Array]) -> None:
+        """One step with these gradients."""
+        for tensor, g in zip(self._tensors, grads, strict=True):
+            tensor.grad = _tensor(g)
+        self._optimizer.step()
+        self.steps += 1
+
+    def set(self, **hyperparameters: Any) -> None:
+        """Change hyperparameters between two steps, as torch's schedulers do."""
+        for group in self._optimizer.param_groups:
+            group.update(_arguments(hyperparameters))
+
+    @property
+    def state(self) -> State:
+        """torch's state in the form of ours: "step" and a tuple per slot; a slot of one number has p's axes."""
+        slots: State = {"step": self.steps}
+        kept = [self._optimizer.state.get(t, {}) for t in self._tensors]
+        for key in dict.fromkeys(key for of_one in kept for key in of_one if key != "step"):
+            slots[key] = tuple(_slot(of_one.get(key), t) for of_one, t in zip(kept, self._tensors, strict=True))
+        return slots
+
+    def load(self, params: Sequence[Array], state: State) -> None:
+        """Go on from parameters and a state of ours, through torch's own `load_state_dict`.
+
+        Raises:
+            ValueError: the state is of another number of arrays.
+        """
+        with torch.no_grad():
+            for tensor, p in zip(self._tensors, params, strict=True):
+                tensor.copy_(_tensor(p))
+        self.steps = state["step"]
+        slots = {
+            index: {} if self.name in UNCOUNTED else {"step": torch.tensor(float(self.steps))}
+            for index in range(len(self._tensors))
+        }
+        for key, arrays in state.items():
+            if key != "step" and (self.steps or self.name not in UNCOUNTED):
+                for index, a in enumerate(arrays):
+                    slots[index][key] = _tensor(a).reshape(()) if key in ONE_NUMBER else _tensor(a)
+        self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": slots})
+
+    def save_and_load(self) -> None:
+        """A new torch optimiser that gets the old one's `state_dict`."""
+        saved = self._optimizer.state_dict()
+        self._optimizer = type(self._optimizer)(self._tensors)
+        self._optimizer.load_state_dict(saved)
+
+
+def _arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    """As torch takes them: it refuses whole numbers for betas."""
+    given = dict(hyperparameters)
+    if "betas" in given:
+        given["betas"] = tuple(float(b) for b in given["betas"])
+    return given
+
+
+def _tensor(array: Array) -> Tensor:
+    return torch.from_numpy(np.array(array, order="C"))
+
+
+def _array(tensor: Tensor) -> Array:
+    return tensor.detach().numpy().copy()
+
+
+def _slot(value: Any, like: Tensor) -> Array:
+    if value is None:
+        return np.zeros(tuple(like.shape), dtype=_array(like).dtype)
+    array = _array(value)
+    return array.reshape((1,) * like.ndim) if array.ndim == 0 else array
