@@ -237,7 +237,7 @@ def draw(report: Report, path: Path) -> None:
                              label=name if size == SIZES[0] else None)  # fmt: skip
             if name == "square":
                 text = f"  inputs / {1 / size:g}" if size < 1 else "  inputs of size 1"
-                axes[0].text(chosen[-1]["size"], digits[-1], text, va="bottom")
+                axes[0].text(chosen[-1]["size"], digits[-1] + 3, text, va="bottom")
     axes[0].set_xlabel(f"depth [layers], all {WIDTH} wide")
     axes[0].set_ylabel("norm of the first layer's gradient [log₁₀]")
     for name, (shade, marker, line) in zip(("square", "relu"), GREY, strict=False):
