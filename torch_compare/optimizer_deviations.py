@@ -119,8 +119,7 @@ OPTIMIZER_DEVIATIONS: tuple[OptimizerDeviation, ...] = (
     OptimizerDeviation(
         "asgd_float32_rates",
         "ASGD on float64 parameters",
-        "the step size η and the weight μ of the average are float32 tensors unless torch's default type is float64; "
-        "after load_state_dict float64 ones",
+        "the step size η and the weight μ of the average are rounded to float32 unless torch's default type is float64",
         "relative error of a step up to 6.0e−8",
         "2.13 or earlier",
         "torch/optim/asgd.py, ASGD._init_group; torch/optim/optimizer.py, _get_scalar_dtype",

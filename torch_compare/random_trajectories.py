@@ -19,6 +19,8 @@ Arrays = tuple[Array, ...]
 KINDS = ("ordinary", "constant", "sparse", "zeros", "alternating", "integers", "wide")
 """Of gradient sequences: normal; the same at every step; mostly exact zeros; none but zeros for a while; signs that
 change at every step; small integers; magnitudes from 1e-6 to 1e3 side by side."""
+NEVER_ZERO = ("ordinary", "constant", "alternating", "wide")
+"""For an ε of 0, with which a gradient of 0 has no step."""
 SHAPES = ((1,), (3,), (2, 3), (4, 1), (1, 5), (3, 4))
 
 
@@ -128,11 +130,13 @@ def random_trajectory(name: str, seed: int, steps: int = 50) -> Trajectory:
     (3, True)
     """
     rng = np.random.default_rng(seed)
-    optimizer = getattr(ref.optimizers, name)(**HYPERPARAMETERS[name](rng))
+    hyperparameters = HYPERPARAMETERS[name](rng)
+    optimizer = getattr(ref.optimizers, name)(**hyperparameters)
+    kinds = NEVER_ZERO if hyperparameters.get("eps") == 0 else KINDS
     dtype = np.dtype(_one_of(rng, np.float64, np.float32))
     chosen = [_one_of(rng, *SHAPES) for _ in range(rng.integers(1, 4))]
     params = tuple(_start(rng, shape).astype(dtype) for shape in chosen)
-    sequences = [_sequence(rng, _one_of(rng, *KINDS), (steps, *shape)).astype(dtype) for shape in chosen]
+    sequences = [_sequence(rng, _one_of(rng, *kinds), (steps, *shape)).astype(dtype) for shape in chosen]
     return Trajectory(optimizer, params, tuple(tuple(s[t] for s in sequences) for t in range(steps)))
 
 
