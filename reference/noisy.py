@@ -359,5 +359,7 @@ def _matmul(source: Source, a: Array, b: Array) -> Noisy:
     row_scale, column_scale = (np.where((m > 0) & np.isfinite(m), m, 1.0) for m in (row, column))
     left, right = first / row_scale, second / column_scale
     length = np.sqrt((left * left) @ (right * right)) * row_scale * column_scale
-    terms = np.where((row > 0) & (column > 0), float(first.shape[1]), 0.0)[None]
+    # Products that are all exactly 0 (disjoint supports) add up to 0 in every implementation, underflow or not.
+    pairs = (first != 0).astype(float) @ (second != 0).astype(float)
+    terms = np.where(pairs > 0, float(first.shape[1]), 0.0)[None]
     return _noisy(source, y, _summation(terms, np.abs(y[:1]), length[None]), terms)

@@ -66,6 +66,14 @@ def test_zero_products_stay_zero():
     assert spread[1, 0] > 0
 
 
+def test_products_with_nothing_in_common_add_up_to_zero_in_every_run():
+    """The square root of a sum of squares of such gradients, as optimisers take it, must not become NaN."""
+    x = noisy([[0.3, 0.0, 0.7, 0.0]])
+    product = x @ np.array([[0.0, 0.3], [0.1, 0.0], [0.0, 0.7], [0.2, 0.0]])
+    assert np.all(product.data[:, 0, 0] == 0)
+    assert product.spread()[0, 1] > 0
+
+
 @pytest.mark.parametrize("name", ["float32", "float16", "bfloat16"])
 def test_numbers_the_format_cannot_hold_are_rounded(name):
     x = noisy([1.0], name)
