@@ -1,27 +1,89 @@
-"""Every benchmark, quickly: tables on the terminal, JSON and pictures in ``benchmarks/results/``."""
+"""Every benchmark: tables on the terminal; JSON, pictures and a page of all (README.md) in ``benchmarks/results/``."""
 
 from __future__ import annotations
 
+import argparse
 import importlib
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
+from types import ModuleType
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-NAMES = ("reuse", "digits", "accuracy", "differences", "certificates")
+from .gallery import Outcome, page
+from .harness import header, show, write_json
+
+NAMES = (
+    "linear_collapse", "depth_and_complexity", "output_layer", "polynomial", "information_loss", "reuse",
+    "vanishing_gradients", "optimizers", "activations_compared",
+    "digits", "accuracy", "differences", "certificates",
+)  # fmt: skip
+"""In the chapter's order; then what measures this package itself."""
+CLAIMS = {
+    "linear_collapse": "S3", "depth_and_complexity": "S4", "output_layer": "S5", "polynomial": "S6",
+    "information_loss": "S7", "reuse": "S8", "vanishing_gradients": "S9", "training": "S11", "optimizers": "S11",
+    "activations_compared": "the last table",
+}  # fmt: skip
+"""The claim of the chapter that a script tests, unless its report names one."""
 RESULTS = Path(__file__).parent / "results"
 
 
-def main(results: Path = RESULTS, console: Console | None = None) -> int:
-    """Run all; the number of claims that did not stand is the exit status."""
+def outcome(name: str, quick: bool, seed: int, results: Path, console: Console) -> Outcome:
+    """Run one script and write its files; whatever it raises is part of the outcome."""
+    files = results / f"{name}.json", results / f"{name}.png"
+    report, error, claim = None, "", CLAIMS.get(name, "")
+    for path in files:
+        path.unlink(missing_ok=True)
+    start = perf_counter()
+    try:
+        module: ModuleType = importlib.import_module(f"{__package__}.{name}")
+        report = module.measure(quick, seed)
+        claim = report.source_claim or claim
+        show(report, header(seed), console)
+        write_json(report, header(seed), files[0])
+        module.draw(report, files[1])
+    except Exception as failure:
+        error = traceback.format_exc()
+        console.print(Text(f"{name} failed: {type(failure).__name__}: {failure}", style="bold"))
+    seconds = perf_counter() - start
+    written = [path for path in files if path.exists()]
+    for path in written:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    return Outcome(name, claim, seconds, report, error, tuple(path.name for path in written))
+
+
+def summarise(outcomes: Sequence[Outcome], console: Console) -> None:
+    """Print every verdict, in one table."""
+    table = Table("script", "claim", "verdict", "time [s]", box=None)
+    for found in outcomes:
+        table.add_row(found.name, found.claim or "–", found.verdict, f"{found.seconds:.1f}")
+    console.print(table)
+
+
+def main(argv: Sequence[str] | None = None, results: Path = RESULTS, console: Console | None = None) -> int:
+    """Run all; the number of claims that did not stand, and of scripts that failed, is the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run the benchmarks, all unless named.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--full", action="store_true", help="full sizes: many minutes")
+    parser.add_argument("--seed", type=int, default=0, help="of every random number (default 0)")
+    arguments = parser.parse_args(argv)
+    unknown = [name for name in arguments.names if name not in NAMES]
+    if unknown:
+        parser.error(f"no benchmark is named {unknown[0]!r}; there are {', '.join(NAMES)}")
     console = console or Console()
-    refuted = 0
-    for name in NAMES:
-        written = [results / f"{name}.json", results / f"{name}.png"]
-        arguments = ["--quick", "--json", str(written[0]), "--plot", str(written[1])]
-        refuted += not importlib.import_module(f"benchmarks.{name}").main(arguments, console).holds
-        for path in written:
-            console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
-    return refuted
+    results.mkdir(parents=True, exist_ok=True)
+    outcomes = [
+        outcome(name, not arguments.full, arguments.seed, results, console) for name in arguments.names or NAMES
+    ]
+    path = results / "README.md"
+    path.write_text(page(outcomes, header(arguments.seed)), "utf-8")
+    summarise(outcomes, console)
+    console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    return sum(found.verdict != "holds" for found in outcomes)
 
 
 if __name__ == "__main__":

@@ -236,12 +236,13 @@ def test_a_script_writes_its_table_and_its_picture(module, few_digits, monkeypat
     assert written[1].read_bytes().startswith(b"\x89PNG")
 
 
-def test_all_of_them_run_and_say_what_they_wrote(few_digits, monkeypatch, tmp_path):
+def test_they_run_together_and_say_what_they_wrote(few_digits, monkeypatch, tmp_path):
     monkeypatch.setattr(reuse, "measure", partial(reuse.measure, depths=(2, 3), widths=(2, 3)))
     monkeypatch.setattr(accuracy, "measure", partial(accuracy.measure, names=("tanh",), depths=(1,)))
     console = quiet()
-    assert everything.main(tmp_path, console) == 0
-    for name in everything.NAMES:
+    names = ("reuse", "digits", "accuracy")
+    assert everything.main(names, tmp_path, console) == 0
+    for name in names:
         assert (tmp_path / f"{name}.json").exists()
         assert (tmp_path / f"{name}.png").exists()
         assert f"{name}.png" in console.file.getvalue()
