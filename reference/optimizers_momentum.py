@@ -118,9 +118,12 @@ def rprop(
     if least > most:
         raise ValueError(f"rprop: step_sizes must rise, got {least} and {most}")
 
+    def initial(p: Array) -> dict[str, Any]:
+        return {"prev": zeros_like(p), "step_size": zeros_like(p) + lr}
+
     def rule(p: Array, g: Array, slots: Mapping[str, Any], t: int) -> tuple[Array, dict[str, Any]]:
         g = -g if maximize else g
-        agreement, size = slots["prev"] * g, slots["step_size"]
+        agreement, size = slots["prev"] * g, slots["step_size"] if t > 1 else initial(p)["step_size"]
         size = np.where(agreement > 0, size * grow, np.where(agreement < 0, size * shrink, size))
         size = np.minimum(np.maximum(size, least), most)
         g = np.where(agreement < 0, 0 * g, g)
@@ -131,7 +134,7 @@ def rprop(
         "Δ ← Δ·(η₊ if g′g > 0, η₋ if g′g < 0, else 1); g ← 0 if g′g < 0; θ ← θ − Δ·sign g",
         "Riedmiller & Braun 1993; Igel & Hüsken 2000",
         {"lr": lr, "etas": (shrink, grow), "step_sizes": (least, most), "maximize": maximize},
-        lambda p: {"prev": zeros_like(p), "step_size": zeros_like(p) + lr},
+        initial,
         rule,
     )
 
@@ -177,7 +180,7 @@ def asgd(
         g = -g if maximize else g
         if weight_decay:
             g = g + weight_decay * p
-        eta, mean = slots["eta"], slots["ax"]
+        eta, mean = slots["eta"] if t > 1 else one_element(lr, p), slots["ax"]
         p = p * (1 - lambd * eta) - eta * g
         mean = mean + (p - mean) * slots["mu"] if t - 1 - t0 > 1 else p
         after = {"eta": lr / (1 + lambd * lr * t) ** alpha, "mu": 1 / max(1, t - t0)}

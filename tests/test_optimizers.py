@@ -418,6 +418,20 @@ def test_a_network_takes_the_steps_of_its_arrays(name):
     assert state.keys() == listed_state.keys()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_learning_rate_that_changes_before_the_first_step_counts_as_with_torch(name):
+    """torch makes most states at the first step and not before."""
+    path = trajectory(OPTIMIZERS[name](lr=0.25), steps=2, dtype=np.float32)
+    twin = Twin(OPTIMIZERS[name](lr=0.5), path.params)
+    twin.set(lr=0.25)
+    here, state = list(path.params), OPTIMIZERS[name](lr=0.5).init(path.params)
+    for g in path.grads:
+        here, state = path.optimizer.update(here, list(g), state)
+        twin.step(g)
+    scale = rounding_scales(path)["params[0]"][-1]
+    assert np.all(np.abs(here[0] - twin.params[0]) <= FACTOR * scale)
+
+
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.optimizers import Optimizer
+from reference.optimizers import Optimizer, asgd
 from reference.records import changed
 
 Array = Any
@@ -80,8 +80,19 @@ def _in_float32(*keys: str) -> Callable[[State], State]:
 
 
 def _asgd_as_torch(optimizer: Optimizer) -> Optimizer:
+    """The first step takes η from the hyperparameters, every other one from the state."""
     rounded = _in_float32("eta", "mu")
-    return _around(optimizer, rounded, rounded)
+    h = dict(optimizer.hyperparameters)
+    first = asgd(**h | {"lr": float(np.float32(h["lr"]))})
+
+    def step(params: Any, grads: Any, state: State, evaluate: Any) -> tuple[Any, State]:
+        new, after = optimizer.step(params, grads, state, evaluate)
+        if state["step"] == 0:
+            new, begun = first.step(params, grads, state, evaluate)
+            after = begun | {"eta": after["eta"]}
+        return new, rounded(after)
+
+    return changed(optimizer, step=step)
 
 
 def _nadam_as_torch(optimizer: Optimizer) -> Optimizer:
