@@ -132,6 +132,7 @@ def measure(quick: bool, seed: int, depths: Sequence[int] = (), networks: int = 
             "ReLU, random, deepest: pieces a unit": _of(rows, RELU)[-1]["pieces"] / _of(rows, RELU)[-1]["units"],
         },
         holds=holds(rows),
+        source_claim="S4",
     )
 
 

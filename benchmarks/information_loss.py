@@ -189,6 +189,7 @@ def measure(
             if r["what"] in (EVERYWHERE, NOWHERE)
         },
         holds=holds(rows),
+        source_claim="S7",
     )
 
 

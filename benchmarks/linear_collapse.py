@@ -170,6 +170,7 @@ def measure(quick: bool, seed: int, depths: Sequence[int] = (), networks: int = 
             r["exact"] == r["refused"] == networks and max(r["output"], r["gradient"]) <= FACTOR < r["bend"]
             for r in rows
         ),
+        source_claim="S3",
     )
 
 

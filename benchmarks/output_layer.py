@@ -124,6 +124,7 @@ def measure(quick: bool, seed: int, steps: int = 0, networks: int = 0) -> Report
             "greatest loss with the identity": rows[0]["most"],
         },
         holds=holds(rows),
+        source_claim="S5",
     )
 
 

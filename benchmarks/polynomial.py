@@ -206,6 +206,7 @@ def measure(
             "ReLU: error on |x| ∝ width^": growth([r["size"] for r in relu], [r["value"] for r in relu]),
         },
         holds=holds(rows),
+        source_claim="S6",
     )
 
 
