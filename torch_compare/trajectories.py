@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -74,6 +74,14 @@ Subject = Callable[[int, int], Outcome]
 """(seed, steps) ↦ outcome of one random trajectory."""
 
 
+class Scales(Protocol):
+    """What measures the rounding scale of every leaf along a trajectory, in a format and a way of its own."""
+
+    def __call__(self, trajectory: Trajectory, *, runs: int, seed: int) -> History:
+        """σ of every element after every step."""
+        ...
+
+
 # ── following them ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -97,7 +105,7 @@ def follow_torch(optimizer: Optimizer, params: Sequence[Array], grads: Sequence[
     return _stacked(records)
 
 
-def rounding_scales(trajectory: Trajectory, fmt: Format | None = None, runs: int = RUNS, seed: int = 0) -> History:
+def rounding_scales(trajectory: Trajectory, fmt: Format | None = None, *, runs: int = RUNS, seed: int = 0) -> History:
     """σ of every element after every step, for an optimiser that treats every element by itself.
 
     The arrays are strung together: one noisy array does for all of them.
@@ -164,13 +172,16 @@ def distance(given: History, expected: History, scale: History, fmt: Format) -> 
     return worst_place(left, right, scale, fmt), undecided
 
 
-def compare(trajectory: Trajectory, seed: int = 0, given: History | None = None) -> Outcome:
+def compare(
+    trajectory: Trajectory, seed: int = 0, given: History | None = None, scales: Scales = rounding_scales
+) -> Outcome:
     """torch's optimiser held against ours along a trajectory, and ours against the same rule in long double.
 
     Args:
-        trajectory: of an elementwise optimiser.
+        trajectory: what both are given.
         seed: of the noise; named in the outcome.
         given: what to hold against ours in place of torch's history.
+        scales: what measures σ; the one at hand is for elementwise optimisers in the format of their parameters.
     """
     optimizer, params, grads = trajectory.optimizer, trajectory.params, trajectory.grads
     fmt = get_format(trajectory.dtype)
@@ -182,7 +193,7 @@ def compare(trajectory: Trajectory, seed: int = 0, given: History | None = None)
         precise = follow(optimizer, [_long(p) for p in params], [[_long(a) for a in g] for g in grads])
         nearest = {leaf: a.astype(trajectory.dtype) for leaf, a in precise.items()}
         for runs in (RUNS, MANY_RUNS):
-            scale = rounding_scales(trajectory, runs=runs, seed=seed)
+            scale = scales(trajectory, runs=runs, seed=seed)
             worst, undecided = distance(theirs, as_theirs, scale, fmt)
             own, _ = distance(ours, nearest, scale, fmt)
             if not max(worst.scales, own.scales) > FACTOR:
