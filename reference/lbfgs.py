@@ -80,7 +80,7 @@ def lbfgs(
         loss, g = loss_at(x)
         count, evaluations = state["n_iter"], 1
         after = {"step": state["step"] + 1}
-        if np.abs(g).max() <= tolerance_grad:
+        if _within(g, tolerance_grad):
             return params, state | after | {"func_evals": state["func_evals"] + 1}
         s, last, scale = state["last_step"], state["prev_flat_grad"], state["H_diag"]
         pairs = tuple(zip(*(state["history"][key] for key in ("old_dirs", "old_stps", "ro")), strict=True))
@@ -115,9 +115,9 @@ def lbfgs(
             if line_search_fn is None and iteration < max_iter:
                 loss, g = loss_at(x)
                 evaluations += 1
-            if iteration == max_iter or evaluations >= max_eval or np.abs(g).max() <= tolerance_grad:
+            if iteration == max_iter or evaluations >= max_eval or _within(g, tolerance_grad):
                 break
-            if np.abs(s).max() <= tolerance_change or abs(loss - loss_before) < tolerance_change:
+            if _within(s, tolerance_change) or -tolerance_change < loss - loss_before < tolerance_change:
                 break
         ys, steps, ro = zip(*pairs, strict=True) if pairs else ((), (), ())
         return _shaped(params, x), after | {
@@ -181,6 +181,11 @@ def _start(params: Flat) -> State:
 
 def _dot(a: Array, b: Array) -> Any:
     return (a * b).sum()
+
+
+def _within(a: Array, bound: Any) -> Any:
+    """Whether every |aᵢ| ≤ bound; from both sides, so that noise on 0 shows on which side of it a may lie."""
+    return a.max() <= bound and (-a).max() <= bound
 
 
 def _vector(arrays: Flat) -> Array:

@@ -102,7 +102,8 @@ def _too_high(new: Point, start: Point) -> Any:
 
 
 def _flat(new: Point, start: Point) -> Any:
-    return abs(new.slope) <= -CURVATURE * start.slope
+    bound = -CURVATURE * start.slope
+    return -bound <= new.slope <= bound
 
 
 def _lower(ends: list[Point]) -> int:
@@ -123,6 +124,7 @@ def cubic_minimum(p: Point, q: Point, least: Any, most: Any) -> Any:
         square = d1 * d1 - left.slope * right.slope
         if not square >= 0:
             return (least + most) / 2
-        d2 = np.sqrt(square)
+        # The maximum changes no number; among the runs of `Noisy` it keeps those real that are not on this side.
+        d2 = np.sqrt(np.maximum(square, 0))
         share = (right.slope + d2 - d1) / (right.slope - left.slope + 2 * d2)
         return np.minimum(np.maximum(right.step - (right.step - left.step) * share, least), most)

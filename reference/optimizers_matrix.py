@@ -49,7 +49,8 @@ def adafactor(
 
     Shazeer & Stern 2018, algorithms 4 and 5, with relative step sizes. As in torch, means take the place of sums, ε₁ is
     applied at the end and not to g², η takes the place of 0.01 in ρ, and weights decay decoupled (Loshchilov & Hutter
-    2019). An array of more than two dimensions is a stack of matrices.
+    2019). An array of more than two dimensions is a stack of matrices. In the state, None stands in the slots that an
+    array does not have.
 
     Args:
         lr: η.
@@ -66,8 +67,8 @@ def adafactor(
     >>> opt = adafactor(lr=0.01)
     >>> params, state = [np.array([[3.0, 4.0]])], opt.init([np.array([[3.0, 4.0]])])
     >>> params, state = opt.update(params, [np.array([[0.5, -0.25]])], state)
-    >>> params, state["variance"][0]
-    ([array([[2.96464466, 4.03535534]])], (array([[0.15625]]), array([[0.25  , 0.0625]])))
+    >>> params, state["row_var"], state["col_var"], state["variance"]
+    ([array([[2.96464466, 4.03535534]])], (array([[0.15625]]),), (array([[0.25  , 0.0625]]),), (None,))
     """
     if not isinstance(eps, Sequence) or len(eps) != 2:
         raise TypeError(f"adafactor: eps must be a pair (number or None, number), got {eps!r}")
@@ -84,23 +85,23 @@ def adafactor(
         if weight_decay:
             p = p * (1 - lr * weight_decay)
         square = g * g
-        kept: Any
         if g.ndim > 1:
-            rows, columns = slots["variance"]
-            rows = moved_towards(rows, square.sum(axis=-1, keepdims=True) / g.shape[-1], fresh)
-            columns = moved_towards(columns, square.sum(axis=-2, keepdims=True) / g.shape[-2], fresh)
-            mean = rows.sum(axis=-2, keepdims=True) / g.shape[-2]
-            kept, variance = (rows, columns), rows * columns / np.maximum(mean, tiny)
+            rows = moved_towards(slots["row_var"], square.sum(axis=-1, keepdims=True) / g.shape[-1], fresh)
+            columns = moved_towards(slots["col_var"], square.sum(axis=-2, keepdims=True) / g.shape[-2], fresh)
+            kept = {"row_var": rows, "col_var": columns, "variance": None}
+            variance = rows * columns / np.maximum(rows.sum(axis=-2, keepdims=True) / g.shape[-2], tiny)
         else:
-            kept = variance = moved_towards(slots["variance"], square, fresh)
+            variance = moved_towards(slots["variance"], square, fresh)
+            kept = {"row_var": None, "col_var": None, "variance": variance}
         update = g / np.sqrt(np.maximum(variance, tiny * tiny))
-        return p - alpha / np.maximum(_rms(update) / d, 1.0) * update, {"variance": kept}
+        return p - alpha / np.maximum(_rms(update) / d, 1.0) * update, kept
 
     def slots(p: Array) -> dict[str, Any]:
         zero = zeros_like(_real("adafactor", p))
-        return {
-            "variance": (zero.sum(axis=-1, keepdims=True), zero.sum(axis=-2, keepdims=True)) if p.ndim > 1 else zero
-        }
+        if p.ndim < 2:
+            return {"row_var": None, "col_var": None, "variance": zero}
+        rows, columns = (zero.sum(axis=axis, keepdims=True) for axis in (-1, -2))
+        return {"row_var": rows, "col_var": columns, "variance": None}
 
     return elementwise(
         "adafactor",
