@@ -29,7 +29,7 @@ lint: $(READY)  ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## every benchmark, quick settings
+bench: $(READY)  ## every benchmark, quick settings, and a page of what they show
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove .venv and caches

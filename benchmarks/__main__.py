@@ -58,7 +58,7 @@ def outcome(name: str, quick: bool, seed: int, results: Path, console: Console) 
 
 def summarise(outcomes: Sequence[Outcome], console: Console) -> None:
     """Print every verdict, in one table."""
-    table = Table("script", "claim", "verdict", "time [s]", box=None)
+    table = Table("script", "claim", "verdict", Text("time [s]"), box=None)
     for found in outcomes:
         table.add_row(found.name, found.claim or "–", found.verdict, f"{found.seconds:.1f}")
     console.print(table)

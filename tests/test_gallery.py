@@ -164,6 +164,7 @@ def test_one_script_that_fails_loses_no_other(four, tmp_path):
     printed = console.file.getvalue()
     assert "crashes failed: ZeroDivisionError: planted | fault" in printed
     assert "Traceback" not in printed
+    assert "time [s]" in printed
 
 
 def test_an_older_run_leaves_nothing_on_the_page(four, tmp_path):
