@@ -233,6 +233,8 @@ def measure(
         figures={
             "non-linear activations": len(others),
             "bend more in the deepest networks": sum(row["turns_last"] > row["turns_first"] for row in others),
+            "bend no more there": ", ".join(r["activation"] for r in others if r["turns_last"] <= r["turns_first"])
+            or "none",
             "lose information on equal marks": sum(row["scale"] > 0 for row in others),
             "lose information by rank": sum(row["ranked"] > 0 for row in others),
             "lose none by rank": ", ".join(r["activation"] for r in others if r["ranked"] == 0),
