@@ -84,17 +84,16 @@ def adafactor(
         alpha = min(lr, t**-0.5) * np.maximum(_rms(p), smallest_rms)
         if weight_decay:
             p = p * (1 - lr * weight_decay)
-        square = g * g
         if g.ndim > 1:
-            rows = moved_towards(slots["row_var"], square.sum(axis=-1, keepdims=True) / g.shape[-1], fresh)
-            columns = moved_towards(slots["col_var"], square.sum(axis=-2, keepdims=True) / g.shape[-2], fresh)
+            rows = moved_towards(slots["row_var"], _mean_square(g, -1), fresh)
+            columns = moved_towards(slots["col_var"], _mean_square(g, -2), fresh)
             kept = {"row_var": rows, "col_var": columns, "variance": None}
             variance = rows * columns / np.maximum(rows.sum(axis=-2, keepdims=True) / g.shape[-2], tiny)
         else:
-            variance = moved_towards(slots["variance"], square, fresh)
+            variance = moved_towards(slots["variance"], g * g, fresh)
             kept = {"row_var": None, "col_var": None, "variance": variance}
         update = g / np.sqrt(np.maximum(variance, tiny * tiny))
-        return p - alpha / np.maximum(_rms(update) / d, 1.0) * update, kept
+        return p - alpha / np.maximum(_rms(update, d), 1.0) * update, kept
 
     def slots(p: Array) -> dict[str, Any]:
         zero = zeros_like(_real("adafactor", p))
@@ -269,9 +268,15 @@ def _with_others(alone: Optimizer, others: Optimizer | None) -> Optimizer:
     )
 
 
-def _rms(x: Array) -> Array:
-    """√(mean of x²)."""
-    return np.sqrt((x * x).sum() / int(np.prod(x.shape)))
+def _mean_square(g: Array, axis: int) -> Array:
+    """The mean of g² along an axis, in torch's order: the square of a norm."""
+    norm = np.sqrt((g * g).sum(axis=axis, keepdims=True))
+    return norm * norm / g.shape[axis]
+
+
+def _rms(x: Array, unit: float = 1.0) -> Array:
+    """√(mean of x²)/unit, in torch's order: a norm over √n·unit."""
+    return np.sqrt((x * x).sum()) / (int(np.prod(x.shape)) ** 0.5 * unit)
 
 
 def _real(name: str, p: Array) -> Array:

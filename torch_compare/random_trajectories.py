@@ -5,7 +5,7 @@ The gradients are given, not computed, so that along the steps rounding errors a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,24 +117,32 @@ HYPERPARAMETERS: Mapping[str, Callable[[np.random.Generator], dict[str, Any]]] =
 """Every option of every elementwise optimiser: name ↦ (generator ↦ hyperparameters)."""
 
 
-def random_trajectory(name: str, seed: int, steps: int = 50) -> Trajectory:
+def random_trajectory(
+    name: str,
+    seed: int,
+    steps: int = 50,
+    draw: Callable[[np.random.Generator], dict[str, Any]] | None = None,
+    shapes: Sequence[tuple[int, ...]] = SHAPES,
+) -> Trajectory:
     """The trajectory of this seed, always the same one.
 
     Args:
-        name: of the optimiser, one of `HYPERPARAMETERS`.
+        name: of the optimiser.
         seed: of everything random.
         steps: how many gradients there are.
+        draw: generator ↦ hyperparameters; if not given, that of `HYPERPARAMETERS`.
+        shapes: what the shapes of parameters are chosen from.
 
     >>> t = random_trajectory("adam", seed=0, steps=3)
     >>> len(t.grads), t.grads[0][0].shape == t.params[0].shape
     (3, True)
     """
     rng = np.random.default_rng(seed)
-    hyperparameters = HYPERPARAMETERS[name](rng)
+    hyperparameters = (draw or HYPERPARAMETERS[name])(rng)
     optimizer = getattr(ref.optimizers, name)(**hyperparameters)
     kinds = NEVER_ZERO if hyperparameters.get("eps") == 0 else KINDS
     dtype = np.dtype(_one_of(rng, np.float64, np.float32))
-    chosen = [_one_of(rng, *SHAPES) for _ in range(rng.integers(1, 4))]
+    chosen = [_one_of(rng, *shapes) for _ in range(rng.integers(1, 4))]
     params = tuple(_start(rng, shape).astype(dtype) for shape in chosen)
     sequences = [_sequence(rng, _one_of(rng, *kinds), (steps, *shape)).astype(dtype) for shape in chosen]
     return Trajectory(optimizer, params, tuple(tuple(s[t] for s in sequences) for t in range(steps)))

@@ -28,6 +28,8 @@ CLASSES: Mapping[str, type[torch.optim.Optimizer]] = {
 """The name of an optimiser of ours -> torch's class."""
 ONE_NUMBER = ("mu_product", "eta", "mu")
 """Slots that are one number for a whole array: of shape () with torch, here (1,) or (1, 1), with the array's axes."""
+PARTIAL = ("adafactor",)
+"""Optimisers whose slots depend on the array; None stands for those that it does not have."""
 UNCOUNTED = ("sgd", "muon")
 """Optimisers of which torch does not count the steps."""
 
@@ -82,7 +84,10 @@ class Twin:
         slots: State = {"step": self.steps}
         kept = [self._optimizer.state.get(t, {}) for t in self._tensors]
         for key in dict.fromkeys(key for of_one in kept for key in of_one if key != "step"):
-            slots[key] = tuple(_slot(of_one.get(key), t) for of_one, t in zip(kept, self._tensors, strict=True))
+            slots[key] = tuple(
+                None if self.name in PARTIAL and key not in of_one else _slot(of_one.get(key), t)
+                for of_one, t in zip(kept, self._tensors, strict=True)
+            )
         return slots
 
     def load(self, params: Sequence[Array], state: State) -> None:
@@ -102,6 +107,8 @@ class Twin:
         for key, arrays in state.items():
             if key != "step" and (self.steps or self.name not in UNCOUNTED):
                 for index, a in enumerate(arrays):
+                    if a is None:
+                        continue
                     slots[index][key] = _tensor(a).reshape(()) if key in ONE_NUMBER else _tensor(a)
         self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": slots})
 

@@ -91,7 +91,7 @@ def follow(optimizer: Optimizer, params: Sequence[Array], grads: Sequence[Sequen
     records = []
     for g in grads:
         here, state = optimizer.update(here, list(g), state)
-        records.append(_record(here, state))
+        records.append(record(here, state))
     return _stacked(records)
 
 
@@ -101,7 +101,7 @@ def follow_torch(optimizer: Optimizer, params: Sequence[Array], grads: Sequence[
     records = []
     for g in grads:
         twin.step(g)
-        records.append(_record(twin.params, twin.state))
+        records.append(record(twin.params, twin.state))
     return _stacked(records)
 
 
@@ -126,7 +126,7 @@ def rounding_scales(trajectory: Trajectory, fmt: Format | None = None, *, runs: 
     state = trajectory.optimizer.init(here)
     for g in trajectory.grads:
         here, state = trajectory.optimizer.update(here, noisy(g), state)
-        records.append(_record(here, state))
+        records.append(record(here, state))
     scales: History = {}
     for leaf in records[0]:
         name = leaf.partition("[")[0]
@@ -144,9 +144,11 @@ def _spread(values: list[Noisy], source: Source) -> Array:
     return Noisy(np.stack([np.broadcast_to(v.data, (runs, *v.shape)) for v in values], axis=1), source).spread()
 
 
-def _record(params: Sequence[Array], state: Mapping[str, Any]) -> History:
+def record(params: Sequence[Array], state: Mapping[str, Any]) -> History:
+    """Parameters and slots by leaf; an array that does not have a slot is left out there."""
     slots = {"params": params} | {key: slot for key, slot in state.items() if isinstance(slot, tuple)}
-    return {f"{name}[{index}]": array for name, arrays in slots.items() for index, array in enumerate(arrays)}
+    named = {f"{name}[{index}]": array for name, arrays in slots.items() for index, array in enumerate(arrays)}
+    return {leaf: array for leaf, array in named.items() if array is not None}
 
 
 def _stacked(records: Sequence[History]) -> History:
