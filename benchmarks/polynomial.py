@@ -238,7 +238,7 @@ def draw(report: Report, path: Path) -> None:
                              label=name if size == SIZES[0] else None)  # fmt: skip
             if name == "square":
                 text = f"  inputs / {1 / size:g}" if size < 1 else "  inputs of size 1"
-                axes[0].text(chosen[-1]["size"], digits[-1] + 3, text, va="bottom")
+                axes[0].text(chosen[-1]["size"], digits[-1] + 7, text, va="bottom")
     axes[0].set_xlabel(f"depth [layers], all {WIDTH} wide")
     axes[0].set_ylabel("norm of the first layer's gradient [log₁₀]")
     for name, (shade, marker, line) in zip(("square", "relu"), GREY, strict=False):
@@ -253,6 +253,7 @@ def draw(report: Report, path: Path) -> None:
     axes[1].set_xticks(widths, [str(width) for width in widths])
     axes[1].set_xlabel("width of the hidden layer [units]")
     axes[1].set_ylabel("error on |x|, root mean square over [−1, 1]")
+    axes[0].margins(y=0.1)
     axes[0].legend(frameon=False, loc="upper left")
     axes[1].legend(frameon=False, loc="lower left")
     figure.suptitle("x² is not linear, yet depth makes its gradients explode or vanish, and width does not help")
