@@ -94,7 +94,7 @@ def measure(
         ),
         columns={
             "optimizer": "optimiser",
-            "trajectories": "trajectories",
+            "trajectories": "runs",
             "steps": "steps",
             "scales": "torch [σ]",
             "ulps": "[ulp]",

@@ -292,7 +292,8 @@ def _widened(gap: Array) -> Array:
 
 
 def _power_of_two(x: Array) -> Array:
-    return np.isin(np.abs(np.frexp(x)[0]), (0.0, 0.5))
+    mantissa = np.abs(np.frexp(x)[0])
+    return (mantissa == 0.0) | (mantissa == 0.5)
 
 
 def _inexact(source: Source, ufunc: np.ufunc, x: list[Array], y: Array) -> Array:
