@@ -19,7 +19,7 @@ from .harness import header, show, write_json
 
 NAMES = (
     "linear_collapse", "depth_and_complexity", "output_layer", "polynomial", "information_loss", "reuse",
-    "vanishing_gradients", "optimizers", "activations_compared",
+    "vanishing_gradients", "training", "optimizers", "activations_compared",
     "digits", "accuracy", "differences", "certificates",
 )  # fmt: skip
 """In the chapter's order; then what measures this package itself."""
@@ -58,7 +58,9 @@ def outcome(name: str, quick: bool, seed: int, results: Path, console: Console) 
 
 def summarise(outcomes: Sequence[Outcome], console: Console) -> None:
     """Print every verdict, in one table."""
-    table = Table("script", "claim", "verdict", Text("time [s]"), box=None)
+    table = Table(box=None)
+    for heading in ("script", "claim", "verdict", "time [s]"):
+        table.add_column(Text(heading))
     for found in outcomes:
         table.add_row(found.name, found.claim or "–", found.verdict, f"{found.seconds:.1f}")
     console.print(table)
