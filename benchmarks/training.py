@@ -54,6 +54,7 @@ FIRST = 100
 ENOUGH = 0.97
 """The share of held-out digits that Adam must put into the right class."""
 QUICK = ("sgd", "momentum", "adam", "lbfgs")
+"""The optimisers of the quick run and of the picture."""
 POINTS = 60
 """Of a curve in the JSON file and the picture: means of as many stretches."""
 
@@ -231,7 +232,8 @@ def measure(quick: bool, seed: int, tasks: Sequence[Task] | None = None, runs: i
     )
 
 
-SHOWN = ("sgd", "momentum", "adam", "lbfgs")
+EQUAL = 1e-3
+"""Where the picture's logarithmic axis puts a distance of 0."""
 
 
 def draw(report: Report, path: Path) -> None:
@@ -239,21 +241,24 @@ def draw(report: Report, path: Path) -> None:
     tasks = list(dict.fromkeys(r["data"] for r in report.rows))
     figure, axes = panels(len(tasks) + 1, share_vertical=False)
     for panel, task in zip(axes, tasks, strict=False):
-        chosen = [r for r in report.rows if r["data"] == task and r["optimizer"] in SHOWN]
+        chosen = [r for r in report.rows if r["data"] == task and r["optimizer"] in QUICK]
         for r, (_, marker, _) in zip(chosen, GREY, strict=False):
             at = np.linspace(0, r["steps"], len(r["ours_curve"]))
             every = max(1, len(at) // 8)
-            panel.semilogy(at, r["ours_curve"], color="0.75", lw=5, marker=marker, markevery=every, ms=8)
+            wide = {"color": "0.8", "lw": 5, "marker": marker, "ms": 8, "mfc": "1", "mec": "0.35", "mew": 1}
+            panel.semilogy(at, r["ours_curve"], markevery=every, label=r["optimizer"], **wide)
             panel.semilogy(at, r["torch_curve"], color="0", lw=1, ls="--")
-            panel.plot([], [], color="0.75", lw=5, marker=marker, ms=8, label=r["optimizer"])
         panel.plot([], [], color="0", lw=1, ls="--", label="torch, laid over ours")
         panel.set(title=f"the {task} data", xlabel="step", ylabel="loss")
         panel.legend()
-    for r, (shade, _, line) in zip([r for r in report.rows if r["optimizer"] == "adam"], GREY, strict=False):
-        axes[-1].semilogy(np.maximum(r["sigma_curve"], 1e-3), color=shade, ls=line, label=f"adam, {r['data']}")
+    adams = [r for r in report.rows if r["optimizer"] == "adam"]
+    for r, (shade, marker, _) in zip(adams, GREY, strict=False):
+        style = {"color": shade, "marker": marker, "ls": "", "ms": 4, "mfc": "none"}
+        axes[-1].semilogy(np.maximum(r["sigma_curve"], EQUAL), label=f"adam, {r['data']}", **style)
     axes[-1].axhline(FACTOR, color="0.5", ls=":", label=f"{FACTOR:g} σ: what rounding explains")
-    axes[-1].set(title="ours and torch's loss", xlabel="step", ylabel="distance [rounding scales σ]")
-    axes[-1].legend()
+    axes[-1].set(title="torch's loss from ours", xlabel="step", ylim=(EQUAL / 2, 1e4))
+    axes[-1].set_ylabel(f"distance [σ]; equal losses at {EQUAL:g}")
+    axes[-1].legend(loc="upper right")
     figure.suptitle("Training on real data: our curves (wide, grey) and torch's (dashed)")
     save_picture(figure, path)
 
