@@ -105,21 +105,3 @@ def network(rng: np.random.Generator, dtype: Any = np.float64) -> Objective:
 def _changes(rng: np.random.Generator) -> int:
     """How many losses are gone through in turn."""
     return 1 if rng.random() < 0.5 else int(rng.integers(2, 8))
-
-
-def random_hyperparameters(rng: np.random.Generator) -> dict[str, Any]:
-    """Of lbfgs: with and without line search, with few iterations a step so that many steps are worth taking."""
-    searching = bool(rng.random() < 0.7)
-    chosen = {
-        "line_search_fn": "strong_wolfe" if searching else None,
-        "lr": float(10 ** rng.uniform(-1.5, 0.3)) if searching else float(10 ** rng.uniform(-3, 0)),
-        "max_iter": int(rng.integers(1, 6)),
-        "history_size": int(rng.integers(1, 9)),
-    }
-    if rng.random() < 0.3:
-        chosen["max_eval"] = int(rng.integers(1, 12))
-    if rng.random() < 0.3:
-        chosen["tolerance_grad"] = float(10 ** rng.uniform(-6, -2))
-    if rng.random() < 0.3:
-        chosen["tolerance_change"] = float(10 ** rng.uniform(-12, -3))
-    return chosen
