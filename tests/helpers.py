@@ -1,7 +1,9 @@
-"""Small helpers by concern: comparing arrays, exact networks, any network from a seed, bounds, counted products."""
+"""Small helpers by concern: comparing arrays, exact networks, random ones, bounds, counted products, mutants."""
 
 from __future__ import annotations
 
+import inspect
+import types
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -132,3 +134,16 @@ def counted(array: Array, products: list[tuple[Array, Array]]) -> Counted:
     view: Counted = np.asarray(array).view(Counted)
     view.products = products
     return view
+
+
+# ── planting faults ──────────────────────────────────────────────────────────────────────────────────
+
+
+def mutant(module: types.ModuleType, old: str, new: str) -> types.ModuleType:
+    """The module with one piece of its source replaced: it must stand there exactly once."""
+    source = inspect.getsource(module)
+    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {module.__name__}"
+    made = types.ModuleType(module.__name__)
+    made.__package__ = module.__package__
+    exec(compile(source.replace(old, new), f"{module.__name__} with {new!r}", "exec"), made.__dict__)
+    return made
