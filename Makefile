@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+# Two processes share the tests; threads of a matrix library inside each would only wait for each other.
+TEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 .DEFAULT_GOAL := help
 .PHONY: help verify test lint explore bench clean
@@ -19,10 +21,10 @@ verify: $(READY)  ## hold the hand-written gradients against torch.autograd and 
 	$(BIN)/gradient-oracle verify
 
 test: $(READY)  ## the test suite (deterministic)
-	$(BIN)/python -m pytest -q -n 2
+	$(TEST)
 
 explore: $(READY)  ## the property tests on new random examples; prints the seed
-	$(BIN)/python -m pytest -q -n 2 tests --hypothesis-profile=explore
+	$(TEST) tests --hypothesis-profile=explore
 
 lint: $(READY)  ## ruff and mypy --strict
 	$(BIN)/ruff check .
