@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,24 +13,48 @@ from .arithmetic import Array
 
 @dataclass(frozen=True)
 class Format:
-    """A binary floating-point format.
+    """A binary floating-point format, and how matrix products and sums are computed in it.
 
     Attributes:
         name: as NumPy or torch spell it.
         bits: of the significand, the hidden one included: the unit roundoff is 2^−bits.
         smallest: the smallest positive subnormal number.
         largest: the largest finite number.
+        operands: bits that the operands of a matrix product are rounded to first; None where they are taken as
+            they are.
+        accumulation: bits that products and sums accumulate in before the result is rounded once; None where
+            every partial sum is rounded to `bits`.
     """
 
     name: str
     bits: int
     smallest: float
     largest: float
+    operands: int | None = None
+    accumulation: int | None = None
 
     @property
     def unit_roundoff(self) -> float:
         """Half the distance from 1 to the next larger number (Higham 2002, §2.1)."""
         return 2.0**-self.bits
+
+    @property
+    def coarsest_bits(self) -> int:
+        """Of the significands that occur in a computation: those of the operands of products, if they are rounded."""
+        return min(self.bits, self.operands or self.bits)
+
+    def accumulating_in(self, other: Format) -> Format:
+        """The same format with products and sums that accumulate in a wider one.
+
+        Raises:
+            ValueError: the other one is no wider.
+
+        >>> get_format("bfloat16").accumulating_in(get_format("float32")).name
+        'bfloat16 accumulated in float32'
+        """
+        if other.bits <= self.bits:
+            raise ValueError(f"accumulation: {self.name} cannot accumulate in {other.name}, which is no wider")
+        return replace(self, name=f"{self.name} accumulated in {other.name}", accumulation=other.bits)
 
     def ulp(self, values: Array) -> Array:
         """The unit in the last place of each value, as float64."""
@@ -38,17 +62,31 @@ class Format:
         return np.maximum(np.ldexp(1.0, exponent - self.bits), self.smallest)
 
 
+_SINGLE = Format("float32", 24, 2.0**-149, float(np.finfo(np.float32).max))
+
 FORMATS: Mapping[str, Format] = {
     f.name: f
     for f in (
         Format("float64", 53, 2.0**-1074, float(np.finfo(np.float64).max)),
-        Format("float32", 24, 2.0**-149, float(np.finfo(np.float32).max)),
-        Format("tf32", 11, 2.0**-136, float(np.finfo(np.float32).max)),
+        _SINGLE,
+        replace(_SINGLE, name="tf32", operands=11),
         Format("float16", 11, 2.0**-24, 65504.0),
         Format("bfloat16", 8, 2.0**-133, (2 - 2.0**-7) * 2.0**127),
+        replace(_SINGLE, name="float8_e4m3", operands=4),
+        replace(_SINGLE, name="float8_e5m2", operands=3),
     )
 }
-"""IEEE 754-2019, table 3.5; bfloat16 and TensorFloat-32 as their hardware documents them."""
+"""IEEE 754-2019, table 3.5; bfloat16 and TensorFloat-32 as their hardware documents them: TensorFloat-32 rounds the
+operands of matrix products to 11 bits and does all else in float32. FP8 likewise, to 4 or 3 bits (Micikevicius et al.
+2022); its scaling factors are taken to keep every operand within the format's range."""
+
+
+STORED: Mapping[str, Format] = {
+    **FORMATS,
+    "float8_e4m3": Format("float8_e4m3", 4, 2.0**-9, 448.0),
+    "float8_e5m2": Format("float8_e5m2", 3, 2.0**-16, 57344.0),
+}
+"""The formats as arrays are stored in them (FP8: Micikevicius et al. 2022, table 1)."""
 
 
 def get_format(dtype: Any) -> Format:

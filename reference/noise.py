@@ -19,8 +19,10 @@ from .problem import Problem, gradients
 from .records import changed, unchecked
 from .rows import Activation, Loss
 
-__all__ = ["FORMATS", "RUNS", "Format", "Noisy", "get_format", "rounding_scale"]
+__all__ = ["FORMATS", "RUNS", "Format", "Noisy", "get_format", "in_noise", "rounding_scale", "spread_of"]
 
+LARGEST = 2**24
+"""Numbers in an array of all runs (128 MB): a larger problem is run in several parts."""
 RUNS = 32
 """Noisy runs: the root mean square over 32 is within 40% of σ in 99.9% of elements (χ² with 32 degrees)."""
 
@@ -31,7 +33,7 @@ def rounding_scale(
     """σ of every gradient: the size of the rounding errors of a correct implementation.
 
     Args:
-        problem: the problem, of any floating type; its numbers are taken as exact.
+        problem: the problem, of any floating type. Numbers that the format holds are exact, others are rounded.
         dtype: the format that the implementation computes in; the problem's own if not given.
         textbook: allow besides for the customary formulas, whose intermediate terms are larger than their
             results (1 − y² for tanh′, softmax − t, …): each row states its own.
@@ -52,14 +54,49 @@ def rounding_scale(
     """
     if runs < 2:
         raise ValueError(f"runs: expected at least 2, got {runs}")
-    source = Source(get_format(problem.dtype if dtype is None else dtype), runs, np.random.default_rng(seed))
-    noisy = problem.map(lambda values: Noisy.exact(values, source))
+    fmt, rng = get_format(problem.dtype if dtype is None else dtype), np.random.default_rng(seed)
+    part = max(2, LARGEST // _largest_array(problem) - 1)
+    sizes = [len(piece) for piece in np.array_split(np.arange(runs), -(-runs // part))]
+    parts = [_spread(problem, Source(fmt, size, rng), textbook) for size in sizes]
+    weights = np.sqrt(np.array(sizes) / runs)
+
+    def together(*sigmas: Array) -> Array:
+        total = sigmas[0] * weights[0]
+        for sigma, weight in zip(sigmas[1:], weights[1:], strict=True):
+            total = np.hypot(total, sigma * weight)
+        return total
+
+    return parts[0] if len(parts) == 1 else parts[0].map(together, *parts[1:])
+
+
+def _largest_array(problem: Problem) -> int:
+    examples = problem.x.shape[0]
+    return int(max(max(layer.weight.size, examples * max(layer.weight.shape)) for layer in problem.mlp.layers))
+
+
+def _spread(problem: Problem, source: Source, textbook: bool) -> Gradients:
+    """σ from as many runs as the source makes."""
+    with np.errstate(all="ignore"):
+        return gradients(in_noise(problem, source, textbook)).map(spread_of)
+
+
+def in_noise(problem: Problem, source: Source, textbook: bool = False) -> Problem:
+    """The problem in noisy arithmetic, on which any function of the calculus shows how far rounding takes it.
+
+    Args:
+        problem: the problem, of any floating type.
+        source: what draws the errors.
+        textbook: allow for the customary formulas, as in `rounding_scale`.
+    """
+    noisy = problem.map(lambda values: Noisy.held(values, source))
     if textbook:
         noisy = _textbook(noisy)
-    if noisy.target.dtype.kind == "f":
-        noisy = noisy.replace(target=noisy.target.astype(float))
-    with np.errstate(all="ignore"):
-        return gradients(noisy).map(lambda leaf: leaf.spread() if isinstance(leaf, Noisy) else np.zeros(np.shape(leaf)))
+    return noisy.replace(target=noisy.target.astype(float)) if noisy.target.dtype.kind == "f" else noisy
+
+
+def spread_of(leaf: Array) -> Array:
+    """σ of what a noisy computation gave: 0 where no operation rounded."""
+    return leaf.spread() if isinstance(leaf, Noisy) else np.zeros(np.shape(leaf))
 
 
 def _textbook(problem: Problem) -> Problem:

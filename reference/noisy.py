@@ -11,6 +11,9 @@ uniform in [−1, 1], independent for every element, operation and run:
 In half of the runs ξ is the same for every element of an operation: equal numbers are rounded alike, so that
 the errors of equal examples add up.
 
+A format may round the operands of products first (TensorFloat-32), and may accumulate in more bits than it stores
+(bfloat16 in float32): then the sums' u is that of the accumulation, and the stored result errs by up to an ulp.
+
 The size for a sum is that of adding up one by one in a random order: u²·Σ sᵢ² over the partial sums sᵢ, whose
 mean squares are (i/n)²S² + (i/n)(1 − i/n)Q.
 
@@ -72,10 +75,15 @@ class Source:
 
     def representable(self, values: Array) -> Array:
         """Whether each float64 value is a number of the format (its range apart)."""
-        if self.format.bits == 53:
-            return np.ones(np.shape(values), dtype=bool)
-        c = values * (2.0 ** (53 - self.format.bits) + 1)
-        return (c - (c - values)) == values
+        return representable(values, self.format.bits)
+
+
+def representable(values: Array, bits: int) -> Array:
+    """Whether each float64 value has a significand of so many bits, by Veltkamp's splitting (Dekker 1971)."""
+    if bits == 53:
+        return np.ones(np.shape(values), dtype=bool)
+    c = values * (2.0 ** (53 - bits) + 1)
+    return (c - (c - values)) == values
 
 
 def granularity(values: Array) -> float:
@@ -111,6 +119,11 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
     def exact(cls, values: Array, source: Source) -> Noisy:
         """Values that carry no error."""
         return cls(np.asarray(values, dtype=float)[None], source)
+
+    @classmethod
+    def held(cls, values: Array, source: Source) -> Noisy:
+        """Values that carry an error where the format cannot hold them."""
+        return cls(_operand(values, source), source)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -194,12 +207,12 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         y = self.data.sum(axis=axes, keepdims=keepdims)
         first = self.data[:1]
         if len(self.data) == 1 and _exact_sum(self.source, first, axes, keepdims):
-            return Noisy(y, self.source)
+            return _stored(self.source, y)
         terms = (first != 0).sum(axis=axes, keepdims=keepdims)
         peak = np.abs(first).max(axis=axes, keepdims=True)
         scaled = first / np.where((peak > 0) & np.isfinite(peak), peak, 1.0)
         length = np.sqrt((scaled * scaled).sum(axis=axes, keepdims=keepdims)) * peak.reshape(y[:1].shape)
-        return _noisy(self.source, y, _summation(terms, np.abs(y[:1]), length) * (terms > 1), terms)
+        return _accumulated(self.source, y, _summation(terms, np.abs(y[:1]), length) * (terms > 1), terms)
 
     def max(self) -> Noisy:
         """The largest element of each run."""
@@ -332,6 +345,33 @@ def _noisy(source: Source, y: Array, size: Array, terms: Array) -> Noisy:
     return Noisy(y + noise, source)
 
 
+def _accumulated(source: Source, y: Array, size: Array, terms: Array) -> Noisy:
+    """Sums y with the error of their accumulation, and that of the rounding to the format where it is another."""
+    bits = source.format.accumulation
+    if bits is None:
+        return _noisy(source, y, size, terms)
+    finer = size * 2.0 ** (source.format.bits - bits)
+    stored = np.where(terms > 0, np.ldexp(1.0, np.frexp(y)[1]), 0.0)
+    return _noisy(source, y, finer + stored, np.minimum(terms, 1.0))
+
+
+def _stored(source: Source, y: Array) -> Noisy:
+    """Sums y that the accumulation holds exactly, rounded to the format where that is coarser."""
+    if source.format.accumulation is None:
+        return Noisy(y, source)
+    return _rounded(source, y, ~source.representable(y))
+
+
+def _operand_of_product(source: Source, x: Array) -> Array:
+    """x rounded to what the format's matrix products take."""
+    bits = source.format.operands
+    if bits is None:
+        return x
+    inexact = ~representable(x, bits)
+    size = np.where(inexact, np.ldexp(2.0 ** (source.format.bits - bits), np.frexp(x)[1]), 0.0)
+    return _noisy(source, x, size, inexact).data
+
+
 def _summation(terms: Array, total: Array, length: Array) -> Array:
     """√(n/3·S² + (n/6 + 1)·Q): see the head of the module."""
     return np.sqrt(terms / 3) * total + np.sqrt(terms / 6 + 1) * length
@@ -346,16 +386,18 @@ def _exact_sum(source: Source, terms: Array, axes: tuple[int, ...], keepdims: bo
     if grain == 0:
         return True
     total = np.abs(terms).sum(axis=axes, keepdims=keepdims).max()
-    return bool(total < grain * 2.0**source.format.bits)
+    return bool(total < grain * 2.0 ** (source.format.accumulation or source.format.bits))
 
 
 def _matmul(source: Source, a: Array, b: Array) -> Noisy:
+    a, b = _operand_of_product(source, a), _operand_of_product(source, b)
     y = a @ b
     first, second = a[0], b[0]
     if len(a) == 1 and len(b) == 1:
         grain = granularity(first) * granularity(second)
-        if grain == 0 or float(np.max(np.abs(first) @ np.abs(second))) < grain * 2.0**source.format.bits:
-            return Noisy(y, source)
+        bits = source.format.accumulation or source.format.bits
+        if grain == 0 or float(np.max(np.abs(first) @ np.abs(second))) < grain * 2.0**bits:
+            return _stored(source, y)
     row, column = np.abs(first).max(axis=1, keepdims=True), np.abs(second).max(axis=0, keepdims=True)
     row_scale, column_scale = (np.where((m > 0) & np.isfinite(m), m, 1.0) for m in (row, column))
     left, right = first / row_scale, second / column_scale
@@ -363,4 +405,4 @@ def _matmul(source: Source, a: Array, b: Array) -> Noisy:
     # Products that are all exactly 0 (disjoint supports) add up to 0 in every implementation, underflow or not.
     pairs = (first != 0).astype(float) @ (second != 0).astype(float)
     terms = np.where(pairs > 0, float(first.shape[1]), 0.0)[None]
-    return _noisy(source, y, _summation(terms, np.abs(y[:1]), length[None]), terms)
+    return _accumulated(source, y, _summation(terms, np.abs(y[:1]), length[None]), terms)

@@ -6,7 +6,7 @@ import pytest
 import reference as ref
 import torch_compare as tc
 from reference.noise import FORMATS
-from torch_compare import faults
+from torch_compare import faults, passes
 from torch_compare.measure import FACTOR, in_scales
 from torch_compare.verdict import expected_leaves
 
@@ -35,7 +35,7 @@ def test_each_planted_fault_is_caught(fault, seed):
 
 def test_the_faulty_pass_without_a_fault_is_right():
     problem = faults.bank_problem("tanh", "half_squared_error")
-    tc.assert_gradients(problem, faults.backward_with(faults.Rules(), problem))
+    tc.assert_gradients(problem, passes.backward_with(passes.RIGHT, problem))
 
 
 def test_one_part_in_a_trillion_is_caught_where_gradcheck_lets_one_in_ten_thousand_pass():

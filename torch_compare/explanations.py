@@ -72,9 +72,9 @@ def lower_precision(
         return None
     for name in LOWER_PRECISIONS:
         coarser = FORMATS[name]
-        factor = coarser.unit_roundoff / fmt.unit_roundoff
-        if coarser.bits >= fmt.bits:
+        if coarser.coarsest_bits >= fmt.coarsest_bits:
             continue
+        factor = 2.0 ** (fmt.coarsest_bits - coarser.coarsest_bits)
         ratios = [in_scales(values, expected[k], scale[k] * factor, fmt).ravel() for k, values in leaves.items()]
         judged = [r for k, r in zip(leaves, ratios, strict=True) if k != "loss" and np.any(scale[k] > 0)]
         if judged and all(r.max() <= FACTOR and np.sqrt(np.mean(r**2)) >= TYPICAL for r in judged):

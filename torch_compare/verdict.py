@@ -5,23 +5,32 @@ agrees              within the accurate scale; or within the textbook scale, and
 imprecise           the right formula with more rounding than either scale explains: fits a lower precision
 another convention  differs only through units that sit exactly on a kink, by a slope between its sides
 wrong               none of these
-unresolved          the scale is not finite: the problem overflows in the stated precision
+unresolved          the problem overflows in the stated precision
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 import reference as ref
-from reference.noise import Format, get_format, rounding_scale
+from reference.formats import FORMATS, STORED, Format, get_format
+from reference.noise import RUNS, rounding_scale
 from reference.validation import require_finite
 
+from .diagnosis import Diagnosis, diagnose
 from .explanations import another_convention, lower_precision
-from .measure import FACTOR, Place, worst_place
+from .given import Given, read_given
+from .measure import FACTOR, Place, digits, worst_place
+
+SCREEN_RUNS = 8
+SCREEN = FACTOR / 2
+"""σ from 8 runs is within a factor of 2 of σ in all but one element in 10,000 from above (χ² with 8 degrees): what is
+within half the factor of it is within the factor of σ. Most correct gradients are, and need no more runs."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,9 @@ class Verdict:
         diagnosis: one sentence saying what the status means here.
         reproduce: a line that computes the expected number again.
         accurate: the largest error in units of the accurate scale.
+        digits: the decimal digits that agree in the worst element of every leaf, −log₁₀ of its relative error, as
+            NIST's Statistical Reference Datasets score it; infinite where all are equal.
+        explanation: of a wrong gradient: the mistake that makes it; None otherwise.
     """
 
     status: str
@@ -45,6 +57,8 @@ class Verdict:
     diagnosis: str
     reproduce: str
     accurate: float
+    digits: Mapping[str, float] = field(default_factory=dict)
+    explanation: Diagnosis | None = None
 
     @property
     def agrees(self) -> bool:
@@ -58,21 +72,35 @@ class Verdict:
         )
 
 
-def check(problem: ref.Problem, given: Any, dtype: Any = None, *, seed: int = 0) -> Verdict:
+def check(
+    problem: ref.Problem,
+    given: Any,
+    dtype: Any = None,
+    *,
+    accumulate: str | None = None,
+    certified: bool = False,
+    explain: bool = True,
+    seed: int = 0,
+) -> Verdict:
     """Judge gradients of a problem that were computed elsewhere, in any way.
 
     Args:
         problem: the problem that they are gradients of.
         given: a `ref.Gradients`; or a mapping from places ("layers[0].weight", "layers[0].bias", "input",
             "loss") to arrays; or a sequence of (weight, bias) pairs, one per layer. What is None or
-            missing is not judged.
-        dtype: the precision that they were computed in; their own type if not given.
+            missing is not judged. Arrays may be NumPy's, torch's, JAX's, or of anything with ``__dlpack__``.
+        dtype: the precision that they were computed in: "float64", "float32", "tf32", "float16", "bfloat16",
+            "float8_e4m3", "float8_e5m2"; that which they are stored in if not given.
+        accumulate: what products and sums of a precision coarser than float32 accumulate in: "float32" or "same";
+            if not given both are tried, and `Verdict.dtype` says which it was.
+        explain: whether to look for the mistake behind a wrong gradient, which takes a second or a few.
+        certified: whether to judge against the certified gradients rather than the oracle's in float64.
         seed: of the noise that measures the rounding scale.
 
     Raises:
         TypeError: a leaf is no floating array, or leaves of several types are given without `dtype`.
-        ValueError: a place or a shape does not fit the problem, nothing is given, or the problem holds a
-            number that is not finite (named).
+        ValueError: a place or a shape does not fit the problem, nothing is given, the problem holds a number that
+            is not finite (named), or there is no such precision.
 
     >>> mlp = ref.initialize([3, 4, 2], activations=["tanh", "identity"], seed=0)
     >>> problem = ref.Problem(mlp, np.array([[0.5, -1.0, 2.0]]), np.array([[1.0, 0.0]]), loss="mse")
@@ -82,14 +110,74 @@ def check(problem: ref.Problem, given: Any, dtype: Any = None, *, seed: int = 0)
     'wrong'
     """
     require_finite(problem)
-    leaves = given_leaves(problem, given)
-    fmt = get_format(_common_dtype(leaves) if dtype is None else dtype)
-    expected = expected_leaves(problem)
-    for leaf, values in leaves.items():
-        if values.shape != np.shape(expected[leaf]):
-            raise ValueError(f"{leaf}: expected shape {np.shape(expected[leaf])}, got {values.shape}")
-    accurate = _scale(problem, fmt, seed, textbook=False)
-    return judge(problem, leaves, expected, fmt, accurate, lambda: _scale(problem, fmt, seed, textbook=True))
+    read = read_given(problem, given)
+    fmt = read.common_format() if dtype is None else get_format(dtype)
+    expected = _certified(problem, read) if certified else expected_leaves(problem)
+    for attempt in _arithmetics(fmt, accumulate):
+        verdict, scale = _judge_with(problem, read, expected, attempt, seed)
+        if verdict.agrees:
+            break
+    agreeing = {place: digits(values, expected[place]) for place, values in read.leaves.items()}
+    verdict = replace(verdict, digits=agreeing)
+    if not explain or verdict.status != "wrong":
+        return verdict
+    explanation = diagnose(problem, read.leaves, expected, scale(), attempt, seed)
+    return replace(verdict, diagnosis=explanation.text, explanation=explanation)
+
+
+def _certified(problem: ref.Problem, given: Given) -> dict[str, Any]:
+    """The certified gradients; where an interval stays wide, the number in it that is nearest to what was given."""
+    found = ref.certified_gradients(problem)
+    expected = {}
+    for place, leaf in (found.leaves() | {"loss": found.loss}).items():
+        near = leaf.nearest
+        if place in given.leaves:
+            near = np.where(leaf.resolved, near, np.clip(given.leaves[place], leaf.lower, leaf.upper))
+        expected[place] = np.asarray(near)
+    return expected
+
+
+def _arithmetics(fmt: Format, accumulate: str | None) -> tuple[Format, ...]:
+    """The ways to add up that are tried in turn: in float32 and in the format itself where that is coarser."""
+    single = FORMATS["float32"]
+    if accumulate not in (None, "same", "float32"):
+        raise ValueError(f'accumulate: expected "float32" or "same", got {accumulate!r}')
+    if accumulate == "same" or fmt.bits >= single.bits:
+        return (fmt,)
+    wider = fmt.accumulating_in(single)
+    return (wider,) if accumulate == "float32" else (wider, fmt)
+
+
+def _judge_with(
+    problem: ref.Problem, given: Given, expected: Mapping[str, Any], fmt: Format, seed: int
+) -> tuple[Verdict, Callable[[], dict[str, Any]]]:
+    """The verdict by one arithmetic, from few runs where they leave no doubt, else from all; and its wider scale."""
+
+    @cache
+    def scale(textbook: bool, runs: int = RUNS) -> dict[str, Any]:
+        found = rounding_scale(problem, fmt, textbook=textbook, seed=seed, runs=runs)
+        return _stored(found.leaves() | {"loss": np.asarray(found.loss)}, given, expected, fmt)
+
+    leaves = given.leaves
+    quick = scale(False, SCREEN_RUNS)
+    if worst_place(leaves, expected, quick, fmt).scales <= SCREEN:
+        return judge(problem, leaves, expected, fmt, quick, lambda: quick), lambda: quick
+
+    def wider() -> dict[str, Any]:
+        return {place: np.maximum(scale(False)[place], scale(True)[place]) for place in leaves}
+
+    return judge(problem, leaves, expected, fmt, scale(False), lambda: scale(True)), wider
+
+
+def _stored(scale: dict[str, Any], given: Given, expected: Mapping[str, Any], fmt: Format) -> dict[str, Any]:
+    """The scale with the rounding of leaves that are stored in a coarser format than they were computed in."""
+    for place, values in given.leaves.items():
+        kept = STORED[given.formats[place]]
+        if kept.bits < fmt.bits:
+            size = np.abs(expected[place])
+            rounding = np.where(values == expected[place], 0.0, kept.unit_roundoff * size + kept.smallest / 2)
+            scale[place] = np.hypot(scale[place], rounding)
+    return scale
 
 
 def judge(
@@ -111,6 +199,8 @@ def judge(
 
     if np.isnan(worst.scales):
         return verdict("unresolved", worst, "accurate", f"the problem's gradients overflow in {fmt.name}")
+    if not np.isfinite(worst.given) and _overflows(problem, fmt):
+        return verdict("unresolved", worst, "accurate", f"numbers on the way to the gradients overflow in {fmt.name}")
     if worst.scales <= FACTOR:
         return verdict("agrees", worst, "accurate", "every element is within rounding of the oracle's")
     wider = textbook()
@@ -129,6 +219,17 @@ def judge(
             text = f"the errors are those of {lower}, not of {fmt.name}"
             return verdict("imprecise", place, "textbook", text)
     return verdict("wrong", place, "textbook", "no rounding of a correct formula explains the difference")
+
+
+def _overflows(problem: ref.Problem, fmt: Format) -> bool:
+    """Whether a number of the forward or backward pass lies beyond the format's range."""
+    double = problem.in_float64()
+    with np.errstate(all="ignore"):
+        trace = ref.forward(double.mlp, double.x)
+        found = ref.backward(double.mlp, trace, ref.loss_gradient(double, trace.output))
+        terms = double.loss.value(trace.output, double.target)
+    numbers = (*trace.preactivations, *trace.inputs, trace.output, *found.leaves().values(), terms, terms.sum())
+    return any(not np.all(np.abs(a) <= fmt.largest) for a in numbers)
 
 
 def assert_gradients(problem: ref.Problem, given: Any, dtype: Any = None, *, seed: int = 0) -> None:
@@ -172,49 +273,6 @@ def expected_leaves(problem: ref.Problem) -> dict[str, Any]:
     with np.errstate(all="ignore"):
         found = ref.gradients(problem.in_float64())
     return found.leaves() | {"loss": np.asarray(found.loss)}
-
-
-def given_leaves(problem: ref.Problem, given: Any) -> dict[str, Any]:
-    """What was given, as NumPy arrays by place; see `check` for what it may be and what it raises."""
-    named: dict[str, Any]
-    if isinstance(given, ref.Gradients):
-        named = given.leaves() | {"loss": given.loss}
-    elif isinstance(given, Mapping):
-        named = dict(given)
-    elif isinstance(given, Sequence) and not isinstance(given, str):
-        named = {}
-        for index, pair in enumerate(given):
-            if not isinstance(pair, Sequence) or len(pair) != 2:
-                raise TypeError(f"layers[{index}]: expected a (weight, bias) pair, got {type(pair).__name__}")
-            named |= {f"layers[{index}].weight": pair[0], f"layers[{index}].bias": pair[1]}
-    else:
-        raise TypeError(
-            f"gradients: expected a Gradients, a mapping or a sequence of pairs, got {type(given).__name__}"
-        )
-    places = {"input", "loss"}
-    for index, layer in enumerate(problem.mlp.layers):
-        places |= {f"layers[{index}].weight"} | ({f"layers[{index}].bias"} if layer.bias is not None else set())
-    leaves = {}
-    for place, values in named.items():
-        if values is None:
-            continue
-        if place not in places:
-            raise ValueError(f"{place}: the problem has no such gradient; it has {', '.join(sorted(places))}")
-        array = np.asarray(values)
-        if array.dtype.kind != "f":
-            raise TypeError(f"{place}: expected floating numbers, got {array.dtype}")
-        leaves[place] = array
-    if not leaves:
-        raise ValueError("gradients: nothing was given to judge")
-    return leaves
-
-
-def _common_dtype(leaves: Mapping[str, Any]) -> Any:
-    found = {str(values.dtype): place for place, values in leaves.items()}
-    if len(found) > 1:
-        (a, at), (b, there) = list(found.items())[:2]
-        raise TypeError(f"{at} is {a} but {there} is {b}: say with dtype= which precision to judge by")
-    return next(iter(leaves.values())).dtype
 
 
 def _scale(problem: ref.Problem, fmt: Format, seed: int, textbook: bool) -> dict[str, Any]:
