@@ -1,0 +1,64 @@
+"""Backward passes made of replaceable steps: how a pass with a mistake in it is written down.
+
+N examples, I a layer's fan-in, O its fan-out, K the network's outputs; l is a layer's index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import reference as ref
+
+Slope = Callable[[ref.Problem, ref.Trace, int, Any], Any]
+"""(problem, trace, l, d_h) ↦ d_z (N, O)."""
+Weight = Callable[[ref.Problem, ref.Trace, int, Any], Any]
+"""(problem, trace, l, d_z) ↦ d_W (O, I)."""
+Downward = Callable[[ref.Problem, ref.Trace, int, Any], Any]
+"""(problem, trace, l, d_z) ↦ d_h of the layer below, (N, I)."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The steps of a backward pass, each of which a mistake may replace.
+
+    Attributes:
+        d_output: (problem, output) ↦ d_output (N, K).
+        slope: back through an activation.
+        weight: a weight's gradient.
+        bias: (problem, l, d_z) ↦ d_b (O,).
+        downward: back through a weight.
+    """
+
+    d_output: Callable[[ref.Problem, Any], Any] = ref.loss_gradient
+    slope: Slope = field(
+        default=lambda problem, trace, l, d_h: problem.mlp.layers[l].activation.pullback(trace.preactivations[l], d_h)
+    )
+    weight: Weight = field(default=lambda problem, trace, l, d_z: d_z.T @ trace.inputs[l])
+    bias: Callable[[ref.Problem, int, Any], Any] = field(default=lambda problem, l, d_z: d_z.sum(axis=0))
+    downward: Downward = field(default=lambda problem, trace, l, d_z: d_z @ problem.mlp.layers[l].weight)
+
+
+RIGHT = Rules()
+
+
+def backward_with(rules: Rules, problem: ref.Problem, trace: ref.Trace | None = None) -> ref.Gradients:
+    """The gradients that a backward pass with these rules makes, in whichever arithmetic the problem is.
+
+    >>> import numpy as np
+    >>> mlp = ref.initialize([2, 3, 1], ["tanh", "identity"], seed=0)
+    >>> problem = ref.Problem(mlp, np.ones((4, 2)), np.zeros((4, 1)), "mse")
+    >>> right = ref.gradients(problem).layers[0].weight
+    >>> bool(np.all(backward_with(RIGHT, problem).layers[0].weight == right))
+    True
+    """
+    trace = ref.forward(problem.mlp, problem.x) if trace is None else trace
+    d_h = rules.d_output(problem, trace.output)
+    found: list[ref.LayerGradients] = []
+    for index in reversed(range(len(problem.mlp.layers))):
+        d_z = rules.slope(problem, trace, index, d_h)
+        bias = None if problem.mlp.layers[index].bias is None else rules.bias(problem, index, d_z)
+        found.append(ref.LayerGradients(rules.weight(problem, trace, index, d_z), bias))
+        d_h = rules.downward(problem, trace, index, d_z)
+    return ref.Gradients(tuple(reversed(found)), d_h, ref.loss_value(problem, trace.output))
