@@ -34,8 +34,6 @@ Twin = Callable[[Arrays, State, Evaluate], tuple[Arrays, State]]
 """(parameters, state in our form, evaluate) ↦ the same after one step of the other implementation."""
 MOST_PATHS = 32
 """A step with more paths than this counts as unresolved."""
-MANY_RUNS = 512
-"""Where few runs find a disagreement: near a fold of the line search errors have heavy tails, which few runs miss."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +178,7 @@ def compare_step(
         state: our state there.
         evaluate: parameters ↦ (loss, gradients), on arrays.
         dtype: the format that the other computes in.
-        runs: noisy runs; where they find a disagreement, `MANY_RUNS` are taken.
+        runs: noisy runs.
         seed: of the noise.
     """
     fmt = get_format(dtype)
@@ -209,16 +207,13 @@ def compare_step(
         made = optimizer.update(start, start, noisy_tree(state, source), beside)
         return deviation(leaves, step_leaves(*made), fmt)
 
-    for enough in (runs, MANY_RUNS):
-        best, count = _missing("any path"), 0
-        for found in paths(along, fmt, enough, seed):
-            count += 1
-            worst = found.place if isinstance(found, Astray) else found
-            if worst.scales < best.scales or count == 1:
-                best = worst
-            if best.scales <= FACTOR or count > MOST_PATHS:
-                break
-        if best.scales <= FACTOR:
+    best, count = _missing("any path"), 0
+    for found in paths(along, fmt, runs, seed):
+        count += 1
+        worst = found.place if isinstance(found, Astray) else found
+        if worst.scales < best.scales or count == 1:
+            best = worst
+        if best.scales <= FACTOR or count > MOST_PATHS:
             break
     numbers = sum(np.size(a) for a in leaves.values())
     return Step(best, count, numbers, given)

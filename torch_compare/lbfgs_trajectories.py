@@ -21,16 +21,16 @@ def random_hyperparameters(rng: np.random.Generator) -> dict[str, Any]:
     searching = bool(rng.random() < 0.7)
     chosen = {
         "line_search_fn": "strong_wolfe" if searching else None,
-        "lr": float(10 ** rng.uniform(-1.5, 0.3)) if searching else float(10 ** rng.uniform(-3, 0)),
+        "lr": float(10 ** rng.uniform(-1.5, 1)) if searching else float(10 ** rng.uniform(-3, 0)),
         "max_iter": int(rng.integers(1, 6)),
         "history_size": int(rng.integers(1, 9)),
     }
     if rng.random() < 0.3:
         chosen["max_eval"] = int(rng.integers(1, 12))
     if rng.random() < 0.3:
-        chosen["tolerance_grad"] = float(10 ** rng.uniform(-6, -2))
+        chosen["tolerance_grad"] = float(10 ** rng.uniform(-5, 0))
     if rng.random() < 0.3:
-        chosen["tolerance_change"] = float(10 ** rng.uniform(-12, -3))
+        chosen["tolerance_change"] = float(10 ** rng.uniform(-10, -1))
     return chosen
 
 

@@ -32,8 +32,8 @@ class Objective:
 
 
 def random_objective(rng: np.random.Generator, dtype: Any = np.float64) -> Objective:
-    """A convex quadratic, Rosenbrock's function or a small network's loss; half of them change at every step."""
-    make = (quadratic, rosenbrock, network)[int(rng.integers(3))]
+    """One of `KINDS`; half of them change at every step."""
+    make = KINDS[int(rng.integers(len(KINDS)))]
     return make(rng, dtype)
 
 
@@ -80,6 +80,25 @@ def rosenbrock(rng: np.random.Generator, dtype: Any = np.float64) -> Objective:
     return Objective("rosenbrock", [rng.normal(size=size).astype(dtype)], at)
 
 
+def wavy(rng: np.random.Generator, dtype: Any = np.float64) -> Objective:
+    """Σ ½(xᵢ − mᵢ)² + b·sin(wxᵢ): a bowl full of ripples, in which line searches lose their way; m may change."""
+    size = int(rng.integers(1, 5))
+    depth, waves = (dtype(rng.uniform(low, high)).item() for low, high in ((0.1, 3), (1, 6)))
+    centres = [(3 * rng.normal(size=size)).astype(dtype) for _ in range(_changes(rng))]
+
+    def at(step: int) -> Evaluate:
+        m = centres[step % len(centres)]
+
+        def evaluate(params: Any) -> tuple[Any, Any]:
+            (x,) = params
+            loss = (x - m) * (x - m) / 2 + depth * np.sin(waves * x)
+            return loss.sum(), [x - m + (depth * waves) * np.cos(waves * x)]
+
+        return evaluate
+
+    return Objective("wavy", [(3 * rng.normal(size=size)).astype(dtype)], at)
+
+
 def network(rng: np.random.Generator, dtype: Any = np.float64) -> Objective:
     """The mean squared error of a network of one or two hidden layers; the batch may change."""
     widths = [int(w) for w in rng.integers(1, 6, int(rng.integers(3, 5)))]
@@ -100,6 +119,30 @@ def network(rng: np.random.Generator, dtype: Any = np.float64) -> Objective:
         return evaluate
 
     return Objective("network", [a for la in mlp.layers for a in (la.weight, la.bias) if a is not None], at)
+
+
+def arbitrary(rng: np.random.Generator, dtype: Any = np.float64) -> Objective:
+    """Numbers that belong to no function: random losses around 1, close ones too, and random gradients.
+
+    They are drawn from the bits of the parameters, so only NumPy arrays have any. A routine gets into corners on them
+    that a smooth loss hardly leads to.
+    """
+    size, seed = int(rng.integers(1, 4)), int(rng.integers(2**31))
+
+    def at(step: int) -> Evaluate:
+        def evaluate(params: Any) -> tuple[Any, Any]:
+            (x,) = params
+            own = np.random.default_rng([seed, step, *x.tobytes()])
+            loss = 1 + own.choice([-1, 1]) * 10 ** own.uniform(-9, 0)
+            return dtype(loss), [(own.normal(size=size) * 10 ** own.uniform(-3, 1)).astype(dtype)]
+
+        return evaluate
+
+    return Objective("arbitrary", [rng.normal(size=size).astype(dtype)], at)
+
+
+KINDS = (quadratic, rosenbrock, wavy, network, arbitrary)
+"""What random losses are made of."""
 
 
 def _changes(rng: np.random.Generator) -> int:
