@@ -11,13 +11,19 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from torch_compare.lbfgs_trajectories import lbfgs_against_torch
+from torch_compare.matrix_trajectories import MATRIX_SUBJECTS
 from torch_compare.measure import FACTOR
 from torch_compare.random_trajectories import HYPERPARAMETERS
 from torch_compare.trajectories import Outcome, Subject, elementwise_subject
 
 from .harness import GREY, Report, panels, run, save_picture
 
-SUBJECTS: dict[str, Subject] = {name: elementwise_subject(name) for name in HYPERPARAMETERS}
+SUBJECTS: dict[str, Subject] = {
+    **{name: elementwise_subject(name) for name in HYPERPARAMETERS},
+    **MATRIX_SUBJECTS,
+    "lbfgs": lbfgs_against_torch,
+}
 """The optimisers: name ↦ ((seed, steps) ↦ outcome of one random trajectory). A subject measures σ as it sees fit."""
 STEPS = 50
 TRAJECTORIES = 500
@@ -86,7 +92,9 @@ def measure(
             "With random hyperparameters over all options, random parameters and random gradients, float64 and "
             f"float32, parameters and state after each of {STEPS} steps are torch.optim's to within rounding, and "
             f"those of the same rule in long double. At least {LEAST_DECIDED:.0%} of each optimiser's numbers have a "
-            "finite rounding scale to be judged by, or are the same on both sides."
+            "finite rounding scale to be judged by, or are the same on both sides. muon is held against torch twice: "
+            "with its cast to bfloat16 taken out, and as it is, by the scale of bfloat16. lbfgs is given random losses "
+            "and held against its own routine in float64; both start every step from the same parameters and state."
         ),
         refuted_by=(
             f"one number that is off by more than {FACTOR:g} rounding scales σ. Where torch is known to keep a number "
