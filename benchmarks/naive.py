@@ -1,0 +1,327 @@
+"""A multi-layer perceptron as a textbook or a first attempt has it, with mistakes that can be switched on.
+
+It shares no formula with `reference` nor with `torch_compare`: it reads a problem's arrays and the names of its rows,
+and computes by itself, layer by layer. N examples, I a layer's fan-in, O its fan-out, K outputs; l is a layer's index.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import erf
+
+import reference as ref
+
+Array = Any
+
+NARROW = {"float16": 11, "bfloat16": 8}
+"""Bits of the formats that every result is rounded to, while products and sums accumulate in float32."""
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One mistake, switched on.
+
+    Attributes:
+        name: which one; the code below says what it does.
+        place: "first", "middle", "last" or "every" layer.
+        size: its size, where it has one.
+    """
+
+    name: str
+    place: str = "every"
+    size: float = 0.0
+
+
+class Naive:
+    """One forward and one backward pass.
+
+    Args:
+        problem: what to differentiate.
+        bugs: the mistakes to make.
+        dtype: the precision to compute in; the problem's own if not given.
+        order: shuffles the order of every sum; None leaves it to NumPy.
+    """
+
+    def __init__(
+        self,
+        problem: ref.Problem,
+        bugs: tuple[Bug, ...] = (),
+        dtype: str | None = None,
+        order: np.random.Generator | None = None,
+    ) -> None:
+        self.narrow = NARROW.get(dtype or "")
+        kind = np.dtype("float32" if self.narrow else dtype or problem.dtype)
+        self.problem, self.bugs, self.kind, self.order = problem, bugs, kind, order
+        self.depth = len(problem.mlp.layers)
+        self.weights = [self._rounded(layer.weight.astype(kind)) for layer in problem.mlp.layers]
+        self.biases = [
+            None if layer.bias is None else self._rounded(layer.bias.astype(kind)) for layer in problem.mlp.layers
+        ]
+        self.rows = [layer.activation for layer in problem.mlp.layers]
+        self.x = self._rounded(problem.x.astype(kind))
+        self.target = problem.target.astype(kind) if problem.target.dtype.kind == "f" else problem.target
+
+    # ── arithmetic ───────────────────────────────────────────────────────────────────────────────────
+
+    def _rounded(self, values: Array) -> Array:
+        if self.narrow is None:
+            return values
+        mantissa, exponent = np.frexp(values)
+        return np.ldexp(np.rint(np.ldexp(mantissa, self.narrow)), exponent - self.narrow).astype(self.kind)
+
+    def _dot(self, a: Array, b: Array) -> Array:
+        if self.order is None:
+            return self._rounded(a @ b)
+        total = np.zeros((a.shape[0], b.shape[1]), dtype=self.kind)
+        for i in self.order.permutation(a.shape[1]):
+            total = total + a[:, i : i + 1] * b[i]
+        return self._rounded(total)
+
+    def _total(self, rows: Array) -> Array:
+        """Σ over the first axis."""
+        if self.order is None:
+            return self._rounded(rows.sum(axis=0))
+        total = np.zeros(rows.shape[1:], dtype=self.kind)
+        for n in self.order.permutation(rows.shape[0]):
+            total = total + rows[n]
+        return self._rounded(total)
+
+    def _on(self, name: str, l: int | None = None) -> Bug | None:
+        """The bug of that name, if it is switched on (in layer l)."""
+        index = {"first": 0, "middle": self.depth // 2, "last": self.depth - 1}
+        for bug in self.bugs:
+            if bug.name == name and (l is None or bug.place == "every" or index[bug.place] == l):
+                return bug
+        return None
+
+    # ── activations ──────────────────────────────────────────────────────────────────────────────────
+
+    def _slope_of_leaky(self, l: int) -> float:
+        if self.rows[l].name == "relu":
+            return 0.0
+        return float(self.rows[l].parameters["negative_slope"])
+
+    def _activate(self, l: int, z: Array) -> Array:
+        name = self.rows[l].name
+        if name == "identity":
+            return z
+        if name == "tanh":
+            return np.tanh(z)
+        if name == "sigmoid":
+            return 1 / (1 + np.exp(-z))
+        if name in ("relu", "leaky_relu"):
+            wrong = self._on("leaky slope in both passes", l)
+            return np.where(z > 0, z, z * (wrong.size if wrong else self._slope_of_leaky(l)))
+        if name == "gelu":
+            if self._on("tanh GELU in both passes", l):
+                return z / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+            return z / 2 * (1 + erf(z / math.sqrt(2)))
+        if name == "softmax":
+            return softmax(z)
+        raise ValueError(f"layers[{l}]: the naive network has no activation {name}")
+
+    def _derivative(self, l: int, z: Array) -> Array:
+        name = self.rows[l].name
+        if name == "identity":
+            return np.ones_like(z)
+        if name == "tanh":
+            return 1 - np.tanh(z) ** 2
+        if name == "sigmoid":
+            y = 1 / (1 + np.exp(-z))
+            return y * (1 - y)
+        if name in ("relu", "leaky_relu"):
+            if self._on("mask from the wrong side", l):
+                return np.where(z < 0, 1, self._slope_of_leaky(l)).astype(self.kind)
+            wrong = self._on("leaky slope in both passes", l) or self._on("leaky slope", l)
+            return np.where(z > 0, 1, wrong.size if wrong else self._slope_of_leaky(l)).astype(self.kind)
+        if self._on("tanh GELU in both passes", l) or self._on("tanh GELU", l):
+            c = math.sqrt(2 / math.pi)
+            t = np.tanh(c * (z + 0.044715 * z**3))
+            return (1 + t) / 2 + z / 2 * (1 - t**2) * c * (1 + 3 * 0.044715 * z**2)
+        return (1 + erf(z / math.sqrt(2))) / 2 + z * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+
+    def _through_activation(self, l: int, z: list[Array], h: list[Array], d_h: Array) -> Array:
+        if self._on("derivative missing", l):
+            return d_h
+        if self.rows[l].name == "softmax":
+            y = h[l + 1]
+            if self._on("softmax Jacobian diagonal", l):
+                return d_h * y * (1 - y)
+            d_z = np.zeros_like(d_h)
+            for n in range(len(y)):
+                d_z[n] = (np.diag(y[n]) - np.outer(y[n], y[n])) @ d_h[n]
+            return d_z
+        at = z[l]
+        if self._on("derivative at the output", l):
+            at = h[l + 1]
+        if self._on("derivative of the layer above", l):
+            at = z[l + 1]
+        if self._on("derivative of the layer below", l):
+            at = z[l - 1]
+        slope = self._derivative(l, at)
+        if self._on("derivative twice", l):
+            slope = slope * slope
+        error = self._on("relative error", l)
+        if error:
+            slope = slope * (1 + error.size)
+        return d_h * slope
+
+    # ── the loss ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _loss(self, y: Array) -> tuple[Array, Array]:
+        """The loss and its gradient with respect to the output."""
+        row = self.problem.loss
+        if row.name in ("mse", "half_squared_error"):
+            difference = y - self.target
+            if self._on("target not subtracted"):
+                difference = y
+            if row.name == "mse":
+                each, d_y, divisor = difference**2, 2 * difference, float(y.size)
+            else:
+                each, d_y, divisor = difference**2 / 2, difference, float(len(y))
+        elif row.name == "bce_with_logits":
+            each, d_y = self._binary(row, y)
+            divisor = float(y.size)
+        elif row.name == "cross_entropy":
+            each, d_y, divisor = self._cross_entropy(row, y)
+        else:
+            raise ValueError(f"loss: the naive network has no {row.name}")
+        if self.problem.reduction == "sum":
+            divisor = 1.0
+        value = each.sum() / divisor
+        return value, d_y / self._divisor(y, divisor)
+
+    def _divisor(self, y: Array, right: float) -> float:
+        wrong = {
+            "sum over examples and elements": 1.0,
+            "sum over examples": right / len(y),
+            "sum over elements": right / y.shape[1],
+            "mean over examples": right * len(y),
+            "mean over elements": right * y.shape[1],
+            "mean over examples and elements": right * y.size,
+            "mean over all examples": float(len(y)),
+        }
+        for name, value in wrong.items():
+            if self._on(name):
+                return value
+        return right
+
+    def _binary(self, row: Any, y: Array) -> tuple[Array, Array]:
+        weight, positive = (np.asarray(row.parameters.get(k) or 1.0) for k in ("weight", "pos_weight"))
+        if self._on("class weights ignored"):
+            weight = positive = np.asarray(1.0)
+        weight, positive = weight.astype(self.kind), positive.astype(self.kind)
+        p = 1 / (1 + np.exp(-y))
+        each = -weight * (positive * self.target * np.log(p) + (1 - self.target) * np.log(1 - p))
+        d_y = weight * ((1 - self.target) * p - positive * self.target * (1 - p))
+        if self._on("sigmoid applied twice"):
+            d_y = weight * (1 / (1 + np.exp(-p)) - self.target)
+        if self._on("sigmoid derivative applied again"):
+            d_y = d_y * p * (1 - p)
+        return each, d_y
+
+    def _cross_entropy(self, row: Any, y: Array) -> tuple[Array, Array, float]:
+        n, k = y.shape
+        weights = row.parameters["weight"]
+        weights = np.ones(k) if weights is None else np.asarray(weights, dtype=float)
+        smoothing = row.parameters["label_smoothing"]
+        counted = self.target != row.parameters["ignore_index"]
+        divisor = float(sum(weights[t] for t, c in zip(self.target, counted, strict=True) if c))
+        if self._on("class weights ignored"):
+            weights = np.ones(k)
+        if self._on("class weights ignored throughout"):
+            weights, divisor = np.ones(k), float(counted.sum())
+        if self._on("label smoothing ignored"):
+            smoothing = 0.0
+        q = np.zeros((n, k))
+        for i in range(n):
+            if not counted[i]:
+                continue
+            if self._on("label smoothing over the other classes"):
+                q[i] = weights * smoothing / (k - 1)
+                q[i, self.target[i]] = weights[self.target[i]] * (1 - smoothing)
+            else:
+                q[i] = weights * smoothing / k
+                q[i, self.target[i]] += weights[self.target[i]] * (1 - smoothing)
+        q = q.astype(self.kind)
+        p = softmax(y)
+        each = -(q * np.log(p)).sum(axis=1)
+        twice = self._on("softmax applied twice")
+        d_y = (softmax(p) if twice else p) * q.sum(axis=1, keepdims=True) - q
+        if self._on("ignored examples not zeroed"):
+            d_y = d_y + p * ~counted[:, None]
+        if self._on("softmax applied twice in both passes"):
+            d_p = softmax(p) * q.sum(axis=1, keepdims=True) - q
+            each = -(q * np.log(softmax(p))).sum(axis=1)
+            d_y = np.array([(np.diag(p[i]) - np.outer(p[i], p[i])) @ d_p[i] for i in range(n)])
+        if self._on("softmax Jacobian of the loss diagonal"):
+            d_y = -(q / p) * p * (1 - p)
+        return each, d_y, divisor
+
+    # ── the passes ───────────────────────────────────────────────────────────────────────────────────
+
+    def run(self) -> dict[str, Array]:
+        """The gradients by place, and the loss."""
+        h = [self.x]
+        if self._on("stale inputs"):
+            h = [self._rounded(np.roll(self.x, 1, axis=0))]
+        z = []
+        for l in range(self.depth):
+            a = self._dot(h[l], self.weights[l].T)
+            bias = self.biases[l]
+            z.append(a if bias is None else self._rounded(a + bias))
+            h.append(self._rounded(self._activate(l, z[l])))
+        loss, d_h = self._loss(h[-1])
+        d_h = self._rounded(np.asarray(d_h, dtype=self.kind))
+        leaves = {}
+        for l in reversed(range(self.depth)):
+            d_z = self._rounded(self._through_activation(l, z, h, d_h))
+            leaves[f"layers[{l}].weight"] = self._weight_gradient(l, h, d_z)
+            if self.biases[l] is not None:
+                leaves[f"layers[{l}].bias"] = self._bias_gradient(l, d_z)
+            d_h = self._downward(l, h, d_z)
+        leaves["input"] = d_h
+        return leaves | {"loss": np.asarray(loss)}
+
+    def _weight_gradient(self, l: int, h: list[Array], d_z: Array) -> Array:
+        inputs = h[l]
+        if self._on("input of the layer above", l):
+            inputs = h[l + 1]
+        if self._on("weight gradient transposed", l):
+            return self._dot(inputs.T, d_z).reshape(self.weights[l].shape)
+        return self._dot(d_z.T, inputs)
+
+    def _bias_gradient(self, l: int, d_z: Array) -> Array:
+        if self._on("bias not summed, first example", l):
+            return d_z[0]
+        if self._on("bias not summed, last example", l):
+            return d_z[-1]
+        total = self._total(d_z)
+        return self._rounded(total / self.kind.type(len(d_z))) if self._on("bias averaged", l) else total
+
+    def _downward(self, l: int, h: list[Array], d_z: Array) -> Array:
+        if self._on("detached", l):
+            return np.zeros((len(d_z), self.weights[l].shape[1]), dtype=self.kind)
+        weight = self.weights[l]
+        if self._on("weight not transposed", l):
+            return self._dot(d_z, weight.reshape(weight.shape[::-1]).T)
+        step = self._dot(d_z.T, h[l])
+        for name, direction in (
+            ("updated by gradient", step),
+            ("updated by sign", np.sign(step)),
+            ("updated by Adam", step / (np.abs(step) + 1e-8)),
+        ):
+            bug = self._on(name, l)
+            if bug:
+                weight = self._rounded((weight - bug.size * direction).astype(self.kind))
+        return self._dot(d_z, weight)
+
+
+def softmax(y: Array) -> Array:
+    """exp(y)/Σ exp(y) along the rows, the largest y subtracted first."""
+    e = np.exp(y - y.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
