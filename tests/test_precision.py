@@ -144,7 +144,7 @@ def test_the_certificate_may_stand_in_place_of_the_reference():
     assert tc.check(problem, nearest.map(lambda leaf: leaf * (1 + 1e-12)), certified=True).status == "wrong"
 
 
-def test_where_no_precision_decides_a_kink_both_sides_agree_with_the_certificate():
+def test_where_no_precision_decides_a_kink_what_the_certificate_holds_is_unresolved():
     """σ(1) + σ(−1) − 1 is 0, which no finite precision proves: the interval holds both slopes of the relu behind it."""
     layers = (
         ref.Layer(np.array([[1.0], [-1.0]]), None, "sigmoid"),
@@ -156,8 +156,12 @@ def test_where_no_precision_decides_a_kink_both_sides_agree_with_the_certificate
     leaf = found.layers[1].bias
     assert leaf.lower[0] < leaf.upper[0]
     for inside in (leaf.lower, leaf.upper):
-        assert tc.check(problem, {"layers[1].bias": inside}, certified=True).agrees
-    assert not tc.check(problem, {"layers[1].bias": leaf.lower - 1000}, certified=True).agrees
+        for certificate in (True, found):
+            verdict = tc.check(problem, {"layers[1].bias": inside}, certified=certificate)
+            assert verdict.status == "unresolved"
+            assert "no precision says where" in verdict.diagnosis
+    assert tc.check(problem, {"layers[1].bias": leaf.lower - 1000}, certified=True).status == "wrong"
+    assert tc.check(problem, {"loss": np.array(1.0)}, certified=found).agrees, "nothing is open in the loss"
 
 
 def test_the_screen_never_lets_pass_what_the_full_scale_would_not(monkeypatch):

@@ -1,5 +1,7 @@
 """Verdicts: what agrees, what does not, and how it is said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -212,3 +214,55 @@ def test_modules_of_a_user():
 
 def test_the_expected_gradients_of_a_float32_problem_are_float64():
     assert all(leaf.dtype == np.float64 for leaf in expected_leaves(tanh_problem(np.float32)).values())
+
+
+def test_the_text_of_a_verdict_has_every_part_on_a_line_of_its_own():
+    problem = tanh_problem()
+    scaled = ref.gradients(problem).map(lambda leaf: 2.0 * leaf)
+    verdict = tc.check(problem, scaled)
+    lines = [line.strip() for line in str(verdict).splitlines()]
+    assert lines[0] == "wrong (float64, textbook scale)"
+    assert [line.partition(" ")[0] for line in lines[1:]] == ["worst", "diagnosis:", "digits", "expected"]
+    assert "oracle × 2" in lines[2]
+    assert lines[-2].startswith("digits that agree: 0.0, in ")
+    other = replace(verdict, explanation=replace(verdict.explanation, runner_up="accumulated over two calls"))
+    assert "\n  or else: accumulated over two calls\n" in str(other)
+    assert "\n  that is: every element is within rounding" in str(tc.check(problem, ref.gradients(problem)))
+
+
+def test_every_leaf_has_its_own_worst_element_and_digits():
+    problem = tanh_problem()
+    given = ref.gradients(problem).leaves()
+    spoilt = given["layers[1].weight"].copy()
+    spoilt[3, 5] *= 1 + 1e-6
+    verdict = tc.check(problem, given | {"layers[1].weight": spoilt}, explain=False)
+    assert verdict.places.keys() == verdict.digits.keys() == given.keys()
+    assert verdict.places["layers[1].weight"] == verdict.worst
+    assert verdict.digits["layers[1].weight"] == pytest.approx(6, abs=0.01)
+    assert all(p.scales <= FACTOR for leaf, p in verdict.places.items() if leaf != "layers[1].weight")
+
+
+def test_certified_gradients_that_are_at_hand_are_not_computed_again(monkeypatch):
+    problem = tanh_problem()
+    found = ref.certified_gradients(problem)
+    monkeypatch.setattr(ref, "certified_gradients", None)
+    given = ref.gradients(problem)
+    verdict = tc.check(problem, given, certified=found)
+    assert verdict.agrees
+    worst = verdict.worst
+    assert eval(f"found.{worst.leaf}.nearest", {"found": found})[worst.index] == worst.expected
+    assert verdict.reproduce.startswith("ref.certified_gradients(problem).")
+    wrong = given.map(lambda leaf: leaf * (1 + 1e-10))
+    assert tc.check(problem, wrong, certified=found, explain=False).status == "wrong"
+    tc.assert_gradients(problem, given, certified=found, explain=False)
+    other = ref.Problem(ref.initialize([8, 4], ["tanh"], seed=0), problem.x, problem.target, "mse")
+    with pytest.raises(ValueError, match=r"certified: expected a gradient of layers\[0\].weight of shape \(4, 8\)"):
+        tc.check(other, {"input": given.input}, certified=found)
+
+
+def test_bce_that_rounding_leaves_nothing_of_is_unresolved_against_the_certificate():
+    layer = ref.Layer(np.array([[60.0]]), None, "sigmoid")
+    problem = ref.Problem(ref.MLP((layer,)), np.array([[1.0]]), np.array([[0.0]]), "bce")
+    verdict = tc.check(problem, tc.SOURCES["torch"](problem), certified=True)
+    assert (verdict.status, verdict.agrees) == ("unresolved", False)
+    assert "bce_with_logits" in verdict.diagnosis

@@ -18,9 +18,9 @@ from reference.decisions import Undecided
 from reference.formats import Format
 from reference.multiprecision import BITS, multiprecision_difference
 
+from .judgement import beyond_rounding, judge
 from .measure import worst_place
 from .outcomes import Outcome, measured
-from .verdict import judge
 
 DIGITS = 40
 LARGEST = 3000
@@ -54,7 +54,7 @@ def against_certificate(
     nearest = certified_leaves(found)
     for source, leaves in given.items():
         pair = f"{source} ~ certified"
-        if _beyond_rounding(problem, fmt):
+        if beyond_rounding(problem, fmt):
             yield Outcome(pair, "not judged")
             continue
         if source == "reference":
@@ -66,19 +66,6 @@ def against_certificate(
             kind = verdict.scale if verdict.agrees else "disagrees"
             yield Outcome(pair, kind, worst.scales, worst.ulps, "" if verdict.agrees else str(verdict))
     yield against_differences(problem, seed)
-
-
-def _beyond_rounding(problem: ref.Problem, fmt: Format) -> bool:
-    """Whether bce takes the logarithm of 1 − y at a y that rounds to 1: no float implementation can tell how far off.
-
-    The exact derivative of bce behind a sigmoid is y − t there; that of the rounded y is 0 or anything (pytorch#103316
-    is the same on the forward pass). `bce_with_logits` has no such point.
-    """
-    if problem.loss.name != "bce":
-        return False
-    with np.errstate(all="ignore"):
-        output = ref.forward(problem.mlp, problem.x).output
-    return bool(np.any(1 - output <= 4 * fmt.unit_roundoff))
 
 
 def against_differences(problem: ref.Problem, seed: int, entries: int = ENTRIES) -> Outcome:

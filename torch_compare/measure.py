@@ -60,21 +60,31 @@ def in_scales(given: Any, expected: Any, scale: Any, fmt: Format) -> Any:
         return np.where(np.isnan(scale) | np.isinf(scale), np.where(given == expected, 0.0, np.nan), ratio)
 
 
-def worst_place(leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format) -> Place:
-    """The element furthest off in units of the scale; an undecidable one (NaN) if nothing decides."""
-    best: tuple[float, str, tuple[int, ...]] | None = None
+def worst_places(
+    leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
+) -> dict[str, Place]:
+    """The element of every leaf that is furthest off in units of the scale; NaN scales where nothing decides."""
+    found = {}
     for leaf, given in leaves.items():
         ratio = in_scales(given, expected[leaf], scale[leaf], fmt)
         judged = np.where(np.isnan(ratio), -1.0, ratio)
         index = tuple(int(i) for i in np.unravel_index(np.argmax(judged), judged.shape))
-        if best is None or judged[index] > best[0]:
-            best = (float(judged[index]), leaf, index)
-    assert best is not None
-    scales, leaf, index = best
-    value, truth = float(leaves[leaf][index]), float(expected[leaf][index])
-    with np.errstate(all="ignore"):
-        ulps = float(abs(value - truth) / fmt.ulp(truth)) if value != truth else 0.0
-    return Place(leaf, index, value, truth, float("nan") if scales < 0 else scales, ulps)
+        value, truth = float(given[index]), float(expected[leaf][index])
+        with np.errstate(all="ignore"):
+            ulps = float(abs(value - truth) / fmt.ulp(truth)) if value != truth else 0.0
+        scales = float(judged[index])
+        found[leaf] = Place(leaf, index, value, truth, float("nan") if scales < 0 else scales, ulps)
+    return found
+
+
+def worst_of(places: Mapping[str, Place]) -> Place:
+    """The first of the places that are furthest off; one that nothing decides (NaN) counts least."""
+    return max(places.values(), key=lambda place: -1.0 if np.isnan(place.scales) else place.scales)
+
+
+def worst_place(leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format) -> Place:
+    """The element furthest off in units of the scale; an undecidable one (NaN) if nothing decides."""
+    return worst_of(worst_places(leaves, expected, scale, fmt))
 
 
 def digits(given: Any, expected: Any) -> float:
@@ -90,4 +100,4 @@ def digits(given: Any, expected: Any) -> float:
     with np.errstate(all="ignore"):
         error = np.abs(q - c) / np.where(c == 0, 1.0, np.abs(c))
         error = np.where(q == c, 0.0, np.where(np.isnan(error), np.inf, error))
-        return float(np.maximum(0.0, -np.log10(np.max(error, initial=0.0))))
+        return float(np.maximum(0.0, -np.log10(np.max(error, initial=0.0)))) + 0.0  # no −0.0
