@@ -95,6 +95,8 @@ def read_given(problem: ref.Problem, given: Any) -> Given:
         if place not in shapes:
             raise ValueError(f"{place}: the problem has no such gradient; it has {', '.join(sorted(shapes))}")
         leaves[place], formats[place] = as_array(place, values)
+        if isinstance(given, Given):
+            formats[place] = given.formats[place]
         if leaves[place].shape != shapes[place]:
             hint = "; weights are stored (fan_out, fan_in)" if leaves[place].shape == shapes[place][::-1] else ""
             raise ValueError(f"{place}: expected shape {shapes[place]}, got {leaves[place].shape}{hint}")
@@ -104,6 +106,8 @@ def read_given(problem: ref.Problem, given: Any) -> Given:
 
 
 def _named(given: Any) -> dict[str, Any]:
+    if isinstance(given, Given):
+        return dict(given.leaves)
     if isinstance(given, ref.Gradients):
         return given.leaves() | {"loss": given.loss}
     if isinstance(given, Mapping):
