@@ -151,13 +151,18 @@ class _Search:
         if not standing:
             return None
         first, scales = standing[0]
-        simple = [c for c, _ in standing[1:] if c.order[:2] <= first.order[:2] and _text(c) != _text(first)]
+        others = [c for c, _ in standing[1:] if sorted(_texts(c)) != sorted(_texts(first))]
+        simple = [c for c in others if c.order[:2] <= first.order[:2]]
         text = f"{_text(first)}; with that the oracle's formulas give your numbers to {scales:.2g} rounding scales"
         return Diagnosis(first.names, text, scales, _text(simple[0]) if simple else "")
 
 
 def _text(candidate: _Candidate) -> str:
-    return "; and ".join([m.text for m in candidate.mistakes] + [m.text for m in candidate.fit.mistakes])
+    return "; and ".join(_texts(candidate))
+
+
+def _texts(candidate: _Candidate) -> list[str]:
+    return [m.text for m in (*candidate.mistakes, *candidate.fit.mistakes)]
 
 
 def bank(problem: ref.Problem, layers: Iterable[int]) -> Iterator[Mistake]:
