@@ -269,6 +269,8 @@ def specs(
     dtypes: Iterable[str] = ("float64", "float32"),
     activations: Iterable[str] = tuple(ref.ACTIVATIONS),
     losses: Iterable[str] = tuple(ref.LOSSES),
+    reductions: Iterable[str] = ("mean", "sum"),
+    biases: Iterable[bool] = (True, False),
     max_depth: int = MAX_DEPTH,
     max_width: int = MAX_WIDTH,
     max_batch: int = MAX_BATCH,
@@ -281,6 +283,8 @@ def specs(
         dtypes: "float64", "float32".
         activations: names of rows that layers may have.
         losses: names of losses.
+        reductions: "mean", "sum".
+        biases: whether layers may have a bias, and may have none.
         max_depth: at most this many layers.
         max_width: at most this many features; 12 in networks of more than 10 layers.
         max_batch: at most this many examples.
@@ -299,8 +303,8 @@ def specs(
         loss=loss,
         batch=draw(st.integers(1, max_batch)),
         seed=draw(st.integers(0, 2**32)),
-        biases=tuple(draw(st.lists(st.booleans(), min_size=depth, max_size=depth))),
-        reduction=draw(st.sampled_from(("mean", "sum"))),
+        biases=tuple(draw(st.lists(st.sampled_from(tuple(biases)), min_size=depth, max_size=depth))),
+        reduction=draw(st.sampled_from(tuple(reductions))),
         dtype=draw(st.sampled_from(tuple(dtypes))),
         features=tuple(draw(st.sets(st.sampled_from(tuple(features))))) if tuple(features) else (),
     )
