@@ -70,7 +70,7 @@ class Step:
     """How one step compares.
 
     Attributes:
-        worst: the number furthest off along the first path that fits; if none does, along the nearest.
+        worst: the number furthest off along the path that fits best.
         paths: how many were tried; if more than `MOST_PATHS`, not all there are.
         numbers: how many were compared.
         given: the parameters and state that the other made.
@@ -213,7 +213,7 @@ def compare_step(
         worst = found.place if isinstance(found, Astray) else found
         if worst.scales < best.scales or count == 1:
             best = worst
-        if best.scales <= FACTOR or count > MOST_PATHS:
+        if count > MOST_PATHS:
             break
     numbers = sum(np.size(a) for a in leaves.values())
     return Step(best, count, numbers, given)
