@@ -56,6 +56,15 @@ class Format:
             raise ValueError(f"accumulation: {self.name} cannot accumulate in {other.name}, which is no wider")
         return replace(self, name=f"{self.name} accumulated in {other.name}", accumulation=other.bits)
 
+    def flushing(self) -> Format:
+        """The same format where every subnormal result becomes 0, as on many GPUs, in XLA, or with -ffast-math.
+
+        >>> bool(get_format("float32").flushing().smallest == np.finfo(np.float32).smallest_normal)
+        True
+        """
+        smallest = self.smallest * 2.0 ** (self.bits - 1)
+        return replace(self, name=f"{self.name}, subnormal numbers flushed to 0", smallest=smallest)
+
     def ulp(self, values: Array) -> Array:
         """The unit in the last place of each value, as float64."""
         _, exponent = np.frexp(np.asarray(values, dtype=float))

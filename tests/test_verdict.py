@@ -266,3 +266,95 @@ def test_bce_that_rounding_leaves_nothing_of_is_unresolved_against_the_certifica
     verdict = tc.check(problem, tc.SOURCES["torch"](problem), certified=True)
     assert (verdict.status, verdict.agrees) == ("unresolved", False)
     assert "bce_with_logits" in verdict.diagnosis
+
+
+# ── kinks, each with a slope of its own ──────────────────────────────────────────────────────────────
+
+
+def kinked(first, second, sides):
+    """Two layers with a unit exactly on a kink of each, and the gradients with these slopes there."""
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=shape) for shape in ((3, 2), (4, 3), (2, 4))]
+    rows = [ref.ACTIVATIONS[first], ref.ACTIVATIONS[second], ref.ACTIVATIONS["identity"]]
+    layers = []
+    for weight, row in zip(weights, rows, strict=True):
+        bias = 0.1 * rng.normal(size=len(weight))
+        if row.kinks:
+            weight[0], bias[0] = 0.0, row.kinks[-1].at
+        layers.append(ref.Layer(weight, bias, row))
+    problem = ref.Problem(ref.MLP(tuple(layers)), rng.normal(size=(5, 2)), rng.normal(size=(5, 2)), "mse")
+
+    def slope(problem, trace, l, d_h):
+        row, z = problem.mlp.layers[l].activation, trace.preactivations[l]
+        if not row.kinks:
+            return d_h
+        kink = row.kinks[-1]
+        taken = {"left": kink.left, "right": kink.right, "mean": (kink.left + kink.right) / 2, "neither": 7.5}
+        return d_h * np.where(z == kink.at, taken[sides[l]], row.derivative(z))
+
+    return problem, passes.backward_with(replace(passes.RIGHT, slope=slope), problem)
+
+
+@pytest.mark.parametrize("sides", [("mean", "mean"), ("mean", "left"), ("right", "mean"), ("left", "right")])
+def test_each_kink_may_have_a_convention_of_its_own(sides):
+    verdict = tc.check(*kinked("relu6", "leaky_relu", sides))
+    assert verdict.status == "another convention", str(verdict)
+    assert "relu6 at 6" in verdict.diagnosis
+    assert "leaky_relu at 0" in verdict.diagnosis
+
+
+@pytest.mark.parametrize("sides", [("neither", "left"), ("mean", "neither")])
+def test_a_slope_that_no_side_has_is_wrong(sides):
+    assert tc.check(*kinked("relu6", "leaky_relu", sides)).status == "wrong"
+
+
+@pytest.mark.parametrize(("p", "share"), [(1, 0.5), (1, 1.0)])
+def test_a_margin_that_is_met_exactly_may_count_in_half_or_whole(p, share):
+    """Raising every output by as much leaves the margin where it is: one has to rise, the other to fall."""
+    mlp = ref.MLP((ref.Layer(np.eye(3), np.zeros(3), "identity"),))
+    problem = ref.Problem(mlp, np.array([[2.0, 1.0, 1.0]]), np.array([0]), ref.losses.multi_margin(p), "sum")
+    d_y = np.array([[-2.0, 1.0, 1.0]]) * share / 3
+    given = {"input": d_y, "layers[0].bias": d_y[0], "layers[0].weight": d_y.T @ problem.x}
+    assert np.all(ref.gradients(problem).input == 0)
+    verdict = tc.check(problem, given)
+    assert verdict.status == "another convention", str(verdict)
+    assert tc.check(problem, {"input": np.array([[-2.0, 1.5, 0.5]]) / 3}).status == "wrong"
+
+
+# ── underflow ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def tiny_problem(size):
+    """float32, its first layer's gradients about as small as `size`."""
+    problem = tanh_problem(np.float32)
+    first = problem.mlp.layers[1]
+    scaled = ref.Layer(first.weight * np.float32(size), first.bias, first.activation)
+    return problem.replace(mlp=ref.MLP((problem.mlp.layers[0], scaled, problem.mlp.layers[2])))
+
+
+def test_subnormal_numbers_may_be_flushed_to_zero():
+    problem = tiny_problem(1e-38)
+    found = ref.gradients(problem).leaves()
+    smallest = np.finfo(np.float32).smallest_normal
+    flushed = {k: np.where(np.abs(v) < smallest, np.float32(0), v) for k, v in found.items()}
+    assert any(np.any(flushed[k] != found[k]) for k in found)
+    assert tc.check(problem, found).dtype == "float32"
+    verdict = tc.check(problem, flushed)
+    assert verdict.agrees, str(verdict)
+    assert verdict.dtype == "float32, subnormal numbers flushed to 0"
+
+
+def test_numbers_that_are_not_subnormal_may_not_be_flushed():
+    problem = tiny_problem(1e-33)
+    found = ref.gradients(problem).leaves()
+    flushed = {k: np.where(np.abs(v) < 1e-32, np.float32(0), v) for k, v in found.items()}
+    assert tc.check(problem, flushed).status == "wrong"
+
+
+def test_a_gradient_that_overflows_on_the_way_is_unresolved():
+    """1/(y(1 − y)) of a float16 sigmoid's bce, which the sigmoid's derivative would bring back into range."""
+    layers = (ref.Layer(np.array([[1.0]]), np.array([-12.0]), "sigmoid"),)
+    problem = ref.Problem(ref.MLP(layers), np.array([[0.5]]), np.array([[1.0]]), "bce")
+    given = {"input": np.array([[np.nan]], dtype=np.float16)}
+    assert tc.check(problem, given).status == "unresolved"
+    assert tc.check(problem, given, "float32").status == "wrong"

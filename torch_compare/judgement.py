@@ -11,7 +11,7 @@ unresolved          the problem overflows in the stated precision, or no precisi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isinf
 from typing import Any
 
@@ -23,6 +23,7 @@ from reference.formats import Format
 from .diagnosis import Diagnosis
 from .explanations import another_convention, lower_precision
 from .measure import FACTOR, Place, worst_of, worst_places
+from .passes import RIGHT, backward_with
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def judge(
         text = f"within rounding of the customary formulas, which lose {lost:.1f} digits in {worst.leaf}"
         return verdict("agrees", places, "textbook", text)
     if not np.isnan(scales):
-        slope = another_convention(problem, leaves, wider, fmt)
+        slope = another_convention(problem, leaves, fmt)
         if slope:
             return verdict("another convention", places, "textbook", slope)
         lower = lower_precision(leaves, expected, wider, fmt)
@@ -128,13 +129,30 @@ def _at(place: Place) -> str:
 
 def _overflows(problem: ref.Problem, fmt: Format) -> bool:
     """Whether a number of the forward or backward pass lies beyond the format's range."""
+    return any(not np.all(np.abs(a) <= fmt.largest) for a in _numbers(problem))
+
+
+def underflows(problem: ref.Problem, fmt: Format) -> bool:
+    """Whether numbers of the forward or backward pass come so near to underflow that flushing it to 0 may show."""
+    bound = fmt.smallest * 2.0 ** (2 * fmt.bits + 8)
+    return any(np.any((a != 0) & (np.abs(a) < bound)) for a in _numbers(problem))
+
+
+def _numbers(problem: ref.Problem) -> list[Any]:
+    """What the forward and the backward pass compute, layer by layer, in float64."""
     double = problem.in_float64()
+    numbers: list[Any] = []
+
+    def slope(problem: ref.Problem, trace: ref.Trace, l: int, d_h: Any) -> Any:
+        d_z = RIGHT.slope(problem, trace, l, d_h)
+        numbers.extend((d_h, d_z))
+        return d_z
+
     with np.errstate(all="ignore"):
         trace = ref.forward(double.mlp, double.x)
-        found = ref.backward(double.mlp, trace, ref.loss_gradient(double, trace.output))
+        found = backward_with(replace(RIGHT, slope=slope), double, trace)
         terms = double.loss.value(trace.output, double.target)
-    numbers = (*trace.preactivations, *trace.inputs, trace.output, *found.leaves().values(), terms, terms.sum())
-    return any(not np.all(np.abs(a) <= fmt.largest) for a in numbers)
+    return [*numbers, *trace.preactivations, *trace.inputs, trace.output, *found.leaves().values(), terms, terms.sum()]
 
 
 def beyond_rounding(problem: ref.Problem, fmt: Format) -> bool:

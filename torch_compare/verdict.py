@@ -16,7 +16,7 @@ from reference.validation import require_finite
 
 from .diagnosis import diagnose
 from .given import Given, places_of, read_given
-from .judgement import Verdict, beyond_rounding, expected_leaves, judge
+from .judgement import Verdict, beyond_rounding, expected_leaves, judge, underflows
 from .measure import FACTOR, digits, worst_place
 
 __all__ = ["Verdict", "assert_gradients", "check", "check_module", "expected_leaves", "judge"]
@@ -74,6 +74,10 @@ def check(
         verdict, scale = _judge_with(problem, read, expected, attempt, seed)
         if verdict.agrees:
             break
+    else:
+        if verdict.status in ("wrong", "imprecise") and underflows(problem, fmt):
+            flushed, _ = _judge_with(problem, read, expected, attempt.flushing(), seed)
+            verdict = flushed if flushed.agrees else verdict
     agreeing = {place: digits(values, expected[place]) for place, values in read.leaves.items()}
     verdict = replace(verdict, digits=agreeing)
     if certificate is not None:
