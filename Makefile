@@ -6,7 +6,7 @@ READY := .venv/ready
 TEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help verify test lint explore bench clean
+.PHONY: help verify test lint explore bench vectors fuzz clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,13 @@ lint: $(READY)  ## ruff and mypy --strict
 
 bench: $(READY)  ## every benchmark, quick settings, and a page of what they show
 	$(BIN)/python -m benchmarks
+
+vectors: $(READY)  ## write the committed test vectors again
+	rm -f torch_compare/vectors/*.json torch_compare/vectors/*.safetensors
+	$(BIN)/gradient-oracle vectors torch_compare/vectors
+
+fuzz: $(READY)  ## 100,000 damaged files through every reader; prints the seed, what was refused and the memory
+	$(BIN)/python -m tests.fuzz_readers
 
 clean:  ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis

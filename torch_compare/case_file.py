@@ -73,7 +73,7 @@ def read_case(path: str | Path) -> Case:
 
 
 def _from_json(data: Any) -> Case:
-    head = _require_head(data, {"arrays", "gradients"})
+    head = _require_head(data, {"conventions", "arrays", "gradients"})
     arrays, gradients = data["arrays"], data["gradients"]
     for key in ("arrays", "gradients"):
         if not isinstance(data[key], dict):
@@ -109,7 +109,7 @@ def _require_head(data: Any, besides: set[str]) -> dict[str, Any]:
         raise ValueError(f'expected a case, an object whose format is "{FORMAT}"')
     if data.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"schema_version: expected {SCHEMA_VERSION}, got {short(data.get('schema_version'))}")
-    keys = {"format", "schema_version", "name", "flags", "note", "link", "architecture", "conventions", "kinks_hit"}
+    keys = {"format", "schema_version", "name", "flags", "note", "link", "architecture", "kinks_hit"}
     _require_keys("case", data, keys | besides)
     return data
 

@@ -33,6 +33,7 @@ def as_json(case: Case) -> str:
         ValueError: a row of the problem is none of the tables, or a number is not finite.
     """
     data = _head(case)
+    data["conventions"] = _CONVENTIONS
     data["arrays"] = {place: bit_arrays.encode(array) for place, array in _arrays(case.problem).items()}
     data["gradients"] = {place: _encode_leaf(place, leaf) for place, leaf in _leaves(case.certified).items()}
     return _layout(data) + "\n"
@@ -80,7 +81,6 @@ def _head(case: Case) -> dict[str, Any]:
             "reduction": problem.reduction,
             "loss_divided_by": float(divisor),
         },
-        "conventions": _CONVENTIONS,
         "kinks_hit": [
             {name: getattr(kink, name) for name in ExactKink.__dataclass_fields__} for kink in case.certified.kinks
         ],

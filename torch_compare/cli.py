@@ -1,4 +1,4 @@
-"""The command line: gradient-oracle verify, explain, check.
+"""The command line: gradient-oracle verify, vectors, check, explain.
 
 Exit status: 0 agrees, 1 disagrees, 2 bad input or usage, 3 unresolved. A command's own module is imported when it runs:
 what `verify` needs loads for seconds.
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from .check_command import add_check, run_check
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, INTERRUPTED, UNRESOLVED
+from .vectors_command import add_vectors, run_vectors
 
 __all__ = ["AGREES", "BAD_INPUT", "DISAGREES", "UNRESOLVED", "main", "parser"]
 
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True)
     _add_verify(commands)
+    add_vectors(commands)
     add_check(commands)
     show = commands.add_parser("explain", help="print backpropagation through a 2-2-1 network, step by step")
     show.add_argument("--activation", default="tanh", help="of both layers (default tanh)")
@@ -92,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, console: Console) -> int:
     if options.command == "check":
         return run_check(options, console)
+    if options.command == "vectors":
+        return run_vectors(options, console)
     if options.command == "explain":
         from .explain import explain  # noqa: PLC0415
 

@@ -68,10 +68,8 @@ def _is_small(value: Any) -> bool:
         return value.bit_length() < 512
     if isinstance(value, list | dict):
         parts = [*value, *value.values()] if isinstance(value, dict) else value
-        return all(
-            not isinstance(p, list | dict) and (isinstance(p, str) and len(p) < 64 or _is_small(p)) for p in parts
-        )
-    return value is None or isinstance(value, float)
+        return all(not isinstance(part, list | dict) and _is_small(part) for part in parts)
+    return value is None or isinstance(value, float) or (isinstance(value, str) and len(value) < 64)
 
 
 def read_bytes(path: Path) -> bytes:

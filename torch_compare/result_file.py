@@ -1,7 +1,7 @@
 """Somebody's gradients as a file, in whatever layout a program of twenty lines writes.
 
-JSON: ``{"case": "...", "dtype": "float32", "accumulate": "float32", "gradients": {"layers[0].weight": [...], ...}}``, of
-which all but the gradients may be left out; or that inner object alone. An array is a list of numbers row by row, or
+JSON: ``{"case": "...", "dtype": "float32", "accumulate": "float32", "gradients": {"layers[0].weight": [...], ...}}``,
+of which all but the gradients may be left out; or that inner object alone. An array is a list of numbers row by row, or
 nested by rows; a number is a decimal, one of the words "nan", "inf", "-inf", or its bits as "0x" and 16, 8 or 4 digits.
 Or safetensors, with a tensor a place: F64, F32, F16, BF16, F8_E4M3, F8_E5M2, and the same three words as metadata.
 """
