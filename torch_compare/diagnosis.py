@@ -32,6 +32,9 @@ PARTNERS = 10
 """So many single mistakes, those that explain most, are tried together with every other one."""
 WORK = 4e9
 """Multiply-adds that may be spent on pairs: a few seconds."""
+ROUGHEST = 0.4
+"""The largest slack: less than the distance of a factor 2. In FP8, 32 σ are several times the gradient itself, and
+every mistake would count as roughly none at all; what is roughly the same is put to the test later."""
 VAGUE = ("another activation", "another loss", "examples left out")
 """Kinds that make many gradients: named only where no other fits."""
 
@@ -120,7 +123,7 @@ class _Search:
         size = float(np.linalg.norm(np.ravel(self.expected[place])))
         sigma = np.ravel(self.scale[place])
         noise = float(np.linalg.norm(sigma[np.isfinite(sigma)]))
-        return 2 * FACTOR * noise / size if size > 0 else 0.0
+        return min(ROUGHEST, 2 * FACTOR * noise / size) if size > 0 else 0.0
 
     def confirm(self, candidate: _Candidate) -> float:
         """The largest distance from what the mistakes make, in their own rounding scales."""
