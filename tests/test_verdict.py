@@ -358,3 +358,18 @@ def test_a_gradient_that_overflows_on_the_way_is_unresolved():
     given = {"input": np.array([[np.nan]], dtype=np.float16)}
     assert tc.check(problem, given).status == "unresolved"
     assert tc.check(problem, given, "float32").status == "wrong"
+
+
+def test_a_small_mistake_is_not_taken_for_a_low_precision():
+    """gelu's tanh formula is off by as much as tf32 is, but it explains the numbers to the last bit of a float32."""
+    rng = np.random.default_rng(0)
+    x, target = (rng.normal(size=(8, width)).astype(np.float32) for width in (8, 4))
+    right, theirs = (
+        ref.Problem(
+            ref.initialize([8, 16, 16, 4], [name, name, "identity"], seed=0, dtype=np.float32), x, target, "mse"
+        )
+        for name in ("gelu", "gelu_tanh")
+    )
+    assert tc.check(right, ref.gradients(theirs), explain=False).status == "imprecise"
+    verdict = tc.check(right, ref.gradients(theirs))
+    assert (verdict.status, verdict.explanation.names) == ("wrong", ("tanh formula for GELU",)), str(verdict)

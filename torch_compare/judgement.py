@@ -51,9 +51,9 @@ class Verdict:
     diagnosis: str
     reproduce: str
     accurate: float
-    digits: Mapping[str, float] = field(default_factory=dict)
+    digits: Mapping[str, float] = field(default_factory=dict, repr=False)
     explanation: Diagnosis | None = None
-    places: Mapping[str, Place] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict, repr=False)
 
     @property
     def agrees(self) -> bool:

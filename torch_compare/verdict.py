@@ -50,7 +50,8 @@ def check(
             if not given both are tried, and `Verdict.dtype` says which it was.
         certified: whether to judge against the certified gradients rather than the oracle's in float64; or
             certified gradients that are at hand already.
-        explain: whether to look for the mistake behind a wrong gradient, which takes a second or a few.
+        explain: whether to look for the mistake behind a gradient that is wrong or seems imprecise, which takes a
+            second or a few.
         seed: of the noise that measures the rounding scale.
 
     Raises:
@@ -82,10 +83,13 @@ def check(
     verdict = replace(verdict, digits=agreeing)
     if certificate is not None:
         verdict = _doubted(_reproducible(verdict), problem, certificate, read, attempt)
-    if not explain or verdict.status != "wrong":
+    if not explain or verdict.status not in ("wrong", "imprecise"):
         return verdict
     explanation = diagnose(problem, read.leaves, expected, scale(), attempt, seed)
-    return replace(verdict, diagnosis=explanation.text, explanation=explanation)
+    if verdict.status == "imprecise" and not explanation.names:
+        return verdict
+    # A small mistake looks like a low precision; one that fits to within the stated precision is no rounding.
+    return replace(verdict, status="wrong", diagnosis=explanation.text, explanation=explanation)
 
 
 def assert_gradients(
