@@ -118,3 +118,19 @@ def test_constraints_are_kept_and_others_can_use_the_strategy(problem):
 def test_an_impossible_spec_is_named():
     with pytest.raises(ValueError, match="no row is named 'swoosh'"):
         build(Spec((1, 1), ("swoosh",), "mse", 1, 0))
+
+
+def test_outsiders_narrow_the_problems_to_what_their_code_can_do():
+    drawn = []
+
+    @settings(max_examples=100)
+    @given(problems(activations=("tanh",), losses=("mse",), reductions=("sum",), biases=(True,), dtypes=("float32",)))
+    def draw(problem):
+        drawn.append(problem)
+
+    draw()
+    assert all(p.reduction == "sum" and p.loss.name == "mse" and p.dtype == np.float32 for p in drawn)
+    layers = [layer for p in drawn for layer in p.mlp.layers]
+    assert all(layer.bias is not None and layer.activation.name == "tanh" for layer in layers)
+    bare = find(problems(biases=(False,), max_depth=3), lambda p: len(p.mlp.layers) == 3)
+    assert all(layer.bias is None for layer in bare.mlp.layers)

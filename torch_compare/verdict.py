@@ -42,8 +42,9 @@ def check(
     Args:
         problem: the problem that they are gradients of.
         given: a `ref.Gradients`; or a mapping from places ("layers[0].weight", "layers[0].bias", "input",
-            "loss") to arrays; or a sequence of (weight, bias) pairs, one per layer. What is None or
-            missing is not judged. Arrays may be NumPy's, torch's, JAX's, or of anything with ``__dlpack__``.
+            "loss") to arrays; or a sequence of (weight, bias) pairs, one per layer; or the `Given` of a result file.
+            What is None or missing is not judged. Arrays may be NumPy's, torch's, JAX's, or of anything with
+            ``__dlpack__``.
         dtype: the precision that they were computed in: "float64", "float32", "tf32", "float16", "bfloat16",
             "float8_e4m3", "float8_e5m2"; that which they are stored in if not given.
         accumulate: what products and sums of a precision coarser than float32 accumulate in: "float32" or "same";
@@ -86,9 +87,9 @@ def check(
     if not explain or verdict.status not in ("wrong", "imprecise"):
         return verdict
     explanation = diagnose(problem, read.leaves, expected, scale(), attempt, seed)
-    if verdict.status == "imprecise" and not explanation.names:
+    # A small mistake looks like a low precision. It is one if it leaves no more of the error than rounding leaves.
+    if verdict.status == "imprecise" and not explanation.scales * FACTOR <= verdict.worst.scales:
         return verdict
-    # A small mistake looks like a low precision; one that fits to within the stated precision is no rounding.
     return replace(verdict, status="wrong", diagnosis=explanation.text, explanation=explanation)
 
 
