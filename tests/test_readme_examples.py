@@ -83,6 +83,8 @@ BUGS = {
     "layers below detached": ("d = din;", "d = l < layers - 1 ? din : zeros(n, w.cols);"),
 }
 """What the diagnosis calls a mistake, and how it is planted."""
+ALIKE = {"factor 2": {"sum for mean"}, "factor 1/2": {"mean for sum"}}
+"""There are two outputs, so that the number of them explains these just as well."""
 
 
 @pytest.mark.parametrize(("name", "bug"), BUGS.items(), ids=list(BUGS))
@@ -92,7 +94,8 @@ def test_a_bug_in_the_c_program_is_named(build, tmp_path, name, bug, capsys):
     arguments = ["check", str(COMMITTED / "network_batch_8.json"), str(result), "--json", str(report)]
     assert cli.main(arguments) == cli.DISAGREES
     found = json.loads(report.read_text(encoding="utf-8"))["cases"][0]
-    assert (found["status"], set(found["mistakes"])) == ("wrong", {name}), found["diagnosis"]
+    assert found["status"] == "wrong"
+    assert set(found["mistakes"]) in ({name}, ALIKE.get(name)), found["diagnosis"]
     assert f"diagnosis: {found['diagnosis']}" in capsys.readouterr().out
 
 
@@ -101,7 +104,8 @@ def test_what_the_readme_says_of_a_bug_is_what_is_printed(build, capsys):
     said = re.search(r"^> (diagnosis: .*)$", README, re.MULTILINE).group(1)
     result = build("network_batch_8", (old, new))
     assert cli.main(["check", str(COMMITTED / "network_batch_8.json"), str(result)]) == cli.DISAGREES
-    assert said in capsys.readouterr().out
+    parts = ".*".join(re.escape(part.strip()) for part in said.split("…"))
+    assert re.search(parts, capsys.readouterr().out), said
 
 
 def test_the_commands_of_the_readme_name_the_case_that_is_committed():

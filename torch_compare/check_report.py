@@ -91,7 +91,9 @@ def print_verdicts(checked: Iterable[Checked], console: Console) -> None:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    return Table(
+        title=Text(title, style="italic"), title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False
+    )
 
 
 def _where(place: Place) -> str:
