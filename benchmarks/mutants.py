@@ -149,7 +149,7 @@ def _other_batch(problem: ref.Problem, what: str) -> ref.Problem:
     if what in ("inputs", "both"):
         x = rng.normal(size=x.shape).astype(x.dtype)
     if what in ("targets", "both"):
-        target = rng.permutation(target) if target.dtype.kind != "f" else rng.normal(size=target.shape)
+        target = rng.permutation(target)
     return problem.replace(x=x, target=target.astype(problem.target.dtype))
 
 
@@ -193,7 +193,7 @@ def _clipped(how: str, size: float) -> Callable[[ref.Problem, Leaves], Leaves]:
 
 
 def _off(size: float, where: str) -> Callable[[ref.Problem, Leaves], Leaves]:
-    """A relative error in one weight column, or in the element of median size, of the middle layer."""
+    """A relative error in one column, or in the largest element, of the middle layer's weight."""
 
     def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
         place = f"layers[{len(problem.mlp.layers) // 2}].weight"
@@ -201,7 +201,7 @@ def _off(size: float, where: str) -> Callable[[ref.Problem, Leaves], Leaves]:
         if where == "column":
             at: Any = (slice(None), wrong.shape[1] // 2)
         else:
-            at = np.unravel_index(np.argsort(np.abs(wrong), axis=None)[wrong.size // 2], wrong.shape)
+            at = np.unravel_index(np.argmax(np.abs(wrong)), wrong.shape)
         wrong[at] *= wrong.dtype.type(1 + size)
         return leaves | {place: wrong}
 
@@ -337,10 +337,12 @@ def _leaves() -> Iterator[Mutant]:
     yield _after("factor", "batch size in every weight", "sum for mean", _times(6.0, ("weight",)))
     yield _after("accumulated", "accumulated, the same batch twice", "factor 2|accumulated", _times(2.0))
     yield _after("accumulated", "accumulated, the same batch 3 times", "accumulated", _times(3.0))
-    yield _after("accumulated", "accumulated, another batch before", "other inputs", _accumulated)
+    wide = partial(network, widths=(24, 10, 8, 8))
+    yield _after("accumulated", "accumulated, another batch before", "accumulated", _accumulated, made=wide)
     yield _bug("stale batch", "stale inputs", "loss", "stale batch", network)
-    yield _after("stale batch", "inputs of another batch", "other inputs", _of_other_batch("inputs"))
-    yield _after("stale batch", "targets of another batch", "other targets", _of_other_batch("targets"))
+    yield _after("stale batch", "inputs of another batch", "stale batch", _of_other_batch("inputs"), made=wide)
+    for title, made in (("targets in another order", network), ("classes of another batch", _classes)):
+        yield _after("stale batch", title, "stale batch", _of_other_batch("targets"), made=made)
     for rate in (0.1, 1e-4):
         for ends in (("weight",), ("weight", "bias")):
             title = f"weight decay on {' and '.join(ends)}"

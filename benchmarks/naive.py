@@ -211,7 +211,9 @@ class Naive:
         return right
 
     def _binary(self, row: Any, y: Array) -> tuple[Array, Array]:
-        weight, positive = (np.asarray(row.parameters.get(k) or 1.0) for k in ("weight", "pos_weight"))
+        weight, positive = (
+            np.asarray(1.0 if row.parameters[k] is None else row.parameters[k]) for k in ("weight", "pos_weight")
+        )
         if self._on("class weights ignored"):
             weight = positive = np.asarray(1.0)
         weight, positive = weight.astype(self.kind), positive.astype(self.kind)

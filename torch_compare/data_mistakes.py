@@ -11,14 +11,19 @@ import reference as ref
 from reference.records import changed, unchecked
 
 from .mistakes import Leaves, Mistake
+from .pass_mistakes import KINKED, activation_kind
+
+SLOPES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.3, 1 / 3, 0.5)
+"""Slopes of leaky rectifiers that people choose; in the backward pass alone any other is fitted."""
 
 
-def _with_row(name: str, row: ref.Activation) -> Callable[[ref.Problem], ref.Problem]:
-    """problem ↦ the problem with that row wherever it has one of that name."""
+def _with_row(name: str, row: ref.Activation, layer: int | None) -> Callable[[ref.Problem], ref.Problem]:
+    """problem ↦ the problem with that row wherever it has one of that name, or in one layer."""
 
     def change(problem: ref.Problem) -> ref.Problem:
         layers = tuple(
-            changed(layer, activation=row) if layer.activation.name == name else layer for layer in problem.mlp.layers
+            changed(old, activation=row) if old.activation.name == name and layer in (None, l) else old
+            for l, old in enumerate(problem.mlp.layers)
         )
         return problem.replace(mlp=unchecked(ref.MLP, layers=layers))
 
@@ -26,23 +31,24 @@ def _with_row(name: str, row: ref.Activation) -> Callable[[ref.Problem], ref.Pro
 
 
 def activation_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
-    """Another activation in place of one of the network's: in both passes, or in the backward pass alone."""
+    """Another activation in place of one of the network's, in both passes."""
     used = {layer.activation.name: layer.activation for layer in problem.mlp.layers if not layer.activation.rowwise}
     for name, row in used.items():
         if name == "identity":
             continue
         others = [other for other in ref.ACTIVATIONS.values() if not other.rowwise and other.name != "identity"]
-        others += [ref.activations.leaky_relu(slope) for slope in (0.1, 0.2, 0.25, 0.3)]
+        if name in KINKED:
+            others += [ref.activations.leaky_relu(slope) for slope in SLOPES]
         for other in others:
             if (other.name, dict(other.parameters)) == (name, dict(row.parameters)):
                 continue
-            title = _row_title(other, name)
-            kind = _activation_kind(row, other)
-
-            derived = changed(row, derivative=other.derivative)
-            yield Mistake(kind, f"{title} stands for {name}", problem=_with_row(name, other))
-            text = f"the backward pass takes the derivative of {title} for that of {name}"
-            yield Mistake(kind, text, problem=_with_row(name, derived))
+            kind = activation_kind(row, other)
+            vague = kind == "another activation"
+            what = f"{_row_title(other, name)} stands for {name} in both passes"
+            yield Mistake(kind, "every layer", what, problem=_with_row(name, other, None), vague=vague)
+            layers = [l for l, layer in enumerate(problem.mlp.layers) if layer.activation.name == name]
+            for l in layers if not vague and len(layers) > 1 else []:
+                yield Mistake(kind, f"layers[{l}]", what, problem=_with_row(name, other, l))
 
 
 def _row_title(row: ref.Activation, name: str) -> str:
@@ -50,27 +56,19 @@ def _row_title(row: ref.Activation, name: str) -> str:
     return f"{row.name}({values})" if row.name in (name, "leaky_relu") and values else row.name
 
 
-def _activation_kind(row: ref.Activation, other: ref.Activation) -> str:
-    if {row.name, other.name} == {"gelu", "gelu_tanh"}:
-        return "tanh formula for GELU" if row.name == "gelu" else "exact GELU for the tanh formula"
-    if {row.name, other.name} <= {"relu", "leaky_relu", "rrelu"}:
-        return "leaky slope"
-    return "another activation"
-
-
 def batch_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
     """Examples that do not belong to their targets, or are left out."""
     n = problem.x.shape[0]
     if n == 1:
         return
-
-    orders = {"shifted by 1 against the batch": np.roll(np.arange(n), 1), "in reverse order": np.arange(n)[::-1]}
+    orders = {"shifted by 1": np.roll(np.arange(n), 1), "in reverse order": np.arange(n)[::-1]}
     if n > 2:
-        orders["shifted by −1 against the batch"] = np.roll(np.arange(n), -1)
+        orders["shifted by −1"] = np.roll(np.arange(n), -1)
     for title, order in orders.items():
-        text = f"the targets belong to other examples: they are {title}"
-        yield Mistake("stale batch", text, problem=_reordered(order), leaves=_input_in_order(order))
-        yield Mistake("stale batch", text, problem=_reordered(order))
+        what = f"the inputs are {title} against the targets: they belong to other examples"
+        yield Mistake("stale batch", "batch", what, problem=_reordered(order))
+        what = f"the targets are {title} against the inputs: they belong to other examples"
+        yield Mistake("stale batch", "batch", what, problem=_reordered(order), leaves=_input_in_order(order))
     parts = {
         "first example": slice(0, 1),
         "last example": slice(n - 1, n),
@@ -81,7 +79,10 @@ def batch_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
     }
     for title, which in parts.items():
         if n > 2 or (title.endswith(" example") and "but" not in title):
-            yield Mistake("examples left out", f"only the {title} counts", problem=_part(which), leaves=_parameters)
+            what = f"only the {title} counts"
+            yield Mistake(
+                "examples left out", "batch", what, problem=_part(which), leaves=_without_input(which), vague=True
+            )
 
 
 def _reordered(order: Any) -> Callable[[ref.Problem], ref.Problem]:
@@ -90,13 +91,13 @@ def _reordered(order: Any) -> Callable[[ref.Problem], ref.Problem]:
 
 def _input_in_order(order: Any) -> Callable[[ref.Problem, Leaves], Leaves]:
     back = np.argsort(order)
-    return lambda problem, leaves: leaves | {"input": leaves["input"][back]}
+    return lambda problem, leaves: leaves | {"input": leaves["input"][back]} if "input" in leaves else leaves
 
 
 def _part(which: slice) -> Callable[[ref.Problem], ref.Problem]:
     return lambda problem: problem.replace(x=problem.x[which], target=problem.target[which])
 
 
-def _parameters(problem: ref.Problem, leaves: Leaves) -> Leaves:
-    """The leaves but for those that a part of the batch has not."""
-    return {place: leaf for place, leaf in leaves.items() if place.startswith("layers")}
+def _without_input(which: slice) -> Callable[[ref.Problem, Leaves], Leaves]:
+    """The leaves without the input's, which a part of the batch has not in full."""
+    return lambda problem, leaves: {place: leaf for place, leaf in leaves.items() if place != "input"}

@@ -23,7 +23,7 @@ def _d_output(name: str, text: str, wrong: Callable[[ref.Problem, Any], Any]) ->
     def change(rules: Rules) -> Rules:
         return replace(rules, d_output=wrong)
 
-    return Mistake(name, f"loss: {text}", rules=change)
+    return Mistake(name, "loss", text, rules=change)
 
 
 def _reduced(problem: ref.Problem, y: Any, d_y: Any) -> Any:
@@ -63,7 +63,8 @@ def _cross_entropy(problem: ref.Problem) -> Iterator[Mistake]:
     )
     yield Mistake(
         "softmax applied twice",
-        "loss: cross_entropy, which takes logits, is given a softmax of them",
+        "loss",
+        "cross_entropy, which takes logits, is given a softmax of them",
         problem=lambda p: p.replace(
             loss=changed(
                 p.loss,
@@ -175,6 +176,7 @@ _KINDS = {
     "label_smoothing": "label smoothing mis-normalised",
     "weight": "class weights mis-normalised",
     "pos_weight": "class weights mis-normalised",
+    "ignore_index": "ignore_index mis-normalised",
 }
 
 
@@ -194,16 +196,16 @@ def _other_parameters(problem: ref.Problem) -> Iterator[Mistake]:
             (f"{key} counts in what the mean divides by and nowhere else", changed(other, divisor=row.divisor)),
             (f"{key} is left out of what the mean divides by", changed(row, divisor=other.divisor)),
         ):
-            yield Mistake(kind, f"loss: {text}", problem=_with_loss(stands))
+            yield Mistake(kind, "loss", text, problem=_with_loss(stands))
     if row.name == "cross_entropy" and not row.parameters.get("label_smoothing"):
         smoothed = ref.losses.cross_entropy(**(dict(row.parameters) | {"label_smoothing": 0.1}))
-        text = "loss: there is a label smoothing of 0.1"
-        yield Mistake("label smoothing mis-normalised", text, problem=_with_loss(smoothed))
+        text = "there is a label smoothing of 0.1"
+        yield Mistake("label smoothing mis-normalised", "loss", text, problem=_with_loss(smoothed))
     indices = problem.target.dtype.kind in "iu"
     if row.ignore_index is not None and indices and np.any(problem.target == row.ignore_index):
         counted = changed(row, divisor=lambda y, t: y.shape[0])
-        text = "loss: the mean divides by all examples, those with ignore_index included"
-        yield Mistake("ignore_index mis-normalised", text, problem=_with_loss(counted))
+        text = "the mean divides by all examples, those with ignore_index included"
+        yield Mistake("ignore_index mis-normalised", "loss", text, problem=_with_loss(counted))
 
 
 def _with_loss(row: ref.Loss) -> Callable[[ref.Problem], ref.Problem]:
@@ -216,6 +218,8 @@ def _other_losses(problem: ref.Problem) -> Iterator[Mistake]:
         if row.target == problem.loss.target and row.name != problem.loss.name and row.outputs is None:
             yield Mistake(
                 "another loss",
-                f"loss: the gradient is that of {row.name}, not of {problem.loss.name}",
+                "loss",
+                f"the gradient is that of {row.name}, not of {problem.loss.name}",
                 problem=_with_loss(row),
+                vague=True,
             )

@@ -38,26 +38,45 @@ class Mistake:
 
     Attributes:
         name: its kind, the same for every place.
-        text: a sentence that says it, with its place.
+        where: its place: "loss", "layers[2]", "layers[2].weight", "every gradient".
+        what: a clause that says what is done there, the same for every place.
         problem: problem ↦ the problem that was differentiated in its stead.
         rules: rules ↦ rules with the mistake in them.
         leaves: (problem, leaves) ↦ the leaves as they were handed over.
-        layer: where in the network it is; None if it is nowhere in particular.
-        leaf: the one leaf that it spoils; None if it spoils others.
+        vague: whether it makes so many gradients, or has so free a constant, that it is named only where no other fits.
+        form: what its constant is: "factor", "decay", …; "" where it has none.
+        constant: a factor, a rate, a slope.
+        uncertainty: of the constant, relative to the leaf that it makes, where it was fitted to what was given.
+        also: other kinds that are the same on this problem.
     """
 
     name: str
-    text: str
+    where: str
+    what: str
     problem: Callable[[ref.Problem], ref.Problem] = _same_problem
     rules: Callable[[Rules], Rules] = _same_rules
     leaves: Callable[[ref.Problem, Leaves], Leaves] = _same_leaves
-    layer: int | None = None
-    leaf: str | None = None
+    vague: bool = False
+    form: str = ""
+    constant: float = 1.0
+    uncertainty: float = 0.0
+    also: tuple[str, ...] = ()
+
+    @property
+    def habit(self) -> tuple[str, str]:
+        """What is the same wherever somebody makes this mistake: who makes it in every layer makes one mistake."""
+        return self.name, self.what
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The habit at its place."""
+        return self.name, self.what, self.where
 
 
 def leaves_with(mistakes: tuple[Mistake, ...], problem: ref.Problem) -> Leaves:
     """The gradients by place, the loss included, that somebody who makes these mistakes computes.
 
+    >>> import numpy as np
     >>> mlp = ref.initialize([2, 1], ["identity"], seed=0)
     >>> problem = ref.Problem(mlp, np.ones((1, 2)), np.zeros((1, 1)), "mse")
     >>> bool(np.all(leaves_with((), problem)["input"] == ref.gradients(problem).input))

@@ -1,11 +1,11 @@
-"""Mistakes in the steps of the backward pass: slopes, products, sums, and weights that have moved on.
+"""Mistakes in the steps of the backward pass through one layer: its slope, its products, its sum.
 
 N examples, I a layer's fan-in, O its fan-out; l is a layer's index.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,19 +13,22 @@ import numpy as np
 
 import reference as ref
 
-from .mistakes import Mistake, leaves_with
+from .mistakes import Mistake
 from .passes import Rules
 
+KINKED = ("relu", "leaky_relu", "rrelu")
+"""Activations that are linear on either side of 0."""
 
-def _step(name: str, wrong: Callable[..., Any], layer: int | None) -> Callable[[Rules], Rules]:
-    """Rules whose step of that name is wrong in one layer, or in all if none is named."""
+
+def at_step(name: str, wrong: Callable[..., Any], layer: int) -> Callable[[Rules], Rules]:
+    """Rules whose step of that name is wrong in one layer."""
 
     def change(rules: Rules) -> Rules:
         right = getattr(rules, name)
 
         def step(*arguments: Any) -> Any:
             index = next(a for a in arguments if isinstance(a, int))
-            return (wrong if layer is None or index == layer else right)(*arguments)
+            return (wrong if index == layer else right)(*arguments)
 
         return replace(rules, **{name: step})
 
@@ -43,34 +46,32 @@ def _output(trace: ref.Trace, l: int) -> Any:
     return trace.inputs[l + 1] if l + 1 < len(trace.inputs) else trace.output
 
 
-def _where(layer: int | None) -> str:
-    return "every layer" if layer is None else f"layers[{layer}]"
+# ── through the activation ───────────────────────────────────────────────────────────────────────────
 
 
-def slope_mistakes(problem: ref.Problem, layer: int | None) -> Iterator[Mistake]:
-    """Mistakes on the way back through the activation of one layer, or of all."""
-    layers, at = problem.mlp.layers, _where(layer)
-    rows = [layers[l].activation for l in (range(len(layers)) if layer is None else [layer])]
+def slope_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
+    """Mistakes on the way back through the activation of one layer."""
+    layers = problem.mlp.layers
+    row = layers[layer].activation
 
-    def mistake(name: str, text: str, wrong: Callable[..., Any]) -> Mistake:
-        return Mistake(name, f"{at}: {text}", rules=_step("slope", wrong, layer), layer=layer)
+    def mistake(name: str, what: str, wrong: Callable[..., Any]) -> Mistake:
+        return Mistake(name, f"layers[{layer}]", what, rules=at_step("slope", wrong, layer))
 
-    if all(row.name == "identity" for row in rows):
+    if row.name == "identity":
         return
-    rowwise = any(row.rowwise for row in rows)
-    if not any(row.shrink > 1 for row in rows):
+    if row.shrink == 1:
         yield mistake("activation derivative missing", "the activation's derivative is missing", lambda p, t, l, d: d)
-    if layer is not None and rows[0].name in ("softmax", "softmin", "log_softmax"):
+    if row.name in ("softmax", "softmin", "log_softmax"):
         yield mistake(
             "softmax Jacobian diagonal",
-            f"the Jacobian of {rows[0].name} is taken as diagonal",
-            lambda p, t, l, d: d * _diagonal(p.mlp.layers[l].activation, t.preactivations[l], _output(t, l)),
+            f"the Jacobian of {row.name} is taken as diagonal",
+            lambda p, t, l, d: d * _diagonal(row, t.preactivations[l], _output(t, l)),
         )
-    if rowwise:
+    if row.rowwise:
         return
     yield mistake(
         "derivative at the output",
-        "the derivative is taken at the activation's output, not at the pre-activation",
+        "the activation's derivative is taken at its output, not at the pre-activation",
         lambda p, t, l, d: d * _derivative(p, l, _output(t, l)),
     )
     yield mistake(
@@ -83,26 +84,35 @@ def slope_mistakes(problem: ref.Problem, layer: int | None) -> Iterator[Mistake]
         "the activation's value stands where its derivative belongs",
         lambda p, t, l, d: d * p.mlp.layers[l].activation.value(t.preactivations[l]),
     )
-    if any(row.kinks for row in rows):
-        yield mistake(
-            "mask from the wrong side",
-            "the mask is 1 where the pre-activation is negative and 0 where it is positive",
-            lambda p, t, l, d: d * (t.preactivations[l] < 0),
-        )
-        yield mistake(
-            "mask from the gradient",
-            "the mask is made from the sign of the incoming gradient, not of the pre-activation",
-            lambda p, t, l, d: d * (d > 0),
-        )
-    if layer is None:
-        return
-    for other in (layer - 1, layer + 1):
-        if 0 <= other < len(layers) and layers[other].weight.shape[0] == layers[layer].weight.shape[0]:
+    if row.kinks:
+        yield from _mask_mistakes(row, mistake)
+    for other in range(len(layers)):
+        if other != layer and layers[other].weight.shape[0] == layers[layer].weight.shape[0]:
             yield mistake(
                 "derivative of the wrong layer",
-                f"the derivative is taken at the pre-activation of layers[{other}]",
+                _neighbour("the activation's derivative is taken at the pre-activation of", layer, other),
                 lambda p, t, l, d, other=other: d * _derivative(p, l, t.preactivations[other]),
             )
+
+
+def _neighbour(text: str, layer: int, other: int) -> str:
+    """A layer beside this one is named by where it lies, so that the mistake reads the same in every layer."""
+    beside = {1: "the layer above", -1: "the layer below"}.get(other - layer, f"layers[{other}]")
+    return f"{text} {beside}"
+
+
+def _mask_mistakes(row: ref.Activation, mistake: Callable[..., Mistake]) -> Iterator[Mistake]:
+    low = row.derivative(np.array([-1.0]))[0] if row.name in KINKED and row.derivative else 0.0
+    yield mistake(
+        "mask from the wrong side",
+        "the mask is from the wrong side: 1 where the pre-activation is negative",
+        lambda p, t, l, d: d * np.where(t.preactivations[l] < 0, 1.0, low),
+    )
+    yield mistake(
+        "mask from the gradient",
+        "the mask is made from the sign of the incoming gradient, not of the pre-activation",
+        lambda p, t, l, d: d * (d > 0),
+    )
 
 
 def _diagonal(row: ref.Activation, z: Any, y: Any) -> Any:
@@ -112,124 +122,165 @@ def _diagonal(row: ref.Activation, z: Any, y: Any) -> Any:
     return (y - y * y) * (-1 if row.name == "softmin" else 1)
 
 
-def product_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
-    """Mistakes in the products and the sum of one layer."""
-    layers, at = problem.mlp.layers, f"layers[{layer}]"
-    weight = layers[layer].weight
-    o, i = weight.shape
-    place = f"{at}.weight"
+def other_slopes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
+    """The derivative of another activation in the backward pass alone."""
+    row = problem.mlp.layers[layer].activation
+    if row.rowwise or row.name == "identity":
+        return
+    for other in ref.ACTIVATIONS.values():
+        if other.rowwise or other.name in ("identity", row.name):
+            continue
+        kind = activation_kind(row, other)
+        yield Mistake(
+            kind,
+            f"layers[{layer}]",
+            f"the backward pass takes the derivative of {other.name} for that of {row.name}",
+            rules=at_step("slope", lambda p, t, l, d, other=other: d * other.derivative(t.preactivations[l]), layer),
+            vague=kind == "another activation",
+        )
 
-    def in_weight(name: str, text: str, wrong: Callable[..., Any]) -> Mistake:
-        return Mistake(name, f"{place}: {text}", rules=_step("weight", wrong, layer), layer=layer, leaf=place)
+
+def activation_kind(row: ref.Activation, other: ref.Activation) -> str:
+    """The name of the mistake that takes one activation for another."""
+    if {row.name, other.name} == {"gelu", "gelu_tanh"}:
+        return "tanh formula for GELU" if row.name == "gelu" else "exact GELU for the tanh formula"
+    if {row.name, other.name} <= set(KINKED):
+        return "leaky slope"
+    return "another activation"
+
+
+def early_mistake(problem: ref.Problem, layer: int) -> Mistake | None:
+    """Parameter gradients made from d_h: the activation's derivative comes in on the way down only."""
+    row = problem.mlp.layers[layer].activation
+    if row.name == "identity" or row.shrink > 1:
+        return None
+
+    def change(rules: Rules) -> Rules:
+        slope, downward = rules.slope, rules.downward
+
+        def late(p: ref.Problem, t: ref.Trace, l: int, d: Any) -> Any:
+            return downward(p, t, l, slope(p, t, l, d) if l == layer else d)
+
+        return replace(at_step("slope", lambda p, t, l, d: d, layer)(rules), downward=late)
+
+    what = "weight and bias gradients are made from the gradient of the output, not of the pre-activation"
+    return Mistake("gradient before the derivative", f"layers[{layer}]", what, rules=change)
+
+
+# ── products and sums ────────────────────────────────────────────────────────────────────────────────
+
+
+def weight_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
+    """Mistakes in the product that a weight's gradient is."""
+    layers = problem.mlp.layers
+    o, i = layers[layer].weight.shape
+
+    def mistake(name: str, what: str, wrong: Callable[..., Any]) -> Mistake:
+        return Mistake(name, f"layers[{layer}].weight", what, rules=at_step("weight", wrong, layer))
 
     if min(o, i) > 1:
-        yield in_weight(
+        yield mistake(
             "weight gradient transposed",
-            "the gradient is transposed" if o == i else "the gradient is transposed, (fan_in, fan_out) in memory",
+            "the gradient is transposed" if o == i else "the gradient is transposed: (fan_in, fan_out) in memory",
             lambda p, t, l, d: (t.inputs[l].T @ d).reshape(o, i),
-        )
-        yield Mistake(
-            "weight not transposed",
-            f"{at}: on the way back the gradient is multiplied by the weight in the wrong orientation",
-            rules=_step("downward", lambda p, t, l, d: d @ p.mlp.layers[l].weight.reshape(i, o).T, layer),
-            layer=layer,
         )
     for other in range(len(layers)):
         if other != layer and layers[other].fan_in == i:
-            yield in_weight(
+            yield mistake(
                 "input of the wrong layer",
-                f"it is made with the input of layers[{other}]",
+                _neighbour("it is made with the input of", layer, other),
                 lambda p, t, l, d, other=other: d.T @ t.inputs[other],
             )
+    if layer + 1 == len(layers) and layers[layer].width == i:
+        yield mistake(
+            "input of the wrong layer",
+            "it is made with the layer's output, not with its input",
+            lambda p, t, l, d: d.T @ t.output,
+        )
     if layer and layers[layer - 1].activation.name != "identity" and layers[layer - 1].activation.shrink == 1:
-        yield in_weight(
+        yield mistake(
             "pre-activation for activation",
-            f"it is made with the pre-activation of layers[{layer - 1}], not with its output",
+            "it is made with the pre-activation of the layer below, not with its output",
             lambda p, t, l, d: d.T @ t.preactivations[l - 1],
         )
-    if layer < len(layers) - 1 and layers[layer].activation.name != "identity" and layers[layer].activation.shrink == 1:
-        yield Mistake(
-            "gradient before the derivative",
-            f"{at}: weight and bias gradients are made from the gradient of the output, not of the pre-activation",
-            rules=lambda rules: _early(rules, layer),
-            layer=layer,
-        )
-    if layer:
-        yield Mistake(
-            "layers below detached",
-            f"{at}: nothing is passed on to the layers below it: their gradients are 0",
-            rules=_step("downward", lambda p, t, l, d: 0 * (d @ p.mlp.layers[l].weight), layer),
-            layer=layer,
-        )
-    if layers[layer].bias is not None:
-        yield from bias_mistakes(problem, layer)
 
 
-def _early(rules: Rules, layer: int) -> Rules:
-    """Rules that make the parameter gradients of a layer from d_h: its slope leaves d_h as it is until it goes down."""
-    slope, downward = rules.slope, rules.downward
-
-    def late(p: ref.Problem, t: ref.Trace, l: int, d: Any) -> Any:
-        return downward(p, t, l, slope(p, t, l, d) if l == layer else d)
-
-    return replace(_step("slope", lambda p, t, l, d: d, layer)(rules), downward=late)
-
-
-def bias_mistakes(problem: ref.Problem, layer: int | None) -> Iterator[Mistake]:
-    """Mistakes in the sum over the batch that a bias's gradient is, in one layer or in all."""
-    if problem.x.shape[0] == 1:
+def bias_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
+    """Mistakes in the sum over the batch that a bias's gradient is."""
+    if problem.x.shape[0] == 1 or problem.mlp.layers[layer].bias is None:
         return
-    place = "every bias" if layer is None else f"layers[{layer}].bias"
-    for name, text, wrong in (
-        ("bias gradient not summed", "only the first example's", lambda p, l, d: d[0]),
-        ("bias gradient not summed", "only the last example's", lambda p, l, d: d[-1]),
-        ("bias gradient averaged", "the mean over the batch", lambda p, l, d: d.sum(axis=0) / d.shape[0]),
+    for name, what, wrong in (
+        (
+            "bias gradient not summed",
+            "only the first example's, where the gradient is the sum over the batch",
+            lambda p, l, d: d[0],
+        ),
+        (
+            "bias gradient not summed",
+            "only the last example's, where the gradient is the sum over the batch",
+            lambda p, l, d: d[-1],
+        ),
+        (
+            "bias gradient averaged",
+            "the mean over the batch, where the gradient is the sum",
+            lambda p, l, d: d.sum(axis=0) / d.shape[0],
+        ),
     ):
+        yield Mistake(name, f"layers[{layer}].bias", what, rules=at_step("bias", wrong, layer))
+
+
+def downward_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
+    """Mistakes on the way back through a weight."""
+    o, i = problem.mlp.layers[layer].weight.shape
+    if min(o, i) > 1:
         yield Mistake(
-            name,
-            f"{place}: {text}, where the gradient is the sum over the batch",
-            rules=_step("bias", wrong, layer),
-            layer=layer,
-            leaf=None if layer is None else place,
+            "weight not transposed",
+            f"layers[{layer}]",
+            "on the way back the gradient is multiplied by the weight in the wrong orientation",
+            rules=at_step("downward", lambda p, t, l, d: d @ p.mlp.layers[l].weight.reshape(i, o).T, layer),
         )
+    yield Mistake(
+        "layers below detached",
+        f"layers[{layer}]",
+        "nothing is passed on to the layers below: their gradients are 0",
+        rules=at_step("downward", lambda p, t, l, d: 0 * (d @ p.mlp.layers[l].weight), layer),
+    )
 
 
-def updated_weights(problem: ref.Problem, given: Mapping[str, Any], slack: Callable[[str], float]) -> list[Mistake]:
-    """Backward through weights that the optimiser has changed already: W − η dW, or W − η sign(dW), η as it fits.
-
-    One layer below the output the gradients are linear in η, which fits it by least squares.
-
-    Args:
-        problem: the problem, in float64.
-        given: arrays by place.
-        slack: place ↦ the relative distance by norm that counts as the same.
-    """
-    found = []
-    index = len(problem.mlp.layers) - 2
-    places = [p for p in (f"layers[{index}].weight", f"layers[{index}].bias", "input") if p in given]
-    if index < 0 or not places:
-        return []
-    place = places[0]
-    right = leaves_with((), problem)
-    for shape in ("gradient", "sign of the gradient"):
-        moved = leaves_with((_updated(1.0, shape),), problem)
-        along = np.ravel(moved[place] - right[place])
-        rest = np.ravel(np.asarray(given[place], dtype=float) - right[place])
-        with np.errstate(all="ignore"):
-            rate = float(rest @ along / (along @ along))
-            left = float(np.linalg.norm(rest - rate * along) / np.linalg.norm(np.ravel(given[place])))
-        if np.isfinite(rate) and rate != 0 and left <= slack(place):
-            found.append(_updated(rate, shape))
-    return found
+UPDATES: dict[str, Callable[[Any], Any]] = {
+    "the gradient": lambda step: step,
+    "the gradient's sign": np.sign,
+    "Adam's first step": lambda step: step / (np.abs(step) + 1e-8),
+}
+"""What an optimiser moves a weight along, by what it is called. Adam's first step: m̂/(√v̂ + ε) = g/(|g| + ε), with
+the ε of Kingma & Ba 2015, algorithm 1."""
 
 
-def _updated(rate: float, shape: str) -> Mistake:
+def update_mistake(layer: int, rate: float, along: str, uncertainty: float = 0.0) -> Mistake:
+    """Backward through a weight that the optimiser has changed already."""
+
     def downward(p: ref.Problem, t: ref.Trace, l: int, d: Any) -> Any:
-        step = d.T @ t.inputs[l]
-        return d @ (p.mlp.layers[l].weight - rate * (step if shape == "gradient" else np.sign(step)))
+        return d @ (p.mlp.layers[l].weight - rate * UPDATES[along](d.T @ t.inputs[l]))
 
     return Mistake(
         "weights already updated",
-        f"the backward pass goes through weights that are updated already, by −{rate:.6g} × the {shape}",
-        rules=_step("downward", downward, None),
+        f"layers[{layer}]",
+        f"the backward pass goes through a weight that is updated already, by −{rate:.6g} × {along}",
+        rules=at_step("downward", downward, layer),
+        form=along,
+        constant=rate,
+        uncertainty=uncertainty,
+    )
+
+
+def leaky_mistake(layer: int, slope: float, uncertainty: float = 0.0) -> Mistake:
+    """Another slope below 0, in the backward pass alone."""
+    return Mistake(
+        "leaky slope",
+        f"layers[{layer}]",
+        f"the backward pass takes the slope {slope:.6g} below 0",
+        rules=at_step("slope", lambda p, t, l, d: d * np.where(t.preactivations[l] > 0, 1.0, slope), layer),
+        form="leaky",
+        constant=slope,
+        uncertainty=uncertainty,
     )

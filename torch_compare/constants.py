@@ -1,0 +1,114 @@
+"""The factors that have a name on a problem: 2, −1, the batch size, what the loss's mean divides by.
+
+N examples, K the network's outputs, D what the mean divides by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import reference as ref
+
+CALLS = range(2, 9)
+"""Over so many calls gradients may have been accumulated."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A factor and what it may mean.
+
+    Attributes:
+        value: the factor.
+        kinds: the mistakes that make it, the likeliest first.
+        text: what it is, and what was done: one clause for each kind.
+    """
+
+    value: float
+    kinds: tuple[str, ...]
+    text: str
+
+
+def constants(problem: ref.Problem) -> tuple[Named, ...]:
+    """Every factor that has a name on this problem, each value once, with all that it may mean.
+
+    >>> import numpy as np
+    >>> mlp = ref.initialize([3, 2], ["identity"], seed=0)
+    >>> problem = ref.Problem(mlp, np.ones((32, 3)), np.ones((32, 2)), "half_squared_error")
+    >>> next(c.text for c in constants(problem) if c.value == 32)
+    '32 is the batch size: a sum where the loss takes the mean'
+    """
+    meanings: dict[float, list[tuple[str, str, str]]] = {}
+    sizes = list(_sizes(problem))
+    for value, kind, number, done in (*sizes[:2], *_plain(), *sizes[2:]):
+        if value != 1:
+            meanings.setdefault(value, []).append((kind, number, done))
+    return tuple(_named(value, found) for value, found in meanings.items())
+
+
+def _named(value: float, meanings: list[tuple[str, str, str]]) -> Named:
+    """One constant: meanings that name the same number share the clause that says which."""
+    clauses: dict[str, list[str]] = {}
+    for _, number, done in meanings:
+        clauses.setdefault(number, []).append(done)
+    texts = [(f"{number}: " if number else "") + ", or ".join(dict.fromkeys(done)) for number, done in clauses.items()]
+    return Named(value, tuple(dict.fromkeys(kind for kind, _, _ in meanings)), "; or ".join(texts))
+
+
+def _plain() -> Iterator[tuple[float, str, str, str]]:
+    """(value, kind, what number it is, what was done)."""
+    yield -1.0, "sign", "", "the sign is wrong"
+    yield 2.0, "factor 2", "", "a square that is differentiated without its ½"
+    yield 0.5, "factor 1/2", "", "a ½ too many"
+    for calls in CALLS:
+        yield float(calls), "accumulated", "", f"the gradients of {calls} calls are added up"
+
+
+def _sizes(problem: ref.Problem) -> Iterator[tuple[float, str, str, str]]:
+    n, k = float(problem.x.shape[0]), float(problem.mlp.layers[-1].width)
+    numbers = {n: "the batch size", k: "the number of outputs", n * k: "the number of output elements"}
+    if problem.reduction == "mean":
+        y = ref.forward(problem.mlp, problem.x).output
+        d = float(problem.loss.divisor(y, problem.target))
+        title = numbers.get(d, "what the loss's mean divides by")
+        yield d, "sum for mean", f"{d:g} is {title}", "a sum where the loss takes the mean"
+        yield 1 / d, "mean for sum", f"1/{d:g}, and {d:g} is {title}", "the mean is taken twice"
+        over_elements = d == n * k
+        if n != d:
+            done = "a sum over the examples where the loss takes the mean"
+            yield n, "sum for mean", f"{n:g} is the batch size", done
+            yield 1 / n, "mean for sum", f"1/{n:g}, and {n:g} is the batch size", "divided by it once too often"
+        if k != d:
+            more = "a sum over the outputs where the loss takes the mean over all elements"
+            more = more if over_elements else "multiplied by it"
+            less = "divided by it once too often" if over_elements else "a mean over all elements, not the examples"
+            yield k, "sum for mean", f"{k:g} is the number of outputs", more
+            yield 1 / k, "mean for sum", f"1/{k:g}, and {k:g} is the number of outputs", less
+        return
+    for value, title in numbers.items():
+        yield 1 / value, "mean for sum", f"1/{value:g}, and {value:g} is {title}", "a mean where the loss takes the sum"
+        yield value, "sum for mean", f"{value:g} is {title}", "multiplied by it"
+
+
+def nearest(table: tuple[Named, ...], value: float, slack: float) -> tuple[Named, ...]:
+    """The constant, or else the two whose product it is, that lie nearest to a factor.
+
+    Args:
+        table: the constants.
+        value: the factor.
+        slack: the relative distance within which a constant counts, so that no product is looked for.
+    """
+    one = min(table, key=lambda c: abs(c.value - value))
+    if abs(one.value - value) <= slack * abs(value):
+        return (one,)
+    parts = [c for c in table if c.kinds != ("accumulated",)]
+    pairs = [(a, b) for i, a in enumerate(parts) for b in parts[i + 1 :] if a.value * b.value != 1]
+    return min([(one,), *pairs], key=lambda c: abs(product(c) - value))
+
+
+def product(choice: tuple[Named, ...]) -> float:
+    """Of the constants' values."""
+    value = 1.0
+    for named in choice:
+        value *= named.value
+    return value
