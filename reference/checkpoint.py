@@ -156,7 +156,7 @@ def load(path: str | os.PathLike[str], mlp: MLP) -> tuple[MLP, State, Any]:
             state, extra = (reader.decode(key, document[key]) for key in ("state", "extra"))
             reader.require_nothing_left()
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a whole safetensors file: {error}") from None
+        raise ValueError(f"{path}: not a whole safetensors file: {_printable(error)}") from None
     except RecursionError:
         raise ValueError(f"{path}: a tree nested too deep") from None
     except ValueError as error:
@@ -243,6 +243,12 @@ def _short(value: Any) -> str:
     """As much of a hostile value as an error message should hold."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _printable(error: Exception) -> str:
+    """An error's text, which may hold what a hostile file holds, as a terminal can show it."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error)[:300])
+    return text if len(str(error)) <= 300 else f"{text}..."
 
 
 def _like(mlp: MLP, layers: Any) -> MLP:

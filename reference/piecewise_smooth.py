@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf, isfinite, nextafter
+from sys import float_info
 
 import numpy as np
 
@@ -117,6 +118,25 @@ def selu() -> Activation:
     )
 
 
+def _last_at_most(threshold: float, beta: float) -> float:
+    """The largest z whose product with beta, rounded, is at most the threshold.
+
+    Where the product underflows there may be 2^62 such numbers above threshold/beta: too many to try in turn.
+
+    >>> _last_at_most(20.0, 1.0), _last_at_most(0.0, 2.0**-74) == 2.0**-1001
+    (20.0, True)
+    """
+    low = threshold / beta
+    above, step = nextafter(low, inf), nextafter(abs(low), inf) - abs(low)
+    while above * beta <= threshold and above < float_info.max:
+        low, above, step = above, min(low + step, float_info.max), 2 * step
+    while nextafter(low, inf) < above:
+        middle = low / 2 + above / 2
+        middle = middle if low < middle < above else nextafter(low, inf)
+        low, above = (middle, above) if middle * beta <= threshold else (low, middle)
+    return low
+
+
 def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
     """log(1 + e^(beta·z))/beta, and z itself where beta·z > threshold, as torch defines it.
 
@@ -150,9 +170,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
 
     kinks: tuple[Kink, ...] = ()
     if threshold < 36 * 2:
-        at = threshold / beta
-        while nextafter(at, inf) * beta <= threshold:
-            at = nextafter(at, inf)
+        at = _last_at_most(threshold, beta)
         left = 1 / (1 + np.exp(-threshold))
         kinks = (Kink(at, float(left), float(left), 1.0, jump=-float(np.log1p(np.exp(-threshold)) / beta)),)
     return Activation(

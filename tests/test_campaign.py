@@ -123,7 +123,7 @@ def test_files_hold_every_problem_exactly(tmp_path):
         ("{}", "format: expected"),
         ('{"format": "gradient-oracle problem 1"}', "dtype: expected"),
         ('{"format": "gradient-oracle problem 1", "dtype": "float64"}', "layers: missing"),
-        ('{"format": "gradient-oracle problem 1", "dtype": "float64", "layers": 3}', "not iterable"),
+        ('{"format": "gradient-oracle problem 1", "dtype": "float64", "layers": 3}', "layers: expected a list"),
         ('{"format": "gradient-oracle problem 1", "layers": [{"weight": NaN}]}', "NaN is no number"),
         ("[" * 100000, "not JSON that holds a problem"),
     ],
@@ -148,7 +148,7 @@ def test_a_problem_that_does_not_fit_together_is_refused(tmp_path, capsys):
         ({"seed": -1}, "seed: expected"),
         ({"loss": {"name": "huber", "parameters": {"gamma": 1.0}}}, "gamma"),
         ({"target": [["a"]]}, "target"),
-        ({"x": [[1.0], [1.0, 2.0]]}, "inhomogeneous"),
+        ({"x": [[1.0], [1.0, 2.0]]}, "rows of equal length"),
     ):
         path = tmp_path / "p.json"
         path.write_text(json.dumps(data | change))

@@ -24,12 +24,10 @@ from reference.mlp import LayerGradients
 from . import bit_arrays
 from .given import places_of
 from .hostile import parse_json, parse_tensors, read_bytes, read_shape, short
-from .rows_as_data import decode_activation, decode_loss, make_problem
+from .rows_as_data import LARGEST_DEPTH, decode_activation, decode_loss, make_problem
 
 SCHEMA_VERSION = 1
 FORMAT = "gradient-oracle case"
-LARGEST_DEPTH = 1000
-"""Layers of a case, at the most."""
 LARGEST_TEXT = 4000
 NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,99}")
 ENDS = ("lower", "nearest", "upper")
@@ -154,7 +152,7 @@ def _problem(head: dict[str, Any], arrays: dict[str, Any]) -> ref.Problem:
     x, target = take("x", (dtype,)), take("target", (dtype, "int64"))
     if left:
         raise ValueError(f"arrays: {short(min(left))}: no array of this architecture")
-    if architecture["reduction"] not in ("mean", "sum") or architecture["batch"] != x.shape[:1][0]:
+    if architecture["reduction"] not in ("mean", "sum") or x.ndim != 2 or architecture["batch"] != x.shape[0]:
         raise ValueError('architecture: expected "mean" or "sum" as reduction, and the batch that x has')
     return make_problem(made, x, target, loss, architecture["reduction"])
 

@@ -6,7 +6,6 @@ float32 exactly); infinities and NaN have no place in a problem.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,11 @@ import numpy as np
 
 import reference as ref
 
+from .bit_arrays import from_decimals
+from .hostile import parse_json, read_bytes, short
+from .rows_as_data import LARGEST_DEPTH, make_problem, make_row
+
 FORMAT = "gradient-oracle problem 1"
-LARGEST_FILE = 64 * 2**20
-"""A file of more bytes is refused before it is read."""
 _DTYPES = ("float64", "float32")
 
 
@@ -64,42 +65,71 @@ def decode(data: Any) -> ref.Problem:
         raise ValueError(f'format: expected "{FORMAT}"')
     dtype = data.get("dtype")
     if dtype not in _DTYPES:
-        raise ValueError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
-    try:
-        layers = tuple(
-            ref.Layer(
-                np.array(layer["weight"], dtype),
-                None if layer["bias"] is None else np.array(layer["bias"], dtype),
-                _decode_row(layer["activation"], ref.activations, ref.ACTIVATIONS),
+        raise ValueError(f"dtype: expected one of {', '.join(_DTYPES)}, got {short(dtype)}")
+    layers = _member("", data, "layers")
+    if not isinstance(layers, list) or not 1 <= len(layers) <= LARGEST_DEPTH:
+        raise ValueError(f"layers: expected a list of 1 to {LARGEST_DEPTH}, got {short(layers)}")
+    made = []
+    for index, layer in enumerate(layers):
+        place = f"layers[{index}]"
+        bias = _member(place, layer, "bias")
+        made.append(
+            (
+                _array(f"{place}.weight", _member(place, layer, "weight"), dtype),
+                None if bias is None else _array(f"{place}.bias", bias, dtype),
+                _decode_row(
+                    f"{place}.activation", _member(place, layer, "activation"), ref.activations, ref.ACTIVATIONS
+                ),
             )
-            for layer in data["layers"]
         )
-        loss = _decode_row(data["loss"], ref.losses, ref.LOSSES)
-        target = np.array(data["target"])
-        return ref.Problem(
-            ref.MLP(layers),
-            np.array(data["x"], dtype),
-            target.astype(dtype) if target.dtype.kind == "f" else target,
-            loss,
-            data["reduction"],
-        )
-    except KeyError as error:
-        raise ValueError(f"{error.args[0]}: missing") from None
-    except (TypeError, OverflowError) as error:
-        raise ValueError(str(error)) from None
+    loss = _decode_row("loss", _member("", data, "loss"), ref.losses, ref.LOSSES)
+    target = _array("target", _member("", data, "target"), dtype, integers=True)
+    x = _array("x", _member("", data, "x"), dtype)
+    return make_problem(made, x, target, loss, _member("", data, "reduction"))
 
 
-def _decode_row(data: Any, module: Any, table: Any) -> Any:
-    name = data["name"]
-    if name not in table:
-        raise ValueError(f"no row is named {name!r}")
-    parameters: dict[str, Any] = {}
-    for key, value in data["parameters"].items():
-        if isinstance(value, dict):
-            parameters[key] = np.array(value["array"], np.dtype(value["dtype"]))
-        else:
-            parameters[key] = float("inf") if value == "inf" else value
-    return getattr(module, name)(**parameters)
+def _member(place: str, data: Any, key: str) -> Any:
+    if not isinstance(data, dict):
+        raise ValueError(f"{place}: expected an object, got {short(data)}")
+    if key not in data:
+        raise ValueError(f"{place}.{key}: missing" if place else f"{key}: missing")
+    return data[key]
+
+
+def _array(place: str, values: Any, dtype: str, *, integers: bool = False) -> Any:
+    """An array of a list of numbers or of rows of them; of integers only where they may stay so."""
+    if not isinstance(values, list) or not values:
+        raise ValueError(f"{place}: expected a list of numbers, got {short(values)}")
+    rows = values if isinstance(values[0], list) else [values]
+    if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
+        raise ValueError(f"{place}: expected numbers, or rows of equal length")
+    flat = [number for row in rows for number in row]
+    kind = np.dtype(np.int64 if integers and all(type(n) is int for n in flat) else dtype)
+    array = from_decimals(place, flat, kind)
+    return array.reshape(len(rows), len(rows[0])) if rows is values else array
+
+
+def _decode_row(place: str, data: Any, module: Any, table: Any) -> Any:
+    name, parameters = _member(place, data, "name"), _member(place, data, "parameters")
+    if not isinstance(name, str) or name not in table:
+        raise ValueError(f"{place}: no row is named {short(name)}")
+    if not isinstance(parameters, dict):
+        raise ValueError(f"{place}: parameters: expected an object, got {short(parameters)}")
+    return make_row(
+        place, getattr(module, name), {key: _parameter(f"{place}: {short(key)}", v) for key, v in parameters.items()}
+    )
+
+
+def _parameter(place: str, value: Any) -> Any:
+    if value == "inf":
+        return float("inf")
+    if value is None or isinstance(value, bool | float) or (type(value) is int and abs(value) < 2**31):
+        return value
+    if isinstance(value, dict) and value.get("dtype") in _DTYPES and isinstance(value.get("array"), int | float):
+        return from_decimals(place, [value["array"]], np.dtype(value["dtype"])).reshape(())
+    if isinstance(value, dict) and value.get("dtype") in _DTYPES:
+        return _array(place, value.get("array"), value["dtype"])
+    raise ValueError(f"{place}: expected a number, or an object of array and dtype, got {short(value)}")
 
 
 def load(path: str | Path) -> dict[str, Any]:
@@ -109,18 +139,10 @@ def load(path: str | Path) -> dict[str, Any]:
         ValueError: the file is too large, no JSON, or nested too deep; the message names it.
         OSError: it cannot be read.
     """
-    path = Path(path)
-    size = path.stat().st_size
-    if size > LARGEST_FILE:
-        raise ValueError(f"{path}: {size} bytes, more than the {LARGEST_FILE} that are read")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        data = parse_json(read_bytes(Path(path)))
+    except ValueError as error:
         raise ValueError(f"{path}: not JSON that holds a problem: {error}") from None
     if not isinstance(data, dict):
-        raise ValueError(f"{path}: expected a JSON object, got {type(data).__name__}")
+        raise ValueError(f"{path}: expected a JSON object, got {short(data)}")
     return data
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")

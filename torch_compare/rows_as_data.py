@@ -11,8 +11,10 @@ import numpy as np
 import reference as ref
 
 from . import bit_arrays
-from .hostile import short
+from .hostile import printable, short
 
+LARGEST_DEPTH = 1000
+"""Layers of a problem in a file, at the most."""
 LARGEST_OUTPUTS = 2**10
 """multilabel_margin compares every pair of outputs: more of them are refused, lest a small file ask for much memory."""
 
@@ -91,7 +93,7 @@ def make_row(place: str, maker: Callable[..., Any], parameters: Mapping[str, Any
         with np.errstate(all="ignore"):
             return maker(**parameters)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
-        raise ValueError(f"{place}: {error}") from None
+        raise ValueError(f"{place}: {printable(error)}") from None
 
 
 def make_problem(
@@ -109,5 +111,5 @@ def make_problem(
         with np.errstate(all="ignore"):
             made = tuple(ref.Layer(weight, bias, activation) for weight, bias, activation in layers)
             return ref.Problem(ref.MLP(made), x, target, loss, reduction)
-    except TypeError as error:
-        raise ValueError(str(error)) from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(printable(error)) from None

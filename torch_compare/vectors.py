@@ -117,7 +117,7 @@ def write(directory: str | Path, cases: int | None = None, seed: int = 0, dtype:
         listed.append(case)
     put(INDEX, index(listed).encode())
     manifest = Manifest(SCHEMA_VERSION, GENERATOR_VERSION, seed, dict(sorted(entries.items())))
-    (directory / MANIFEST).write_text(_as_json(manifest), encoding="utf-8")
+    (directory / MANIFEST).write_text(manifest_as_json(manifest), encoding="utf-8")
     return manifest
 
 
@@ -129,7 +129,8 @@ def _random(cases: int, seed: int, dtype: str | None) -> Iterator[Case]:
     return random_cases(cases, seed, dtype)
 
 
-def _as_json(manifest: Manifest) -> str:
+def manifest_as_json(manifest: Manifest) -> str:
+    """The text of a manifest, a line a file."""
     head = {
         "format": FORMAT,
         "schema_version": manifest.schema_version,
