@@ -20,7 +20,7 @@ from .harness import header, show, write_json
 NAMES = (
     "linear_collapse", "depth_and_complexity", "output_layer", "polynomial", "information_loss", "reuse",
     "vanishing_gradients", "training", "optimizers", "activations_compared",
-    "digits", "accuracy", "differences", "certificates",
+    "digits", "accuracy", "differences", "certificates", "detection",
 )  # fmt: skip
 """In the chapter's order; then what measures this package itself."""
 CLAIMS = {
