@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -22,7 +23,7 @@ from . import detection_bank as bank
 from . import detection_correct as correct
 from . import detection_speed as speed
 from .detection_peers import CHECKERS
-from .detection_picture import draw
+from .detection_picture import picture
 from .harness import Report, run
 
 Row = dict[str, Any]
@@ -213,12 +214,15 @@ def _said(row: Row) -> str:
     return "; ".join(parts)
 
 
+def draw(report: Report, path: Path) -> None:
+    """The share of relative errors that each checker catches; its time and its false alarms."""
+    picture(report, path)
+
+
 def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
     """Run the benchmark from the command line."""
     return run(measure, draw, argv, console)
 
-
-__all__ = ["draw", "main", "measure"]
 
 if __name__ == "__main__":
     main()

@@ -24,7 +24,7 @@ STYLES: Mapping[str, tuple[str, str, str]] = {
 """Shade, marker and line of each checker; the certified check lies on the plain one."""
 
 
-def draw(report: Report, path: Path) -> None:
+def picture(report: Report, path: Path) -> None:
     """The share of relative errors that each checker catches, by their size; beside it time and false alarms."""
     figure, axes = panels(2, share_vertical=False)
     figure.set_size_inches(13, 4.8)
