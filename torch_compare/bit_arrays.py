@@ -159,13 +159,13 @@ def _is_word(value: Any) -> bool:
 # ── tensors ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def from_tensor(tensor: Tensor) -> tuple[Array, str]:
+def from_tensor(place: str, tensor: Tensor) -> tuple[Array, str]:
     """The array of a tensor and the name of its format; formats that NumPy has not come back as float32.
 
     Raises:
-        ValueError: the tensor holds no floating numbers, nor int64 or uint8.
+        ValueError: the tensor holds no floating numbers, nor int64 or uint8; the message begins with the place.
 
-    >>> from_tensor(Tensor("F8_E4M3", (3,), memoryview(bytes([0x38, 0x7E, 0xFF]))))
+    >>> from_tensor("loss", Tensor("F8_E4M3", (3,), memoryview(bytes([0x38, 0x7E, 0xFF]))))
     (array([  1., 448.,  nan], dtype=float32), 'float8_e4m3')
     """
     if tensor.dtype in _STORED:
@@ -178,7 +178,7 @@ def from_tensor(tensor: Tensor) -> tuple[Array, str]:
     elif tensor.dtype == "F8_E4M3":
         array = _E4M3[np.frombuffer(tensor.data, "u1")]
     else:
-        raise ValueError(f"expected floating numbers, got {tensor.dtype}")
+        raise ValueError(f"{place}: expected floating numbers, got {tensor.dtype}")
     names = {"BF16": "bfloat16", "F8_E5M2": "float8_e5m2", "F8_E4M3": "float8_e4m3"}
     return array.reshape(tensor.shape), names.get(tensor.dtype, array.dtype.name)
 

@@ -10,7 +10,9 @@ Places: "x", "target", "layers[0].weight", "layers[0].bias" among the arrays; th
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from reference.mlp import LayerGradients
 
 from . import bit_arrays
 from .given import places_of
-from .hostile import parse_json, parse_tensors, read_bytes, read_shape, short
+from .hostile import Tensor, parse_json, parse_tensors, read_bytes, read_shape, short
 from .rows_as_data import LARGEST_DEPTH, decode_activation, decode_loss, make_problem
 
 SCHEMA_VERSION = 1
@@ -82,24 +84,31 @@ def _from_json(data: Any) -> Case:
 
 def _from_safetensors(data: bytes) -> Case:
     tensors, metadata = parse_tensors(data)
-    if set(metadata) != {"case"}:
-        raise ValueError('__metadata__: expected one entry, "case"')
+    if set(metadata) != {"case", "sha256"}:
+        raise ValueError("__metadata__: expected case and sha256")
     head = _require_head(parse_json(metadata["case"].encode("utf-8", "replace")), set())
     arrays: dict[str, Any] = {}
     leaves: dict[str, dict[str, Any]] = {}
     for name, tensor in tensors.items():
-        try:
-            array, _ = bit_arrays.from_tensor(tensor)
-        except ValueError as error:
-            raise ValueError(f"{short(name)}: {error}") from None
+        array, _ = bit_arrays.from_tensor(short(name), tensor)
         if name.startswith("gradients."):
             place, _, end = name.removeprefix("gradients.").rpartition(".")
             leaves.setdefault(place, {})[end] = array
         else:
             bit_arrays.require_finite(short(name), array)
             arrays[name] = array
-    problem = _problem(head, arrays)
-    return _case(head, problem, {place: _stored_leaf(place, ends) for place, ends in leaves.items()})
+    case = _case(head, _problem(head, arrays), {place: _stored_leaf(place, ends) for place, ends in leaves.items()})
+    if tensor_hash(tensors) != metadata["sha256"]:
+        raise ValueError("__metadata__: sha256: not that of the tensors, which are damaged or in another byte order")
+    return case
+
+
+def tensor_hash(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the bytes of all tensors, one behind the other in the order of their names."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(tensors[name].data)
+    return found.hexdigest()
 
 
 def _require_head(data: Any, besides: set[str]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import reference as ref
 from reference.certified import CertifiedLeaf, ExactKink
 
 from . import bit_arrays
-from .case_file import ENDS, FORMAT, SCHEMA_VERSION, Case
-from .hostile import write_tensors
+from .case_file import ENDS, FORMAT, SCHEMA_VERSION, Case, tensor_hash
+from .hostile import parse_tensors, write_tensors
 from .rows_as_data import encode_row
 
 _CONVENTIONS = {
@@ -40,13 +40,18 @@ def as_json(case: Case) -> str:
 
 
 def as_safetensors(case: Case) -> bytes:
-    """The case as a safetensors file: the numbers as tensors, the rest as JSON in the metadata under "case"."""
+    """The case as a safetensors file: the numbers as tensors, the rest as JSON in the metadata under "case".
+
+    "sha256" there is the hash of the tensors, which a file in another byte order has not.
+    """
     tensors = dict(_arrays(case.problem))
     for place, leaf in _leaves(case.certified).items():
         tensors |= {f"gradients.{place}.{end}": np.asarray(getattr(leaf, end)) for end in ENDS}
         if not np.all(leaf.resolved):
             tensors[f"gradients.{place}.resolved"] = np.asarray(leaf.resolved, dtype=np.uint8)
-    return write_tensors(tensors, {"case": json.dumps(_head(case), ensure_ascii=False)})
+    text = json.dumps(_head(case), ensure_ascii=False)
+    stored, _ = parse_tensors(write_tensors(tensors, {}))
+    return write_tensors(tensors, {"case": text, "sha256": tensor_hash(stored)})
 
 
 def _head(case: Case) -> dict[str, Any]:

@@ -84,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options, console)
     except (ValueError, TypeError, OSError) as error:
-        errors.print(f"gradient-oracle: {error}", markup=False, highlight=False, soft_wrap=True)
+        text = str(error).encode("utf-8", "backslashreplace").decode()  # a path may hold what UTF-8 has not
+        errors.print(f"gradient-oracle: {text}", markup=False, highlight=False, soft_wrap=True)
         return BAD_INPUT
     except KeyboardInterrupt:
         errors.print("gradient-oracle: stopped")

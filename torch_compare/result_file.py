@@ -89,7 +89,7 @@ def _tensors(data: bytes, problem: ref.Problem) -> Result:
     for place, shape in _fitting(tensors, problem).items():
         if tensors[place].shape != shape:
             raise ValueError(f"{place}: {_expected(shape, tensors[place].shape)}")
-        leaves[place], formats[place] = bit_arrays.from_tensor(tensors[place])
+        leaves[place], formats[place] = bit_arrays.from_tensor(place, tensors[place])
         if leaves[place].dtype.kind != "f":
             raise ValueError(f"{place}: expected floating numbers, got {tensors[place].dtype}")
     return Result(Given(leaves, formats), **stated)
