@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from torch_compare import cli, hostile, vectors
+from torch_compare.bit_arrays import encode
+from torch_compare.rows_as_data import decode_activation
 
 from . import fuzz_readers
 from .bombs import BOMBS, TENSOR_BOMBS, make_bomb
@@ -145,6 +147,16 @@ def test_a_replay_may_not_ask_for_memory(tmp_path, capsys):
         path.write_text(json.dumps(problem))
         assert cli.main(["verify", "--replay", str(path)]) == cli.BAD_INPUT
         assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_row_may_not_ask_for_time():
+    """The kink of this softplus has 2^61 floats beside it whose product with beta rounds to the threshold, too."""
+    row = {"name": "softplus", "parameters": {"beta": encode(np.array(1e-60)), "threshold": encode(np.array(0.0))}}
+    (kink,) = decode_activation("row", row).kinks
+    assert kink.at * 1e-60 == 0 < np.nextafter(kink.at, 1) * 1e-60
+    for parameters in ({"beta": encode(np.array(1e-200))}, {"beta": 2**40}, {"beta": "1"}):
+        with pytest.raises(ValueError, match="row"):
+            decode_activation("row", {"name": "softplus", "parameters": parameters})
 
 
 def test_the_fuzzer_runs_from_the_command_line():
