@@ -21,7 +21,15 @@ import torch_compare as tc
 from torch_compare.deviations import deviations
 from torch_compare.given import as_array
 
-from .correct_gradients import FORMATS_OF, IMPLEMENTATIONS, NUMBERS, Leaves, family, random_problem
+from .correct_gradients import (
+    FORMATS_OF,
+    IMPLEMENTATIONS,
+    NUMBERS,
+    Leaves,
+    family,
+    forget_compilations,
+    random_problem,
+)
 from .detection_peers import CHECKERS
 
 OUTCOMES = ("agrees", "textbook", "another convention", "unresolved", "deviation", "refused", "false alarm")
@@ -144,6 +152,7 @@ def chunk(implementation: str, name: str, cases: range, seed: int, peers_every: 
         warnings.simplefilter("ignore")  # libraries warn of overflow and of new behaviour; what counts is the gradient
         for case in cases:
             one(tally, implementation, name, case, seed, family_size, peers_every > 0 and case % peers_every == 0)
+    forget_compilations()
     return tally
 
 
