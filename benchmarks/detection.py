@@ -26,7 +26,7 @@ from .detection_peers import CHECKERS
 from .detection_picture import picture
 from .harness import Report, run
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]
 OURS = tuple(checker.name for checker in CHECKERS if checker.name.startswith("gradient-oracle"))
 NAMED = 0.95
 """The share of mistakes with a name that have to be called by it."""

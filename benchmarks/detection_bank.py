@@ -17,7 +17,7 @@ import torch_compare as tc
 from .detection_peers import CHECKERS
 from .mutants import BANK, Mutant, naive
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]
 LEAST = {"float64": 1e-13, "float32": 1e-5}
 """The smallest relative error, by the norm of the array that is furthest off, that the claim is about."""
 RELATIVE = "relative error"
@@ -73,7 +73,7 @@ def checked(index: int, seed: int) -> list[Row]:
             start = perf_counter()
             passes = checker.passes(double, leaves, mutant.dtype)
             taken = perf_counter() - start
-            rows.append(common | {"checker": checker.name, "caught": not passes, "seconds": taken})
+            rows.append({**common, "checker": checker.name, "caught": not passes, "seconds": taken})
     return rows
 
 
@@ -87,7 +87,7 @@ def named(index: int, seed: int) -> Row:
     names = set(verdict.explanation.names) if verdict.explanation else set()
     right = bool(names) and names <= mutant.expected_names
     found = {"names": sorted(names), "expected": sorted(mutant.expected_names), "right": right, "seconds": taken}
-    return row_of(mutant, seed) | found
+    return {**row_of(mutant, seed), **found}
 
 
 def nameable(indices: Sequence[int]) -> list[int]:

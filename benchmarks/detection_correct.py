@@ -94,7 +94,8 @@ def explained(problem: ref.Problem, leaves: Leaves, implementation: str, name: s
         rows = deviations(narrow)
         if not finite:
             return next((row.name for row in rows if row.as_torch is None), "")
-        theirs, names = problem, []
+        theirs = problem
+        names: list[str] = []
         for row in rows:
             if row.as_torch is not None:
                 theirs, names = row.as_torch(theirs), [*names, row.name]

@@ -172,7 +172,14 @@ def _scipy(problem: ref.Problem, leaves: Leaves, name: str) -> bool:
 
     function, cut = loss_function(library("autograd"), problem), _of_vector(problem)
     gradient = _vector(g for _, g in _ordered(problem, leaves))
-    error = check_grad(lambda v: float(function(*cut(v))), lambda v: gradient, _vector(_flat(*arrays_of(problem))))
+
+    def value(v: Any) -> float:
+        return float(function(*cut(v)))
+
+    def slope(v: Any) -> Any:
+        return gradient
+
+    error = check_grad(value, slope, _vector(_flat(*arrays_of(problem))))
     return bool(error <= SCIPY_LIMIT * max(1.0, float(np.linalg.norm(gradient))))
 
 
