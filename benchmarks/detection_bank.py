@@ -65,7 +65,8 @@ def row_of(mutant: Mutant, seed: int) -> Row:
 def checked(index: int, seed: int) -> list[Row]:
     """One mutant before every checker that has defaults for its format."""
     mutant = BANK[index]
-    common, rows = row_of(mutant, seed), []
+    common = row_of(mutant, seed)
+    rows: list[Row] = []
     problem = mutant.problem(seed, mutant.dtype)
     leaves, double = mutant.gradients(problem), problem.in_float64()
     for checker in CHECKERS:
