@@ -1,4 +1,4 @@
-"""Mistakes in what is differentiated: another activation, other examples, some of the examples."""
+"""Mistakes in what is differentiated: another activation, torch's own formula, other or only some of the examples."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import reference as ref
 from reference.records import changed, unchecked
 
+from .deviations import deviations
 from .mistakes import Leaves, Mistake
 from .pass_mistakes import KINKED, activation_kind
 
@@ -83,6 +84,14 @@ def batch_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
             yield Mistake(
                 "examples left out", "batch", what, problem=_part(which), leaves=_without_input(which), vague=True
             )
+
+
+def deviation_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
+    """torch's own formula where the published list says that it is not the derivative."""
+    for row in deviations(problem):
+        if row.as_torch is not None:
+            what = f"torch's published deviation {row.name} ({row.where}; {row.what})"
+            yield Mistake("deviation of torch", "torch", what, problem=row.as_torch)
 
 
 def _reordered(order: Any) -> Callable[[ref.Problem], ref.Problem]:

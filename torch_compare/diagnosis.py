@@ -19,7 +19,7 @@ from reference.formats import Format
 from reference.noise import in_noise, spread_of
 from reference.noisy import Source
 
-from .data_mistakes import activation_mistakes, batch_mistakes
+from .data_mistakes import activation_mistakes, batch_mistakes, deviation_mistakes
 from .fits import Evidence, distance
 from .localisation import agrees, not_finite, unexplained
 from .loss_mistakes import loss_mistakes
@@ -189,7 +189,7 @@ def _starts(problem: ref.Problem, budget: int) -> Iterator[tuple[Mistake, ...]]:
         return
     losses, batches = list(loss_mistakes(problem)), list(batch_mistakes(problem))
     activations = list(activation_mistakes(problem))
-    for mistake in (*losses, *batches, *activations):
+    for mistake in (*deviation_mistakes(problem), *losses, *batches, *activations):
         yield (mistake,)
     if budget > 1:
         likely = [m for m in (*losses, *activations, *batches) if not m.vague]
