@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-# Two processes share the tests; threads of a matrix library inside each would only wait for each other.
-TEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+# Two processes share the tests, and some benchmarks; threads of a matrix library inside each would only wait for each
+# other, and a time with one thread is the steadier one.
+ONE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+TEST := $(ONE) $(BIN)/python -m pytest -q -n 2
 
 .DEFAULT_GOAL := help
 .PHONY: help verify test lint explore bench vectors fuzz clean
@@ -32,7 +34,7 @@ lint: $(READY)  ## ruff and mypy --strict
 	$(BIN)/mypy
 
 bench: $(READY)  ## every benchmark, quick settings, and a page of what they show
-	$(BIN)/python -m benchmarks
+	$(ONE) $(BIN)/python -m benchmarks
 
 vectors: $(READY)  ## write the committed test vectors again
 	rm -f torch_compare/vectors/*.json torch_compare/vectors/*.safetensors
