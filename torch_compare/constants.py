@@ -40,7 +40,7 @@ def constants(problem: ref.Problem) -> tuple[Named, ...]:
     """
     meanings: dict[float, list[tuple[str, str, str]]] = {}
     sizes = list(_sizes(problem))
-    for value, kind, number, done in (*sizes[:2], *_plain(), *sizes[2:]):
+    for value, kind, number, done in (*sizes[:2], *_plain(), *sizes[2:], *_accumulated()):
         if value != 1:
             meanings.setdefault(value, []).append((kind, number, done))
     return tuple(_named(value, found) for value, found in meanings.items())
@@ -60,6 +60,9 @@ def _plain() -> Iterator[tuple[float, str, str, str]]:
     yield -1.0, "sign", "", "the sign is wrong"
     yield 2.0, "factor 2", "", "a square that is differentiated without its ½"
     yield 0.5, "factor 1/2", "", "a ½ too many"
+
+
+def _accumulated() -> Iterator[tuple[float, str, str, str]]:
     for calls in CALLS:
         yield float(calls), "accumulated", "", f"the gradients of {calls} calls are added up"
 
