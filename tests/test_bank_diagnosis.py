@@ -76,7 +76,7 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize(("first", "second"), combinations(NAMES, 2), ids=lambda f: f.__name__)
+@pytest.mark.parametrize(("first", "second"), tuple(combinations(NAMES, 2)), ids=lambda f: f.__name__)
 def test_pairs_are_named_as_both(first, second):
     problem, _ = small_problem(5)
     given = second(first(ref.gradients(problem).leaves(), problem), problem)
