@@ -18,9 +18,22 @@ import numpy as np
 
 import reference as ref
 
+from .mutations import (
+    Change,
+    Leaves,
+    accumulated,
+    clipped,
+    decayed,
+    naive,
+    of_other_batch,
+    slightly_off,
+    summed_weights,
+    times,
+)
 from .naive import Bug, Naive
 
-Leaves = dict[str, Any]
+__all__ = ["BANK", "CORRECT", "Bug", "Leaves", "Mutant", "naive", "network", "pair", "shuffled"]
+
 Made = Callable[..., ref.Problem]
 """(seed, dtype="float64") ↦ a problem."""
 
@@ -98,11 +111,6 @@ def _weighted(k: int = 8) -> tuple[float, ...]:
 # ── mistakes ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def naive(problem: ref.Problem, *bugs: Bug, dtype: str | None = None) -> Leaves:
-    """The naive implementation's gradients with these bugs, in the problem's precision or in another."""
-    return Naive(problem, bugs, dtype).run()
-
-
 def _bug(kind: str, bug: str, place: str, names: str, made: Made, size: float | None = None, **more: Any) -> Mutant:
     title = f"{bug}, {place}" + ("" if size is None else f", {size:g}")
     return Mutant(
@@ -119,7 +127,7 @@ def _names(names: str) -> frozenset[str]:
 
 
 def _after(
-    kind: str, title: str, names: str, change: Callable[[ref.Problem, Leaves], Leaves], size: float | None = None,
+    kind: str, title: str, names: str, change: Change, size: float | None = None,
     made: Made = network, place: str = "leaves", **more: Any,
 ) -> Mutant:  # fmt: skip
     def gradients(problem: ref.Problem) -> Leaves:
@@ -128,84 +136,6 @@ def _after(
     return Mutant(
         title + ("" if size is None else f", {size:g}"), kind, place, size, made, gradients, _names(names), **more
     )
-
-
-def _is_parameter(place: str) -> bool:
-    return place.startswith("layers")
-
-
-def _norm(leaves: Leaves) -> float:
-    return float(np.sqrt(sum(np.sum(np.square(v, dtype=float)) for k, v in leaves.items() if _is_parameter(k))))
-
-
-def _times(factor: float, ends: tuple[str, ...] = ("weight", "bias", "input")) -> Callable[..., Leaves]:
-    return lambda problem, leaves: {k: (v * v.dtype.type(factor) if k.endswith(ends) else v) for k, v in leaves.items()}
-
-
-def _other_batch(problem: ref.Problem, what: str) -> ref.Problem:
-    """The problem with inputs, targets or both of another batch."""
-    rng = np.random.default_rng(12345)
-    x, target = problem.x, problem.target
-    if what in ("inputs", "both"):
-        x = rng.normal(size=x.shape).astype(x.dtype)
-    if what in ("targets", "both"):
-        target = rng.permutation(target)
-    return problem.replace(x=x, target=target.astype(problem.target.dtype))
-
-
-def _accumulated(problem: ref.Problem, leaves: Leaves) -> Leaves:
-    earlier = naive(_other_batch(problem, "both"))
-    return {k: v + earlier[k] if _is_parameter(k) else v for k, v in leaves.items()}
-
-
-def _of_other_batch(what: str) -> Callable[[ref.Problem, Leaves], Leaves]:
-    return lambda problem, leaves: naive(_other_batch(problem, what))
-
-
-def _decayed(rate: float, ends: tuple[str, ...], shape: Callable[[Any], Any]) -> Callable[..., Leaves]:
-    def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
-        found = dict(leaves)
-        for l, layer in enumerate(problem.mlp.layers):
-            for end, parameter in (("weight", layer.weight), ("bias", layer.bias)):
-                if end in ends and parameter is not None:
-                    place = f"layers[{l}].{end}"
-                    found[place] = found[place] + found[place].dtype.type(rate) * shape(parameter)
-        return found
-
-    return change
-
-
-def _clipped(how: str, size: float) -> Callable[[ref.Problem, Leaves], Leaves]:
-    """By value, by the norm over all parameters, or by each array's norm, to a size relative to the largest there."""
-
-    def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
-        parameters = {k: v for k, v in leaves.items() if _is_parameter(k)}
-        norm = _norm(parameters)
-        if how == "value":
-            bound = size * max(float(np.abs(v).max()) for v in parameters.values())
-            return leaves | {k: np.clip(v, -v.dtype.type(bound), v.dtype.type(bound)) for k, v in parameters.items()}
-        if how == "norm":
-            return leaves | {k: v * v.dtype.type(size / norm) for k, v in parameters.items()}
-        norms = {k: np.linalg.norm(v) for k, v in parameters.items()}
-        return leaves | {k: v * v.dtype.type(size / norms[k]) for k, v in parameters.items() if norms[k] > 0}
-
-    return change
-
-
-def _off(size: float, where: str) -> Callable[[ref.Problem, Leaves], Leaves]:
-    """A relative error in one column, or in the largest element, of the middle layer's weight."""
-
-    def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
-        place = f"layers[{len(problem.mlp.layers) // 2}].weight"
-        wrong = leaves[place].copy()
-        if where == "column":
-            at: Any = (slice(None), wrong.shape[1] // 2)
-        else:
-            at = np.unravel_index(np.argmax(np.abs(wrong)), wrong.shape)
-        wrong[at] *= wrong.dtype.type(1 + size)
-        return leaves | {place: wrong}
-
-    return change
 
 
 def _lower(dtype: str) -> Mutant:
@@ -243,16 +173,12 @@ def _passes() -> Iterator[Mutant]:
             for rate in (0.1, 0.001):
                 names = "weights already updated"
                 yield _bug("updated weights", f"updated by {step}", place, names, _tanh, rate)
-        if place != "first":
-            names = "derivative of the wrong layer"
-            yield (
-                _bug("wrong layer", "derivative of the layer below", place, names, _tanh)
-                if place != "every"
-                else (_bug("derivative twice", "derivative twice", place, "derivative applied twice", _tanh))
-            )
+        yield _bug("derivative twice", "derivative twice", place, "derivative applied twice", _tanh)
         yield _bug("detached", "detached", place, "layers below detached|gradient missing", network)
-    yield _bug("wrong layer", "derivative of the layer above", "first", "derivative of the wrong layer", _tanh)
-    yield _bug("wrong layer", "derivative of the layer above", "middle", "derivative of the wrong layer", _tanh)
+    for other, places in (("below", ("middle", "last")), ("above", ("first", "middle"))):
+        for place in places:
+            bug = f"derivative of the layer {other}"
+            yield _bug("wrong layer", bug, place, "derivative of the wrong layer", _tanh)
     yield _bug("wrong layer", "input of the layer above", "middle", "input of the wrong layer", network)
     yield replace(
         _bug("transposed", "weight gradient transposed", "middle", "weight gradient transposed", _oblong),
@@ -329,27 +255,27 @@ def _losses() -> Iterator[Mutant]:
 
 def _leaves() -> Iterator[Mutant]:
     """What happens to gradients after, or instead of, a right backward pass."""
-    yield _after("sign", "sign of every gradient", "sign", _times(-1.0))
-    yield _after("sign", "sign of every bias", "sign", _times(-1.0, ("bias",)))
-    yield _after("factor", "factor 2", "factor 2", _times(2.0))
-    yield _after("factor", "factor 1/2", "factor 1/2", _times(0.5))
-    yield _after("factor", "factor 2 in every weight", "factor 2", _times(2.0, ("weight",)))
-    yield _after("factor", "batch size in every weight", "sum for mean", _times(6.0, ("weight",)))
-    yield _after("accumulated", "accumulated, the same batch twice", "factor 2|accumulated", _times(2.0))
-    yield _after("accumulated", "accumulated, the same batch 3 times", "accumulated", _times(3.0))
+    yield _after("sign", "sign of every gradient", "sign", times(-1.0))
+    yield _after("sign", "sign of every bias", "sign", times(-1.0, ("bias",)))
+    yield _after("factor", "factor 2", "factor 2", times(2.0))
+    yield _after("factor", "factor 1/2", "factor 1/2", times(0.5))
+    yield _after("factor", "factor 2 in every weight", "factor 2", times(2.0, ("weight",)))
+    yield _after("factor", "batch size in every weight", "sum for mean", summed_weights)
+    yield _after("accumulated", "accumulated, the same batch twice", "factor 2|accumulated", times(2.0))
+    yield _after("accumulated", "accumulated, the same batch 3 times", "accumulated", times(3.0))
     wide = partial(network, widths=(24, 10, 8, 8))
-    yield _after("accumulated", "accumulated, another batch before", "accumulated", _accumulated, made=wide)
+    yield _after("accumulated", "accumulated, another batch before", "accumulated", accumulated, made=wide)
     yield _bug("stale batch", "stale inputs", "loss", "stale batch", network)
-    yield _after("stale batch", "inputs of another batch", "stale batch", _of_other_batch("inputs"), made=wide)
+    yield _after("stale batch", "inputs of another batch", "stale batch", of_other_batch("inputs"), made=wide)
     for title, made in (("targets in another order", network), ("classes of another batch", _classes)):
-        yield _after("stale batch", title, "stale batch", _of_other_batch("targets"), made=made)
+        yield _after("stale batch", title, "stale batch", of_other_batch("targets"), made=made)
     for rate in (0.1, 1e-4):
         for ends in (("weight",), ("weight", "bias")):
             title = f"weight decay on {' and '.join(ends)}"
-            yield _after("weight decay", title, "weight decay mixed in", _decayed(rate, ends, np.asarray), rate)
-        yield _after("weight decay", "L1 decay", "weight decay mixed in", _decayed(rate, ("weight",), np.sign), rate)
+            yield _after("weight decay", title, "weight decay mixed in", decayed(rate, ends, np.asarray), rate)
+        yield _after("weight decay", "L1 decay", "weight decay mixed in", decayed(rate, ("weight",), np.sign), rate)
     for how, size in (("value", 0.5), ("norm", 1.0), ("norm", 0.1), ("norm of each", 1.0)):
-        yield _after("clipped", f"clipped by {how}", "gradient clipped", _clipped(how, size), size)
+        yield _after("clipped", f"clipped by {how}", "gradient clipped", clipped(how, size), size)
     for dtype in ("float32", "float16", "bfloat16"):
         yield _lower(dtype)
 
@@ -364,7 +290,7 @@ def _inaccurate() -> Iterator[Mutant]:
                 title = f"relative error in a weight's {where}, {dtype}"
                 names = "constant factor"
                 yield _after(
-                    "relative error", title, names, _off(size, where), size, _tanh, place="middle", dtype=dtype
+                    "relative error", title, names, slightly_off(size, where), size, _tanh, place="middle", dtype=dtype
                 )
 
 

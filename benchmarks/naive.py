@@ -15,6 +15,8 @@ from scipy.special import erf
 
 import reference as ref
 
+from .naive_losses import loss_and_gradient, softmax
+
 Array = Any
 
 NARROW = {"float16": 11, "bfloat16": 8}
@@ -162,6 +164,8 @@ class Naive:
             at = z[l + 1]
         if self._on("derivative of the layer below", l):
             at = z[l - 1]
+        if at.shape != d_h.shape:
+            raise ValueError(f"layers[{l}]: the pre-activation of another layer has another shape")
         slope = self._derivative(l, at)
         if self._on("derivative twice", l):
             slope = slope * slope
@@ -169,100 +173,6 @@ class Naive:
         if error:
             slope = slope * (1 + error.size)
         return d_h * slope
-
-    # ── the loss ─────────────────────────────────────────────────────────────────────────────────────
-
-    def _loss(self, y: Array) -> tuple[Array, Array]:
-        """The loss and its gradient with respect to the output."""
-        row = self.problem.loss
-        if row.name in ("mse", "half_squared_error"):
-            difference = y - self.target
-            if self._on("target not subtracted"):
-                difference = y
-            if row.name == "mse":
-                each, d_y, divisor = difference**2, 2 * difference, float(y.size)
-            else:
-                each, d_y, divisor = difference**2 / 2, difference, float(len(y))
-        elif row.name == "bce_with_logits":
-            each, d_y = self._binary(row, y)
-            divisor = float(y.size)
-        elif row.name == "cross_entropy":
-            each, d_y, divisor = self._cross_entropy(row, y)
-        else:
-            raise ValueError(f"loss: the naive network has no {row.name}")
-        if self.problem.reduction == "sum":
-            divisor = 1.0
-        value = each.sum() / divisor
-        return value, d_y / self._divisor(y, divisor)
-
-    def _divisor(self, y: Array, right: float) -> float:
-        wrong = {
-            "sum over examples and elements": 1.0,
-            "sum over examples": right / len(y),
-            "sum over elements": right / y.shape[1],
-            "mean over examples": right * len(y),
-            "mean over elements": right * y.shape[1],
-            "mean over examples and elements": right * y.size,
-            "mean over all examples": float(len(y)),
-        }
-        for name, value in wrong.items():
-            if self._on(name):
-                return value
-        return right
-
-    def _binary(self, row: Any, y: Array) -> tuple[Array, Array]:
-        weight, positive = (
-            np.asarray(1.0 if row.parameters[k] is None else row.parameters[k]) for k in ("weight", "pos_weight")
-        )
-        if self._on("class weights ignored"):
-            weight = positive = np.asarray(1.0)
-        weight, positive = weight.astype(self.kind), positive.astype(self.kind)
-        p = 1 / (1 + np.exp(-y))
-        each = -weight * (positive * self.target * np.log(p) + (1 - self.target) * np.log(1 - p))
-        d_y = weight * ((1 - self.target) * p - positive * self.target * (1 - p))
-        if self._on("sigmoid applied twice"):
-            d_y = weight * (1 / (1 + np.exp(-p)) - self.target)
-        if self._on("sigmoid derivative applied again"):
-            d_y = d_y * p * (1 - p)
-        return each, d_y
-
-    def _cross_entropy(self, row: Any, y: Array) -> tuple[Array, Array, float]:
-        n, k = y.shape
-        weights = row.parameters["weight"]
-        weights = np.ones(k) if weights is None else np.asarray(weights, dtype=float)
-        smoothing = row.parameters["label_smoothing"]
-        counted = self.target != row.parameters["ignore_index"]
-        divisor = float(sum(weights[t] for t, c in zip(self.target, counted, strict=True) if c))
-        if self._on("class weights ignored"):
-            weights = np.ones(k)
-        if self._on("class weights ignored throughout"):
-            weights, divisor = np.ones(k), float(counted.sum())
-        if self._on("label smoothing ignored"):
-            smoothing = 0.0
-        q = np.zeros((n, k))
-        for i in range(n):
-            if not counted[i]:
-                continue
-            if self._on("label smoothing over the other classes"):
-                q[i] = weights * smoothing / (k - 1)
-                q[i, self.target[i]] = weights[self.target[i]] * (1 - smoothing)
-            else:
-                q[i] = weights * smoothing / k
-                q[i, self.target[i]] += weights[self.target[i]] * (1 - smoothing)
-        q = q.astype(self.kind)
-        p = softmax(y)
-        each = -(q * np.log(p)).sum(axis=1)
-        twice = self._on("softmax applied twice")
-        d_y = (softmax(p) if twice else p) * q.sum(axis=1, keepdims=True) - q
-        if self._on("ignored examples not zeroed"):
-            d_y = d_y + p * ~counted[:, None]
-        if self._on("softmax applied twice in both passes"):
-            d_p = softmax(p) * q.sum(axis=1, keepdims=True) - q
-            each = -(q * np.log(softmax(p))).sum(axis=1)
-            d_y = np.array([(np.diag(p[i]) - np.outer(p[i], p[i])) @ d_p[i] for i in range(n)])
-        if self._on("softmax Jacobian of the loss diagonal"):
-            d_y = -(q / p) * p * (1 - p)
-        return each, d_y, divisor
 
     # ── the passes ───────────────────────────────────────────────────────────────────────────────────
 
@@ -277,7 +187,7 @@ class Naive:
             bias = self.biases[l]
             z.append(a if bias is None else self._rounded(a + bias))
             h.append(self._rounded(self._activate(l, z[l])))
-        loss, d_h = self._loss(h[-1])
+        loss, d_h = loss_and_gradient(self.problem, self.target, h[-1], self._on)
         d_h = self._rounded(np.asarray(d_h, dtype=self.kind))
         leaves = {}
         for l in reversed(range(self.depth)):
@@ -293,6 +203,8 @@ class Naive:
         inputs = h[l]
         if self._on("input of the layer above", l):
             inputs = h[l + 1]
+            if inputs.shape != h[l].shape:
+                raise ValueError(f"layers[{l}]: the input of another layer has another shape")
         if self._on("weight gradient transposed", l):
             return self._dot(inputs.T, d_z).reshape(self.weights[l].shape)
         return self._dot(d_z.T, inputs)
@@ -321,9 +233,3 @@ class Naive:
             if bug:
                 weight = self._rounded((weight - bug.size * direction).astype(self.kind))
         return self._dot(d_z, weight)
-
-
-def softmax(y: Array) -> Array:
-    """exp(y)/Σ exp(y) along the rows, the largest y subtracted first."""
-    e = np.exp(y - y.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)

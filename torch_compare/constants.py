@@ -40,7 +40,7 @@ def constants(problem: ref.Problem) -> tuple[Named, ...]:
     """
     meanings: dict[float, list[tuple[str, str, str]]] = {}
     sizes = list(_sizes(problem))
-    for value, kind, number, done in (*sizes[:2], *_plain(), *sizes[2:], *_accumulated()):
+    for value, kind, number, done in (*sizes[:2], *_plain(), *sizes[2:], *_calls()):
         if value != 1:
             meanings.setdefault(value, []).append((kind, number, done))
     return tuple(_named(value, found) for value, found in meanings.items())
@@ -62,14 +62,15 @@ def _plain() -> Iterator[tuple[float, str, str, str]]:
     yield 0.5, "factor 1/2", "", "a ½ too many"
 
 
-def _accumulated() -> Iterator[tuple[float, str, str, str]]:
+def _calls() -> Iterator[tuple[float, str, str, str]]:
     for calls in CALLS:
         yield float(calls), "accumulated", "", f"the gradients of {calls} calls are added up"
 
 
 def _sizes(problem: ref.Problem) -> Iterator[tuple[float, str, str, str]]:
     n, k = float(problem.x.shape[0]), float(problem.mlp.layers[-1].width)
-    numbers = {n: "the batch size", k: "the number of outputs", n * k: "the number of output elements"}
+    numbers = {n * k: "the number of output elements", k: "the number of outputs"}
+    numbers[n] = "the batch size and the number of outputs" if n == k else "the batch size"
     if problem.reduction == "mean":
         y = ref.forward(problem.mlp, problem.x).output
         d = float(problem.loss.divisor(y, problem.target))
@@ -93,19 +94,28 @@ def _sizes(problem: ref.Problem) -> Iterator[tuple[float, str, str, str]]:
         yield value, "sum for mean", f"{value:g} is {title}", "multiplied by it"
 
 
-def nearest(table: tuple[Named, ...], value: float, slack: float) -> tuple[Named, ...]:
+COARSE = 2.0**-16
+"""Noise with which a product of two constants is near any number: then only a sign may go with a constant."""
+
+
+def nearest(table: tuple[Named, ...], value: float, noise: float) -> tuple[Named, ...]:
     """The constant, or else the two whose product it is, that lie nearest to a factor.
 
     Args:
         table: the constants.
         value: the factor.
-        slack: the relative distance within which a constant counts, so that no product is looked for.
+        noise: the relative uncertainty of the factor; within twice of it a constant is preferred to a product.
     """
     one = min(table, key=lambda c: abs(c.value - value))
-    if abs(one.value - value) <= slack * abs(value):
+    if abs(one.value - value) <= 2 * noise * abs(value):
         return (one,)
     parts = [c for c in table if c.kinds != ("accumulated",)]
-    pairs = [(a, b) for i, a in enumerate(parts) for b in parts[i + 1 :] if a.value * b.value != 1]
+    pairs = [
+        (a, b)
+        for i, a in enumerate(parts)
+        for b in parts[i + 1 :]
+        if a.value * b.value != 1 and (noise <= COARSE or -1 in (a.value, b.value))
+    ]
     return min([(one,), *pairs], key=lambda c: abs(product(c) - value))
 
 

@@ -7,9 +7,9 @@ themselves. One mistake is tried before two.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,13 @@ from reference.noise import in_noise, spread_of
 from reference.noisy import Source
 
 from .data_mistakes import activation_mistakes, batch_mistakes, deviation_mistakes
-from .fits import Evidence, distance
+from .evidence import Evidence, distance
 from .localisation import agrees, not_finite, unexplained
 from .loss_mistakes import loss_mistakes
 from .measure import FACTOR, in_scales
 from .mistakes import Leaves, Mistake, leaves_with
-from .search import Walk, habits
+from .search import Walk
+from .ways import Effort, habits
 from .wording import sentence
 
 RUNS = 16
@@ -33,12 +34,14 @@ NUMBERS = 2**25
 """In the arrays of all noisy runs together: large networks are put to the test with fewer runs."""
 CONFIRMED = 8
 """So many of the candidates that fit best are put to the test in noisy arithmetic."""
+COMPARED = 200
+"""So many candidates are made and compared at the most."""
 WORK = 4e9
-"""Multiply-adds that may be spent: a few seconds."""
-BITS = 24.0
-"""An explanation has to predict so many bits of how the gradients differ from the right ones: of 2^14 mistakes and
-pairs that are tried, one would meet one in a thousand random gradients by chance. A significand more for every constant
-that was fitted."""
+"""Multiply-adds that the search may spend: two seconds or so."""
+BITS = {1: 18.0, 2: 24.0, 3: 30.0}
+"""An explanation of so many mistakes has to predict so many bits of how the gradients differ from the right ones: of
+2^8 mistakes, or 2^14 pairs, that are tried one would meet one in a thousand random gradients by chance. Each constant
+that was fitted takes one number, the one that tells most."""
 CLOSEST = 4.0
 """σ within which rounding lies as a rule: a closer fit tells no more."""
 SHARE = 4.0
@@ -88,13 +91,11 @@ class _Search:
     scale: Mapping[str, Any]
     fmt: Format
     seed: int
-    spent: float = 0.0
     noisy: ref.Problem | None = None
+    effort: Effort = field(default_factory=lambda: Effort(WORK))
     worst: float = field(init=False)
-    lowest: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.lowest = len(self.evidence.problem.mlp.layers)
         self.worst = max(
             float(np.max(_ratio(v, self.expected[k], self.scale[k], self.fmt), initial=0.0))
             for k, v in self.evidence.given.items()
@@ -102,18 +103,13 @@ class _Search:
 
     def walks(self, budget: int) -> Iterator[tuple[Mistake, ...]]:
         """Every set of so many mistakes that explains all gradients by norm."""
-        problem = self.evidence.problem
-        cost = 4.0 * sum(layer.weight.size for layer in problem.mlp.layers) * problem.x.shape[0]
-        for first in _starts(problem, budget):
-            if self.spent > WORK and first:
-                return
-            self.spent += cost
+        for first in _starts(self.evidence.problem, budget):
             try:
-                walk = Walk(self.evidence, first, budget)
-                found = walk.run()
+                yield from Walk(self.evidence, first, budget, self.effort).run()
             except (ValueError, IndexError, AssertionError, np.linalg.LinAlgError):
                 continue  # the mistakes cannot be made together
-            yield from found
+            if self.effort.exhausted:
+                return
 
     def confirm(self, mistakes: tuple[Mistake, ...]) -> float:
         """The largest distance from what the mistakes make, in their own rounding scales; ∞ if they explain little."""
@@ -135,14 +131,24 @@ class _Search:
             told.append(np.ravel(np.abs(values - self.expected[place]) / np.maximum(allowed, np.finfo(float).tiny)))
         if not told or worst > min(FACTOR, self.worst / SHARE):
             return float("inf")
-        bits = np.sum(np.log2(np.clip(np.concatenate(told) / max(worst, CLOSEST), 1.0, 2.0**self.fmt.bits)))
+        bits = np.log2(np.clip(np.concatenate(told) / max(worst, CLOSEST), 1.0, 2.0**self.fmt.bits))
         fitted = len({m.habit for m in mistakes if m.uncertainty > 0})
-        return worst if bits >= BITS + fitted * self.fmt.bits else float("inf")
+        return worst if np.sum(np.sort(bits)[: bits.size - fitted]) >= BITS[habits(mistakes)] else float("inf")
+
+    def _nearest(self, candidates: Iterable[tuple[Mistake, ...]]) -> list[tuple[Mistake, ...]]:
+        """The candidates that come nearest to what was given, by root mean square of the worst leaf."""
+        away = {}
+        for mistakes in islice(candidates, COMPARED):
+            made = leaves_with(mistakes, self.evidence.problem)
+            off = [self.evidence.off(k, made[k]) for k in self.evidence.given if k in made and k != "loss"]
+            away[mistakes] = max((float(np.sqrt(np.mean(o * o))) for o in off), default=np.inf)
+        least = min(away.values(), default=0.0)
+        return [mistakes for mistakes, distance in away.items() if distance <= max(2 * least, 1.0)]
 
     def best(self, budget: int) -> Diagnosis | None:
         """The simplest explanation with so many mistakes that stands the test, with the others that do."""
         found = {frozenset(m.key for m in c): c for c in self.walks(budget) if habits(c) == budget}
-        candidates = sorted(found.values(), key=_order)[:CONFIRMED]
+        candidates = sorted(self._nearest(found.values()), key=_order)[:CONFIRMED]
         standing = [(c, scales) for c in candidates if np.isfinite(scales := self.confirm(c))]
         if not standing:
             return None
@@ -226,9 +232,9 @@ def diagnose(
         broken = not_finite(problem, given, fmt)
         if broken:
             return Diagnosis(("not finite",), broken)
-        evidence = Evidence.of(problem, given, expected, scale)
+        evidence = Evidence.of(problem, given, expected, scale, fmt.unit_roundoff)
         search = _Search(evidence, expected, scale, fmt, seed)
-        for budget in (1, 2, 3):
+        for budget in BITS:
             found = search.best(budget)
             if found is not None:
                 return found

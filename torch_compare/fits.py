@@ -5,106 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 import reference as ref
 
-from .constants import Named, constants, nearest, product
+from .constants import Named, nearest, product
+from .evidence import BY_NORM, PLAIN, Evidence, is_parameter, norm, ratio
 from .mistakes import Leaves, Mistake
 
-BY_NORM = 8.0
-"""Correct gradients stay within 0.8 of the scale's norm, by norm; wrong ones may have a larger scale of their own. Ten
-times that is the first sieve, and their own scale the second."""
-ROUGHEST = 0.4
-"""The largest slack: less than the distance of a factor 2. In FP8, 8 σ are more than the gradient itself, and every
-mistake would count as none at all."""
-FEW = 8
-"""A constant without a name has to explain more numbers than so many."""
 SIZES = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10)
 """First digits of the bounds that people clip to."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What was given, and how far it may stray.
-
-    Attributes:
-        problem: the problem, in float64.
-        given: arrays by place, in float64.
-        noise: place ↦ the norm of its rounding scale, relative to the norm of the right gradient.
-        table: the factors that have a name.
-        bound: the largest magnitude among the parameters' gradients, if it occurs more than once; else 0.
-        norm: of all parameters' gradients together.
-    """
-
-    problem: ref.Problem
-    given: Mapping[str, Any]
-    noise: Mapping[str, float]
-    table: tuple[Named, ...] = field(default=())
-    bound: float = 0.0
-    norm: float = 0.0
-
-    @cached_property
-    def trace(self) -> ref.Trace:
-        """Of the right forward pass."""
-        return ref.forward(self.problem.mlp, self.problem.x)
-
-    @classmethod
-    def of(cls, problem: ref.Problem, given: Mapping[str, Any], expected: Any, scale: Any) -> Evidence:
-        """The evidence that given arrays are, from the right ones and their rounding scales."""
-        noise = {}
-        for place in given:
-            size, sigma = norm(expected[place]), np.ravel(scale[place])
-            rounding = norm(sigma[np.isfinite(sigma)])
-            noise[place] = rounding / size if size > 0 else 0.0
-        arrays = {place: np.asarray(values, dtype=float) for place, values in given.items()}
-        parameters = [np.abs(np.ravel(v)) for k, v in arrays.items() if is_parameter(k)]
-        flat = np.concatenate(parameters) if parameters else np.zeros(0)
-        largest = float(flat.max(initial=0.0))
-        bound = largest if np.sum(flat == largest) > 1 else 0.0
-        return cls(problem, arrays, noise, constants(problem), bound, norm(flat))
-
-    def slack(self, place: str) -> float:
-        """The relative distance, by norm, up to which a leaf counts as roughly the same."""
-        return min(ROUGHEST, BY_NORM * self.noise[place])
-
-    def parameter(self, place: str) -> Any:
-        """The weight or bias that a place is the gradient of."""
-        layer = self.problem.mlp.layers[int(place[len("layers[") : place.index("]")])]
-        return layer.weight if place.endswith("weight") else layer.bias
-
-
-def is_parameter(place: str) -> bool:
-    """Whether a place is the gradient of a weight or a bias."""
-    return place.startswith("layers")
-
-
-def norm(values: Any) -> float:
-    """The Euclidean norm of all elements; of huge ones too, whose squares overflow."""
-    flat = np.abs(np.ravel(np.asarray(values, dtype=float)))
-    peak = float(flat.max(initial=0.0))
-    return float(np.linalg.norm(flat / peak)) * peak if 0 < peak < np.inf else peak
-
-
-def distance(given: Any, made: Any) -> float:
-    """‖given − made‖ relative to the larger of both norms."""
-    if np.shape(given) != np.shape(made):
-        return float("inf")
-    size = max(norm(given), norm(made))
-    away = norm(np.asarray(given) - made) / size if size > 0 else 0.0
-    return away if np.isfinite(away) else float("inf")
-
-
-def ratio(a: Any, b: Any) -> float:
-    """The factor c that brings c·b nearest to a; not finite where there is none."""
-    a, b = np.ravel(np.asarray(a, dtype=float)), np.ravel(np.asarray(b, dtype=float))
-    peak = float(np.abs(b).max(initial=0.0))
-    return float(a @ (b / peak) / ((b / peak) @ (b / peak)) / peak) if 0 < peak < np.inf else float("nan")
 
 
 @dataclass(frozen=True)
@@ -114,26 +28,47 @@ class Fit:
     Attributes:
         mistakes: what is done to it; none where it is the same.
         factors: those of the mistakes that are factors, if no other is among them.
+        away: how far the leaf is from the given one then, see `Evidence.away`.
     """
 
     mistakes: tuple[Mistake, ...] = ()
     factors: tuple[Mistake, ...] = ()
+    away: float = 0.0
 
 
-SAME = Fit()
+def leaf_fits(
+    evidence: Evidence, place: str, made: Any, floor: float = 0.0, before: tuple[Mistake, ...] = ()
+) -> Iterator[Fit]:
+    """The simplest ways from a leaf that was made to the one given.
 
-
-def leaf_fits(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, ...]) -> Iterator[Fit]:
-    """The simplest ways from a leaf that was made to the one given: what was done elsewhere before comes first."""
-    given, slack = evidence.given[place], evidence.slack(place)
-    if distance(given, made) <= slack:
-        yield SAME
+    Args:
+        evidence: what was given.
+        place: which leaf.
+        made: what a backward pass makes there.
+        floor: of the norm of its rounding errors.
+        before: what was done elsewhere, whose constants are tried before others are fitted.
+    """
+    away = evidence.away(place, made, floor)
+    if away <= BY_NORM:
+        yield Fit(away=away)
+    if away <= BY_NORM * PLAIN:
         return
-    found = list(_factors(evidence, place, given, made, slack, before))
-    yield from found
-    if is_parameter(place) and not found:
-        yield from _clipped(evidence, place, given, made, slack)
-        yield from _decayed(evidence, place, given, made, slack, before)
+
+    def same(leaf: Any, factor: float = 1.0, share: float = 1.0) -> bool:
+        return evidence.same(place, leaf, floor * abs(factor), share)
+
+    found = [*_factors(evidence, place, made, before, same)]
+    if is_parameter(place):
+        found += [*_clipped(evidence, place, made, same), *_decayed(evidence, place, made, before, same)]
+    for fit in found:
+        leaves = {place: made}
+        for mistake in fit.mistakes:
+            leaves = mistake.leaves(evidence.problem, leaves)
+        yield replace(fit, away=evidence.away(place, leaves[place], floor))
+
+
+Same = Callable[..., bool]
+"""(leaf, factor that its rounding errors have, share of the slack) ↦ whether it is the one given."""
 
 
 # ── factors ──────────────────────────────────────────────────────────────────────────────────────────
@@ -152,35 +87,36 @@ def factor_at(places: Iterable[str], where: str, like: Mistake) -> Mistake:
     )  # fmt: skip
 
 
-def _factors(
-    evidence: Evidence, place: str, given: Any, made: Any, slack: float, before: tuple[Mistake, ...]
-) -> Iterator[Fit]:
+def _factors(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, ...], same: Same) -> Iterator[Fit]:
+    given = evidence.given[place]
     if not np.any(given):
         zero = Mistake("gradient missing", place, "yours is 0", form="factor", constant=0.0)
         yield _fit([factor_at([place], place, zero)])
         return
-    c = ratio(given, made)
-    if not np.isfinite(c) or c == 0 or distance(given, c * made) > slack:
+    c = evidence.ratio(place, given, made)
+    if not np.isfinite(c) or c == 0 or not same(c * made, c):
         return
-    known = {m.habit: m for m in before if m.form == "factor" and m.constant != 0}
-    for like in known.values():
-        if distance(given, like.constant * made) <= slack + like.uncertainty:
+    known = list({m.habit: m for m in before if m.form == "factor" and m.constant != 0}.values())
+    for like in known:
+        if same(like.constant * made, like.constant):
             yield _fit([factor_at([place], place, like)])
             return
     if len(known) == 2:
-        a, b = known.values()
-        if distance(given, a.constant * b.constant * made) <= slack:
-            yield _fit([factor_at([place], place, a), factor_at([place], place, b)])
+        both = known[0].constant * known[1].constant
+        if same(both * made, both):
+            yield _fit([factor_at([place], place, like) for like in known])
             return
-    named = nearest(evidence.table, c, slack)
-    if distance(given, product(named) * made) <= slack:
+    size, noise = norm(given), evidence.noise[place]
+    if c > 0 and is_parameter(place):
+        if near_round(size, noise):
+            yield Fit((_normalised(place, near_round(size, noise), noise),))
+        if near_round(evidence.norm, evidence.least_noise):
+            yield _fit([factor_at([place], place, _unnamed_factor(evidence, place, c))])
+    named = nearest(evidence.table, c, noise)
+    if same(product(named) * made, product(named), PLAIN):
         yield _fit([factor_at([place], place, _named_factor(n)) for n in named])
         return
-    size = norm(given)
-    if c > 0 and is_round(size) and is_parameter(place) and not is_round(evidence.norm):
-        yield Fit((_normalised(place, size),))
-    if np.size(given) > 1:
-        yield _fit([factor_at([place], place, _unnamed_factor(evidence, place, c))])
+    yield _fit([factor_at([place], place, _unnamed_factor(evidence, place, c))])
 
 
 def _fit(factors: list[Mistake]) -> Fit:
@@ -196,54 +132,60 @@ def _unnamed_factor(evidence: Evidence, place: str, c: float) -> Mistake:
         what = f"that is off by a relative {c - 1:.3g}: one factor on the way to all of them is inaccurate"
     else:
         what = f"{c:.6g} is no number that this problem has: a learning rate, perhaps"
-    name = "constant factor"
-    if 0 < c < 1 and is_round(evidence.norm):
-        name, what = (
-            "gradient clipped",
-            f"the norm of all parameters' gradients is clipped, or normalised, to {evidence.norm:.6g}",
-        )
-    noise = evidence.noise[place]
-    return Mistake(name, "", what, vague=True, form="factor", constant=c, uncertainty=noise)
+    name, size = "constant factor", near_round(evidence.norm, evidence.least_noise)
+    if c > 0 and size:
+        done = "clipped, or normalised," if c < 1 else "normalised"
+        name, what = "gradient clipped", f"the norm of all parameters' gradients is {done} to {size:g}"
+    return Mistake(name, "", what, vague=True, form="factor", constant=c, uncertainty=evidence.noise[place])
 
 
-def is_round(value: float) -> bool:
-    """Whether a number is one that people choose: 1, 0.5, 2.5, 10, 0.01; to the precision of float32."""
+def near_round(value: float, noise: float) -> float:
+    """The number that people choose (1, 0.5, 2.5, 10, 0.01) next to a value; 0 if none is within its noise.
+
+    >>> near_round(0.49999999, 1e-7), near_round(0.4321, 1e-7)
+    (0.5, 0.0)
+    """
     if not 0 < value < np.inf:
-        return False
-    digits = value / 10.0 ** np.floor(np.log10(value))
-    return bool(np.any(np.abs(digits - np.array(SIZES)) < 1e-6))
+        return 0.0
+    power = 10.0 ** np.floor(np.log10(value))
+    nearest_one = float(min(SIZES, key=lambda digit: abs(digit * power - value)) * power)
+    return nearest_one if abs(nearest_one - value) <= max(noise, ROUND) * value else 0.0
 
 
-def _normalised(place: str, size: float) -> Mistake:
+ROUND = 1e-6
+"""torch.nn.utils.clip_grad_norm_ divides by the norm + 1e-6, which a bound of about 1 then shows."""
+
+
+def _normalised(place: str, size: float, noise: float) -> Mistake:
     def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
         if place not in leaves:
             return leaves
         leaf = leaves[place]
         return leaves | {place: leaf * (size / np.sqrt((leaf * leaf).sum()))}
 
-    what = f"the norm of this gradient by itself is clipped, or normalised, to {size:.6g}"
-    return Mistake("gradient clipped", place, what, leaves=change, form="norm", constant=size)
+    what = f"the norm of this gradient by itself is clipped, or normalised, to {size:g}"
+    return Mistake(
+        "gradient clipped", place, what, leaves=change, form="norm", constant=size, uncertainty=max(noise, ROUND)
+    )
 
 
 # ── clipping and decay ───────────────────────────────────────────────────────────────────────────────
 
 
-def _clipped(evidence: Evidence, place: str, given: Any, made: Any, slack: float) -> Iterator[Fit]:
+def _clipped(evidence: Evidence, place: str, made: Any, same: Same) -> Iterator[Fit]:
     """Every element limited to ±v, v the largest that was given, which occurs more than once; a factor besides."""
-    bound = evidence.bound
+    given, bound = evidence.given[place], evidence.bound
+    if bound == 0 or not np.any(np.abs(given) == bound):
+        return
+    if same(np.clip(made, -bound, bound)):
+        yield Fit((_clip(bound),))
+        return
     inside = np.abs(given) < bound
-    if bound == 0 or not np.any(inside) or np.all(inside):
-        return
-    c = ratio(given[inside], made[inside])
-    if not np.isfinite(c) or c == 0:
-        return
-    mistake = _clip(bound)
-    if distance(given, np.clip(made, -bound, bound)) <= slack:
-        yield Fit((mistake,))
-        return
-    named = nearest(evidence.table, c, slack)
-    if distance(given, np.clip(product(named) * made, -bound, bound)) <= slack:
-        yield Fit((*(factor_at([place], place, _named_factor(n)) for n in named), mistake))
+    c = ratio(given[inside], np.asarray(made)[inside])
+    if np.isfinite(c) and c != 0:
+        named = nearest(evidence.table, c, evidence.noise[place])
+        if same(np.clip(product(named) * made, -bound, bound), product(named)):
+            yield Fit((*(factor_at([place], place, _named_factor(n)) for n in named), _clip(bound)))
 
 
 def _clip(bound: float) -> Mistake:
@@ -257,38 +199,37 @@ def _clip(bound: float) -> Mistake:
 DECAYS: dict[str, Callable[[Any], Any]] = {"the weights": lambda w: w, "the weights' signs": np.sign}
 
 
-def _decayed(
-    evidence: Evidence, place: str, given: Any, made: Any, slack: float, before: tuple[Mistake, ...]
-) -> Iterator[Fit]:
+def _decayed(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, ...], same: Same) -> Iterator[Fit]:
     """c·made + λ·direction, the parameter or its sign, where c is 1 or has a name."""
+    given, noise = evidence.given[place], evidence.noise[place]
     for along, shape in DECAYS.items():
         direction = shape(evidence.parameter(place))
         known = [m for m in before if m.form == along]
         if known:
             rate = known[0].constant
-            c = ratio(given - rate * direction, made)
+            c = evidence.ratio(place, given - rate * direction, made)
         else:
-            c, rate = _factor_and_rate(given, made, direction)
-        if not (np.isfinite(c) and np.isfinite(rate)) or distance(given, c * made + rate * direction) > slack:
+            weight = 1 / evidence.sigma[place]
+            c, rate = _factor_and_rate(given * weight, made * weight, direction * weight)
+        if not (np.isfinite(c) and np.isfinite(rate)) or not same(c * made + rate * direction, c):
             continue
-        named = () if abs(c - 1) <= slack else nearest(evidence.table, c, slack)
+        named = () if abs(c - 1) <= BY_NORM * noise else nearest(evidence.table, c, noise)
         c = product(named)
-        rate = rate if known else ratio(given - c * made, direction)
-        if rate != 0 and distance(given, c * made + rate * direction) <= slack:
+        rate = rate if known else evidence.ratio(place, given - c * made, direction)
+        if rate != 0 and same(c * made + rate * direction, c):
             scaled = tuple(factor_at([place], place, _named_factor(n)) for n in named)
-            yield Fit((*scaled, _decay(place, along, rate, evidence.noise[place])), scaled)
-            return
+            yield Fit((*scaled, _decay(place, along, rate, noise)), scaled)
 
 
 def _factor_and_rate(given: Any, made: Any, direction: Any) -> tuple[float, float]:
-    """The c and λ of given = c·made + λ·direction, by least squares; NaN where they are not determined."""
+    """The c and λ of given = c·made + λ·direction, by least squares, with c = 1 where that leaves c open."""
     a, b, g = (np.ravel(v) for v in (made, direction, given))
     if a.size < 3:
-        return float("nan"), float("nan")
+        return 1.0, ratio(g - a, b)
     (aa, ab, bb), (ag, bg) = (a @ a, a @ b, b @ b), (a @ g, b @ g)
     determinant = aa * bb - ab * ab
     if not determinant > 0:
-        return float("nan"), float("nan")
+        return 1.0, ratio(g - a, b)
     return float((ag * bb - bg * ab) / determinant), float((bg * aa - ag * ab) / determinant)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import reference as ref
 
 from .constants import nearest, product
-from .fits import Evidence, distance, is_parameter, norm, ratio
+from .evidence import Evidence, distance, is_parameter, norm, ratio
 from .loss_mistakes import loss_mistakes
 from .mistakes import leaves_with
 from .wording import listed, number

@@ -10,7 +10,7 @@ import numpy as np
 import reference as ref
 from reference.formats import Format
 
-from .fits import Evidence, is_parameter
+from .evidence import Evidence, is_parameter
 from .inference import below, exchanged, loss_alone, other_inputs, other_targets
 from .measure import FACTOR, in_scales
 from .wording import listed

@@ -265,7 +265,7 @@ def update_mistake(layer: int, rate: float, along: str, uncertainty: float = 0.0
     return Mistake(
         "weights already updated",
         f"layers[{layer}]",
-        f"the backward pass goes through a weight that is updated already, by −{rate:.6g} × {along}",
+        f"the backward pass goes through a weight that is updated already, by {-rate:+.6g} × {along}",
         rules=at_step("downward", downward, layer),
         form=along,
         constant=rate,

@@ -16,7 +16,8 @@ import numpy as np
 
 import reference as ref
 
-from .fits import SAME, Evidence, Fit, distance, leaf_fits, ratio
+from .evidence import BY_NORM, PLAIN, Evidence, norm
+from .fits import Fit, leaf_fits
 from .mistakes import Mistake
 from .pass_mistakes import (
     KINKED,
@@ -30,38 +31,17 @@ from .pass_mistakes import (
     update_mistake,
     weight_mistakes,
 )
-from .passes import RIGHT, Rules
+from .passes import RIGHT
+from .ways import Effort, Way, flow_factor, habits
 
 WIDTH = 48
 """Ways of going wrong that are kept from one layer to the next, those with the fewest mistakes first."""
-
-PLAIN = 4.0
-"""Gradients this many times nearer than the slack are the right ones: within 2 σ by norm."""
-
-
-def habits(mistakes: Iterable[Mistake]) -> int:
-    """How many mistakes there are; one that is made in many places is one."""
-    return len({m.habit for m in mistakes})
+CLOSER = 4.0
+"""σ by which a way has to come closer for a mistake more."""
 
 
-@dataclass(frozen=True)
-class _Way:
-    """One way of going wrong that explains the gradients down to some layer.
-
-    Attributes:
-        mistakes: what was done wrong so far.
-        d_h: the gradient of the output of the layer that comes next.
-        d_z: of the layer above, where the step down from it was right; None at the output.
-    """
-
-    mistakes: tuple[Mistake, ...]
-    d_h: Any
-    d_z: Any = None
-
-    def with_(self, *more: Mistake) -> tuple[Mistake, ...]:
-        """The mistakes and more, each place once."""
-        known = {m.key for m in self.mistakes}
-        return (*self.mistakes, *(m for m in more if m.key not in known))
+OVERHEAD = 1e6
+"""Multiply-adds in the time that a small product takes with all that goes with it."""
 
 
 @dataclass
@@ -72,13 +52,18 @@ class Walk:
         evidence: what was given.
         first: mistakes that change the problem or the gradient of the loss.
         budget: how many mistakes there may be.
+        effort: what it may cost, together with other walks.
         lowest: the layer that the walk came down to; the number of layers if not even the uppermost is explained.
+        limit: how many mistakes there may be down to the layer that is being looked at: where the right step makes
+            what was given, no further one is looked for.
     """
 
     evidence: Evidence
     first: tuple[Mistake, ...]
     budget: int
+    effort: Effort
     lowest: int = 0
+    limit: int = 0
     problem: ref.Problem = field(init=False)
     trace: ref.Trace = field(init=False)
 
@@ -99,7 +84,7 @@ class Walk:
 
     def run(self) -> list[tuple[Mistake, ...]]:
         """Every set of mistakes, no larger than the budget, that explains all gradients by norm."""
-        ways = [_Way(self.first, self.rules.d_output(self.problem, self.trace.output))]
+        ways = [Way(self.first, self.rules.d_output(self.problem, self.trace.output))]
         self.lowest = len(self.problem.mlp.layers)
         if not self.given:
             return []
@@ -108,42 +93,51 @@ class Walk:
             if not ways:
                 return []
             self.lowest = layer
+        self.limit = self.budget
         if "input" in self.given:
             ways = self._kept(new for way in ways for new in self._input(way))
         return [way.mistakes for way in ways if way.mistakes]
 
-    def _kept(self, ways: Iterable[_Way]) -> list[_Way]:
-        found: dict[frozenset[Any], _Way] = {}
+    def _kept(self, ways: Iterable[Way]) -> list[Way]:
+        found: dict[frozenset[Any], Way] = {}
         for way in ways:
             found.setdefault(frozenset(m.key for m in way.mistakes), way)
-        return sorted(found.values(), key=lambda w: (habits(w.mistakes), len(w.mistakes)))[:WIDTH]
+        return sorted(found.values(), key=lambda w: (habits(w.mistakes) + w.away / CLOSER, len(w.mistakes)))[:WIDTH]
 
     def _room(self, mistakes: tuple[Mistake, ...]) -> bool:
-        return habits(mistakes) <= self.budget
+        return habits(mistakes) <= self.limit
 
     # ── one layer ────────────────────────────────────────────────────────────────────────────────────
 
-    def _layer(self, layer: int, way: _Way) -> Iterator[_Way]:
+    def _layer(self, layer: int, way: Way) -> Iterator[Way]:
         right = RIGHT.slope(self.problem, self.trace, layer, way.d_h)
-        if self._plain(layer, right):
-            yield self._down(layer, way.mistakes, right)
+        self.effort.spent += OVERHEAD
+        away = self._away(layer, right)
+        plain = away <= BY_NORM * PLAIN
+        self.limit = habits(way.mistakes) if plain else self.budget
+        if plain:
+            yield self._down(layer, replace(way, away=max(way.away, away)), right)
+        if self.limit == 0 or self.effort.exhausted:
             return
         for source in self._sources(layer, way):
             for mistakes, d_leaf, d_z in self._slopes(layer, source):
                 for found, factor in self._leaves(layer, replace(source, mistakes=mistakes), d_leaf):
                     yield self._down(layer, found, factor * d_z if factor != 1 else d_z)
 
-    def _down(self, layer: int, mistakes: tuple[Mistake, ...], d_z: Any) -> _Way:
-        return _Way(mistakes, RIGHT.downward(self.problem, self.trace, layer, d_z), d_z)
+    def _down(self, layer: int, way: Way, d_z: Any) -> Way:
+        return replace(way, d_h=RIGHT.downward(self.problem, self.trace, layer, d_z), d_z=d_z)
 
-    def _plain(self, layer: int, d_z: Any) -> bool:
-        """Whether this d_z makes every gradient given for the layer, so that no mistake need be looked for."""
+    def _away(self, layer: int, d_z: Any) -> float:
+        """How far the gradients that this d_z makes for the layer are from those given; ∞ where none was given."""
         places = [p for p in (f"layers[{layer}].bias", f"layers[{layer}].weight") if p in self.given]
-        return bool(places) and all(
-            distance(self.given[p], self._made(layer, p, d_z)) <= self.evidence.slack(p) / PLAIN for p in places
-        )
+        away = 0.0 if places else float("inf")
+        for place in places:
+            if away <= BY_NORM:
+                made = self._made(layer, place, d_z)
+                away = max(away, self.evidence.away(place, made, self._floor(layer, place, d_z)))
+        return away
 
-    def _sources(self, layer: int, way: _Way) -> Iterator[_Way]:
+    def _sources(self, layer: int, way: Way) -> Iterator[Way]:
         """The ways by which a gradient may have come down to this layer."""
         yield way
         if way.d_z is None or not self.observed[layer] or not np.any(way.d_z):
@@ -151,10 +145,10 @@ class Walk:
         for mistake in downward_mistakes(self.problem, layer + 1):
             if self._room(way.with_(mistake)):
                 d_h = mistake.rules(RIGHT).downward(self.problem, self.trace, layer + 1, way.d_z)
-                yield _Way(way.with_(mistake), d_h)
+                yield Way(way.with_(mistake), d_h, away=way.away)
         yield from self._updated(layer, way)
 
-    def _slopes(self, layer: int, way: _Way) -> Iterator[tuple[tuple[Mistake, ...], Any, Any]]:
+    def _slopes(self, layer: int, way: Way) -> Iterator[tuple[tuple[Mistake, ...], Any, Any]]:
         """Mistakes in the slope, with the gradient that the leaves are made of and the one that goes down."""
         right = RIGHT.slope(self.problem, self.trace, layer, way.d_h)
         yield way.mistakes, right, right
@@ -166,10 +160,11 @@ class Walk:
         for mistake in (*slope_mistakes(self.problem, layer), *self._leaky(layer, way),
                         *other_slopes(self.problem, layer)):  # fmt: skip
             if self._room(way.with_(mistake)):
+                self.effort.spent += OVERHEAD
                 d_z = mistake.rules(RIGHT).slope(self.problem, self.trace, layer, way.d_h)
                 yield way.with_(mistake), d_z, d_z
 
-    def _leaky(self, layer: int, way: _Way) -> Iterator[Mistake]:
+    def _leaky(self, layer: int, way: Way) -> Iterator[Mistake]:
         """The slope below 0 that fits."""
         if self.problem.mlp.layers[layer].activation.name not in KINKED:
             return
@@ -178,7 +173,7 @@ class Walk:
         if fitted is not None:
             yield leaky_mistake(layer, *fitted)
 
-    def _fitted(self, layer: int, way: _Way, form: str, fixed: Any, along: Any) -> tuple[float, float] | None:
+    def _fitted(self, layer: int, way: Way, form: str, fixed: Any, along: Any) -> tuple[float, float] | None:
         """The constant c, and its uncertainty, with which fixed + c·along as d_z makes a leaf of the layer."""
         for mistake in way.mistakes:
             if mistake.form == form:
@@ -189,8 +184,8 @@ class Walk:
         place = place or "input"
         a, b = (self._made(layer, place, d_z) for d_z in (fixed, along))
         given = self.given[place]
-        c = ratio(given - a, b)
-        if not np.isfinite(c) or np.size(given) < 2:
+        c = self.evidence.ratio(place, given - a, b)
+        if not np.isfinite(c) or self.evidence.same(place, a, share=PLAIN):
             return None
         # What the constant multiplies may be a small part of the leaf, whose rounding it then carries.
         return c, self.evidence.noise[place]
@@ -200,9 +195,14 @@ class Walk:
             return d_z
         return d_z.T @ self.trace.inputs[layer] if place.endswith("weight") else d_z.sum(axis=0)
 
+    def _floor(self, layer: int, place: str, d_z: Any) -> float:
+        """The norm of the rounding errors that a sum of these d_z has, though it may cancel: u‖d_z‖, u‖d_z‖‖x‖/√N."""
+        inputs = norm(self.trace.inputs[layer]) / np.sqrt(len(d_z)) if place.endswith("weight") else 1.0
+        return self.evidence.unit * norm(d_z) * inputs
+
     # ── the leaves of one layer ──────────────────────────────────────────────────────────────────────
 
-    def _leaves(self, layer: int, way: _Way, d_z: Any) -> Iterator[tuple[tuple[Mistake, ...], float]]:
+    def _leaves(self, layer: int, way: Way, d_z: Any) -> Iterator[tuple[Way, float]]:
         """Mistakes that make the leaves of the layer, and the factor that d_z has if they show the same one."""
         options = []
         for end, bank in (("bias", bias_mistakes), ("weight", weight_mistakes)):
@@ -213,39 +213,42 @@ class Walk:
                 options.append(found)
         for chosen in combinations(*options):
             fits = [fit for _, fit in chosen]
+            away = max([way.away, *(fit.away for fit in fits)])
             more = [m for variant, fit in chosen for m in (*variant, *fit.mistakes)]
             if self._room(way.with_(*more)):
-                yield way.with_(*more), 1.0
+                yield replace(way, mistakes=way.with_(*more), away=away), 1.0
             shared = {m.habit: m for m in fits[0].factors} if fits else {}
             if shared and all({m.habit for m in fit.factors} == shared.keys() for fit in fits):
-                flow = [_flow(layer, len(self.problem.mlp.layers), m) for m in shared.values()]
+                flow = [flow_factor(layer, len(self.problem.mlp.layers), m) for m in shared.values()]
                 rest = [m for m in more if m.habit not in shared]
                 if self._room(way.with_(*rest, *flow)):
-                    yield way.with_(*rest, *flow), float(np.prod([m.constant for m in shared.values()]))
+                    factor = float(np.prod([m.constant for m in shared.values()]))
+                    yield replace(way, mistakes=way.with_(*rest, *flow), away=away), factor
 
     def _leaf(
-        self, layer: int, way: _Way, end: str, bank: Iterable[Mistake], d_z: Any
+        self, layer: int, way: Way, end: str, bank: Iterable[Mistake], d_z: Any
     ) -> Iterator[tuple[tuple[Mistake, ...], Fit]]:
         place = f"layers[{layer}].{end}"
-        same = False
-        for fit in leaf_fits(self.evidence, place, self._made(layer, place, d_z), way.mistakes):
-            same = same or fit == SAME
+        self.effort.spent += OVERHEAD + d_z.size * self.trace.inputs[layer].shape[1] * (end == "weight")
+        floor, right = self._floor(layer, place, d_z), self._made(layer, place, d_z)
+        for fit in leaf_fits(self.evidence, place, right, floor, way.mistakes):
             if self._room(way.with_(*fit.mistakes)):
                 yield (), fit
-        if same:
+        if self.evidence.same(place, right, floor, PLAIN):
             return
         for variant in bank:
             if self._room(way.with_(variant)):
+                self.effort.spent += OVERHEAD
                 rules = variant.rules(RIGHT)
                 made = (rules.weight(self.problem, self.trace, layer, d_z) if end == "weight"
                         else rules.bias(self.problem, layer, d_z))  # fmt: skip
-                for fit in leaf_fits(self.evidence, place, made, way.mistakes):
+                for fit in leaf_fits(self.evidence, place, made, floor, way.mistakes):
                     if self._room(way.with_(variant, *fit.mistakes)):
                         yield (variant,), fit
 
     # ── through weights that were updated already, and at the input ──────────────────────────────────
 
-    def _updated(self, layer: int, way: _Way) -> Iterator[_Way]:
+    def _updated(self, layer: int, way: Way) -> Iterator[Way]:
         """The same way through a weight of the layer above that was updated already, at the rate that fits."""
         step = way.d_z.T @ self.trace.inputs[layer + 1]
         for along, shape in UPDATES.items():
@@ -256,36 +259,19 @@ class Walk:
             moved = -(way.d_z @ shape(step))
             pulled = [d if layer < 0 else RIGHT.slope(self.problem, self.trace, layer, d) for d in (way.d_h, moved)]
             fitted = self._fitted(layer, way, along, *pulled)
-            if fitted is None or fitted[0] == 0:
+            if fitted is None:
                 continue
             mistake = update_mistake(layer + 1, fitted[0], along, fitted[1])
             if self._room(way.with_(mistake)):
-                yield _Way(way.with_(mistake), way.d_h + fitted[0] * moved)
+                yield Way(way.with_(mistake), way.d_h + fitted[0] * moved, away=way.away)
 
-    def _input(self, way: _Way) -> Iterator[_Way]:
+    def _input(self, way: Way) -> Iterator[Way]:
         for source in self._sources(-1, way):
             made: dict[str, Any] = {"input": source.d_h}
             for mistake in self.first:
                 made = mistake.leaves(self.problem, made)
-            for fit in leaf_fits(self.evidence, "input", made["input"], source.mistakes):
+            for fit in leaf_fits(self.evidence, "input", made["input"], 0.0, source.mistakes):
                 if self._room(source.with_(*fit.mistakes)):
-                    yield replace(source, mistakes=source.with_(*fit.mistakes))
-                if fit == SAME and source is way:
+                    yield replace(source, mistakes=source.with_(*fit.mistakes), away=max(source.away, fit.away))
+                if not fit.mistakes and fit.away <= BY_NORM * PLAIN and source is way:
                     return
-
-
-def _flow(layer: int, depth: int, like: Mistake) -> Mistake:
-    """A factor that everything has from this layer down."""
-    c = like.constant
-
-    def change(rules: Rules) -> Rules:
-        def slope(p: ref.Problem, t: ref.Trace, l: int, d: Any) -> Any:
-            return rules.slope(p, t, l, d) * c if l == layer else rules.slope(p, t, l, d)
-
-        return replace(rules, slope=slope)
-
-    where = "every gradient" if layer == depth - 1 else f"every gradient from layers[{layer}] down"
-    return Mistake(
-        like.name, where, like.what, rules=change, vague=like.vague, form="factor", constant=c,
-        uncertainty=like.uncertainty, also=like.also,
-    )  # fmt: skip

@@ -45,7 +45,7 @@ def sentence(mistakes: Sequence[Mistake], problem: ref.Problem, scales: float | 
 
 def amount(scales: float) -> str:
     """A distance in rounding scales, in words."""
-    return "within 1 rounding scale" if scales < 1 else f"{scales:.2g} rounding scales"
+    return "within 1 rounding scale" if scales <= 1 else f"{max(scales, 1.1):.2g} rounding scales"
 
 
 def number(value: float) -> str:
