@@ -15,7 +15,8 @@ A format may round the operands of products first (TensorFloat-32), and may accu
 (bfloat16 in float32): then the sums' u is that of the accumulation, and the stored result errs by up to an ulp.
 
 The size for a sum is that of adding up one by one in a random order: u²·Σ sᵢ² over the partial sums sᵢ, whose
-mean squares are (i/n)²S² + (i/n)(1 − i/n)Q.
+mean squares are (i/n)²S² + (i/n)(1 − i/n)Q. Its terms are the largest of all runs: what is 0 without noise, as y − t
+where they are equal, is rounded like any other number once it is not.
 
 A comparison is decided with the deviation from the noise-free run times `WIDENING`, so that a unit that
 another implementation may find on the other side of a kink is found there by some of the runs, and the
@@ -205,14 +206,15 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         """The sum over an axis (or all), each run with the error of one order of summation."""
         axes = tuple(range(1, self.data.ndim)) if axis is None else (axis % self.ndim + 1,)
         y = self.data.sum(axis=axes, keepdims=keepdims)
-        first = self.data[:1]
-        if len(self.data) == 1 and _exact_sum(self.source, first, axes, keepdims):
+        if len(self.data) == 1 and _exact_sum(self.source, self.data, axes, keepdims):
             return _stored(self.source, y)
-        terms = (first != 0).sum(axis=axes, keepdims=keepdims)
-        peak = np.abs(first).max(axis=axes, keepdims=True)
-        scaled = first / np.where((peak > 0) & np.isfinite(peak), peak, 1.0)
+        sizes = _largest_of_runs(self.data)[None]
+        terms = (sizes != 0).sum(axis=axes, keepdims=keepdims)
+        peak = sizes.max(axis=axes, keepdims=True)
+        scaled = sizes / np.where((peak > 0) & np.isfinite(peak), peak, 1.0)
         length = np.sqrt((scaled * scaled).sum(axis=axes, keepdims=keepdims)) * peak.reshape(y[:1].shape)
-        return _accumulated(self.source, y, _summation(terms, np.abs(y[:1]), length) * (terms > 1), terms)
+        total = _largest_of_runs(y)[None]
+        return _accumulated(self.source, y, _summation(terms, total, length) * (terms > 1), terms)
 
     def max(self) -> Noisy:
         """The largest element of each run."""
@@ -372,6 +374,11 @@ def _operand_of_product(source: Source, x: Array) -> Array:
     return _noisy(source, x, size, inexact).data
 
 
+def _largest_of_runs(x: Array) -> Array:
+    """The largest magnitude of every element over the runs."""
+    return np.abs(x[0]) if len(x) == 1 else np.abs(x).max(axis=0)
+
+
 def _summation(terms: Array, total: Array, length: Array) -> Array:
     """√(n/3·S² + (n/6 + 1)·Q): see the head of the module."""
     return np.sqrt(terms / 3) * total + np.sqrt(terms / 6 + 1) * length
@@ -392,17 +399,17 @@ def _exact_sum(source: Source, terms: Array, axes: tuple[int, ...], keepdims: bo
 def _matmul(source: Source, a: Array, b: Array) -> Noisy:
     a, b = _operand_of_product(source, a), _operand_of_product(source, b)
     y = a @ b
-    first, second = a[0], b[0]
+    first, second = _largest_of_runs(a), _largest_of_runs(b)
     if len(a) == 1 and len(b) == 1:
         grain = granularity(first) * granularity(second)
         bits = source.format.accumulation or source.format.bits
-        if grain == 0 or float(np.max(np.abs(first) @ np.abs(second))) < grain * 2.0**bits:
+        if grain == 0 or float(np.max(first @ second)) < grain * 2.0**bits:
             return _stored(source, y)
-    row, column = np.abs(first).max(axis=1, keepdims=True), np.abs(second).max(axis=0, keepdims=True)
+    row, column = first.max(axis=1, keepdims=True), second.max(axis=0, keepdims=True)
     row_scale, column_scale = (np.where((m > 0) & np.isfinite(m), m, 1.0) for m in (row, column))
     left, right = first / row_scale, second / column_scale
     length = np.sqrt((left * left) @ (right * right)) * row_scale * column_scale
     # Products that are all exactly 0 (disjoint supports) add up to 0 in every implementation, underflow or not.
     pairs = (first != 0).astype(float) @ (second != 0).astype(float)
     terms = np.where(pairs > 0, float(first.shape[1]), 0.0)[None]
-    return _accumulated(source, y, _summation(terms, np.abs(y[:1]), length[None]), terms)
+    return _accumulated(source, y, _summation(terms, _largest_of_runs(y)[None], length[None]), terms)

@@ -225,3 +225,17 @@ def test_behind_a_jump_units_are_found_where_some_implementation_has_them():
         scale = rounding_scale(problem)
         other = 2 * (-0.7 - 1.0)  # ∂L/∂b of hardtanh's layer on the other side of the jump
         assert scale.layers[1].bias[0] > abs(other) / 8
+
+
+@pytest.mark.parametrize("name", ["float64", "float32", "bfloat16"])
+def test_what_is_zero_without_noise_is_rounded_like_any_other_number(name):
+    """y − t is 0 where they are equal; in other implementations it is not, and 3·(y − t) then is rounded."""
+    y = np.tanh(noisy([[0.3]], name))
+    difference = y - y.data[0]
+    weights = np.array([[3.0, -1.0, -1.0, -1.0, 7.0, -7.0]])
+    through = (difference @ weights) @ np.ones((6, 1))
+    size = np.abs(difference.data).max() * FORMATS[name].unit_roundoff
+    assert difference.data[0] == 0
+    assert size < through.spread()[0, 0] < 100 * size
+    added = (difference * weights).sum(axis=1)
+    assert size < added.spread()[0] < 100 * size

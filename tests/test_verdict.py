@@ -321,6 +321,32 @@ def test_a_margin_that_is_met_exactly_may_count_in_half_or_whole(p, share):
     assert tc.check(problem, {"input": np.array([[-2.0, 1.5, 0.5]]) / 3}).status == "wrong"
 
 
+def test_many_kinks_are_each_given_their_side():
+    """More of them than could be tried in every combination: one after the other, from the output down."""
+    names = ["relu6", "hardtanh", "hardsigmoid", "leaky_relu", "relu"]
+    rng = np.random.default_rng(0)
+    layers = []
+    for name in (*names, "identity"):
+        row = ref.ACTIVATIONS[name]
+        weight, bias = rng.normal(size=(6, 6)) / 2, rng.normal(size=6) / 2
+        for unit, kink in enumerate(row.kinks):
+            weight[unit], bias[unit] = 0.0, kink.at
+        layers.append(ref.Layer(weight, bias, row))
+    problem = ref.Problem(ref.MLP(tuple(layers)), rng.normal(size=(8, 6)), rng.normal(size=(8, 6)), "mse")
+    halves = {"relu6": 0.5, "hardtanh": 1.0, "hardsigmoid": 1 / 12, "relu": 1.0}
+
+    def slope(problem, trace, l, d_h):
+        row, z = problem.mlp.layers[l].activation, trace.preactivations[l]
+        at_kink = np.isin(z, [kink.at for kink in row.kinks]) & (row.name in halves)
+        return d_h * np.where(at_kink, halves.get(row.name, 0.0), row.derivative(z))
+
+    found = passes.backward_with(replace(passes.RIGHT, slope=slope), problem)
+    verdict = tc.check(problem, found)
+    assert verdict.status == "another convention", str(verdict)
+    assert "the mean of both slopes (hardsigmoid at -3, hardsigmoid at 3, relu6 at 0, relu6 at 6)" in verdict.diagnosis
+    assert tc.check(problem, found.map(lambda leaf: leaf * 1.0001)).status == "wrong"
+
+
 # ── underflow ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -373,3 +399,12 @@ def test_a_small_mistake_is_not_taken_for_a_low_precision():
     assert tc.check(right, ref.gradients(theirs), explain=False).status == "imprecise"
     verdict = tc.check(right, ref.gradients(theirs))
     assert (verdict.status, verdict.explanation.names) == ("wrong", ("tanh formula for GELU",)), str(verdict)
+
+
+def test_a_sum_that_overflows_before_it_is_halved_is_unresolved():
+    """½‖t − y‖² = 45,000 is a number of float16, ‖t − y‖² is none."""
+    layers = (ref.Layer(np.array([[1.0]]), None, "identity"),)
+    problem = ref.Problem(ref.MLP(layers), np.array([[300.0]]), np.array([[0.0]]), "half_squared_error")
+    given = {"loss": np.array(np.inf, dtype=np.float16)}
+    assert tc.check(problem, given).status == "unresolved"
+    assert tc.check(problem.replace(x=np.array([[30.0]])), given).status == "wrong"

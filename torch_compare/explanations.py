@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -21,52 +22,74 @@ LOWER_PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
 
 
 @np.errstate(all="ignore")  # beside a kink a loss may leave its domain: NaN, which explains nothing
-def another_convention(problem: ref.Problem, leaves: Mapping[str, Any], fmt: Format) -> str | None:
+def another_convention(
+    problem: ref.Problem, leaves: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
+) -> str | None:
     """Which slopes at exact kinks explain the gradients, if any do: for every kink that of either side, or the mean.
 
     Libraries choose kink by kink: JAX's relu6 takes the mean of both slopes where its leaky_relu takes that from above.
     The choices that come nearest are judged by the rounding scale of the gradients that they make.
+
+    Args:
+        problem: the problem.
+        leaves: the gradients by place.
+        scale: the rounding scale of the oracle's by place.
+        fmt: the format that they were computed in.
     """
     problem = problem.in_float64()
     trace = ref.forward(problem.mlp, problem.x)
-    names = {
-        (layer.activation.name, kink.at): f"{layer.activation.name} at {kink.at:g}"
-        for layer, z in zip(problem.mlp.layers, trace.preactivations, strict=True)
-        for kink in layer.activation.kinks
-        if np.any(z == kink.at)
-    }
+    names = {}
     if any(np.any(s == 0) for s in problem.loss.switches(trace.output, problem.target)):
         names[_LOSS] = problem.loss.name
+    for layer, z in zip(reversed(problem.mlp.layers), reversed(trace.preactivations), strict=True):
+        at_kink = [kink.at for kink in layer.activation.kinks if np.any(z == kink.at)]
+        names |= {(layer.activation.name, at): f"{layer.activation.name} at {at:g}" for at in at_kink}
     if not names or not all(np.all(np.isfinite(values)) for values in leaves.values()):
         return None
-    made = {}
-    for choice in _choices(len(names)):
-        sides = dict(zip(names, choice, strict=True))
-        other = _with_sides(problem, trace.output, sides)
-        made[choice] = other, _residual(leaves, _leaves(ref.gradients(other)))
-    nearest = min(residual for _, residual in made.values())
-    close = [c for c, (_, residual) in made.items() if residual <= 2 * nearest + FACTOR * fmt.unit_roundoff]
-    for choice in close[:_CONFIRMED]:
-        other, _ = made[choice]
-        scale = _leaves(rounding_scale(other, fmt, textbook=True))
-        if worst_place(leaves, _leaves(ref.gradients(other)), scale, fmt).scales <= FACTOR:
+
+    @cache
+    def distance(choice: Choice) -> float:
+        other = _with_sides(problem, trace.output, dict(zip(names, choice, strict=True)))
+        return _distance(leaves, _leaves(ref.gradients(other)), scale)
+
+    for choice in _nearest(len(names), distance):
+        other = _with_sides(problem, trace.output, dict(zip(names, choice, strict=True)))
+        own = _leaves(rounding_scale(other, fmt, textbook=True))
+        if worst_place(leaves, _leaves(ref.gradients(other)), own, fmt).scales <= FACTOR:
             return f"at exact kinks it takes {_said(names, choice)}, where the oracle follows torch"
     return None
 
 
+Choice = tuple[float, ...]
+"""A side for every kink."""
 _LOSS = ("", 0.0)
 _SIDES = {-1.0: "the slope from below", 1.0: "the slope from above", 0.0: "the mean of both slopes"}
 _MOST = 5
-"""Kinks that are each given a slope of their own, 3⁵ passes; where there are more, all take the same."""
+"""So many kinks are tried with every choice of sides, 3⁵ passes; more of them one after the other."""
 _CONFIRMED = 3
 
 
-def _choices(kinks: int) -> Iterator[tuple[float, ...]]:
-    """A side for every kink: the same for all first."""
-    alike = [(side,) * kinks for side in _SIDES]
-    yield from alike
+def _nearest(kinks: int, distance: Callable[[Choice], float]) -> list[Choice]:
+    """The choices that come nearest; of equally near ones those first that treat all kinks alike."""
+    tried = [(side,) * kinks for side in _SIDES]
     if kinks <= _MOST:
-        yield from (sides for sides in product(_SIDES, repeat=kinks) if sides not in alike)
+        tried += [sides for sides in product(_SIDES, repeat=kinks) if sides not in tried]
+    else:
+        tried.append(_descended(min(tried, key=distance), distance))
+    return sorted(tried, key=distance)[:_CONFIRMED]
+
+
+def _descended(choice: Choice, distance: Callable[[Choice], float]) -> Choice:
+    """Each kink's side in turn as it is best, from the output down, until none changes.
+
+    A layer's gradients depend on the kinks behind it alone, so that one turn settles nearly all.
+    """
+    while True:
+        before = choice
+        for at in range(len(choice)):
+            choice = min(((*choice[:at], side, *choice[at + 1 :]) for side in _SIDES), key=distance)
+        if distance(choice) >= distance(before):
+            return before
 
 
 def _said(names: Mapping[tuple[str, float], str], choice: Iterable[float]) -> str:
@@ -80,14 +103,15 @@ def _leaves(found: ref.Gradients) -> dict[str, Any]:
     return found.leaves() | {"loss": np.asarray(found.loss)}
 
 
-def _residual(given: Mapping[str, Any], made: Mapping[str, Any]) -> float:
-    """The largest distance of a leaf by norm, relative to the larger one of the two."""
-    worst = 0.0
+def _distance(given: Mapping[str, Any], made: Mapping[str, Any], scale: Mapping[str, Any]) -> float:
+    """The distances of all leaves by norm, relative to their size, or to their rounding where that is larger."""
+    total = 0.0
     for place, values in given.items():
         size = max(np.linalg.norm(np.ravel(values)), np.linalg.norm(np.ravel(made[place])))
         distance = np.linalg.norm(np.ravel(values - made[place]))
-        worst = max(worst, float(distance / size) if distance > 0 else 0.0)
-    return worst if np.isfinite(worst) else float("inf")
+        noise = np.linalg.norm(np.ravel(np.where(np.isfinite(scale[place]), scale[place], 0)))
+        total += float(distance / (size + FACTOR * noise)) if distance > 0 else 0.0
+    return total if np.isfinite(total) else float("inf")
 
 
 def _with_sides(problem: ref.Problem, output: Any, sides: Mapping[tuple[str, float], float]) -> ref.Problem:

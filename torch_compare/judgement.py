@@ -113,7 +113,7 @@ def judge(
         text = f"within rounding of the customary formulas, which lose {lost:.1f} digits in {worst.leaf}"
         return verdict("agrees", places, "textbook", text)
     if not np.isnan(scales):
-        slope = another_convention(problem, leaves, fmt)
+        slope = another_convention(problem, leaves, wider, fmt)
         if slope:
             return verdict("another convention", places, "textbook", slope)
         lower = lower_precision(leaves, expected, wider, fmt)
@@ -128,8 +128,21 @@ def _at(place: Place) -> str:
 
 
 def _overflows(problem: ref.Problem, fmt: Format) -> bool:
-    """Whether a number of the forward or backward pass lies beyond the format's range."""
-    return any(not np.all(np.abs(a) <= fmt.largest) for a in _numbers(problem))
+    """Whether a number of the forward or backward pass lies beyond the format's range, or within rounding of it.
+
+    Formulas have larger numbers on their way than in the end: the oracle's are run in a type of that range.
+    """
+    bound = fmt.largest * (1 - FACTOR * fmt.unit_roundoff)
+    if any(not np.all(np.abs(a) <= bound) for a in _numbers(problem)):
+        return True
+    number = next(t for t in (np.float16, np.float32, np.float64) if fmt.largest <= float(np.finfo(t).max))
+    try:
+        with np.errstate(all="ignore", over="raise"):
+            target = problem.target.astype(number) if problem.target.dtype.kind == "f" else problem.target
+            ref.gradients(problem.map(lambda values: values.astype(number)).replace(target=target))
+    except FloatingPointError:
+        return True
+    return False
 
 
 def underflows(problem: ref.Problem, fmt: Format) -> bool:
