@@ -19,6 +19,8 @@ from typing import Any
 
 from rich.console import Console
 
+from torch_compare.measure import FACTOR
+
 from . import detection_bank as bank
 from . import detection_correct as correct
 from . import detection_speed as speed
@@ -209,6 +211,8 @@ def _said(row: Row) -> str:
     """A row of the false alarms in words."""
     parts = [f"{row['gradients']:,} gradients", f"{row['agrees']:,} on the accurate scale"]
     parts += [f"{row[outcome]:,} {outcome}" for outcome in correct.OUTCOMES[1:] if row[outcome]]
+    if row["worst"]:
+        parts.append(f"worst {row['worst']:.3g} of {FACTOR:g} σ on the textbook scale")
     if row["deviations"]:
         parts.append("deviations: " + ", ".join(f"{name} {n}" for name, n in row["deviations"].items()))
     return "; ".join(parts)

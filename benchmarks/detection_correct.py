@@ -50,7 +50,8 @@ class Tally:
         outcomes: gradients by outcome.
         deviations: gradients by the published deviation that explains them.
         arrays: how many arrays were judged.
-        worst: the largest error of an agreeing gradient, in units of the scale that it was judged by.
+        worst: the largest error of the gradients that agree on the textbook scale, in its units. On the accurate scale
+            it says nothing: whatever exceeds the limit there goes on to this one.
         alarms: a line for each false alarm.
         peers: gradients that a peer was given, and those that it called wrong, by its name.
     """
@@ -133,7 +134,7 @@ def judged(tally: Tally, problem: ref.Problem, leaves: Leaves, implementation: s
     outcome = verdict.status
     if verdict.agrees:
         outcome = "textbook" if verdict.scale == "textbook" else "agrees"
-        tally.worst = max(tally.worst, verdict.worst.scales)
+        tally.worst = max(tally.worst, verdict.worst.scales if outcome == "textbook" else 0.0)
     elif outcome in ("wrong", "imprecise") or implementation in ("torch", "reference"):
         deviation = "" if outcome == "unresolved" else explained(problem, leaves, implementation, name)
         if deviation:
