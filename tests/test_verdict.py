@@ -260,10 +260,14 @@ def test_certified_gradients_that_are_at_hand_are_not_computed_again(monkeypatch
         tc.check(other, {"input": given.input}, certified=found)
 
 
-def test_bce_that_rounding_leaves_nothing_of_is_unresolved_against_the_certificate():
-    layer = ref.Layer(np.array([[60.0]]), None, "sigmoid")
-    problem = ref.Problem(ref.MLP((layer,)), np.array([[1.0]]), np.array([[0.0]]), "bce")
-    verdict = tc.check(problem, tc.SOURCES["torch"](problem), certified=True)
+@pytest.mark.parametrize(("dtype", "certified"), [("float64", True), ("bfloat16", False)])
+def test_bce_that_rounding_leaves_nothing_of_is_unresolved(dtype, certified):
+    """Where y rounds to 1, torch divides by its ε, and every number may come of it."""
+    weight = np.array([[0.125], [60.0 if dtype == "float64" else 15.5]])
+    layer = ref.Layer(weight, None, "softmax")
+    problem = ref.Problem(ref.MLP((layer,)), np.array([[1.0]]), np.array([[0.25, 0.5]]), "bce")
+    given = {"layers[0].weight": np.array([[-1e5], [0.0]])}
+    verdict = tc.check(problem, given, dtype, certified=certified)
     assert (verdict.status, verdict.agrees) == ("unresolved", False)
     assert "bce_with_logits" in verdict.diagnosis
 
@@ -399,6 +403,32 @@ def test_a_small_mistake_is_not_taken_for_a_low_precision():
     assert tc.check(right, ref.gradients(theirs), explain=False).status == "imprecise"
     verdict = tc.check(right, ref.gradients(theirs))
     assert (verdict.status, verdict.explanation.names) == ("wrong", ("tanh formula for GELU",)), str(verdict)
+
+
+def test_label_smoothing_may_overflow_before_its_share_of_the_classes_is_taken():
+    """Σ_c −log p_c over 100 classes is 99,000, and the loss (ε/K of it, and a little) 199."""
+    layers = (ref.Layer(np.zeros((100, 1)), np.r_[1000.0, np.zeros(99)], "identity"),)
+    loss = ref.losses.cross_entropy(label_smoothing=0.2)
+    problem = ref.Problem(ref.MLP(layers), np.array([[1.0]]), np.array([0]), loss)
+    given = {"loss": np.array(np.inf, dtype=np.float16)}
+    assert tc.check(problem, given).status == "unresolved"
+    plain = problem.replace(loss=ref.losses.cross_entropy())
+    assert tc.check(plain, given).status == "wrong"
+
+
+def test_a_convention_is_found_beside_an_overflow_and_beside_large_numbers():
+    """leaky_relu's slope from above at 0, as JAX takes it: in one row, next to gradients that are 10^30 times larger."""
+    weight = np.array([[1.0], [0.0]])
+    layers = (ref.Layer(weight, None, "leaky_relu"),)
+    target = np.array([[-1e30, 1.0]])
+    problem = ref.Problem(ref.MLP(layers), np.array([[1.0]]), target, "half_squared_error", "sum")
+    right = ref.gradients(problem).layers[0].weight
+    given = {"layers[0].weight": right * np.array([[1.0], [100.0]])}
+    assert tc.check(problem, given).status == "another convention"
+    in_half = problem.replace(target=np.array([[-300.0, 1.0]]), x=np.array([[100.0]]))
+    right = ref.gradients(in_half).layers[0].weight
+    given = {"layers[0].weight": right * np.array([[1.0], [100.0]]), "loss": np.array(np.inf)}
+    assert tc.check(in_half, given, "float16").status == "another convention"
 
 
 def test_a_sum_that_overflows_before_it_is_halved_is_unresolved():

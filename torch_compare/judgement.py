@@ -100,7 +100,9 @@ def judge(
 
     if np.isnan(worst.scales):
         return verdict("unresolved", places, "accurate", f"the problem's gradients overflow in {fmt.name}")
-    if not np.isfinite(worst.given) and _overflows(problem, fmt):
+    overflown = {leaf for leaf, values in leaves.items() if not np.all(np.isfinite(values))}
+    overflown = overflown if overflown and _overflows(problem, fmt) else set()
+    if worst.leaf in overflown and not np.isfinite(worst.given):
         return verdict("unresolved", places, "accurate", f"numbers on the way to the gradients overflow in {fmt.name}")
     if worst.scales <= FACTOR:
         return verdict("agrees", places, "accurate", "every element is within rounding of the oracle's")
@@ -113,7 +115,8 @@ def judge(
         text = f"within rounding of the customary formulas, which lose {lost:.1f} digits in {worst.leaf}"
         return verdict("agrees", places, "textbook", text)
     if not np.isnan(scales):
-        slope = another_convention(problem, leaves, wider, fmt)
+        held = {leaf: values for leaf, values in leaves.items() if leaf not in overflown}
+        slope = another_convention(problem, held, wider, fmt)
         if slope:
             return verdict("another convention", places, "textbook", slope)
         lower = lower_precision(leaves, expected, wider, fmt)
@@ -169,8 +172,18 @@ def _numbers(problem: ref.Problem) -> list[Any]:
     with np.errstate(all="ignore"):
         trace = ref.forward(double.mlp, double.x)
         found = backward_with(replace(RIGHT, slope=slope), double, trace)
-        terms = double.loss.value(trace.output, double.target)
+        terms = _terms(double, trace.output)
     return [*numbers, *trace.preactivations, *trace.inputs, trace.output, *found.leaves().values(), terms, terms.sum()]
+
+
+def _terms(problem: ref.Problem, y: Any) -> Any:
+    """What the customary formula of the loss adds up: with label smoothing −log p of every class, before its ε/K."""
+    terms = problem.loss.value(y, problem.target)
+    if problem.loss.parameters.get("label_smoothing"):
+        everywhere = dict(problem.loss.parameters) | {"label_smoothing": 1.0}
+        smooth = getattr(ref.losses, problem.loss.name)(**everywhere).value(y, problem.target)
+        terms = np.maximum(terms, smooth * y.shape[1])
+    return terms
 
 
 def beyond_rounding(problem: ref.Problem, fmt: Format) -> bool:

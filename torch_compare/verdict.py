@@ -83,7 +83,10 @@ def check(
     agreeing = {place: digits(values, expected[place]) for place, values in read.leaves.items()}
     verdict = replace(verdict, digits=agreeing)
     if certificate is not None:
-        verdict = _doubted(_reproducible(verdict), problem, certificate, read, attempt)
+        verdict = _doubted(_reproducible(verdict), certificate, read, attempt)
+    if verdict.status in ("wrong", "imprecise") and beyond_rounding(problem, attempt):
+        text = f"bce takes the logarithm of 1 − y at a y that {attempt.name} rounds to 1: use bce_with_logits"
+        return replace(verdict, status="unresolved", diagnosis=text)
     if not explain or verdict.status not in ("wrong", "imprecise"):
         return verdict
     explanation = diagnose(problem, read.leaves, expected, scale(), attempt, seed)
@@ -191,16 +194,11 @@ def _reproducible(verdict: Verdict) -> Verdict:
     return replace(verdict, reproduce=f"ref.certified_gradients(problem).{place.leaf}.nearest{at}")
 
 
-def _doubted(
-    verdict: Verdict, problem: ref.Problem, certificate: ref.CertifiedGradients, given: Given, fmt: Format
-) -> Verdict:
+def _doubted(verdict: Verdict, certificate: ref.CertifiedGradients, given: Given, fmt: Format) -> Verdict:
     """The verdict, unresolved where the certificate leaves more open than one rounding of the format, 32 times over.
 
     σ says nothing here: behind a kink that no precision decides the noise takes both slopes, and explains any width.
     """
-    if verdict.status == "wrong" and beyond_rounding(problem, fmt):
-        text = f"bce takes the logarithm of 1 − y at a y that {fmt.name} rounds to 1: use bce_with_logits"
-        return replace(verdict, status="unresolved", diagnosis=text)
     if not verdict.agrees:
         return verdict
     for place, leaf in _certified_leaves(certificate).items():
