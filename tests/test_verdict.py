@@ -417,7 +417,7 @@ def test_label_smoothing_may_overflow_before_its_share_of_the_classes_is_taken()
 
 
 def test_a_convention_is_found_beside_an_overflow_and_beside_large_numbers():
-    """leaky_relu's slope from above at 0, as JAX takes it: in one row, next to gradients that are 10^30 times larger."""
+    """leaky_relu's slope from above at 0, as JAX takes it, next to gradients that are 10^30 times larger."""
     weight = np.array([[1.0], [0.0]])
     layers = (ref.Layer(weight, None, "leaky_relu"),)
     target = np.array([[-1e30, 1.0]])
