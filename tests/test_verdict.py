@@ -431,6 +431,17 @@ def test_a_convention_is_found_beside_an_overflow_and_beside_large_numbers():
     assert tc.check(in_half, given, "float16").status == "another convention"
 
 
+def test_a_mistake_is_named_beside_a_loss_that_overflows():
+    """‖t − y‖² = 69,300 of the first example is no number of float16; the gradients are."""
+    layers = (ref.Layer(np.eye(3), None, "identity"),)
+    x = np.array([[180.0, -120.0, 150.0], [90.0, 132.0, -18.0]])
+    problem = ref.Problem(ref.MLP(layers), x, np.zeros((2, 3)), "half_squared_error", "sum")
+    right = ref.gradients(problem)
+    given = {"layers[0].weight": -right.layers[0].weight, "input": -right.input, "loss": np.array(np.inf)}
+    assert tc.check(problem, given, "float16").explanation.names == ("sign",)
+    assert tc.check(problem, given, "float32").explanation.names == ("not finite",)
+
+
 def test_a_sum_that_overflows_before_it_is_halved_is_unresolved():
     """½‖t − y‖² = 45,000 is a number of float16, ‖t − y‖² is none."""
     layers = (ref.Layer(np.array([[1.0]]), None, "identity"),)

@@ -100,9 +100,8 @@ def judge(
 
     if np.isnan(worst.scales):
         return verdict("unresolved", places, "accurate", f"the problem's gradients overflow in {fmt.name}")
-    overflown = {leaf for leaf, values in leaves.items() if not np.all(np.isfinite(values))}
-    overflown = overflown if overflown and _overflows(problem, fmt) else set()
-    if worst.leaf in overflown and not np.isfinite(worst.given):
+    held = in_range(problem, leaves, fmt)
+    if worst.leaf not in held and not np.isfinite(worst.given):
         return verdict("unresolved", places, "accurate", f"numbers on the way to the gradients overflow in {fmt.name}")
     if worst.scales <= FACTOR:
         return verdict("agrees", places, "accurate", "every element is within rounding of the oracle's")
@@ -115,7 +114,6 @@ def judge(
         text = f"within rounding of the customary formulas, which lose {lost:.1f} digits in {worst.leaf}"
         return verdict("agrees", places, "textbook", text)
     if not np.isnan(scales):
-        held = {leaf: values for leaf, values in leaves.items() if leaf not in overflown}
         slope = another_convention(problem, held, wider, fmt)
         if slope:
             return verdict("another convention", places, "textbook", slope)
@@ -128,6 +126,12 @@ def judge(
 
 def _at(place: Place) -> str:
     return f"[{', '.join(map(str, place.index))}]" if place.index else ""
+
+
+def in_range(problem: ref.Problem, leaves: Mapping[str, Any], fmt: Format) -> dict[str, Any]:
+    """The leaves without those that are not finite, where the problem overflows in the format."""
+    finite = {leaf: values for leaf, values in leaves.items() if np.all(np.isfinite(values))}
+    return finite if len(finite) < len(leaves) and _overflows(problem, fmt) else dict(leaves)
 
 
 def _overflows(problem: ref.Problem, fmt: Format) -> bool:

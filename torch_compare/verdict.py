@@ -16,7 +16,7 @@ from reference.validation import require_finite
 
 from .diagnosis import diagnose
 from .given import Given, places_of, read_given
-from .judgement import Verdict, beyond_rounding, expected_leaves, judge, underflows
+from .judgement import Verdict, beyond_rounding, expected_leaves, in_range, judge, underflows
 from .measure import FACTOR, digits, worst_place
 
 __all__ = ["Verdict", "assert_gradients", "check", "check_module", "expected_leaves", "judge"]
@@ -89,7 +89,7 @@ def check(
         return replace(verdict, status="unresolved", diagnosis=text)
     if not explain or verdict.status not in ("wrong", "imprecise"):
         return verdict
-    explanation = diagnose(problem, read.leaves, expected, scale(), attempt, seed)
+    explanation = diagnose(problem, in_range(problem, read.leaves, attempt), expected, scale(), attempt, seed)
     # A small mistake looks like a low precision. It is one if it leaves no more of the error than rounding leaves.
     if verdict.status == "imprecise" and not explanation.scales * FACTOR <= verdict.worst.scales:
         return verdict
