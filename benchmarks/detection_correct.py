@@ -136,11 +136,12 @@ def judged(tally: Tally, problem: ref.Problem, leaves: Leaves, implementation: s
         outcome = "textbook" if verdict.scale == "textbook" else "agrees"
         tally.worst = max(tally.worst, verdict.worst.scales if outcome == "textbook" else 0.0)
     elif outcome in ("wrong", "imprecise") or implementation in ("torch", "reference"):
-        deviation = "" if outcome == "unresolved" else explained(problem, leaves, implementation, name)
+        ordinary = outcome == "unresolved" and name not in ("float64", "float32")
+        deviation = "" if ordinary else explained(problem, leaves, implementation, name)
         if deviation:
             outcome = "deviation"
             tally.deviations[deviation] += 1
-        elif outcome != "unresolved" or name in ("float64", "float32"):
+        elif not ordinary:
             outcome = "false alarm"
     if outcome == "false alarm":
         rows = "-".join(layer.activation.name for layer in problem.mlp.layers)

@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-import reference as ref
 import torch_compare as tc
+from reference.noise import FORMATS, Noisy, in_noise
+from reference.noisy import Source
 from torch_compare.data_mistakes import activation_mistakes, batch_mistakes
 from torch_compare.loss_mistakes import loss_mistakes
 from torch_compare.mistakes import leaves_with
@@ -62,14 +63,12 @@ def test_mistakes_are_named_on_random_networks(dtype):
 def test_a_mistake_runs_in_noise_and_has_the_mean_of_its_plain_run():
     """The diagnosis judges by the mistake's own rounding scale: its formulas run on Noisy, without noise to the bit."""
     problem = build(random_spec(np.random.default_rng(3), 3, "float64"))
-    noisy = ref.noise.in_noise(problem, ref.noise.Source(ref.noise.FORMATS["float32"], 4, np.random.default_rng(0)))
+    noisy = in_noise(problem, Source(FORMATS["float32"], 4, np.random.default_rng(0)))
     for mistake in mistakes_of(problem):
         with np.errstate(all="ignore"):
             plain, runs = leaves_with((mistake,), problem), leaves_with((mistake,), noisy)
         for place, values in plain.items():
-            first = (
-                runs[place].data[0] if hasattr(runs[place], "data") and hasattr(runs[place], "source") else runs[place]
-            )
+            first = runs[place].data[0] if isinstance(runs[place], Noisy) else runs[place]
             np.testing.assert_allclose(first, values, rtol=1e-9, atol=1e-300, err_msg=f"{mistake.key}, {place}")
 
 

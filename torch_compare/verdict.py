@@ -84,7 +84,8 @@ def check(
     verdict = replace(verdict, digits=agreeing)
     if certificate is not None:
         verdict = _doubted(_reproducible(verdict), certificate, read, attempt)
-    if verdict.status in ("wrong", "imprecise") and beyond_rounding(problem, attempt):
+    lost = certificate is not None or attempt.bits < FORMATS["float64"].bits
+    if lost and verdict.status in ("wrong", "imprecise") and beyond_rounding(problem, attempt):
         text = f"bce takes the logarithm of 1 − y at a y that {attempt.name} rounds to 1: use bce_with_logits"
         return replace(verdict, status="unresolved", diagnosis=text)
     if not explain or verdict.status not in ("wrong", "imprecise"):
