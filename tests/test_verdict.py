@@ -431,6 +431,21 @@ def test_a_convention_is_found_beside_an_overflow_and_beside_large_numbers():
     assert tc.check(in_half, given, "float16").status == "another convention"
 
 
+def test_a_convention_is_found_in_numbers_that_underflow():
+    """relu's slope from above at 0 leaves the smallest float32 where the oracle has 0; leaky_relu's and elu's sides
+    change nothing that float32 shows."""
+    names = ("relu", "elu", "leaky_relu", "identity")
+    scales = (1.0, 1.0, 1.0, 1e-20)
+    layers = [ref.Layer(np.array([[w]]), None, name) for name, w in zip(names, scales, strict=True)]
+    target = np.full((4, 1), -1e-24)
+    problem = ref.Problem(ref.MLP(tuple(layers)), np.zeros((4, 1)), target, "half_squared_error", "sum")
+    given = ref.gradients(problem).leaves() | {"input": np.array([[1.4012984643e-45], [0.0], [0.0], [0.0]])}
+    verdict = tc.check(problem, given, "float32")
+    assert verdict.status == "another convention"
+    assert "relu at 0" in verdict.diagnosis
+    assert tc.check(problem, given | {"input": np.full((4, 1), 1e-40)}, "float32").status == "wrong"
+
+
 def test_a_mistake_is_named_beside_a_loss_that_overflows():
     """‖t − y‖² = 69,300 of the first example is no number of float16; the gradients are."""
     layers = (ref.Layer(np.eye(3), None, "identity"),)

@@ -48,11 +48,11 @@ def another_convention(
         return None
 
     @cache
-    def distance(choice: Choice) -> float:
+    def distances(choice: Choice) -> tuple[float, float]:
         other = _with_sides(problem, trace.output, dict(zip(names, choice, strict=True)))
-        return _distance(leaves, _leaves(ref.gradients(other)), scale)
+        return _distances(leaves, _leaves(ref.gradients(other)), scale, fmt)
 
-    for choice in _nearest(len(names), distance):
+    for choice in _nearest(len(names), distances):
         other = _with_sides(problem, trace.output, dict(zip(names, choice, strict=True)))
         own = _leaves(rounding_scale(other, fmt, textbook=True))
         if worst_place(leaves, _leaves(ref.gradients(other)), own, fmt).scales <= FACTOR:
@@ -69,14 +69,19 @@ _MOST = 5
 _CONFIRMED = 3
 
 
-def _nearest(kinks: int, distance: Callable[[Choice], float]) -> list[Choice]:
-    """The choices that come nearest; of equally near ones those first that treat all kinks alike."""
+def _nearest(kinks: int, distances: Callable[[Choice], tuple[float, float]]) -> list[Choice]:
+    """The choices that come nearest, by either distance; of equally near ones those that treat all kinks alike."""
+
+    def whole(choice: Choice) -> float:
+        return distances(choice)[0]
+
     tried = [(side,) * kinks for side in _SIDES]
     if kinks <= _MOST:
         tried += [sides for sides in product(_SIDES, repeat=kinks) if sides not in tried]
     else:
-        tried.append(_descended(min(tried, key=distance), distance))
-    return sorted(tried, key=distance)[:_CONFIRMED]
+        tried.append(_descended(min(tried, key=whole), whole))
+    by_rest = sorted(tried, key=lambda choice: distances(choice)[1])
+    return list(dict.fromkeys([*by_rest[:_CONFIRMED], *sorted(tried, key=whole)[:_CONFIRMED]]))
 
 
 def _descended(choice: Choice, distance: Callable[[Choice], float]) -> Choice:
@@ -103,18 +108,24 @@ def _leaves(found: ref.Gradients) -> dict[str, Any]:
     return found.leaves() | {"loss": np.asarray(found.loss)}
 
 
-def _distance(given: Mapping[str, Any], made: Mapping[str, Any], scale: Mapping[str, Any]) -> float:
-    """The elements' distances relative to their size, or to their rounding where that is larger; leaves count alike.
+def _distances(
+    given: Mapping[str, Any], made: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
+) -> tuple[float, float]:
+    """The elements' distances relative to their size or rounding, whole, and what exceeds rounding; leaves count alike.
 
-    Not by norm: one large element would hide which side all others take.
+    Not by norm: one large element would hide which side all others take. What exceeds rounding says nothing of numbers
+    that are noise on every side, as those near underflow are; the whole says which side a wide scale leaves open.
     """
-    total = 0.0
+    whole = rest = 0.0
     for place, values in given.items():
         size = np.maximum(np.abs(values), np.abs(made[place]))
-        noise = np.where(np.isfinite(scale[place]), scale[place], 0)
+        allowed = FACTOR * np.where(np.isfinite(scale[place]), scale[place], 0)
         distance = np.abs(values - made[place])
-        total += float(np.mean(np.where(distance == 0, 0.0, distance / (size + FACTOR * noise))))
-    return total if np.isfinite(total) else float("inf")
+        share = np.where(distance == 0, 0.0, distance / (size + allowed))
+        rounding = allowed + FACTOR * fmt.unit_roundoff * size + fmt.smallest * 2.0**fmt.bits
+        whole += float(np.mean(share))
+        rest += float(np.mean(np.where(distance <= rounding, 0.0, share)))
+    return (whole, rest) if np.isfinite(whole) else (float("inf"), float("inf"))
 
 
 def _with_sides(problem: ref.Problem, output: Any, sides: Mapping[tuple[str, float], float]) -> ref.Problem:
