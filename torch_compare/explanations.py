@@ -47,15 +47,23 @@ def another_convention(
     if not names or not all(np.all(np.isfinite(values)) for values in leaves.values()):
         return None
 
+    def with_sides(choice: Choice) -> ref.Problem:
+        return _with_sides(problem, trace.output, dict(zip(names, choice, strict=True)))
+
+    def scale_of(choice: Choice) -> dict[str, Any]:
+        return _leaves(rounding_scale(with_sides(choice), fmt, textbook=True))
+
+    # The mean of both slopes lets the noise of every unit through, which a slope of 0 does not.
+    open_ = scale_of((0.0,) * len(names))
+    noise = {k: np.nan_to_num(np.maximum(scale[k], open_[k]), nan=0.0, posinf=0.0) for k in leaves}
+
     @cache
     def distances(choice: Choice) -> tuple[float, float]:
-        other = _with_sides(problem, trace.output, dict(zip(names, choice, strict=True)))
-        return _distances(leaves, _leaves(ref.gradients(other)), scale, fmt)
+        return _distances(leaves, _leaves(ref.gradients(with_sides(choice))), noise, fmt)
 
     for choice in _nearest(len(names), distances):
-        other = _with_sides(problem, trace.output, dict(zip(names, choice, strict=True)))
-        own = _leaves(rounding_scale(other, fmt, textbook=True))
-        if worst_place(leaves, _leaves(ref.gradients(other)), own, fmt).scales <= FACTOR:
+        made = _leaves(ref.gradients(with_sides(choice)))
+        if worst_place(leaves, made, scale_of(choice), fmt).scales <= FACTOR:
             return f"at exact kinks it takes {_said(names, choice)}, where the oracle follows torch"
     return None
 
@@ -80,8 +88,8 @@ def _nearest(kinks: int, distances: Callable[[Choice], tuple[float, float]]) -> 
         tried += [sides for sides in product(_SIDES, repeat=kinks) if sides not in tried]
     else:
         tried.append(_descended(min(tried, key=whole), whole))
-    by_rest = sorted(tried, key=lambda choice: distances(choice)[1])
-    return list(dict.fromkeys([*by_rest[:_CONFIRMED], *sorted(tried, key=whole)[:_CONFIRMED]]))
+    beyond = sorted(tried, key=lambda choice: distances(choice)[1])
+    return list(dict.fromkeys([*beyond[:_CONFIRMED], *sorted(tried, key=whole)[:_CONFIRMED]]))
 
 
 def _descended(choice: Choice, distance: Callable[[Choice], float]) -> Choice:
@@ -111,21 +119,20 @@ def _leaves(found: ref.Gradients) -> dict[str, Any]:
 def _distances(
     given: Mapping[str, Any], made: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
 ) -> tuple[float, float]:
-    """The elements' distances relative to their size or rounding, whole, and what exceeds rounding; leaves count alike.
+    """The elements' distances relative to size and rounding: all, and those that exceed it; leaves count alike.
 
-    Not by norm: one large element would hide which side all others take. What exceeds rounding says nothing of numbers
-    that are noise on every side, as those near underflow are; the whole says which side a wide scale leaves open.
+    Not by norm: one large element would hide which side all others take. Those beyond rounding apart: near underflow
+    all the others are noise.
     """
-    whole = rest = 0.0
+    whole = beyond = 0.0
     for place, values in given.items():
-        size = np.maximum(np.abs(values), np.abs(made[place]))
-        allowed = FACTOR * np.where(np.isfinite(scale[place]), scale[place], 0)
-        distance = np.abs(values - made[place])
+        distance, size = np.abs(values - made[place]), np.maximum(np.abs(values), np.abs(made[place]))
+        allowed = FACTOR * scale[place]
         share = np.where(distance == 0, 0.0, distance / (size + allowed))
         rounding = allowed + FACTOR * fmt.unit_roundoff * size + fmt.smallest * 2.0**fmt.bits
         whole += float(np.mean(share))
-        rest += float(np.mean(np.where(distance <= rounding, 0.0, share)))
-    return (whole, rest) if np.isfinite(whole) else (float("inf"), float("inf"))
+        beyond += float(np.mean(np.where(distance <= rounding, 0.0, share)))
+    return (whole, beyond) if np.isfinite(whole) else (float("inf"), float("inf"))
 
 
 def _with_sides(problem: ref.Problem, output: Any, sides: Mapping[tuple[str, float], float]) -> ref.Problem:
