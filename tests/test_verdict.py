@@ -8,7 +8,7 @@ import pytest
 import reference as ref
 import torch_compare as tc
 from reference.noise import FORMATS
-from torch_compare import faults, passes
+from torch_compare import explanations, faults, passes
 from torch_compare.measure import FACTOR, in_scales
 from torch_compare.verdict import expected_leaves
 
@@ -301,10 +301,11 @@ def kinked(first, second, sides):
 
 @pytest.mark.parametrize("sides", [("mean", "mean"), ("mean", "left"), ("right", "mean"), ("left", "right")])
 def test_each_kink_may_have_a_convention_of_its_own(sides):
+    """Only those kinks are named whose slope is not the oracle's: from above for relu6 at 6, below for leaky_relu."""
     verdict = tc.check(*kinked("relu6", "leaky_relu", sides))
     assert verdict.status == "another convention", str(verdict)
-    assert "relu6 at 6" in verdict.diagnosis
-    assert "leaky_relu at 0" in verdict.diagnosis
+    assert ("relu6 at 6" in verdict.diagnosis) == (sides[0] != "right")
+    assert ("leaky_relu at 0" in verdict.diagnosis) == (sides[1] != "left")
 
 
 @pytest.mark.parametrize("sides", [("neither", "left"), ("mean", "neither")])
@@ -429,6 +430,23 @@ def test_a_convention_is_found_beside_an_overflow_and_beside_large_numbers():
     right = ref.gradients(in_half).layers[0].weight
     given = {"layers[0].weight": right * np.array([[1.0], [100.0]]), "loss": np.array(np.inf)}
     assert tc.check(in_half, given, "float16").status == "another convention"
+
+
+def test_a_deep_network_with_many_kinks_and_a_convention_at_one_costs_few_passes(monkeypatch):
+    """Sides that no gradient tells apart are not tried in every combination: 8 kinks would have 3⁸ of them."""
+    names = ["relu6", "hardtanh", "hardsigmoid", "relu", "leaky_relu", "identity"]
+    layers = []
+    for name in names:
+        row = ref.ACTIVATIONS[name]
+        weight, bias = np.zeros((3, 3)), np.array([k.at for k in (*row.kinks, *row.kinks, *row.kinks)] or [0.0] * 3)[:3]
+        layers.append(ref.Layer(weight, bias.astype(float), row))
+    problem = ref.Problem(ref.MLP(tuple(layers)), np.ones((2, 3)), np.ones((2, 3)), "mse")
+    calls = []
+    plain = explanations.rounding_scale
+    monkeypatch.setattr(explanations, "rounding_scale", lambda *a, **k: calls.append(1) or plain(*a, **k))
+    given = ref.gradients(problem).leaves()
+    assert tc.check(problem, given | {"layers[0].bias": np.ones(3)}).status == "wrong"
+    assert len(calls) <= 100
 
 
 def test_a_convention_is_found_in_numbers_that_underflow():

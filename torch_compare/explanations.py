@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
-from itertools import product
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,118 +20,110 @@ this many σ is something else, which a wide enough precision merely hides."""
 LOWER_PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
 
 
+@dataclass(frozen=True)
+class _Kink:
+    """A kink that some pre-activation lies on exactly; or a switch of the loss that is met exactly.
+
+    Attributes:
+        key: the activation's name and the kink's place; `_LOSS` for the loss.
+        title: for the reader.
+        layer: the uppermost layer that has it; the number of layers for the loss.
+    """
+
+    key: tuple[str, float]
+    title: str
+    layer: int
+
+
 @np.errstate(all="ignore")  # beside a kink a loss may leave its domain: NaN, which explains nothing
-def another_convention(
-    problem: ref.Problem, leaves: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
-) -> str | None:
+def another_convention(problem: ref.Problem, leaves: Mapping[str, Any], fmt: Format) -> str | None:
     """Which slopes at exact kinks explain the gradients, if any do: for every kink that of either side, or the mean.
 
     Libraries choose kink by kink: JAX's relu6 takes the mean of both slopes where its leaky_relu takes that from above.
-    The choices that come nearest are judged by the rounding scale of the gradients that they make.
+    A layer's gradients depend on the kinks in it and behind it alone. So sides are chosen from the output down, each by
+    the layers that it decides, in the rounding scale of the gradients that it makes; the oracle's own slope first.
+    Where several sides fit there, the layers below tell.
 
     Args:
         problem: the problem.
         leaves: the gradients by place.
-        scale: the rounding scale of the oracle's by place.
         fmt: the format that they were computed in.
     """
     problem = problem.in_float64()
-    trace = ref.forward(problem.mlp, problem.x)
-    names = {}
-    if any(np.any(s == 0) for s in problem.loss.switches(trace.output, problem.target)):
-        names[_LOSS] = problem.loss.name
-    for layer, z in zip(reversed(problem.mlp.layers), reversed(trace.preactivations), strict=True):
-        at_kink = [kink.at for kink in layer.activation.kinks if np.any(z == kink.at)]
-        names |= {(layer.activation.name, at): f"{layer.activation.name} at {at:g}" for at in at_kink}
-    if not names or not all(np.all(np.isfinite(values)) for values in leaves.values()):
+    output = ref.forward(problem.mlp, problem.x).output
+    kinks = _exact_kinks(problem)
+    if not kinks or not all(np.all(np.isfinite(values)) for values in leaves.values()):
+        return None
+    left = _TRIED
+
+    def fits(sides: Sides) -> bool:
+        taken = {kink.key: side for kink, side in zip(kinks, sides, strict=False) if side is not None}
+        other = _with_sides(problem, output, taken)
+        undecided = kinks[len(sides)].layer if len(sides) < len(kinks) else -1
+        held = {place: values for place, values in leaves.items() if _layer_of(place) > undecided}
+        if not held:
+            return True
+        made, scale = _leaves(ref.gradients(other)), _leaves(rounding_scale(other, fmt, textbook=True))
+        worst = worst_place(held, made, scale, fmt).scales
+        return worst <= FACTOR or (bool(np.isnan(worst)) and undecided >= 0)
+
+    def search(sides: Sides) -> Sides | None:
+        nonlocal left
+        if len(sides) == len(kinks):
+            return sides
+        for side in dict.fromkeys((None, *sides[::-1], *_SIDES)):
+            left -= 1
+            if left < 0:
+                return None
+            found = search((*sides, side)) if fits((*sides, side)) else None
+            if found:
+                return found
         return None
 
-    def with_sides(choice: Choice) -> ref.Problem:
-        return _with_sides(problem, trace.output, dict(zip(names, choice, strict=True)))
-
-    def scale_of(choice: Choice) -> dict[str, Any]:
-        return _leaves(rounding_scale(with_sides(choice), fmt, textbook=True))
-
-    # The mean of both slopes lets the noise of every unit through, which a slope of 0 does not.
-    open_ = scale_of((0.0,) * len(names))
-    noise = {k: np.nan_to_num(np.maximum(scale[k], open_[k]), nan=0.0, posinf=0.0) for k in leaves}
-
-    @cache
-    def distances(choice: Choice) -> tuple[float, float]:
-        return _distances(leaves, _leaves(ref.gradients(with_sides(choice))), noise, fmt)
-
-    for choice in _nearest(len(names), distances):
-        made = _leaves(ref.gradients(with_sides(choice)))
-        if worst_place(leaves, made, scale_of(choice), fmt).scales <= FACTOR:
-            return f"at exact kinks it takes {_said(names, choice)}, where the oracle follows torch"
-    return None
+    said = _said(kinks, search(()) or ())
+    return f"at exact kinks it takes {said}, where the oracle follows torch" if said else None
 
 
-Choice = tuple[float, ...]
-"""A side for every kink."""
+Sides = tuple[float | None, ...]
+"""A side for each of the first kinks; None where the oracle's own slope is taken."""
 _LOSS = ("", 0.0)
 _SIDES = {-1.0: "the slope from below", 1.0: "the slope from above", 0.0: "the mean of both slopes"}
-_MOST = 5
-"""So many kinks are tried with every choice of sides, 3⁵ passes; more of them one after the other."""
-_CONFIRMED = 3
+_TRIED = 100
+"""So many sides are tried in all: kinks whose sides no gradient tells apart must not be tried in every combination."""
 
 
-def _nearest(kinks: int, distances: Callable[[Choice], tuple[float, float]]) -> list[Choice]:
-    """The choices that come nearest, by either distance; of equally near ones those that treat all kinks alike."""
-
-    def whole(choice: Choice) -> float:
-        return distances(choice)[0]
-
-    tried = [(side,) * kinks for side in _SIDES]
-    if kinks <= _MOST:
-        tried += [sides for sides in product(_SIDES, repeat=kinks) if sides not in tried]
-    else:
-        tried.append(_descended(min(tried, key=whole), whole))
-    beyond = sorted(tried, key=lambda choice: distances(choice)[1])
-    return list(dict.fromkeys([*beyond[:_CONFIRMED], *sorted(tried, key=whole)[:_CONFIRMED]]))
-
-
-def _descended(choice: Choice, distance: Callable[[Choice], float]) -> Choice:
-    """Each kink's side in turn as it is best, from the output down, until none changes.
-
-    A layer's gradients depend on the kinks behind it alone, so that one turn settles nearly all.
-    """
-    while True:
-        before = choice
-        for at in range(len(choice)):
-            choice = min(((*choice[:at], side, *choice[at + 1 :]) for side in _SIDES), key=distance)
-        if distance(choice) >= distance(before):
-            return before
+def _exact_kinks(problem: ref.Problem) -> list[_Kink]:
+    """The kinks that are met exactly, from the output down, each where it occurs first."""
+    trace = ref.forward(problem.mlp, problem.x)
+    found: dict[tuple[str, float], _Kink] = {}
+    if any(np.any(s == 0) for s in problem.loss.switches(trace.output, problem.target)):
+        found[_LOSS] = _Kink(_LOSS, problem.loss.name, len(problem.mlp.layers))
+    for l in reversed(range(len(problem.mlp.layers))):
+        row = problem.mlp.layers[l].activation
+        for kink in row.kinks:
+            if np.any(trace.preactivations[l] == kink.at):
+                found.setdefault((row.name, kink.at), _Kink((row.name, kink.at), f"{row.name} at {kink.at:g}", l))
+    return list(found.values())
 
 
-def _said(names: Mapping[tuple[str, float], str], choice: Iterable[float]) -> str:
+def _layer_of(place: str) -> float:
+    """The layer whose slope a gradient depends on last: the first layer for the input, all for the loss's value."""
+    if place == "loss":
+        return np.inf
+    return 0 if place == "input" else int(place[len("layers[") : place.index("]")])
+
+
+def _said(kinks: Iterable[_Kink], sides: Sides) -> str:
+    """Where which side is taken, if it is not the oracle's own slope; "" if nowhere."""
     taken: dict[float, list[str]] = {}
-    for name, side in zip(names.values(), choice, strict=True):
-        taken.setdefault(side, []).append(name)
+    for kink, side in zip(kinks, sides, strict=False):
+        if side is not None:
+            taken.setdefault(side, []).append(kink.title)
     return " and ".join(f"{_SIDES[side]} ({', '.join(sorted(at))})" for side, at in taken.items())
 
 
 def _leaves(found: ref.Gradients) -> dict[str, Any]:
     return found.leaves() | {"loss": np.asarray(found.loss)}
-
-
-def _distances(
-    given: Mapping[str, Any], made: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
-) -> tuple[float, float]:
-    """The elements' distances relative to size and rounding: all, and those that exceed it; leaves count alike.
-
-    Not by norm: one large element would hide which side all others take. Those beyond rounding apart: near underflow
-    all the others are noise.
-    """
-    whole = beyond = 0.0
-    for place, values in given.items():
-        distance, size = np.abs(values - made[place]), np.maximum(np.abs(values), np.abs(made[place]))
-        allowed = FACTOR * scale[place]
-        share = np.where(distance == 0, 0.0, distance / (size + allowed))
-        rounding = allowed + FACTOR * fmt.unit_roundoff * size + fmt.smallest * 2.0**fmt.bits
-        whole += float(np.mean(share))
-        beyond += float(np.mean(np.where(distance <= rounding, 0.0, share)))
-    return (whole, beyond) if np.isfinite(whole) else (float("inf"), float("inf"))
 
 
 def _with_sides(problem: ref.Problem, output: Any, sides: Mapping[tuple[str, float], float]) -> ref.Problem:

@@ -114,7 +114,7 @@ def judge(
         text = f"within rounding of the customary formulas, which lose {lost:.1f} digits in {worst.leaf}"
         return verdict("agrees", places, "textbook", text)
     if not np.isnan(scales):
-        slope = another_convention(problem, held, wider, fmt)
+        slope = another_convention(problem, held, fmt)
         if slope:
             return verdict("another convention", places, "textbook", slope)
         lower = lower_precision(leaves, expected, wider, fmt)
