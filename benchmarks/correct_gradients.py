@@ -228,12 +228,8 @@ def by_numpy(problem: ref.Problem, name: str, order: np.random.Generator) -> Lea
 
 def by_reference(problem: ref.Problem, name: str) -> Leaves:
     """The oracle's own formulas in the format."""
-    number = NUMBERS[name]
-    narrow = problem.map(lambda values: values.astype(number))
-    if problem.target.dtype.kind == "f":
-        narrow = narrow.replace(target=problem.target.astype(number))
     with np.errstate(all="ignore"):
-        found = ref.gradients(narrow)
+        found = ref.gradients(problem.in_dtype(NUMBERS[name]))
     return found.leaves() | {"loss": np.asarray(found.loss)}
 
 

@@ -87,10 +87,7 @@ def explained(problem: ref.Problem, leaves: Leaves, implementation: str, name: s
 
     torch's are those of `torch_compare.deviations`: it must have left no number there, or agree with its own formula.
     """
-    number = np.dtype(np.float32) if name == "bfloat16" else NUMBERS[name]
-    narrow = problem.map(lambda values: values.astype(number))
-    if problem.target.dtype.kind == "f":
-        narrow = narrow.replace(target=problem.target.astype(number))
+    narrow = problem.in_dtype(np.float32 if name == "bfloat16" else NUMBERS[name])
     finite = all(np.all(np.isfinite(np.asarray(as_array(k, v)[0]))) for k, v in leaves.items())
     if implementation == "torch":
         rows = deviations(narrow)

@@ -90,10 +90,18 @@ class Problem:
 
     def in_float64(self) -> Problem:
         """The same problem in float64: exactly, for float64 holds every float32 and float16."""
-        if self.dtype == np.float64:
-            return self
-        target = self.target.astype(np.float64) if self.target.dtype.kind == "f" else self.target
-        return self.map(lambda values: values.astype(np.float64)).replace(target=target)
+        return self if self.dtype == np.float64 else self.in_dtype(np.float64)
+
+    def in_dtype(self, dtype: Any) -> Problem:
+        """The same problem with every number, real targets too, rounded to another type; unchecked.
+
+        >>> from reference import initialize
+        >>> problem = Problem(initialize([2, 1], ["tanh"], seed=0), np.ones((1, 2)), np.ones((1, 1)), "mse")
+        >>> problem.in_dtype(np.float16).target.dtype
+        dtype('float16')
+        """
+        target = self.target.astype(dtype) if self.target.dtype.kind == "f" else self.target
+        return self.map(lambda values: values.astype(dtype)).replace(target=target)
 
     def replace(self, **changes: Any) -> Problem:
         """The same problem with some fields changed, unchecked."""

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import torch_compare as tc
-from reference.noise import FORMATS, Noisy, in_noise
+from reference.noise import FORMATS, Noisy, in_noise, spread_of
 from reference.noisy import Source
 from torch_compare.data_mistakes import activation_mistakes, batch_mistakes
 from torch_compare.loss_mistakes import loss_mistakes
+from torch_compare.measure import FACTOR, in_scales
 from torch_compare.mistakes import leaves_with
 from torch_compare.pass_mistakes import bias_mistakes, downward_mistakes, slope_mistakes, weight_mistakes
 from torch_compare.strategies import build, random_spec
@@ -60,16 +61,18 @@ def test_mistakes_are_named_on_random_networks(dtype):
     assert told["right"] >= 0.95 * sum(wrong.values()), "\n".join(wrong)
 
 
-def test_a_mistake_runs_in_noise_and_has_the_mean_of_its_plain_run():
-    """The diagnosis judges by the mistake's own rounding scale: its formulas run on Noisy, without noise to the bit."""
+def test_a_mistake_runs_in_noise_whose_first_run_has_none():
+    """The diagnosis judges by the mistake's own rounding scale: its formulas run on Noisy. Without noise they give what
+    they give in float64, but for the order of sums: within float64's rounding scale of the mistake itself."""
     problem = build(random_spec(np.random.default_rng(3), 3, "float64"))
-    noisy = in_noise(problem, Source(FORMATS["float32"], 4, np.random.default_rng(0)))
+    noisy = in_noise(problem, Source(FORMATS["float64"], 16, np.random.default_rng(0)))
     for mistake in mistakes_of(problem):
         with np.errstate(all="ignore"):
             plain, runs = leaves_with((mistake,), problem), leaves_with((mistake,), noisy)
         for place, values in plain.items():
             first = runs[place].data[0] if isinstance(runs[place], Noisy) else runs[place]
-            np.testing.assert_allclose(first, values, rtol=1e-9, atol=1e-300, err_msg=f"{mistake.key}, {place}")
+            off = in_scales(first, values, spread_of(runs[place]), FORMATS["float64"])
+            assert np.all(off <= FACTOR), f"{mistake.key}, {place}: {np.max(off)} scales"
 
 
 def test_every_mistake_says_what_and_where():

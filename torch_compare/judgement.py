@@ -145,8 +145,7 @@ def _overflows(problem: ref.Problem, fmt: Format) -> bool:
     number = next(t for t in (np.float16, np.float32, np.float64) if fmt.largest <= float(np.finfo(t).max))
     try:
         with np.errstate(all="ignore", over="raise"):
-            target = problem.target.astype(number) if problem.target.dtype.kind == "f" else problem.target
-            ref.gradients(problem.map(lambda values: values.astype(number)).replace(target=target))
+            ref.gradients(problem.in_dtype(number))
     except FloatingPointError:
         return True
     return False
