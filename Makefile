@@ -41,7 +41,7 @@ vectors: $(READY)  ## write the committed test vectors again
 	$(BIN)/gradient-oracle vectors torch_compare/vectors
 
 fuzz: $(READY)  ## 100,000 damaged files through every reader; prints the seed, what was refused and the memory
-	$(BIN)/python -m tests.fuzz_readers
+	$(BIN)/python -m tests.fuzz.readers
 
 clean:  ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis

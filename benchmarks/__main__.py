@@ -14,15 +14,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .gallery import Outcome, page
-from .harness import header, show, write_json
+from .harness.gallery import Outcome, page
+from .harness.report import header, show, write_json
 
-NAMES = (
-    "linear_collapse", "depth_and_complexity", "output_layer", "polynomial", "information_loss", "reuse",
-    "vanishing_gradients", "training", "optimizers", "activations_compared",
-    "digits", "accuracy", "differences", "certificates", "detection",
-)  # fmt: skip
-"""In the chapter's order; then what measures this package itself."""
+ROOMS = {
+    "linear_collapse": "claims", "depth_and_complexity": "claims", "output_layer": "claims", "polynomial": "claims",
+    "information_loss": "claims", "reuse": "claims", "vanishing_gradients": "claims", "training": "claims",
+    "optimizers": "claims", "activations_compared": "claims",
+    "digits": "exactness", "accuracy": "exactness", "differences": "exactness", "certificates": "exactness",
+    "detection": "detection",
+}  # fmt: skip
+"""The room of each script: in the chapter's order, then what measures this package itself."""
 CLAIMS = {
     "linear_collapse": "S3", "depth_and_complexity": "S4", "output_layer": "S5", "polynomial": "S6",
     "information_loss": "S7", "reuse": "S8", "vanishing_gradients": "S9", "training": "S11", "optimizers": "S11",
@@ -40,7 +42,7 @@ def outcome(name: str, quick: bool, seed: int, results: Path, console: Console) 
         path.unlink(missing_ok=True)
     start = perf_counter()
     try:
-        module: ModuleType = importlib.import_module(f"{__package__}.{name}")
+        module: ModuleType = importlib.import_module(f"{__package__}.{ROOMS[name]}.{name}")
         report = module.measure(quick, seed)
         claim = report.source_claim or claim
         show(report, header(seed), console)
@@ -69,17 +71,17 @@ def summarise(outcomes: Sequence[Outcome], console: Console) -> None:
 def main(argv: Sequence[str] | None = None, results: Path = RESULTS, console: Console | None = None) -> int:
     """Run all; the number of claims that did not stand, and of scripts that failed, is the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run the benchmarks, all unless named.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ROOMS))
     parser.add_argument("--full", action="store_true", help="full sizes: many minutes")
     parser.add_argument("--seed", type=int, default=0, help="of every random number (default 0)")
     arguments = parser.parse_args(argv)
-    unknown = [name for name in arguments.names if name not in NAMES]
+    unknown = [name for name in arguments.names if name not in ROOMS]
     if unknown:
-        parser.error(f"no benchmark is named {unknown[0]!r}; there are {', '.join(NAMES)}")
+        parser.error(f"no benchmark is named {unknown[0]!r}; there are {', '.join(ROOMS)}")
     console = console or Console()
     results.mkdir(parents=True, exist_ok=True)
     outcomes = [
-        outcome(name, not arguments.full, arguments.seed, results, console) for name in arguments.names or NAMES
+        outcome(name, not arguments.full, arguments.seed, results, console) for name in arguments.names or ROOMS
     ]
     path = results / "README.md"
     path.write_text(page(outcomes, header(arguments.seed)), "utf-8")

@@ -7,18 +7,19 @@
 (2, 2)
 """
 
-from . import activations, checkpoint, losses, optimizers
-from .activations import ACTIVATIONS
-from .architectures import collapse, linear_bottleneck
-from .ball import Ball
-from .certified import CertifiedGradients, certified_gradients
-from .initialization import initialize
-from .losses import LOSSES
-from .mlp import MLP, Gradients, Layer, LayerGradients, Trace, backward, forward
-from .noise import rounding_scale
-from .problem import Problem, gradients, loss_gradient, loss_value
-from .rows import Activation, Kink, Loss
-from .training import Training, train
+from . import activations, losses, optimizers
+from .activations.row import Activation, Kink, Loss
+from .activations.table import ACTIVATIONS
+from .arithmetic.ball import Ball
+from .losses.table import LOSSES
+from .network.architectures import collapse, linear_bottleneck
+from .network.initialization import initialize
+from .network.mlp import MLP, Gradients, Layer, LayerGradients, Trace, backward, forward
+from .network.problem import Problem, gradients, loss_gradient, loss_value
+from .rounding.certified import CertifiedGradients, certified_gradients
+from .rounding.scale import rounding_scale
+from .training import checkpoint
+from .training.training import Training, train
 
 __all__ = [
     "ACTIVATIONS", "LOSSES", "MLP", "Activation", "Ball", "CertifiedGradients", "Gradients", "Kink",

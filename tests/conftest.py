@@ -7,7 +7,7 @@ import secrets
 import pytest
 from hypothesis import settings
 
-collect_ignore = ["fuzz_with_atheris.py"]  # a program of `make fuzz`, which needs an extra; it holds no test
+collect_ignore = ["fuzz/with_atheris.py"]  # a program of `make fuzz`, which needs an extra; it holds no test
 
 settings.register_profile("gate", derandomize=True, deadline=None, database=None, max_examples=60)
 settings.register_profile("explore", derandomize=False, deadline=None, max_examples=1000, print_blob=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from torch_compare import cli
-from torch_compare.case_file import read_case
-from torch_compare.vectors import COMMITTED
+from torch_compare.cases.vectors import COMMITTED
+from torch_compare.commands import cli
+from torch_compare.files.case_file import read_case
 
 pytest_plugins = ("pytester",)
 
@@ -121,7 +121,7 @@ def test_the_layout_of_a_result_is_what_the_reader_takes(tmp_path):
     import numpy as np
 
     import reference as ref
-    from torch_compare.result_file import read_result
+    from torch_compare.verdict.result_file import read_result
 
     path = tmp_path / "result.json"
     path.write_text(block("json", "layers[0].weight"), encoding="utf-8")

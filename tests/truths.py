@@ -1,3 +1,3 @@
 """The independent definitions stand beside the benchmark that uses them too."""
 
-from benchmarks.truths import *  # noqa: F403
+from benchmarks.exactness.independent_formulas import *  # noqa: F403

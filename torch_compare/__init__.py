@@ -11,11 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .deviations import DEVIATIONS, Deviation
-    from .measure import Place
-    from .sources import SOURCES
-    from .strategies import Spec, build, problems, specs
-    from .verdict import Verdict, assert_gradients, check, check_module
+    from reference.rounding.distance import Place
+
+    from .random_problems.strategies import Spec, build, problems, specs
+    from .sources.table import SOURCES
+    from .torch_side.deviations import DEVIATIONS, Deviation
+    from .verdict.checks import Verdict, assert_gradients, check, check_module
 
 __all__ = [
     "DEVIATIONS", "SOURCES", "Deviation", "Place", "Spec", "Verdict", "assert_gradients", "build", "check",
@@ -23,11 +24,11 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "deviations": ("DEVIATIONS", "Deviation"),
-    "measure": ("Place",),
-    "sources": ("SOURCES",),
-    "strategies": ("Spec", "build", "problems", "specs"),
-    "verdict": ("Verdict", "assert_gradients", "check", "check_module"),
+    "torch_compare.torch_side.deviations": ("DEVIATIONS", "Deviation"),
+    "reference.rounding.distance": ("Place",),
+    "torch_compare.sources.table": ("SOURCES",),
+    "torch_compare.random_problems.strategies": ("Spec", "build", "problems", "specs"),
+    "torch_compare.verdict.checks": ("Verdict", "assert_gradients", "check", "check_module"),
 }
 
 
@@ -35,7 +36,7 @@ def __getattr__(name: str) -> Any:
     """Import a name where it is first used (PEP 562): pytest loads the plugin, and torch takes seconds."""
     for home, names in _HOMES.items():
         if name in names:
-            value = getattr(import_module(f".{home}", __name__), name)
+            value = getattr(import_module(home), name)
             globals()[name] = value
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

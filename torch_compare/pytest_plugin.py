@@ -14,8 +14,8 @@ import pytest
 if TYPE_CHECKING:
     import reference as ref
 
-    from .case_file import Case
-    from .verdict import Verdict
+    from .files.case_file import Case
+    from .verdict.checks import Verdict
 
 TITLE = "gradient-oracle"
 _VERDICTS = pytest.StashKey[list[str]]()
@@ -29,7 +29,7 @@ class GradientOracle:
 
     def check(self, problem: ref.Problem, given: Any, dtype: Any = None, **options: Any) -> Verdict:
         """`torch_compare.check`; if the test fails, its report shows the verdict unless that is "agrees"."""
-        from .verdict import check  # noqa: PLC0415  (see the module's docstring; so below)
+        from .verdict.checks import check  # noqa: PLC0415  (see the module's docstring; so below)
 
         return self._keep(check(problem, given, dtype, **options))
 
@@ -37,14 +37,14 @@ class GradientOracle:
         self, module: Any, x: Any, target: Any, loss_fn: Any, dtype: Any = None, **options: Any
     ) -> Verdict:
         """`torch_compare.check_module`, reported like `check`."""
-        from .verdict import check_module  # noqa: PLC0415
+        from .verdict.checks import check_module  # noqa: PLC0415
 
         return self._keep(check_module(module, x, target, loss_fn, dtype, **options))
 
     def assert_gradients(self, problem: ref.Problem, given: Any, dtype: Any = None, **options: Any) -> None:
         """`torch_compare.assert_gradients`: fails the test with the verdict's text unless the gradients agree."""
         __tracebackhide__ = True
-        from .verdict import assert_gradients  # noqa: PLC0415
+        from .verdict.checks import assert_gradients  # noqa: PLC0415
 
         assert_gradients(problem, given, dtype, **options)
 
@@ -54,8 +54,8 @@ class GradientOracle:
         Raises:
             ValueError: no case has such a flag; the message lists those that exist.
         """
-        from .case_file import read_case  # noqa: PLC0415
-        from .vectors import COMMITTED, case_paths  # noqa: PLC0415
+        from .cases.vectors import COMMITTED, case_paths  # noqa: PLC0415
+        from .files.case_file import read_case  # noqa: PLC0415
 
         cases = [read_case(path) for path in case_paths(COMMITTED)]
         known = sorted({flag for case in cases for flag in case.flags})

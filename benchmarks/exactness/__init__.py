@@ -1,0 +1,1 @@
+"""How exact the gradients are."""

@@ -1,0 +1,153 @@
+"""Activations along a row of z (N, K): softmax and its kin, and the gated linear unit.
+
+They state the product with the Jacobian (`jvp`) and with its transpose (`vjp`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..arithmetic.dispatch import Array, exp_of_sum, finite, indicator, largest, magnitude, two_sum
+from ..functions import logistic as f
+from ..functions.basics import one_plus_size, zero
+from .row import Activation
+
+
+def softmax_parts(z: Array) -> tuple[Array, Array, Array, tuple[Array, Array]]:
+    """What softmax and its kin are made of, for z (N, K).
+
+    Returns (top, y, rest, shift): the mask of one largest entry per row (N, K); softmax(z) (N, K);
+    1 − y without cancellation at the top (N, K); and log Σ exp z split as (the largest entry, log of the
+    sum over exp(z − it)), each (N, 1).
+    """
+    top, peak = largest(z)
+    difference, lost = two_sum(finite(z), -finite(peak))
+    error: Array = np.where(difference < -f.WIDEST, zero(lost), lost)
+    e, rest = exp_of_sum(difference, error)
+    e = e + e * rest
+    one = indicator(top, z)
+    others = (e * (1 - one)).sum(axis=1, keepdims=True)
+    at_top = (e * one).sum(axis=1, keepdims=True)
+    total = at_top + others
+    rest = np.where(top, zero(e) + others, total - e) / total
+    return one, e / total, rest, (peak, np.log1p(others + (at_top - 1)))
+
+
+def _softmax_product(z: Array, v: Array) -> Array:
+    """(diag(y) − y yᵀ)v: yᵢ Σⱼ yⱼ(vᵢ − vⱼ), with v taken relative to its value at the largest entry."""
+    one, y, _, _ = softmax_parts(z)
+    relative = v - (v * one).sum(axis=1, keepdims=True)
+    return y * (relative - (y * relative).sum(axis=1, keepdims=True))
+
+
+def _log_softmax_vjp(z: Array, d_y: Array) -> Array:
+    """d_y − y·Σ d_y = (1 − yᵢ)d_yᵢ − yᵢ Σ_{j≠i} d_yⱼ."""
+    one, y, rest, _ = softmax_parts(z)
+    others = (d_y * (1 - one)).sum(axis=1, keepdims=True)
+    at_top = rest * d_y - y * others
+    return np.where(one > 0, at_top, d_y - y * d_y.sum(axis=1, keepdims=True))
+
+
+def log_softmax_value(z: Array) -> Array:
+    """z − log Σ exp z; at the largest entry −log(1 + Σ of the others) alone."""
+    _, _, _, (peak, log_sum) = softmax_parts(z)
+    return (z - peak) - log_sum
+
+
+def _log_softmax_jvp(z: Array, dz: Array) -> Array:
+    one, y, _, _ = softmax_parts(z)
+    relative = dz - (dz * one).sum(axis=1, keepdims=True)
+    return relative - (y * relative).sum(axis=1, keepdims=True)
+
+
+def _glu_halves(z: Array) -> tuple[Array, Array]:
+    if z.shape[-1] % 2:
+        raise ValueError(f"glu: needs an even number of features, got {z.shape[-1]}")
+    half = z.shape[-1] // 2
+    return z[..., :half], z[..., half:]
+
+
+def _glu_vjp(z: Array, d_y: Array) -> Array:
+    a, b = _glu_halves(z)
+    return np.concatenate([d_y * f.sigmoid(b), d_y * a * f.sigmoid_derivative(b)], axis=-1)
+
+
+def _glu_value(z: Array) -> Array:
+    a, b = _glu_halves(z)
+    return a * f.sigmoid(b)
+
+
+def _glu_jvp(z: Array, dz: Array) -> Array:
+    (a, b), (da, db) = _glu_halves(z), _glu_halves(dz)
+    return da * f.sigmoid(b) + a * f.sigmoid_derivative(b) * db
+
+
+def _spread(z: Array) -> Array:
+    """max z − z: a rounding error of the shift by the maximum is this many u."""
+    return largest(z)[1] - z
+
+
+def _softmax_cancellation(z: Array) -> Array:
+    """yᵢ·(relative error of the shift), times what Σ y·d_y leaves."""
+    return softmax_parts(z)[1] * (1 + _spread(z))
+
+
+def _softmin_cancellation(z: Array) -> Array:
+    return _softmax_cancellation(-z)
+
+
+def softmax() -> Activation:
+    """e^zᵢ/Σⱼ e^zⱼ along each row."""
+    return Activation(
+        "softmax",
+        "e^zᵢ/Σⱼ e^zⱼ",
+        "Bridle 1990, Probabilistic interpretation of feedforward classification network outputs",
+        lambda z: softmax_parts(z)[1],
+        vjp=_softmax_product,
+        jvp=_softmax_product,
+        textbook_value=_softmax_cancellation,
+        textbook_derivative=_softmax_cancellation,
+    )
+
+
+def softmin() -> Activation:
+    """softmax(−z) along each row."""
+    return Activation(
+        "softmin",
+        "e^−zᵢ/Σⱼ e^−zⱼ",
+        "torch.nn.Softmin",
+        lambda z: softmax_parts(-z)[1],
+        vjp=lambda z, d_y: -_softmax_product(-z, d_y),
+        jvp=lambda z, dz: -_softmax_product(-z, dz),
+        textbook_value=_softmin_cancellation,
+        textbook_derivative=_softmin_cancellation,
+    )
+
+
+def log_softmax() -> Activation:
+    """zᵢ − log Σⱼ e^zⱼ along each row."""
+    return Activation(
+        "log_softmax",
+        "zᵢ − log Σⱼ e^zⱼ",
+        "Goodfellow, Bengio & Courville 2016, §6.2.2.3",
+        log_softmax_value,
+        vjp=_log_softmax_vjp,
+        jvp=_log_softmax_jvp,
+        textbook_value=one_plus_size,
+        textbook_derivative=lambda z: 1 + softmax_parts(z)[1] * _spread(z),
+    )
+
+
+def glu() -> Activation:
+    """a·σ(b), a and b the two halves of each row."""
+    return Activation(
+        "glu",
+        "a·σ(b), z = [a, b]",
+        "Dauphin, Fan, Auli & Grangier 2017, arXiv:1612.08083",
+        _glu_value,
+        vjp=_glu_vjp,
+        jvp=_glu_jvp,
+        shrink=2,
+        textbook_value=lambda z: magnitude(_glu_value(z)),
+        textbook_derivative=lambda z: np.concatenate([zero(z[..., ::2]) + 1, magnitude(_glu_halves(z)[0])], axis=-1),
+    )

@@ -1,0 +1,249 @@
+"""What a row of the tables of activations and losses states, and how it checks itself when made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..arithmetic.dispatch import Array
+
+Elementwise = Callable[[Array], Array]
+
+PROBES = (-2.3125, -0.40625, 0.28125, 1.71875)
+"""Where a row is checked when it is made: on either side of 0, on no kink of the table."""
+AGREE = 2.0**-32
+"""A row's own check compares formulas, not roundings: a wrong formula is off by far more than 2e-10, a
+right one by a few thousand roundings of 1e-16 at the most."""
+
+
+@dataclass(frozen=True)
+class Kink:
+    """A point where the derivative jumps.
+
+    Attributes:
+        at: the pre-activation z.
+        derivative: the value chosen there (torch's).
+        left: the slope from below.
+        right: the slope from above.
+        jump: the height by which the function itself jumps there.
+    """
+
+    at: float
+    derivative: float
+    left: float
+    right: float
+    jump: float = 0.0
+
+
+def _none(z: Array) -> Array:
+    return 0.0
+
+
+def _unit(z: Array) -> Array:
+    return 1.0
+
+
+@dataclass(frozen=True)
+class Activation:
+    """One row of the table of activations.
+
+    Elementwise rows map z (…, K) to an array of the same shape and state `derivative` and
+    `second_derivative`; row-wise ones act along the last axis of z (N, K) and state `vjp` and `jvp`.
+
+    Attributes:
+        name: torch.nn.functional's name.
+        formula: the function in plain mathematics.
+        source: where the function was first defined or is best described.
+        value: a(z).
+        derivative: a′(z).
+        second_derivative: a″(z).
+        vjp: (z, d_y) ↦ d_z = Jᵀ d_y, for a row-wise activation.
+        jvp: (z, dz) ↦ J dz, for a row-wise activation.
+        kinks: where a′ jumps, with the value taken there.
+        breaks: further points where the formula changes though a′ does not jump.
+        homogeneous: a(cz) = c·a(z) for every c > 0.
+        shrink: the output is narrower than z by this factor (2 for GLU).
+        parameters: the numbers that the row was made with.
+        textbook_value: size of the largest intermediate term of the customary formula of a(z), for the
+            textbook rounding scale; 0 where it is the result itself.
+        textbook_derivative: the same for a′(z), or for a row-wise vjp in units of the largest |d_y|.
+
+    Raises:
+        ValueError: `derivative`, `second_derivative` or the kinks contradict `value` at a probe point.
+    """
+
+    name: str
+    formula: str
+    source: str
+    value: Elementwise = field(repr=False)
+    derivative: Elementwise | None = field(default=None, repr=False)
+    second_derivative: Elementwise | None = field(default=None, repr=False)
+    vjp: Callable[[Array, Array], Array] | None = field(default=None, repr=False)
+    jvp: Callable[[Array, Array], Array] | None = field(default=None, repr=False)
+    kinks: tuple[Kink, ...] = ()
+    breaks: tuple[float, ...] = ()
+    homogeneous: bool = False
+    shrink: int = 1
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    textbook_value: Elementwise = field(default=_none, repr=False)
+    textbook_derivative: Elementwise = field(default=_unit, repr=False)
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether an output depends on the whole row of z."""
+        return self.vjp is not None
+
+    @property
+    def all_breaks(self) -> tuple[float, ...]:
+        """Every point where the formula changes, in order."""
+        return tuple(sorted({k.at for k in self.kinks} | set(self.breaks)))
+
+    def pullback(self, z: Array, d_y: Array) -> Array:
+        """d_z = Jᵀ d_y, whichever kind the row is."""
+        return d_y * self.derivative(z) if self.vjp is None else self.vjp(z, d_y)  # type: ignore[misc]
+
+    def pushforward(self, z: Array, dz: Array) -> Array:
+        """J dz, whichever kind the row is."""
+        return dz * self.derivative(z) if self.jvp is None else self.jvp(z, dz)  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        elementwise = self.derivative is not None and self.second_derivative is not None
+        if elementwise == (self.vjp is not None and self.jvp is not None):
+            raise ValueError(
+                f"activation {self.name!r}: state derivative and second_derivative, or vjp and jvp, not both or neither"
+            )
+        with np.errstate(all="ignore"):
+            if elementwise:
+                self._check_elementwise()
+            else:
+                self._check_rowwise()
+
+    def _check_elementwise(self) -> None:
+        assert self.derivative is not None
+        assert self.second_derivative is not None
+        z = np.array([p for p in PROBES if p not in self.all_breaks])
+        for what, f, d_f in (
+            ("derivative", self.value, self.derivative),
+            ("second_derivative", self.derivative, self.second_derivative),
+        ):
+            expected = np.imag(f(z + 1e-100j)) * 1e100
+            self._require(what, z, np.asarray(d_f(z)), expected)
+        for kink in self.kinks:
+            at = np.array([kink.at])
+            chosen = np.asarray(self.derivative(at))
+            self._require("derivative at the kink", at, chosen, np.array([kink.derivative]))
+            sides = np.array([np.nextafter(kink.at, -np.inf), np.nextafter(kink.at, np.inf)])
+            self._require("slopes beside the kink", sides, self.derivative(sides), np.array([kink.left, kink.right]))
+
+    def _check_rowwise(self) -> None:
+        assert self.vjp is not None
+        assert self.jvp is not None
+        z = np.array([PROBES])
+        dz = np.array([[0.75, -1.25, 0.5, 1.5]])
+        expected = np.imag(self.value(z + 1e-100j * dz)) * 1e100
+        pushed = self.jvp(z, dz)
+        self._require("jvp", z, pushed, expected)
+        d_y = np.array([[1.25, -0.5, 0.875, -1.0]])[:, : pushed.shape[1]]
+        self._require("vjp", z, np.sum(self.vjp(z, d_y) * dz, axis=1), np.sum(d_y * expected, axis=1))
+
+    def _require(self, what: str, z: Array, got: Array, expected: Array) -> None:
+        if not np.all(np.abs(got - expected) <= AGREE * np.maximum(1, np.abs(expected))):
+            raise ValueError(f"activation {self.name!r}: {what} at z = {z} is {got}, its value says {expected}")
+
+
+def name_and_parameters(name: str, parameters: Mapping[str, Any]) -> str:
+    """A row's name with its parameters, as one would write the call that makes it.
+
+    >>> name_and_parameters("elu", {"alpha": 1.0})
+    'elu(alpha=1.0)'
+    """
+    return f"{name}({', '.join(f'{k}={v!r}' for k, v in parameters.items())})" if parameters else name
+
+
+def _no_switches(y: Array, t: Array) -> tuple[Array, ...]:
+    return ()
+
+
+def _everything(y: Array) -> Array:
+    return np.ones(y.shape, dtype=bool)
+
+
+def _no_term(y: Array, t: Array) -> Array:
+    return 0.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One row of the table of losses. y (N, K) is the network's output, t the target.
+
+    Attributes:
+        name: torch.nn.functional's name.
+        formula: one example's (or one element's) loss in plain mathematics.
+        source: where the loss is defined.
+        value: (y, t) ↦ the unreduced loss, as torch's reduction="none" returns it: (N,) or (N, K).
+        gradient: (y, t) ↦ d_y (N, K), the gradient of the sum of the unreduced losses.
+        divisor: (y, t) ↦ what reduction="mean" divides the sum by.
+        target: the kind of target: "real" (N, K), "probabilities" (N, K) in [0, 1], "nonnegative" (N, K),
+            "classes" (N,) integers or (N, K) probabilities, "indices" (N,) integers, "binary" (N, K) of 0
+            and 1, "signs" (N, K) of −1 and 1, "labels" (N, K) integers: label indices, then −1.
+        domain: y ↦ where the output may enter the loss (torch raises or returns NaN elsewhere).
+        domain_text: the same in words, for error messages.
+        ignore_index: the class index that does not count, if there is one.
+        switches: (y, t) ↦ real arrays; the formula changes where one of them passes 0.
+        parameters: the numbers that the row was made with.
+        outputs: the number of outputs K that the parameters (class weights) are made for; None for any.
+        textbook_value: (y, t) ↦ size of the largest intermediate term of the customary formula of `value`.
+        textbook_gradient: the same for `gradient`.
+    """
+
+    name: str
+    formula: str
+    source: str
+    target: str
+    value: Callable[[Array, Array], Array] = field(repr=False)
+    gradient: Callable[[Array, Array], Array] = field(repr=False)
+    divisor: Callable[[Array, Array], Any] = field(repr=False)
+    domain: Callable[[Array], Array] = field(default=_everything, repr=False)
+    domain_text: str = "any real number"
+    ignore_index: int | None = None
+    switches: Callable[[Array, Array], tuple[Array, ...]] = field(default=_no_switches, repr=False)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    outputs: int | None = None
+    textbook_value: Callable[[Array, Array], Array] = field(default=_no_term, repr=False)
+    textbook_gradient: Callable[[Array, Array], Array] = field(default=_no_term, repr=False)
+
+    def __post_init__(self) -> None:
+        y, t, dy = _probe(self.target, self.outputs or 3)
+        with np.errstate(all="ignore"):
+            expected = float(np.sum(np.imag(self.value(y + 1e-100j * dy, t))) * 1e100)
+            got = float(np.sum(self.gradient(y, t) * dy))
+        if not abs(got - expected) <= AGREE * max(1.0, abs(expected)):
+            raise ValueError(f"loss {self.name!r}: its gradient along {dy} is {got}, its value says {expected}")
+
+
+def _probe(target: str, k: int) -> tuple[Array, Array, Array]:
+    """An output (2, k) inside every loss's domain, a target of the kind, and a direction to differentiate along."""
+
+    def wide(rows: list[list[float]]) -> Array:
+        return np.resize(np.array(rows).T, (k, 2)).T.copy()
+
+    y = wide([[0.28125, 0.40625, 0.34375], [0.71875, 0.15625, 0.21875]])
+    direction = wide([[0.75, -1.25, 0.5], [1.5, 0.625, -0.875]])
+    labels = np.full((2, k), -1)
+    labels[:, 0] = (k - 1, 0)
+    targets: dict[str, Array] = {
+        "real": wide([[0.5, -1.25, 2.0], [0.875, 0.0625, -3.0]]),
+        "probabilities": wide([[0.25, 0.5, 0.25], [0.125, 0.0, 0.875]]),
+        "nonnegative": wide([[0.0, 1.0, 3.0], [2.0, 1.0, 0.0]]),
+        "classes": np.array([k - 1, 0]),
+        "indices": np.array([k - 1, 0]),
+        "binary": wide([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]]),
+        "signs": wide([[-1.0, 1.0, 1.0], [1.0, -1.0, -1.0]]),
+        "labels": labels,
+    }
+    if target not in targets:
+        raise ValueError(f"target kind {target!r} is none of {', '.join(targets)}")
+    return y, targets[target], direction

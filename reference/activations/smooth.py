@@ -1,0 +1,134 @@
+"""Activations that are smooth everywhere. Their formulas stand in `formulas`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..arithmetic.dispatch import Array, magnitude, tanh_residual
+from ..functions import logistic as f
+from ..functions.basics import nothing, one_plus_size, size, zero
+from .row import Activation
+
+
+def sigmoid() -> Activation:
+    """1/(1 + e^−z)."""
+    return Activation(
+        "sigmoid",
+        "1/(1 + e^−z)",
+        "Verhulst 1845, Recherches mathématiques sur la loi d'accroissement de la population",
+        f.sigmoid,
+        f.sigmoid_derivative,
+        f.sigmoid_second,
+        textbook_value=f.sigmoid,
+        textbook_derivative=f.sigmoid,
+    )
+
+
+def logsigmoid() -> Activation:
+    """log σ(z) = −log(1 + e^−z)."""
+
+    def second(z: Array) -> Array:
+        return -f.sigmoid_derivative(z)
+
+    return Activation(
+        "logsigmoid",
+        "−log(1 + e^−z)",
+        "torch.nn.LogSigmoid",
+        lambda z: -f.softplus(-z),
+        lambda z: f.sigmoid(-z),
+        second,
+    )
+
+
+def tanh() -> Activation:
+    """tanh z."""
+    return Activation("tanh", "tanh z", "Riccati 1757; DLMF 4.28.4", np.tanh, f.tanh_derivative, f.tanh_second)
+
+
+def tanhshrink() -> Activation:
+    """z − tanh z."""
+
+    def derivative(z: Array) -> Array:
+        t = np.tanh(z)
+        return t * t
+
+    def second(z: Array) -> Array:
+        return -f.tanh_second(z)
+
+    return Activation(
+        "tanhshrink", "z − tanh z", "torch.nn.Tanhshrink", tanh_residual, derivative, second, textbook_value=size
+    )
+
+
+def silu() -> Activation:
+    """z·σ(z)."""
+    return Activation(
+        "silu",
+        "z·σ(z)",
+        "Elfwing, Uchibe & Doya 2018, arXiv:1702.03118",
+        f.silu,
+        f.silu_derivative,
+        f.silu_second,
+        textbook_value=size,
+        textbook_derivative=one_plus_size,
+    )
+
+
+def gelu() -> Activation:
+    """z·Φ(z), Φ the standard normal distribution."""
+    return Activation(
+        "gelu",
+        "z·Φ(z)",
+        "Hendrycks & Gimpel 2016, arXiv:1606.08415, §2",
+        f.gelu,
+        f.gelu_derivative,
+        f.gelu_second,
+        textbook_value=size,
+    )
+
+
+def gelu_tanh() -> Activation:
+    """½z(1 + tanh(√(2/π)(z + 0.044715z³))): torch's gelu(approximate="tanh")."""
+
+    def textbook(z: Array) -> Array:
+        """1 − tanh² carries u and is multiplied by ½z·(inner derivative), which it outlives up to |z| = 8."""
+        a = np.minimum(magnitude(z), 8)
+        return 1 + a * (1 + a * a / 8)
+
+    return Activation(
+        "gelu_tanh",
+        "½z(1 + tanh(√(2/π)(z + 0.044715z³)))",
+        "Hendrycks & Gimpel 2016, arXiv:1606.08415, §2",
+        f.gelu_tanh,
+        f.gelu_tanh_derivative,
+        f.gelu_tanh_second,
+        textbook_value=size,
+        textbook_derivative=textbook,
+    )
+
+
+def mish() -> Activation:
+    """z·tanh(log(1 + e^z))."""
+    return Activation(
+        "mish",
+        "z·tanh(log(1 + e^z))",
+        "Misra 2019, arXiv:1908.08681",
+        f.mish,
+        f.mish_derivative,
+        f.mish_second,
+        textbook_value=size,
+        textbook_derivative=one_plus_size,
+    )
+
+
+def square() -> Activation:
+    """z²."""
+    return Activation(
+        "square",
+        "z²",
+        "the chapter; Leshno et al. 1993",
+        lambda z: z * z,
+        lambda z: 2 * z,
+        lambda z: zero(z) + 2,
+        textbook_derivative=nothing,
+    )

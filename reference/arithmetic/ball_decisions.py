@@ -1,0 +1,94 @@
+"""At how many bits balls are computed, and what becomes of a comparison that they do not decide."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import ctx
+
+from .ball_elements import as_arb
+from .dispatch import Array
+
+_PRECISION = threading.RLock()
+
+
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """Work at so many bits; one thread at a time, for flint has one precision for all of them."""
+    with _PRECISION:
+        before = ctx.prec
+        ctx.prec = bits
+        try:
+            yield
+        finally:
+            ctx.prec = before
+
+
+class Undecided(ArithmeticError):  # noqa: N818 (it asks for more bits; nothing went wrong)
+    """A comparison of balls that overlap: more bits may decide it.
+
+    Attributes:
+        comparison: what was compared, as "greater".
+        index: the first element that is not decided.
+    """
+
+    def __init__(self, comparison: str, index: tuple[int, ...], left: Any, right: Any) -> None:
+        super().__init__(
+            f"{comparison} is undecided at {list(index)}: {as_arb(left).str(15)} against {as_arb(right).str(15)}"
+        )
+        self.comparison = comparison
+        self.index = index
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """How much is decided.
+
+    Attributes:
+        hull: a comparison that the balls do not decide makes a `Mask`; else it raises `Undecided`.
+        rational: rational numbers are carried along exactly. It decides what no ball does: whether a sum of thirds
+            is 1, or lies halfway between two float64 numbers.
+    """
+
+    hull: bool = False
+    rational: bool = False
+
+
+RAISE = Decisions()
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Truth values with a third state: certainly true, or at least possibly true."""
+
+    certain: Array
+    possible: Array
+
+    @property
+    def undecided(self) -> Array:
+        """Where either may hold."""
+        return self.possible & ~self.certain
+
+    def __and__(self, other: Any) -> Mask:
+        other = as_mask(other)
+        return Mask(self.certain & other.certain, self.possible & other.possible)
+
+    def __or__(self, other: Any) -> Mask:
+        other = as_mask(other)
+        return Mask(self.certain | other.certain, self.possible | other.possible)
+
+    def __invert__(self) -> Mask:
+        return Mask(~self.possible, ~self.certain)
+
+    __rand__, __ror__ = __and__, __or__
+    __array_ufunc__ = None
+
+
+def as_mask(values: Any) -> Mask:
+    """Truth values as a `Mask`."""
+    return values if isinstance(values, Mask) else Mask(np.asarray(values), np.asarray(values))

@@ -1,0 +1,200 @@
+"""Variants of a problem that differ in one parameter each, run as one batch.
+
+Changing one parameter of layer l moves that layer's z along a fixed direction ∂z/∂θ and leaves the layers
+before it alone: an element costs a run from layer l on, and many elements and steps run as one batch.
+
+Shapes: E elements, S signed steps, B = E·S variants of the problem, N examples, O a layer's fan-out, K
+outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arithmetic.dispatch import Array
+from ..network.mlp import Gradients, LayerGradients, Trace, forward
+from ..network.problem import Problem
+
+BATCH = 2**18
+"""Numbers in one batch of variants, so that it stays in the cache."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Run:
+    """What variants of a problem give: each layer's z (E, S, N, O), y (E, S, N, K), the unreduced loss (E, S, …)."""
+
+    preactivations: dict[int, Array]
+    output: Array
+    terms: Array
+
+
+Evaluate = Callable[[Array, Array], Run]
+"""The variants of some elements (E,) at signed steps (E, S)."""
+
+
+def in_float64(problem: Problem) -> Problem:
+    """The problem in float64: exact for float32 and float16."""
+    if problem.reduction == "none":
+        raise ValueError(
+            'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
+        )
+    return problem.in_float64()
+
+
+def _of_each(problem: Problem, y: Array, f: Callable[[Array, Array], tuple[Array, ...]]) -> Array:
+    """The arrays f(y, target) of each variant of the output y (B, N, K), side by side: (B, …)."""
+    variants, target = y.shape[0], problem.target
+    arrays = f(y.reshape(-1, y.shape[2]), np.tile(target, (variants, *(1,) * (target.ndim - 1))))
+    return np.concatenate([np.zeros((variants, 0)), *(a.reshape(variants, -1) for a in arrays)], axis=1)
+
+
+def unreduced_losses(problem: Problem, y: Array) -> Array:
+    """The unreduced losses, (B, …)."""
+    return _of_each(problem, y, lambda output, target: (problem.loss.value(output, target),))
+
+
+def switches_of(problem: Problem, y: Array) -> Array:
+    """The numbers whose signs say which formula of the loss applies, (B, …)."""
+    return _of_each(problem, y, problem.loss.switches)
+
+
+def along_elements(problem: Problem, trace: Trace, starts: Array, motions: list[Array]) -> Evaluate:
+    """The variants θₑ + h of elements e, in the order of the layers that they enter.
+
+    Element e moves the z of layer starts[e] by h·motions[e] (N, O); the layers before it stay as they are.
+    """
+
+    def evaluate(which: Array, steps: Array) -> Run:
+        examples = problem.x.shape[0]
+        preactivations = {}
+        h = np.zeros((0, problem.x.shape[1]))
+        for index, layer in enumerate(problem.mlp.layers):
+            z = h @ layer.weight.T
+            if layer.bias is not None:
+                z = z + layer.bias
+            entering = np.flatnonzero(starts[which] == index)
+            if len(entering):
+                motion = np.stack([motions[e] for e in which[entering]])[:, None]
+                moved = trace.preactivations[index] + steps[entering][:, :, None, None] * motion
+                z = np.concatenate([z, moved.reshape(-1, z.shape[1])])
+            preactivations[index] = z.reshape(-1, steps.shape[1], examples, z.shape[1])
+            h = layer.activation.value(z) if len(z) else np.zeros((0, layer.width))
+        y = h.reshape(*steps.shape, examples, -1)
+        terms = unreduced_losses(problem, y.reshape(-1, *y.shape[2:]))
+        return Run(preactivations, y, terms.reshape(*steps.shape, -1))
+
+    return evaluate
+
+
+def along_direction(problem: Problem, direction: Gradients) -> Evaluate:
+    """The variants θ + h·direction."""
+
+    def evaluate(which: Array, steps: Array) -> Run:
+        traces = [forward(moved.mlp, moved.x) for moved in (_moved(problem, direction, h) for h in steps[0])]
+        layers = range(len(problem.mlp.layers))
+        output = np.stack([trace.output for trace in traces])
+        return Run(
+            {index: np.stack([trace.preactivations[index] for trace in traces])[None] for index in layers},
+            output[None],
+            unreduced_losses(problem, output)[None],
+        )
+
+    return evaluate
+
+
+def _moved(problem: Problem, direction: Gradients, h: float) -> Problem:
+    places = _places(problem)
+    steps = iter([h * direction.leaves()[place] for place in places])
+    return problem.map(lambda values: values + next(steps))
+
+
+def _places(problem: Problem) -> list[str]:
+    """The leaves' places in the order in which `Problem.map` visits them."""
+    biased = [layer.bias is not None for layer in problem.mlp.layers]
+    layers = [f"layers[{i}].{part}" for i, has in enumerate(biased) for part in ("weight", "bias")[: 1 + has]]
+    return [*layers, "input"]
+
+
+def leaves_of(problem: Problem) -> dict[str, Array]:
+    """Every parameter array and x, by the place of its gradient."""
+    arrays: list[Array] = []
+    problem.map(lambda values: (arrays.append(values), values)[1])  # type: ignore[func-returns-value]
+    return dict(zip(_places(problem), arrays, strict=True))
+
+
+def choose_elements(problem: Problem, entries: int | None, seed: int) -> dict[str, Array]:
+    """Flat indices into each leaf: all of them, or `entries` drawn at random, evenly over the leaves."""
+    leaves = leaves_of(problem)
+    if entries is None:
+        return {place: np.arange(leaf.size) for place, leaf in leaves.items()}
+    if entries < 1:
+        raise ValueError(f"entries: expected at least 1, got {entries}")
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(leaves))
+    ranked = [(turn, order[k], place, int(index)) for k, (place, leaf) in enumerate(leaves.items())
+              for turn, index in enumerate(rng.permutation(leaf.size)[:entries])]  # fmt: skip
+    chosen = sorted(ranked)[:entries]
+    return {place: np.array(sorted(i for _, _, p, i in chosen if p == place), dtype=int) for place in leaves}
+
+
+def _motion(problem: Problem, trace: Trace, place: str, index: Array) -> Array:
+    """∂z/∂θ for elements of one leaf: (E, N, O), z the pre-activations of the layer that the leaf enters."""
+    start = _start(place)
+    weight, x = problem.mlp.layers[start].weight, trace.inputs[start]
+    motion = np.zeros((len(index), x.shape[0], weight.shape[0]))
+    each = np.arange(len(index))
+    if place == "input":
+        example, feature = np.divmod(index, x.shape[1])
+        motion[each, example] = weight[:, feature].T
+    elif place.endswith("bias"):
+        motion[each, :, index] = 1
+    else:
+        unit, feature = np.divmod(index, weight.shape[1])
+        motion[each, :, unit] = x[:, feature].T
+    return motion
+
+
+def _start(place: str) -> int:
+    return 0 if place == "input" else int(place[len("layers[") : place.index("]")])
+
+
+def in_batches(problem: Problem, chosen: dict[str, Array], steps: int) -> Iterator[list[tuple[str, Array]]]:
+    """The chosen elements (place, indices), in the order of the layers that they enter, in batches."""
+    width = max(layer.weight.shape[0] for layer in problem.mlp.layers)
+    size = max(1, BATCH // (steps * problem.x.shape[0] * width))
+    pairs = [(place, i) for place in sorted(chosen, key=_start) for i in chosen[place]]
+    for first in range(0, len(pairs), size):
+        part = pairs[first : first + size]
+        yield [(place, np.array([i for p, i in part if p == place])) for place in dict(part)]
+
+
+class Tree:
+    """Leaves to be filled in, element by element."""
+
+    def __init__(self, problem: Problem, fill: float) -> None:
+        self.leaves: dict[str, Array] = {place: np.full(leaf.shape, fill) for place, leaf in leaves_of(problem).items()}
+        self.layers = len(problem.mlp.layers)
+
+    def put(self, groups: list[tuple[str, Array]], values: Array) -> None:
+        """Write the values (E,) of a batch of elements to their places."""
+        first = 0
+        for place, index in groups:
+            self.leaves[place].flat[index] = values[first : first + len(index)]
+            first += len(index)
+
+    def gradients(self, loss: Array) -> Gradients:
+        """The leaves as a tree like the gradients."""
+        layers = tuple(
+            LayerGradients(self.leaves[f"layers[{i}].weight"], self.leaves.get(f"layers[{i}].bias"))
+            for i in range(self.layers)
+        )
+        return Gradients(layers, self.leaves["input"], loss)
+
+
+def starts_and_motions(problem: Problem, trace: Trace, groups: list[tuple[str, Array]]) -> tuple[Array, list[Array]]:
+    """The layer that each element of a batch enters, and how it moves that layer's z."""
+    starts = np.concatenate([np.full(len(index), _start(place)) for place, index in groups])
+    return starts, [motion for place, index in groups for motion in _motion(problem, trace, place, index)]

@@ -1,0 +1,1 @@
+"""Formulas that keep their digits on the whole range of a type."""

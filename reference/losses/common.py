@@ -1,0 +1,56 @@
+"""What several losses are made of: divisors, class weights, and the checks of their parameters."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from ..arithmetic.dispatch import Array, parameter
+
+
+def elements(y: Array, t: Array) -> int:
+    """N·K."""
+    return int(np.prod(y.shape))
+
+
+def examples(y: Array, t: Array) -> int:
+    """N."""
+    return int(y.shape[0])
+
+
+def check_number(row: str, name: str, value: Any, least: float = -np.inf, strict: bool = False) -> None:
+    """Raise ValueError unless the value is a finite number in range."""
+    if not isinstance(value, int | float) or not isfinite(value) or value < least or (strict and value == least):
+        limit = "" if least == -np.inf else f" {'above' if strict else 'of at least'} {least}"
+        raise ValueError(f"{row}: {name} must be a finite number{limit}, got {value!r}")
+
+
+def check_weights(row: str, name: str, values: Any) -> Array:
+    """Class weights as a float array of shape (K,), or None."""
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.dtype.kind != "f" or array.ndim > 1 or not np.all(np.isfinite(array)) or np.any(array < 0):
+        raise ValueError(f"{row}: {name} must be one array of K finite floating numbers of at least 0, got {values!r}")
+    return array
+
+
+def outputs_of(row: str, *arrays: Array) -> int | None:
+    """The K that arrays of class weights are made for: None where there are none, or one weight for all."""
+    sizes = {a.shape[-1] for a in arrays if a is not None and a.ndim}
+    if len(sizes) > 1:
+        raise ValueError(f"{row}: weights for {' and '.join(map(str, sorted(sizes)))} outputs contradict each other")
+    return next(iter(sizes), None)
+
+
+def weights_like(array: Array, y: Array) -> Array:
+    """The weights in y's arithmetic; 1 where there are none."""
+    return 1 if array is None else parameter(array, y)
+
+
+def chosen_class(t: Array, columns: int, ignore_index: int | None) -> Array:
+    """The mask (N, K) of the entry that each index names; a row of False where it is ignored."""
+    mask = np.arange(columns) == np.asarray(t)[:, None]
+    return mask if ignore_index is None else mask & (np.asarray(t) != ignore_index)[:, None]

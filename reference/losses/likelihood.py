@@ -1,0 +1,241 @@
+"""Losses that are minus the logarithm of a likelihood: of classes, of probabilities, of counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..activations.along_rows import log_softmax_value, softmax_parts
+from ..activations.row import Loss
+from ..arithmetic.dispatch import HALF_LOG_2PI, Array, constant, indicator, largest, magnitude, parameter
+from ..functions import logistic as f
+from ..functions.basics import zero
+from .common import check_number, check_weights, chosen_class, elements, outputs_of, weights_like
+
+LOWEST_LOG = -100.0
+"""torch's binary_cross_entropy limits both logarithms from below: part of the function, so kept here."""
+
+
+def cross_entropy(weight: Any = None, ignore_index: int = -100, label_smoothing: float = 0.0) -> Loss:
+    """−Σ_c q_c log softmax(y)_c per example; t holds class indices (N,) or probabilities (N, K).
+
+    For indices q = (1 − ε)·w_t·onehot(t) + (ε/K)·w, and mean divides by the sum of the weights w_t of the
+    examples that are not ignored; for probabilities q = w·((1 − ε)t + ε/K), and mean divides by N.
+    """
+    weights = check_weights("cross_entropy", "weight", weight)
+    check_number("cross_entropy", "label_smoothing", label_smoothing, 0.0)
+    if label_smoothing > 1:
+        raise ValueError(f"cross_entropy: label_smoothing must not exceed 1, got {label_smoothing!r}")
+
+    def distribution(y: Array, t: Array) -> Array:
+        w = weights_like(weights, y)
+        k = y.shape[1]
+        smoothing = parameter(np.array([label_smoothing]), y)
+        if np.asarray(t).dtype.kind == "f":
+            plain = parameter(t, y)
+            return w * (plain if label_smoothing == 0 else (1 - smoothing) * plain + smoothing / k)
+        chosen = chosen_class(t, k, ignore_index)
+        onehot = indicator(chosen, y) * w
+        if label_smoothing == 0:
+            return onehot
+        counted = indicator((np.asarray(t) != ignore_index)[:, None], y)
+        return (1 - smoothing) * onehot + counted * (smoothing / k) * w
+
+    def value(y: Array, t: Array) -> Array:
+        return -(distribution(y, t) * log_softmax_value(y)).sum(axis=1)
+
+    def gradient(y: Array, t: Array) -> Array:
+        """softmax(y)·Σq − q; at the largest q as softmax·Σ_{others} q − (1 − softmax)·q, which keeps its digits."""
+        q = distribution(y, t)
+        _, softmax, rest, _ = softmax_parts(y)
+        mask, _ = largest(q)
+        total = q.sum(axis=1, keepdims=True)
+        others = (q * (1 - indicator(mask, y))).sum(axis=1, keepdims=True)
+        return np.where(mask, softmax * others - q * rest, softmax * total - q)
+
+    def divisor(y: Array, t: Array) -> Any:
+        if np.asarray(t).dtype.kind == "f":
+            return y.shape[0]
+        if weights is None:
+            return int(np.sum(np.asarray(t) != ignore_index))
+        return (indicator(chosen_class(t, y.shape[1], ignore_index), y) * parameter(weights, y)).sum()
+
+    def total(y: Array, t: Array) -> Array:
+        return distribution(y, t).sum(axis=1)
+
+    def cancellation(y: Array, t: Array) -> Array:
+        spread = largest(y)[1] - y
+        return total(y, t)[:, None] * (1 + softmax_parts(y)[1] * spread)
+
+    return Loss(
+        "cross_entropy",
+        "−Σ_c q_c log softmax(y)_c",
+        "Goodfellow, Bengio & Courville 2016, §6.2.2.3; label smoothing: Szegedy et al. 2016, §7",
+        "classes",
+        value,
+        gradient,
+        divisor,
+        ignore_index=ignore_index,
+        outputs=outputs_of("cross_entropy", weights),
+        parameters={"weight": weight, "ignore_index": ignore_index, "label_smoothing": label_smoothing},
+        textbook_value=lambda y, t: (distribution(y, t) * (1 + magnitude(y))).sum(axis=1),
+        textbook_gradient=cancellation,
+    )
+
+
+def nll(weight: Any = None, ignore_index: int = -100) -> Loss:
+    """−w_t·y_t per example, y log-probabilities, t class indices; mean divides by the sum of the weights."""
+    weights = check_weights("nll", "weight", weight)
+
+    def onehot(y: Array, t: Array) -> Array:
+        return indicator(chosen_class(t, y.shape[1], ignore_index), y) * weights_like(weights, y)
+
+    def divisor(y: Array, t: Array) -> Any:
+        return onehot(y, t).sum() if weights is not None else int(np.sum(np.asarray(t) != ignore_index))
+
+    return Loss(
+        "nll",
+        "−w_t·y_t",
+        "torch.nn.functional.nll_loss",
+        "indices",
+        lambda y, t: -(onehot(y, t) * y).sum(axis=1),
+        lambda y, t: -onehot(y, t),
+        divisor,
+        ignore_index=ignore_index,
+        outputs=outputs_of("nll", weights),
+        parameters={"weight": weight, "ignore_index": ignore_index},
+    )
+
+
+def _in_unit_interval(y: Array) -> Array:
+    return (y >= 0) & (y <= 1)
+
+
+def bce(weight: Any = None) -> Loss:
+    """−w·(t·max(log y, −100) + (1 − t)·max(log(1 − y), −100)) per element; mean divides by N·K.
+
+    The limit −100 is torch's. It is part of the function, so the derivative is 0 where it acts (torch's
+    own backward differs there: see the published deviations).
+    """
+    weights = check_weights("bce", "weight", weight)
+
+    def logs(y: Array) -> tuple[Array, Array]:
+        with np.errstate(divide="ignore"):
+            return np.log(y), np.log1p(-y)
+
+    def value(y: Array, t: Array) -> Array:
+        log_y, log_rest = (np.maximum(g, LOWEST_LOG) for g in logs(y))
+        return -weights_like(weights, y) * (t * log_y + (1 - t) * log_rest)
+
+    def gradient(y: Array, t: Array) -> Array:
+        log_y, log_rest = logs(y)
+        left, right = log_y > LOWEST_LOG, log_rest > LOWEST_LOG
+        safe_y, safe_rest = np.where(left, y, 1), np.where(right, 1 - y, 1)
+        apart = indicator(right, y) * ((1 - t) / safe_rest) - indicator(left, y) * (t / safe_y)
+        return weights_like(weights, y) * np.where(left & right, (y - t) / (safe_y * safe_rest), apart)
+
+    return Loss(
+        "bce",
+        "−w(t log y + (1 − t) log(1 − y)), logarithms from −100",
+        "torch.nn.functional.binary_cross_entropy",
+        "probabilities",
+        value,
+        gradient,
+        elements,
+        domain=_in_unit_interval,
+        domain_text="between 0 and 1",
+        switches=lambda y, t: tuple(g - LOWEST_LOG for g in logs(y)),
+        outputs=outputs_of("bce", weights),
+        parameters={"weight": weight},
+    )
+
+
+def bce_with_logits(weight: Any = None, pos_weight: Any = None) -> Loss:
+    """w·((1 − t)·softplus(y) + p·t·softplus(−y)) per element; mean divides by N·K."""
+    weights = check_weights("bce_with_logits", "weight", weight)
+    positive = check_weights("bce_with_logits", "pos_weight", pos_weight)
+
+    def value(y: Array, t: Array) -> Array:
+        return weights_like(weights, y) * ((1 - t) * f.softplus(y) + weights_like(positive, y) * t * f.softplus(-y))
+
+    def gradient(y: Array, t: Array) -> Array:
+        return weights_like(weights, y) * ((1 - t) * f.sigmoid(y) - weights_like(positive, y) * t * f.sigmoid(-y))
+
+    def term(y: Array, t: Array) -> Array:
+        return weights_like(weights, y) * (1 + weights_like(positive, y) * t)
+
+    return Loss(
+        "bce_with_logits",
+        "w((1 − t) log(1 + e^y) + p·t log(1 + e^−y))",
+        "torch.nn.functional.binary_cross_entropy_with_logits",
+        "probabilities",
+        value,
+        gradient,
+        elements,
+        outputs=outputs_of("bce_with_logits", weights, positive),
+        parameters={"weight": weight, "pos_weight": pos_weight},
+        textbook_value=lambda y, t: term(y, t) * (1 + magnitude(y)),
+        textbook_gradient=term,
+    )
+
+
+def kl_div(log_target: bool = False) -> Loss:
+    """t(log t − y) per element, 0 at t = 0, y log-probabilities; log_target: e^t(t − y). Mean: N·K."""
+
+    def target(y: Array, t: Array) -> tuple[Array, Array]:
+        """The target as a probability and as its logarithm (0 where the probability is 0)."""
+        given = parameter(t, y)
+        if log_target:
+            return np.exp(given), given
+        return given, np.log(np.where(t > 0, given, 1))
+
+    def value(y: Array, t: Array) -> Array:
+        p, log_p = target(y, t)
+        return p * (log_p - y)
+
+    def size(y: Array, t: Array) -> Array:
+        p, log_p = target(y, t)
+        return p * (magnitude(y) + magnitude(log_p))
+
+    return Loss(
+        "kl_div",
+        "e^t(t − y)" if log_target else "t(log t − y)",
+        "Kullback & Leibler 1951, On information and sufficiency",
+        "real" if log_target else "nonnegative",
+        value,
+        lambda y, t: -target(y, t)[0] + zero(y),
+        elements,
+        parameters={"log_target": log_target},
+        textbook_value=size,
+    )
+
+
+def poisson_nll(log_input: bool = True, full: bool = False, eps: float = 1e-8) -> Loss:
+    """e^y − t·y per element, or y − t·log(y + eps) for log_input=False; mean divides by N·K.
+
+    full adds Stirling's t log t − t + ½log(2πt) where t > 1.
+    """
+    check_number("poisson_nll", "eps", eps, 0.0)
+
+    def value(y: Array, t: Array) -> Array:
+        loss = np.exp(y) - t * y if log_input else y - t * np.log(y + eps)
+        if not full:
+            return loss
+        given = parameter(np.where(t > 1, t, 1.0), y)
+        stirling = (given + 0.5) * np.log(given) - given + constant(HALF_LOG_2PI, y)
+        return loss + indicator(t > 1, y) * stirling
+
+    return Loss(
+        "poisson_nll",
+        "e^y − t·y" if log_input else "y − t·log(y + ε)",
+        "torch.nn.functional.poisson_nll_loss",
+        "nonnegative",
+        value,
+        lambda y, t: np.exp(y) - t if log_input else ((y + eps) - t) / (y + eps),
+        elements,
+        domain=(lambda y: np.ones(y.shape, dtype=bool)) if log_input else (lambda y: y + eps > 0),
+        domain_text="any real number" if log_input else f"above {-eps}",
+        parameters={"log_input": log_input, "full": full, "eps": eps},
+        textbook_gradient=(lambda y, t: np.exp(y) + t) if log_input else (lambda y, t: 1 + t / (y + eps)),
+    )

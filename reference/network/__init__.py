@@ -1,0 +1,1 @@
+"""Networks, problems, and their gradients by hand."""

@@ -1,0 +1,77 @@
+"""What the choice of activations makes of a network: one layer where all are linear, a rule where some are.
+
+Shapes: I a layer's fan-in, O its fan-out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from .. import activations as table
+from ..activations.row import Activation
+from ..arithmetic.dispatch import Array
+from .initialization import check_widths
+from .mlp import MLP, Layer
+
+
+def collapse(mlp: MLP) -> Layer:
+    """The single layer that a network of linear activations is: W = W_L ⋯ W_1, b = Σ_l W_L ⋯ W_{l+1} b_l.
+
+    Returns:
+        A layer with weight (O of the last, I of the first), bias (O of the last,) or None where no layer has one, and
+        the identity.
+
+    Raises:
+        ValueError: a layer's activation is not the identity; the message names the layer.
+
+    >>> import numpy as np
+    >>> doubled = Layer(np.array([[2.0]]), np.array([1.0]), "identity")
+    >>> collapse(MLP((doubled, doubled))).weight, collapse(MLP((doubled, doubled))).bias
+    (array([[4.]]), array([3.]))
+    """
+    weight: Array = None
+    bias: Array = None
+    for index, layer in enumerate(mlp.layers):
+        if layer.activation.name != "identity":
+            raise ValueError(
+                f"layers[{index}]: {layer.activation.name} is not linear, so the network does not collapse"
+            )
+        carried = None if bias is None else (bias[None] @ layer.weight.T)[0]
+        bias = layer.bias if carried is None else carried if layer.bias is None else carried + layer.bias
+        weight = layer.weight if weight is None else layer.weight @ weight
+    return Layer(weight, bias, table.ACTIVATIONS["identity"])
+
+
+def linear_bottleneck(
+    widths: Sequence[int], activation: str | Activation = "relu6", *, last: str | Activation = "identity"
+) -> tuple[Activation, ...]:
+    """Activations by widths: the identity where a layer narrows, a non-linear one where it does not.
+
+    MobileNetV2's rule (Sandler, Howard, Zhu, Zhmoginov & Chen 2018, §3.2 and table 1): a non-linearity destroys
+    information in few dimensions and preserves it in many, so the layer into a bottleneck has none. A layer that
+    keeps the width gets the activation, as their depthwise convolution does. The last layer gets `last` whatever its
+    width: the identity, for an output that is not bounded.
+
+    Where widths only shrink, every activation is the identity and the network is one layer (`collapse`): the rule is
+    for networks that also grow.
+
+    Args:
+        widths: the number of features before the first layer and behind each layer: one more than layers.
+        activation: a row or its name, for the layers that do not narrow.
+        last: a row or its name, for the last layer.
+
+    Returns:
+        One row per layer, as `initialize` takes them.
+
+    Raises:
+        ValueError: too few widths, a width below 1, or no row has that name.
+        TypeError: an activation is neither a name nor a row.
+
+    >>> [row.name for row in linear_bottleneck([16, 96, 96, 24, 144, 10])]
+    ['relu6', 'relu6', 'identity', 'relu6', 'identity']
+    """
+    check_widths(widths)
+    wide, narrow = table.get(activation), table.ACTIVATIONS["identity"]
+    inner = [narrow if width < fan_in else wide for fan_in, width in pairwise(widths[:-1])]
+    return (*inner, table.get(last))

@@ -1,0 +1,219 @@
+"""The multi-layer perceptron: forward pass and backward pass.
+
+Shapes: N examples, I a layer's fan-in, O its fan-out. Rows are examples, columns features.
+
+    forward                              backward (d_ marks a gradient of the loss)
+    z = x Wᵀ + b      (N, O)             d_z = d_h ∘ a′(z)     (N, O)
+    h = a(z)          (N, O)             d_W = d_zᵀ x          (O, I)
+                                         d_b = Σ_n d_z         (O,)
+                                         d_x = d_z W           (N, I)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import activations
+from ..activations.row import Activation
+from ..arithmetic.dispatch import Array, is_numpy
+from .validation import check_array
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Layer:
+    """One fully connected layer: h = a(x Wᵀ + b).
+
+    Attributes:
+        weight: (O, I).
+        bias: (O,) or None.
+        activation: a row of `ACTIVATIONS`; its name may be given instead.
+
+    Raises:
+        TypeError: weight or bias is not a floating array, or bias is of another type than weight.
+        ValueError: a shape does not fit, or no activation has that name.
+    """
+
+    weight: Array
+    bias: Array | None
+    activation: Activation
+
+    def __init__(self, weight: Array, bias: Array | None, activation: Activation | str) -> None:
+        weight = check_array("weight", weight, ndim=2)
+        if bias is not None:
+            bias = check_array("bias", bias, ndim=1)
+            if bias.shape != (weight.shape[0],):
+                raise ValueError(
+                    f"bias: expected shape ({weight.shape[0]},) to match weight {weight.shape}, got {bias.shape}"
+                )
+            if is_numpy(bias) and bias.dtype != weight.dtype:
+                raise TypeError(f"bias: expected {weight.dtype} like weight, got {bias.dtype}")
+        object.__setattr__(self, "weight", weight)
+        object.__setattr__(self, "bias", bias)
+        object.__setattr__(self, "activation", activations.get(activation))
+
+    @property
+    def fan_in(self) -> int:
+        """The number of input features, I."""
+        return int(self.weight.shape[1])
+
+    @property
+    def width(self) -> int:
+        """The number of output features: O, or O/2 behind a GLU."""
+        return int(self.weight.shape[0]) // self.activation.shrink
+
+
+@dataclass(frozen=True, eq=False)
+class MLP:
+    """A multi-layer perceptron.
+
+    Raises:
+        ValueError: no layers, or a layer's fan-in is not the width of the layer before.
+        TypeError: an element is not a `Layer`, or the layers' number types differ.
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        if not self.layers:
+            raise ValueError("layers: an MLP needs at least one layer, got none")
+        for index, layer in enumerate(self.layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"layers[{index}]: expected a Layer, got {type(layer).__name__}")
+            if layer.weight.shape[0] % layer.activation.shrink:
+                raise ValueError(
+                    f"layers[{index}]: {layer.activation.name} halves its input, "
+                    f"but the fan-out is {layer.weight.shape[0]}"
+                )
+            if index and layer.fan_in != self.layers[index - 1].width:
+                raise ValueError(
+                    f"layers[{index}].weight: expected fan-in {self.layers[index - 1].width}, "
+                    f"the width of layer {index - 1}, got shape {layer.weight.shape}"
+                )
+            if index and layer.weight.dtype != self.layers[0].weight.dtype:
+                raise TypeError(
+                    f"layers[{index}].weight: expected {self.layers[0].weight.dtype} like layer 0, "
+                    f"got {layer.weight.dtype}"
+                )
+
+    @property
+    def dtype(self) -> Any:
+        """The number type of every array of the network."""
+        return self.layers[0].weight.dtype
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights and biases."""
+        return sum(
+            int(np.prod(layer.weight.shape)) + (0 if layer.bias is None else layer.weight.shape[0])
+            for layer in self.layers
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Trace:
+    """What the forward pass stores for the backward pass, and nothing else.
+
+    Attributes:
+        inputs: each layer's input, (N, I).
+        preactivations: each layer's z, (N, O).
+        output: the last layer's output, (N, K).
+    """
+
+    inputs: tuple[Array, ...]
+    preactivations: tuple[Array, ...]
+    output: Array
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LayerGradients:
+    """∂L/∂W (O, I) and ∂L/∂b (O,), or None where the layer has no bias."""
+
+    weight: Array
+    bias: Array | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Gradients:
+    """The loss and its gradients.
+
+    Attributes:
+        layers: the gradients of each layer's parameters.
+        input: ∂L/∂x, (N, I), or None where it was not asked for.
+        loss: L, or None from `backward`, which does not know it.
+    """
+
+    layers: tuple[LayerGradients, ...]
+    input: Array
+    loss: Array | None = None
+
+    def leaves(self) -> dict[str, Array]:
+        """Every gradient by its place: "layers[0].weight", …, "input"; those that are None are left out."""
+        named = {}
+        for index, layer in enumerate(self.layers):
+            named[f"layers[{index}].weight"] = layer.weight
+            named[f"layers[{index}].bias"] = layer.bias
+        named["input"] = self.input
+        return {place: leaf for place, leaf in named.items() if leaf is not None}
+
+    def map(self, f: Callable[..., Any], *others: Gradients) -> Gradients:
+        """The tree with f applied to every leaf (with the others' leaves); None where a leaf is None."""
+
+        def apply(*leaves: Any) -> Any:
+            return None if any(leaf is None for leaf in leaves) else f(*leaves)
+
+        return Gradients(
+            layers=tuple(
+                LayerGradients(apply(*(p.weight for p in pieces)), apply(*(p.bias for p in pieces)))
+                for pieces in zip(self.layers, *(o.layers for o in others), strict=True)
+            ),
+            input=apply(self.input, *(o.input for o in others)),
+            loss=apply(self.loss, *(o.loss for o in others)),
+        )
+
+
+def forward(mlp: MLP, x: Array) -> Trace:
+    """Run the network on x (N, I) and store what the backward pass needs: one product per layer.
+
+    >>> trace = forward(MLP((Layer(np.array([[2.0, -1.0]]), np.array([0.5]), "relu"),)), np.array([[1.0, 3.0]]))
+    >>> trace.preactivations[0], trace.output
+    (array([[-0.5]]), array([[0.]]))
+    """
+    inputs, preactivations = [], []
+    h = x
+    for layer in mlp.layers:
+        inputs.append(h)
+        z = h @ layer.weight.T
+        if layer.bias is not None:
+            z = z + layer.bias
+        preactivations.append(z)
+        h = layer.activation.value(z)
+    return Trace(tuple(inputs), tuple(preactivations), h)
+
+
+def backward(mlp: MLP, trace: Trace, d_output: Array, *, to_input: bool = True) -> Gradients:
+    """The gradients of ⟨d_output, output⟩: two products per layer, none of them of the forward pass.
+
+    Args:
+        mlp: the network that made the trace.
+        trace: what `forward` stored.
+        d_output: the gradient of the loss with respect to the output, (N, K).
+        to_input: whether to go on to the gradient of the input, which training has no use for; else it is None.
+
+    >>> mlp = MLP((Layer(np.array([[2.0, -1.0]]), np.array([0.5]), "identity"),))
+    >>> g = backward(mlp, forward(mlp, np.array([[1.0, 3.0]])), np.array([[10.0]]))
+    >>> g.layers[0].weight, g.layers[0].bias, g.input
+    (array([[10., 30.]]), array([10.]), array([[ 20., -10.]]))
+    """
+    found: list[LayerGradients] = []
+    d_h = d_output
+    for layer, x, z in zip(reversed(mlp.layers), reversed(trace.inputs), reversed(trace.preactivations), strict=True):
+        d_z = layer.activation.pullback(z, d_h)
+        d_bias = None if layer.bias is None else d_z.sum(axis=0)
+        found.append(LayerGradients(weight=d_z.T @ x, bias=d_bias))
+        d_h = d_z @ layer.weight if to_input or len(found) < len(mlp.layers) else None
+    return Gradients(layers=tuple(reversed(found)), input=d_h)

@@ -1,0 +1,159 @@
+"""A network, a batch, a target and a loss; the loss of them and its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import losses
+from ..activations.row import Loss
+from ..arithmetic.dispatch import Array
+from .mlp import MLP, Gradients, Layer, backward, forward
+from .unchecked import unchecked
+from .validation import check_array, check_output, check_target
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Problem:
+    """A network, a batch, a target and a loss: everything that determines a gradient, checked once.
+
+    Attributes:
+        mlp: the network.
+        x: the batch, (N, I), of the network's number type.
+        target: what the loss compares the output with; see the loss's row for its kind and shape.
+        loss: a row of `LOSSES`; its name may be given instead.
+        reduction: "mean" (over what the loss's row states), "sum", or "none" (for reading the loss of each
+            example with `loss_value`; it has no single gradient).
+
+    Raises:
+        TypeError: an array holds no floating numbers, or of another type than the network's.
+        ValueError: a shape, a target, the reduction or the output's range does not fit.
+
+    >>> import numpy as np
+    >>> mlp = MLP((Layer(np.ones((1, 2)), None, "identity"),))
+    >>> Problem(mlp, np.zeros((3, 4)), np.zeros((3, 1)), loss="mse")
+    Traceback (most recent call last):
+    ...
+    ValueError: x: expected shape (N, 2) for layers[0].weight (1, 2), got (3, 4)
+    """
+
+    mlp: MLP
+    x: Array
+    target: Array
+    loss: Loss
+    reduction: str
+
+    def __init__(self, mlp: MLP, x: Array, target: Array, loss: Loss | str, reduction: str = "mean") -> None:
+        row = losses.get(loss)
+        if not isinstance(mlp, MLP):
+            raise TypeError(f"mlp: expected an MLP, got {type(mlp).__name__}")
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+        x = check_array("x", x, ndim=2)
+        first = mlp.layers[0]
+        if x.shape[1] != first.fan_in:
+            raise ValueError(
+                f"x: expected shape (N, {first.fan_in}) for layers[0].weight {first.weight.shape}, got {x.shape}"
+            )
+        if x.dtype != mlp.dtype:
+            raise TypeError(f"x: expected {mlp.dtype} like the network, got {x.dtype}")
+        target = check_target(row, target, (x.shape[0], mlp.layers[-1].width), x.dtype, reduction)
+        check_output(row, lambda: forward(mlp, x).output)
+        for name, value in (("mlp", mlp), ("x", x), ("target", target), ("loss", row), ("reduction", reduction)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def dtype(self) -> Any:
+        """The number type of the problem's arrays."""
+        return self.mlp.dtype
+
+    def map(self, f: Callable[[Array], Array]) -> Problem:
+        """The same problem with f applied to weights, biases and x: in another arithmetic, say.
+
+        Nothing is checked again, and the target stays as it is: an exact array of floats.
+        """
+        layers = tuple(
+            unchecked(
+                Layer,
+                weight=f(layer.weight),
+                bias=None if layer.bias is None else f(layer.bias),
+                activation=layer.activation,
+            )
+            for layer in self.mlp.layers
+        )
+        return self.replace(mlp=unchecked(MLP, layers=layers), x=f(self.x))
+
+    def in_float64(self) -> Problem:
+        """The same problem in float64: exactly, for float64 holds every float32 and float16."""
+        return self if self.dtype == np.float64 else self.in_dtype(np.float64)
+
+    def in_dtype(self, dtype: Any) -> Problem:
+        """The same problem with every number, real targets too, rounded to another type; unchecked.
+
+        >>> from reference import initialize
+        >>> problem = Problem(initialize([2, 1], ["tanh"], seed=0), np.ones((1, 2)), np.ones((1, 1)), "mse")
+        >>> problem.in_dtype(np.float16).target.dtype
+        dtype('float16')
+        """
+        target = self.target.astype(dtype) if self.target.dtype.kind == "f" else self.target
+        return self.map(lambda values: values.astype(dtype)).replace(target=target)
+
+    def replace(self, **changes: Any) -> Problem:
+        """The same problem with some fields changed, unchecked."""
+        fields = {"mlp": self.mlp, "x": self.x, "target": self.target, "loss": self.loss, "reduction": self.reduction}
+        return unchecked(Problem, **(fields | changes))
+
+
+def loss_value(problem: Problem, output: Array | None = None) -> Array:
+    """The loss of the problem: a scalar, or with reduction "none" one number per example or element.
+
+    >>> import numpy as np
+    >>> mlp = MLP((Layer(np.array([[1.0]]), None, "identity"),))
+    >>> x, t = np.array([[1.0], [2.0]]), np.array([[0.0], [0.0]])
+    >>> loss_value(Problem(mlp, x, t, loss="half_squared_error", reduction="none"))
+    array([0.5, 2. ])
+    """
+    y = forward(problem.mlp, problem.x).output if output is None else output
+    unreduced = problem.loss.value(y, problem.target)
+    if problem.reduction == "none":
+        return unreduced
+    total = unreduced.sum()
+    return total / problem.loss.divisor(y, problem.target) if problem.reduction == "mean" else total
+
+
+def loss_gradient(problem: Problem, output: Array) -> Array:
+    """∂L/∂output, (N, K)."""
+    d_output = problem.loss.gradient(output, problem.target)
+    return d_output / problem.loss.divisor(output, problem.target) if problem.reduction == "mean" else d_output
+
+
+def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
+    """The loss and all its gradients: one forward and one backward pass.
+
+    Rumelhart, Hinton & Williams 1986, eq. 4–7, in matrix form.
+
+    Args:
+        problem: a network, a batch, a target and a loss.
+        to_input: whether to compute the gradient of x too; else it is None.
+
+    Raises:
+        ValueError: reduction is "none": a loss of many numbers has no single gradient.
+
+    >>> import numpy as np
+    >>> mlp = MLP((Layer(np.array([[1.0, 2.0]]), np.array([0.5]), "identity"),))
+    >>> g = gradients(Problem(mlp, np.array([[3.0, 4.0]]), np.array([[10.0]]), loss="half_squared_error"))
+    >>> g.loss, g.layers[0].weight, g.layers[0].bias, g.input
+    (np.float64(1.125), array([[4.5, 6. ]]), array([1.5]), array([[1.5, 3. ]]))
+    """
+    if problem.reduction == "none":
+        raise ValueError(
+            'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
+        )
+    trace = forward(problem.mlp, problem.x)
+    found = backward(problem.mlp, trace, loss_gradient(problem, trace.output), to_input=to_input)
+    return Gradients(found.layers, found.input, loss_value(problem, trace.output))

@@ -1,0 +1,148 @@
+"""What a problem's arrays must be: every error names the array, the place and what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..activations.row import Loss
+from ..arithmetic.dispatch import Array, is_numpy
+
+
+def check_array(name: str, values: Any, ndim: int) -> Array:
+    """The values as a floating array of `ndim` dimensions, none of them of length 0.
+
+    An array type of another arithmetic passes as it is.
+
+    Raises:
+        TypeError: not floating numbers (integers, strings, objects, ragged lists).
+        ValueError: another number of dimensions, or an empty one.
+    """
+    if hasattr(values, "shape") and hasattr(values, "dtype") and not is_numpy(values):
+        if not hasattr(values, "__array_ufunc__"):
+            raise TypeError(f"{name}: expected a NumPy array, got {type(values).__module__}.{type(values).__name__}")
+        array = values
+    else:
+        try:
+            array = np.asarray(values)
+        except ValueError as error:
+            raise TypeError(f"{name}: expected an array of floating numbers, got ragged input ({error})") from None
+        if array.dtype.kind not in "fc":
+            raise TypeError(f"{name}: expected an array of floating numbers, got {_kind(array)}")
+    if array.ndim != ndim or 0 in array.shape:
+        raise ValueError(
+            f"{name}: expected {ndim} dimension{'s' * (ndim > 1)}, none of length 0, got shape {array.shape}"
+        )
+    return array
+
+
+def _kind(array: Array) -> str:
+    hint = {"i": "; convert it with .astype(float)", "u": "; convert it with .astype(float)"}
+    return f"{array.dtype}{hint.get(array.dtype.kind, '')}"
+
+
+def first_place(bad: Array) -> str:
+    """The index of the first True, as one would write it: "[3, 1]"."""
+    return str([int(i) for i in np.argwhere(bad)[0]])
+
+
+def require_finite(problem: Any) -> None:
+    """Raise ValueError naming the first array element of the problem that is NaN or infinite."""
+    named = {"x": problem.x, "target": problem.target}
+    for index, layer in enumerate(problem.mlp.layers):
+        named |= {f"layers[{index}].weight": layer.weight, f"layers[{index}].bias": layer.bias}
+    for name, values in named.items():
+        bad = np.zeros(1, dtype=bool) if values is None else ~np.isfinite(values)
+        if np.any(bad):
+            at = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise ValueError(f"{name}{list(at)}: expected a finite number, got {values[at]}")
+
+
+def check_target(loss: Loss, values: Any, shape: tuple[int, int], dtype: Any, reduction: str) -> Array:
+    """The target as the loss wants it, for an output of the given shape and type.
+
+    Raises:
+        TypeError: the wrong kind of number.
+        ValueError: the wrong shape, or a value that the loss cannot take (the first one is named).
+    """
+    if loss.outputs not in (None, shape[1]):
+        raise ValueError(f"loss: {loss.name} has weights for {loss.outputs} outputs, the network has {shape[1]}")
+    try:
+        t = np.asarray(values)
+    except ValueError as error:
+        raise TypeError(f"target: expected an array for {loss.name}, got ragged input ({error})") from None
+    if loss.target in ("classes", "indices"):
+        if loss.target == "classes" and t.dtype.kind == "f":
+            return _check_numbers(loss, t, shape, dtype, "probabilities")
+        return _check_indices(loss, t, shape, reduction)
+    if loss.target == "labels":
+        return _check_labels(loss, t, shape)
+    return _check_numbers(loss, t, shape, dtype, loss.target)
+
+
+def _require(loss: Loss, good: Array, t: Array, expected: str) -> None:
+    if not np.all(good):
+        place = first_place(~good)
+        raise ValueError(f"target{place}: {loss.name} expects {expected}, got {t[tuple(np.argwhere(~good)[0])]}")
+
+
+def _check_numbers(loss: Loss, t: Array, shape: tuple[int, int], dtype: Any, kind: str) -> Array:
+    if t.dtype.kind != "f":
+        raise TypeError(f"target: {loss.name} expects floating numbers of shape {shape}, got {_kind(t)}")
+    if t.shape != shape:
+        raise ValueError(f"target: {loss.name} expects shape {shape}, that of the output, got {t.shape}")
+    if isinstance(dtype, np.dtype) and t.dtype != dtype:
+        raise TypeError(f"target: expected {dtype} like x, got {t.dtype}")
+    if kind == "probabilities":
+        _require(loss, (t >= 0) & (t <= 1), t, "numbers between 0 and 1")
+    elif kind == "nonnegative":
+        _require(loss, t >= 0, t, "numbers of at least 0")
+    elif kind == "binary":
+        _require(loss, (t == 0) | (t == 1), t, "0 or 1")
+    elif kind == "signs":
+        _require(loss, (t == 1) | (t == -1), t, "-1 or 1")
+    return t
+
+
+def _check_indices(loss: Loss, t: Array, shape: tuple[int, int], reduction: str) -> Array:
+    expected = f"class indices of shape ({shape[0]},)"
+    if t.dtype.kind not in "iu":
+        raise TypeError(f"target: {loss.name} expects {expected}, integers, got {t.dtype}")
+    if t.shape != (shape[0],):
+        raise ValueError(f"target: {loss.name} expects {expected}, got shape {t.shape}")
+    ignored = np.zeros(t.shape, dtype=bool) if loss.ignore_index is None else t == loss.ignore_index
+    _require(loss, ((t >= 0) & (t < shape[1])) | ignored, t, f"class indices from 0 to {shape[1] - 1}")
+    if reduction == "mean" and np.all(ignored):
+        raise ValueError(f"target: every index is ignore_index ({loss.ignore_index}), so {loss.name} has no mean")
+    return t
+
+
+def _check_labels(loss: Loss, t: Array, shape: tuple[int, int]) -> Array:
+    if t.dtype.kind not in "iu":
+        raise TypeError(f"target: {loss.name} expects label indices of shape {shape}, integers, got {t.dtype}")
+    if t.shape != shape:
+        raise ValueError(f"target: {loss.name} expects label indices of shape {shape}, got {t.shape}")
+    _require(loss, (t >= -1) & (t < shape[1]), t, f"label indices from 0 to {shape[1] - 1}, or -1 for none")
+    listed = np.cumprod(t >= 0, axis=1).astype(bool)
+    again = np.triu(t[:, :, None] == t[:, None, :], 1).any(axis=1)
+    _require(loss, ~(listed & again), t, "each label once")
+    return t
+
+
+def check_output(loss: Loss, output: Callable[[], Array]) -> None:
+    """Raise ValueError where the network's output is outside the loss's domain.
+
+    The output is computed only for a loss whose domain is not every real number.
+    """
+    if loss.domain_text == "any real number":
+        return
+    y = output()
+    outside = ~(np.asarray(loss.domain(y)) | np.isnan(y))
+    if np.any(outside):
+        place = first_place(outside)
+        got = y[tuple(np.argwhere(outside)[0])]
+        raise ValueError(
+            f"output{place}: {loss.name} is defined for an output {loss.domain_text}, the network gives {got}"
+        )

@@ -1,0 +1,272 @@
+"""What an optimiser is: a pure pair (init, update), on networks or on lists of arrays.
+
+Nothing is changed in place: `update` takes parameters, gradients and state, and returns new ones. The state is a tree
+of dictionaries, tuples, arrays and numbers, so that it can be saved and training resumed bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..arithmetic.dispatch import Array
+from ..network.mlp import MLP, Gradients, Layer
+from ..network.unchecked import unchecked
+
+State = dict[str, Any]
+""""step" (how many updates were made) and the optimiser's own slots, each a tuple with an entry per array."""
+Flat = tuple[Array, ...]
+Evaluate = Callable[[Any], tuple[Any, Any]]
+"""parameters ↦ (loss, gradients), both as `update` takes them: for optimisers that ask for more than one a step."""
+FlatEvaluate = Callable[[Flat], tuple[Any, Flat]]
+Step = Callable[[Flat, Flat, State, FlatEvaluate | None], tuple[Flat, State]]
+Rule = Callable[[Array, Array, Mapping[str, Any], int], tuple[Array, dict[str, Any]]]
+"""(parameter, gradient, slots, step from 1) ↦ (new parameter, new slots)."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """One optimiser with its hyperparameters.
+
+    Attributes:
+        name: as in torch.optim, in lower case.
+        formula: the update in plain mathematics: θ parameter, g gradient, t the step from 1.
+        source: the paper.
+        hyperparameters: by torch.optim's names.
+        start: flat parameters ↦ the state before the first step.
+        step: (flat parameters, flat gradients, state, evaluate) ↦ (new parameters, new state).
+        needs_evaluate: whether `update` must be given `evaluate`.
+    """
+
+    name: str
+    formula: str
+    source: str
+    hyperparameters: Mapping[str, Any]
+    start: Callable[[Flat], State] = field(repr=False)
+    step: Step = field(repr=False)
+    needs_evaluate: bool = False
+
+    def init(self, params: Any) -> State:
+        """The state before the first step.
+
+        Args:
+            params: an MLP, or a sequence of arrays; None stands for an absent bias.
+
+        Raises:
+            TypeError: neither of both.
+        """
+        return self.start(_flat(params))
+
+    def update(self, params: Any, grads: Any, state: State, evaluate: Evaluate | None = None) -> tuple[Any, State]:
+        """One step.
+
+        Args:
+            params: an MLP, or a sequence of arrays.
+            grads: its `Gradients`, or a sequence of arrays of the same shapes.
+            state: from `init` or the last `update`.
+            evaluate: parameters ↦ (loss, gradients), for an optimiser that asks for it (`needs_evaluate`).
+
+        Returns:
+            New parameters of the same kind, and the new state.
+
+        Raises:
+            TypeError: parameters or gradients of another kind, or `evaluate` is missing.
+            ValueError: gradients whose number, shape or type does not fit the parameters, or a state of another one.
+        """
+        old, slopes = _flat(params), _flat_gradients(params, grads)
+        _check(old, slopes, state)
+        if self.needs_evaluate and evaluate is None:
+            raise TypeError(f"{self.name}: evaluates the loss at several points a step: give evaluate=")
+        flat_evaluate = None if evaluate is None else _flattened(params, evaluate)
+        new, state = self.step(old, slopes, state, flat_evaluate)
+        return rebuilt(params, new), state
+
+
+def elementwise(
+    name: str,
+    formula: str,
+    source: str,
+    hyperparameters: Mapping[str, Any],
+    slots: Callable[[Array], Mapping[str, Any]],
+    rule: Rule,
+) -> Optimizer:
+    """An optimiser whose rule treats every array by itself.
+
+    Args:
+        name: see `Optimizer`.
+        formula: see `Optimizer`.
+        source: see `Optimizer`.
+        hyperparameters: see `Optimizer`.
+        slots: parameter ↦ its slots before the first step.
+        rule: see `Rule`.
+    """
+
+    def start(params: Flat) -> State:
+        made = [slots(p) for p in params]
+        return {"step": 0} | {key: tuple(m[key] for m in made) for key in made[0]}
+
+    def step(params: Flat, grads: Flat, state: State, evaluate: FlatEvaluate | None) -> tuple[Flat, State]:
+        count = state["step"] + 1
+        names = [key for key in state if key != "step"]
+        new, changed = [], []
+        for index, (p, g) in enumerate(zip(params, grads, strict=True)):
+            moved, kept = rule(p, g, {key: state[key][index] for key in names}, count)
+            new.append(moved)
+            changed.append(kept)
+        return tuple(new), {"step": count} | {key: tuple(c[key] for c in changed) for key in names}
+
+    return Optimizer(name, formula, source, hyperparameters, start, step)
+
+
+def rebuilt(params: Any, flat: Sequence[Array]) -> Any:
+    """The flat arrays in the shape of params: an MLP, or a list with None where params has it."""
+    arrays = iter(flat)
+    if isinstance(params, MLP):
+        layers = tuple(
+            unchecked(
+                Layer,
+                weight=next(arrays),
+                bias=None if layer.bias is None else next(arrays),
+                activation=layer.activation,
+            )
+            for layer in params.layers
+        )
+        return unchecked(MLP, layers=layers)
+    return [None if p is None else next(arrays) for p in params]
+
+
+def _flat(params: Any) -> Flat:
+    if isinstance(params, MLP):
+        return tuple(a for layer in params.layers for a in (layer.weight, layer.bias) if a is not None)
+    if isinstance(params, Sequence) and not isinstance(params, str):
+        flat = tuple(p for p in params if p is not None)
+        if flat and all(hasattr(p, "shape") for p in flat):
+            return flat
+    raise TypeError(f"params: expected an MLP or a sequence of arrays, got {type(params).__name__}")
+
+
+def _flat_gradients(params: Any, grads: Any) -> Flat:
+    if not isinstance(grads, Gradients):
+        return _flat(grads)
+    if not isinstance(params, MLP):
+        raise TypeError(f"grads: a Gradients goes with an MLP, but params is a {type(params).__name__}")
+    return tuple(a for layer in grads.layers for a in (layer.weight, layer.bias) if a is not None)
+
+
+def _flattened(params: Any, evaluate: Evaluate) -> FlatEvaluate:
+    def at(flat: Flat) -> tuple[Any, Flat]:
+        there = rebuilt(params, flat)
+        loss, grads = evaluate(there)
+        return loss, _flat_gradients(there, grads)
+
+    return at
+
+
+def _check(params: Flat, grads: Flat, state: State) -> None:
+    if len(params) != len(grads):
+        raise ValueError(f"grads: expected {len(params)} arrays, one per parameter, got {len(grads)}")
+    for index, (p, g) in enumerate(zip(params, grads, strict=True)):
+        if p.shape != g.shape:
+            raise ValueError(f"grads[{index}]: expected shape {p.shape}, that of its parameter, got {g.shape}")
+        if p.dtype != g.dtype:
+            raise ValueError(f"grads[{index}]: expected {p.dtype}, the type of its parameter, got {g.dtype}")
+    for key, slot in state.items():
+        if isinstance(slot, tuple) and len(slot) != len(params):
+            raise ValueError(f"state[{key!r}]: made for {len(slot)} arrays, the parameters are {len(params)}")
+
+
+def numbers(*values: Any) -> tuple[Any, ...]:
+    """NumPy's scalars as Python's own numbers, which leave the type of an array that meets them alone.
+
+    >>> import numpy as np
+    >>> numbers(np.float64(0.5), 3)
+    (0.5, 3)
+    """
+    return tuple(v.item() if isinstance(v, np.generic) else v for v in values)
+
+
+def require(name: str, **ranges: tuple[Any, float, float]) -> None:
+    """Check hyperparameters: each is (value, lowest, highest), the bounds included.
+
+    Raises:
+        TypeError: one is no number.
+        ValueError: one lies outside; the message names it and the range.
+
+    >>> require("sgd", lr=(-1.0, 0.0, 1e9))
+    Traceback (most recent call last):
+    ...
+    ValueError: sgd: lr must lie between 0.0 and 1000000000.0, got -1.0
+    """
+    for key, (value, low, high) in ranges.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise TypeError(f"{name}: {key} must be a number, got {value!r}")
+        if not low <= value <= high:
+            raise ValueError(f"{name}: {key} must lie between {low} and {high}, got {value}")
+
+
+def require_pair(name: str, key: str, pair: Any, low: float, high: float) -> tuple[Any, Any]:
+    """The two numbers of a hyperparameter such as betas, each checked to lie between low and high.
+
+    Raises:
+        TypeError: it is no pair of numbers.
+        ValueError: one of them lies outside.
+
+    >>> require_pair("adam", "betas", (0.9, 2.0), 0.0, BELOW_ONE)
+    Traceback (most recent call last):
+    ...
+    ValueError: adam: betas[1] must lie between 0.0 and 0.9999999999999999, got 2.0
+    """
+    if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str) or len(pair) != 2:
+        raise TypeError(f"{name}: {key} must be a pair of numbers, got {pair!r}")
+    first, second = numbers(*pair)
+    require(name, **{f"{key}[0]": (first, low, high), f"{key}[1]": (second, low, high)})
+    return first, second
+
+
+BELOW_ONE = 1 - 2.0**-53
+"""The largest number below 1: the bound of what must be less than 1."""
+
+
+# ── what the rules share ─────────────────────────────────────────────────────────────────────────────
+
+
+def zeros_like(p: Array) -> Array:
+    """+0 of p's shape, in p's arithmetic.
+
+    >>> zeros_like(np.array([-2.0, 3.0]))
+    array([0., 0.])
+    """
+    zero = 0 * p
+    return zero * zero
+
+
+def one_element(value: Any, p: Array) -> Array:
+    """The value as an array of one element with as many axes as p, in p's arithmetic.
+
+    >>> one_element(0.5, np.zeros((2, 3), np.float32))
+    array([[0.5]], dtype=float32)
+    """
+    return zeros_like(p).sum(keepdims=True) + value
+
+
+def moved_towards(m: Array, g: Array, weight: Any) -> Array:
+    """(1 − w)m + wg, from the nearer of both, as torch.lerp does: a mean of equal numbers is that number.
+
+    Nearer to g, 1 − w is formed in the arithmetic of the arrays.
+
+    >>> moved_towards(np.array([1.0]), np.array([2.0]), 0.25)
+    array([1.25])
+    """
+    return m + weight * (g - m) if weight < 0.5 else g - (g - m) * (1 - one_element(weight, m))
+
+
+def running_square(v: Array, g: Array, decay: Any) -> Array:
+    """βv + (1 − β)g², in torch's order: ((1 − β)g)g.
+
+    >>> running_square(np.array([1.0]), np.array([2.0]), 0.75)
+    array([1.75])
+    """
+    return decay * v + (1 - decay) * g * g

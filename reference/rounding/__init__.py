@@ -1,0 +1,1 @@
+"""How far a correct implementation may be off, and what is exactly right."""

@@ -1,0 +1,244 @@
+"""Certified gradients: intervals that provably hold the exact gradient, and the float64 nearest to it.
+
+The calculus runs on `Ball` with the problem's numbers as they are, exactly. Precision is doubled (Ziv 1991,
+Fast evaluation of elementary mathematical functions with correctly rounded last bit) until both ends of every
+interval round to the same float64. A comparison that is undecided asks for more bits, too; at the cap, both
+outcomes are admitted and the interval holds both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import inf, nextafter
+
+import numpy as np
+from flint import arb_mat, fmpq
+
+from ..arithmetic.ball import Ball
+from ..arithmetic.ball_decisions import RAISE, Decisions, Undecided, precision
+from ..arithmetic.ball_elements import as_arb, exactly, outward
+from ..arithmetic.dispatch import Array
+from ..network.mlp import Gradients, Trace, backward, forward
+from ..network.problem import Problem, loss_gradient, loss_value
+from ..network.validation import require_finite
+
+__all__ = ["CertifiedGradients", "CertifiedLeaf", "ExactKink", "ball_gradients", "certified_gradients"]
+
+FIRST_BITS = 128
+"""Two machine words: 75 bits beyond float64 for the rounding errors and cancellation of most networks."""
+CAP = 4096
+RATIONAL_WORK = 2**22
+"""Multiply-adds of a forward pass up to which rational numbers are carried along when the first run fails."""
+_NARROW = 2.0**-900
+_WIDE = 2.0**1000
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CertifiedLeaf:
+    """Gradients of one array, each between two float64 numbers.
+
+    Attributes:
+        lower: at most the exact gradient.
+        upper: at least the exact gradient.
+        nearest: the float64 nearest to the exact gradient where resolved; else the interval's middle, and NaN
+            where nothing is known.
+        resolved: where `nearest` is proved (or the relative width asked for is reached).
+    """
+
+    lower: Array
+    upper: Array
+    nearest: Array
+    resolved: Array
+
+
+@dataclass(frozen=True, slots=True)
+class ExactKink:
+    """A pre-activation that sits exactly at a kink of its activation.
+
+    Attributes:
+        layer: index of the layer.
+        example: row of z.
+        unit: column of z.
+        activation: the row's name.
+        at: the kink.
+        derivative: the slope that was taken: the declared convention.
+        left: the slope from below.
+        right: the slope from above.
+    """
+
+    layer: int
+    example: int
+    unit: int
+    activation: str
+    at: float
+    derivative: float
+    left: float
+    right: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CertifiedGradients(Gradients):
+    """A tree like `Gradients` whose leaves are `CertifiedLeaf`; `map` makes a plain tree of it.
+
+    Attributes:
+        bits: of precision in the last run.
+        status: "certified" if every element is resolved, else "unresolved".
+        kinks: the pre-activations that sit exactly at a kink, where the declared convention was followed.
+        undecided: what the cap left undecided, in words; empty if nothing.
+    """
+
+    bits: int = 0
+    status: str = "certified"
+    kinks: tuple[ExactKink, ...] = ()
+    undecided: str = ""
+
+
+def certified_gradients(problem: Problem, target_bits: int = 53, *, cap: int = CAP) -> CertifiedGradients:
+    """The exact loss and gradients of the problem's numbers, enclosed and correctly rounded to float64.
+
+    Args:
+        problem: of float64, float32 or float16; each of its numbers stands for itself.
+        target_bits: 53 asks for the nearest float64; fewer for a relative width of 2^−target_bits; more for
+            both. An exact 0 is resolved when the interval rounds to 0 at both ends.
+        cap: the largest precision to try, in bits.
+
+    Returns:
+        A tree like the gradients; its leaves hold `.lower`, `.upper`, `.nearest` and `.resolved`, with the shape
+        of the parameter (the loss: no dimensions).
+
+    Raises:
+        TypeError: an array is of a type that float64 does not hold.
+        ValueError: an array holds NaN or infinity (the first is named), reduction is "none", or target_bits or
+            cap is not positive.
+
+    >>> from reference import Layer, MLP
+    >>> mlp = MLP((Layer(np.array([[20.0]]), None, "tanh"),))
+    >>> problem = Problem(mlp, np.array([[1.0]]), np.array([[0.0]]), loss="half_squared_error")
+    >>> found = certified_gradients(problem)
+    >>> found.status, float(found.layers[0].weight.nearest[0, 0])
+    ('certified', 1.6993417021166355e-17)
+    """
+    if target_bits < 1 or cap < 1:
+        raise ValueError(f"target_bits and cap must be positive, got {target_bits} and {cap}")
+    balls = in_balls(problem)
+    bits, undecided = min(max(FIRST_BITS, 2 * target_bits), cap), ""
+    small = problem.mlp.parameters * problem.x.shape[0] <= RATIONAL_WORK
+    while True:
+        with precision(bits):
+            try:
+                trace, found = _run(balls)
+                leaves = found.map(lambda ball: round_leaf(ball, target_bits))
+            except Undecided as error:
+                if bits >= cap:
+                    if undecided:
+                        raise
+                    undecided = str(error)
+                    balls = in_balls(problem, Decisions(hull=True, rational=small))
+                else:
+                    bits = min(2 * bits, cap)
+                    balls = in_balls(problem, Decisions(rational=small))
+                continue
+            done = all(np.all(leaf.resolved) for leaf in (*leaves.leaves().values(), leaves.loss))
+            if done or bits >= cap:
+                status = "certified" if done else "unresolved"
+                kinks = _exact_kinks(problem, trace)
+                return CertifiedGradients(leaves.layers, leaves.input, leaves.loss, bits, status, kinks, undecided)
+        bits = min(2 * bits, cap)
+        balls = in_balls(problem, Decisions(hull=bool(undecided), rational=small))
+
+
+def ball_gradients(problem: Problem, bits: int) -> Gradients:
+    """The loss and gradients as `Ball`s of so many bits.
+
+    Raises:
+        Undecided: a comparison needs more bits, or no precision decides it.
+        TypeError, ValueError: as for `certified_gradients`.
+    """
+    with precision(bits):
+        return _run(in_balls(problem))[1]
+
+
+def in_balls(problem: Problem, decisions: Decisions = RAISE) -> Problem:
+    """The problem with every number of weights, biases and x an exact ball, and the target where it matters.
+
+    Losses of probabilities form 1 − t, which float64 rounds; elsewhere the target enters as it is.
+    """
+    if problem.reduction == "none":
+        raise ValueError(
+            'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
+        )
+    if np.dtype(problem.dtype).kind != "f" or np.dtype(problem.dtype).itemsize > 8:
+        raise TypeError(f"layers[0].weight: expected float64, float32 or float16 to certify, got {problem.dtype}")
+    require_finite(problem)
+    balls = problem.map(lambda values: Ball.exact(values, decisions))
+    return (
+        balls.replace(target=Ball.exact(problem.target, decisions)) if problem.loss.target == "probabilities" else balls
+    )
+
+
+def _run(balls: Problem) -> tuple[Trace, Gradients]:
+    trace = forward(balls.mlp, balls.x)
+    found = backward(balls.mlp, trace, loss_gradient(balls, trace.output))
+    return trace, Gradients(found.layers, found.input, loss_value(balls, trace.output))
+
+
+def _exact_kinks(problem: Problem, trace: Trace) -> tuple[ExactKink, ...]:
+    found = []
+    for index, (layer, z) in enumerate(zip(problem.mlp.layers, trace.preactivations, strict=True)):
+        for kink in layer.activation.kinks:
+            at, name = fmpq(*float(kink.at).as_integer_ratio()), layer.activation.name
+            for place in (i for i, b in enumerate(z.flat) if exactly(b) == at):
+                example, unit = divmod(place, z.shape[1])
+                found.append(ExactKink(index, example, unit, name, kink.at, kink.derivative, kink.left, kink.right))
+    return tuple(found)
+
+
+def round_leaf(ball: Ball, target_bits: int = 53) -> CertifiedLeaf:
+    """The bounds and nearest float64 of every element.
+
+    All at once where nothing under- or overflows: with m the float64 nearest to the midpoint and d = b − m, still
+    a ball, m is the nearest to all of b if |d| stays below half the distance from m to its nearer neighbour.
+    """
+    rational = {i: b for i, b in enumerate(ball.flat) if isinstance(b, fmpq)}
+    flat = list(map(as_arb, ball.flat)) if rational else ball.flat
+    near = np.array([float(b) for b in flat])
+    usual = (np.abs(near) >= _NARROW) & (np.abs(near) <= _WIDE)
+    middles = np.where(usual, near, 0.0)
+    rest = (arb_mat(1, len(flat), flat) - arb_mat(1, len(flat), middles.tolist())).entries()
+    offset = np.array([float(d) if m else 0.0 for d, m in zip(rest, usual.tolist(), strict=True)])
+    reach = np.array([float(d.abs_upper()) if m else 0.0 for d, m in zip(rest, usual.tolist(), strict=True)])
+    reach = reach * (1 + 2.0**-50)
+    gap = np.spacing(np.abs(middles)) * np.where(np.abs(np.frexp(middles)[0]) == 0.5, 0.5, 1.0)
+    radius = reach - np.abs(offset) + 2.0**-50 * reach
+    settled = usual & (reach < gap / 2) & ((reach > 0) | np.array([d.is_zero() for d in rest]))
+    lower = np.where((offset >= radius), middles, np.nextafter(middles, -np.inf))
+    upper = np.where((offset <= -radius), middles, np.nextafter(middles, np.inf))
+    resolved = settled.copy()
+    for i in np.flatnonzero(~settled).tolist():
+        b = flat[i]
+        if b.is_zero():
+            near[i] = lower[i] = upper[i] = 0.0
+            resolved[i] = True
+            continue
+        lower[i], upper[i] = outward(b)
+        resolved[i] = not b.is_nan() and float(b.lower()) == float(b.upper())
+    for i, exact in rational.items():
+        lower[i], near[i], upper[i] = _around(Fraction(int(exact.p), int(exact.q)))
+        resolved[i] = True
+    if target_bits != 53:
+        wide = np.array([b.rel_accuracy_bits() >= target_bits for b in flat])
+        resolved = wide | (near == 0) & resolved if target_bits < 53 else resolved & (wide | (near == 0))
+    parts = (a.reshape(ball.shape) for a in (lower, upper, near, resolved))
+    return CertifiedLeaf(*parts)
+
+
+def _around(exact: Fraction) -> tuple[float, float, float]:
+    """The float64 numbers below, nearest to and above a rational number."""
+    try:
+        near = float(exact)
+    except OverflowError:
+        near = inf if exact > 0 else -inf
+    lower = near if near <= exact else nextafter(near, -inf)
+    upper = near if near >= exact else nextafter(near, inf)
+    return lower, near, upper

@@ -1,0 +1,395 @@
+"""The check on the command line: every verdict with its exit status, in every dtype; folders; and what it refuses."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import reference as ref
+from reference.arithmetic.formats import FORMATS, get_format
+from reference.arithmetic.noisy import Source
+from reference.rounding.scale import in_noise
+from torch_compare.commands import cli
+from torch_compare.commands.check import exit_status
+from torch_compare.commands.check_report import Checked
+from torch_compare.files.case_file import Case
+from torch_compare.files.case_writer import as_json, as_safetensors
+
+COARSER = {"float64": "float32", "float32": "bfloat16", "tf32": "bfloat16"}
+"""A precision that has more than 32 times the errors; float16 and below have none that is named."""
+
+
+def two_layers(seed=0):
+    rng = np.random.default_rng(seed)
+    first, last = ref.initialize([3, 6, 2], ["tanh", "identity"], seed=seed).layers
+    layers = (
+        ref.Layer(first.weight, 0.2 * rng.normal(size=6), first.activation),
+        ref.Layer(last.weight, 0.2 * rng.normal(size=2), last.activation),
+    )
+    return ref.Problem(ref.MLP(layers), rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), "mse")
+
+
+def at_a_kink():
+    """One unit of relu sits at 0 exactly."""
+    layers = (ref.Layer(np.array([[1.0, 2.0]]), None, "relu"), ref.Layer(np.array([[3.0]]), None, "identity"))
+    return ref.Problem(ref.MLP(layers), np.array([[2.0, -1.0], [0.25, 0.5]]), np.array([[1.0], [2.0]]), "mse")
+
+
+def undecided():
+    """σ(1) + σ(−1) − 1 is 0, which no finite precision proves: the interval holds both slopes of the relu behind it."""
+    layers = (
+        ref.Layer(np.array([[1.0], [-1.0]]), None, "sigmoid"),
+        ref.Layer(np.array([[1.0, 1.0]]), np.array([-1.0]), "relu"),
+    )
+    return ref.Problem(ref.MLP(layers), np.array([[1.0]]), np.array([[1.0]]), "mse")
+
+
+def as_case(problem, name="case"):
+    return Case(name, problem, ref.certified_gradients(problem))
+
+
+def write_case(folder, problem, name="case"):
+    path = folder / f"{name}.json"
+    path.write_text(as_json(as_case(problem, name)), encoding="utf-8")
+    return path
+
+
+def write_result(path, leaves, **stated):
+    plain = {place: np.asarray(values, dtype=float).tolist() for place, values in leaves.items()}
+    path.write_text(json.dumps({"gradients": plain, **{k: v for k, v in stated.items() if v}}), encoding="utf-8")
+    return path
+
+
+def computed_in(name, problem, seed=1):
+    """Gradients as a correct implementation in that format makes them: one noisy run, then stored in it."""
+    fmt = get_format(name)
+    found = ref.gradients(in_noise(problem, Source(fmt, 2, np.random.default_rng(seed)))).map(lambda a: a.data[1])
+    leaves = found.leaves() | {"loss": found.loss}
+    storage = {"float64": np.float64, "float16": np.float16}.get(name, np.float32)
+    return {place: np.asarray(values).astype(storage).astype(float) for place, values in leaves.items()}
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cases")
+    for name, make in (("two_layers", two_layers), ("at_a_kink", at_a_kink), ("undecided", undecided)):
+        write_case(folder, make(), name)
+    return folder
+
+
+def run(*arguments):
+    return cli.main(["check", *map(str, arguments)])
+
+
+def checked(cases, tmp_path, name, leaves, dtype, *options):
+    """The exit status, and what the report says of the one case."""
+    report = tmp_path / "report.json"
+    result = write_result(tmp_path / "result.json", leaves, dtype=dtype)
+    status = run(cases / f"{name}.json", result, "--json", report, *options)
+    data = json.loads(report.read_text(encoding="utf-8"))
+    assert data["exit_status"] == status
+    return status, data["cases"][0]
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+class TestEveryVerdictInEveryDtype:
+    def test_agrees(self, cases, tmp_path, dtype, capsys):
+        status, found = checked(cases, tmp_path, "two_layers", computed_in(dtype, two_layers()), dtype)
+        assert (status, found["status"]) == (0, "agrees"), found
+        assert found["dtype"].startswith(dtype)
+        assert capsys.readouterr().out.rstrip().endswith("AGREES")
+
+    def test_wrong(self, cases, tmp_path, dtype, capsys):
+        """A sum for the mean over 10 elements; in FP8 the noise is a tenth of the number, and 32 σ hide a sign."""
+        leaves = {place: 10 * values for place, values in computed_in(dtype, two_layers()).items() if place != "loss"}
+        status, found = checked(cases, tmp_path, "two_layers", leaves, dtype)
+        assert (status, found["status"]) == (1, "wrong"), found
+        out = capsys.readouterr().out
+        if dtype != "float8_e5m2":  # with errors of 20% several explanations fit equally
+            assert found["mistakes"] == ["sum for mean"]
+            assert "diagnosis: every gradient: yours = oracle × 10 to" in out
+        assert out.rstrip().endswith("DISAGREES")
+
+    def test_another_convention(self, cases, tmp_path, dtype):
+        """relu′(0) = 1."""
+        problem = at_a_kink()
+        trace = ref.forward(problem.mlp, problem.x)
+        d_z = ref.loss_gradient(problem, trace.output) @ problem.mlp.layers[1].weight
+        leaves = {"layers[0].weight": d_z.T @ problem.x, "input": d_z @ problem.mlp.layers[0].weight}
+        status, found = checked(cases, tmp_path, "at_a_kink", leaves, dtype)
+        assert (status, found["status"]) == (1, "another convention"), found
+        assert "relu" in found["diagnosis"]
+        status, found = checked(cases, tmp_path, "at_a_kink", leaves, dtype, "--accept-conventions")
+        assert (status, found["status"]) == (0, "another convention")
+
+    def test_unresolved(self, cases, tmp_path, dtype, capsys):
+        status, found = checked(cases, tmp_path, "undecided", {"layers[1].bias": [-2.0]}, dtype)
+        assert (status, found["status"]) == (3, "unresolved"), found
+        assert "no precision says where; yours is -2.0" in found["diagnosis"]
+        assert capsys.readouterr().out.rstrip().endswith("UNRESOLVED")
+
+
+@pytest.mark.parametrize(("dtype", "coarser"), COARSER.items())
+def test_a_coarser_precision_than_stated_is_imprecise_and_named(cases, tmp_path, dtype, coarser):
+    status, found = checked(cases, tmp_path, "two_layers", computed_in(coarser, two_layers()), dtype)
+    assert (status, found["status"]) == (1, "imprecise"), found
+    assert "the errors are those of " in found["diagnosis"]
+
+
+def test_what_overflows_in_the_stated_dtype_is_unresolved(tmp_path):
+    layer = ref.Layer(np.array([[300.0]]), None, "identity")
+    problem = ref.Problem(ref.MLP((layer,)), np.array([[300.0]]), np.array([[0.0]]), "mse")
+    case = write_case(tmp_path, problem)
+    result = tmp_path / "result.json"
+    result.write_text('{"dtype": "float16", "gradients": {"input": ["nan"]}}')
+    assert run(case, result) == 3
+    assert run(case, result, "--dtype", "float32") == 1
+
+
+def test_every_gradient_is_reported_with_its_worst_element(cases, tmp_path, capsys):
+    leaves = computed_in("float64", two_layers())
+    leaves["layers[0].weight"][4, 1] *= 1 + 1e-6
+    report = tmp_path / "report.json"
+    result = write_result(tmp_path / "r.json", leaves)
+    assert run(cases / "two_layers.json", result, "--no-explain", "--json", report) == 1
+    found = json.loads(report.read_text(encoding="utf-8"))["cases"][0]
+    assert found["gradients"].keys() == leaves.keys()
+    assert found["gradients"]["layers[0].weight"]["index"] == [4, 1]
+    assert found["gradients"]["layers[0].weight"]["digits"] == pytest.approx(6, abs=0.01)
+    assert all(leaf["scales"] < 32 for place, leaf in found["gradients"].items() if place != "layers[0].weight")
+    assert (found["mistakes"], found["worst"]) == ([], "layers[0].weight")
+    out = capsys.readouterr().out
+    assert "layers[0].weight[4, 1]" in out
+    assert all(place in out for place in leaves)
+
+
+def test_numbers_that_json_has_not_are_words_in_the_report(cases, tmp_path):
+    exact = as_case(at_a_kink()).certified
+    result = write_result(tmp_path / "r.json", {"input": exact.input.nearest})
+    report = tmp_path / "report.json"
+    assert run(cases / "at_a_kink.json", result, "--json", report) == 0
+    text = report.read_text(encoding="utf-8")
+    assert json.loads(text)["cases"][0]["gradients"]["input"]["digits"] == "inf"
+    assert "Infinity" not in text
+
+
+def test_nine_digits_of_a_float32_are_that_number(tmp_path):
+    """0.1f is exactly the gradient; the decimal 0.100000001 is not, and σ is 0 there."""
+    tenth = float(np.float32(0.1))
+    layer = ref.Layer(np.array([[1.0]]), None, "identity")
+    problem = ref.Problem(ref.MLP((layer,)), np.array([[tenth]]), np.array([[tenth - 0.5]]), "mse")
+    case = write_case(tmp_path, problem)
+    result = tmp_path / "result.json"
+    result.write_text('{"layers[0].weight": [0.100000001]}')
+    assert run(case, result, "--dtype", "float32") == 0
+    assert run(case, result, "--no-explain") == 1
+
+
+def test_options_outrank_what_the_file_says(cases, tmp_path):
+    leaves = computed_in("bfloat16", two_layers())
+    result = write_result(tmp_path / "r.json", leaves, dtype="float32")
+    assert run(cases / "two_layers.json", result, "--no-explain") == 1
+    assert run(cases / "two_layers.json", result, "--dtype", "bfloat16") == 0
+
+
+def test_safetensors_twins_are_judged_alike(tmp_path):
+    from safetensors.numpy import save_file
+
+    problem = two_layers()
+    case = tmp_path / "case.safetensors"
+    case.write_bytes(as_safetensors(as_case(problem)))
+    for factor, status in ((1.0, 0), (2.0, 1)):
+        leaves = {k: factor * v for k, v in computed_in("float64", problem).items() if k != "loss"}
+        save_file(leaves, tmp_path / "result.safetensors", {"case": "case"})
+        assert run(case, tmp_path / "result.safetensors") == status
+
+
+# ── folders ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def results(cases, tmp_path):
+    """A right result for every case of which there is one."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    write_result(folder / "two_layers.json", computed_in("float64", two_layers()))
+    write_result(folder / "at_a_kink.json", ref.gradients(at_a_kink()).leaves())
+    write_result(folder / "undecided.json", {"loss": 1.0})
+    return folder
+
+
+def test_a_folder_is_judged_case_by_case(cases, results, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    report = tmp_path / "report.json"
+    assert run(cases, results, "--json", report) == 0
+    assert "AGREES: 3 agrees" in capsys.readouterr().out
+    write_result(results / "two_layers.json", {k: 2 * v for k, v in computed_in("float64", two_layers()).items()})
+    assert run(cases, results, "--json", report) == 1
+    out = capsys.readouterr().out
+    row = next(line for line in out.splitlines() if line.startswith("two_layers"))
+    assert "wrong" in row
+    assert "factor 2" in row
+    assert "DISAGREES: 2 agrees, 1 wrong" in out
+    found = {one["case"]: one["status"] for one in json.loads(report.read_text(encoding="utf-8"))["cases"]}
+    assert found == {"two_layers": "wrong", "at_a_kink": "agrees", "undecided": "agrees"}
+
+
+UNRESOLVED = {"float64": {"kink_undecided"}, "float32": {"kink_undecided", "network_huge"}}
+UNRESOLVED["float16"] = UNRESOLVED["float32"] | {"tails_logsigmoid"}
+"""The committed cases that nobody can decide: an undecidable kink, and numbers beyond the range of the type."""
+
+
+@pytest.mark.parametrize("dtype", UNRESOLVED)
+def test_the_reference_agrees_with_every_committed_case_and_one_planted_fault_stands_out(dtype, tmp_path):
+    from torch_compare.cases.vectors import COMMITTED, case_paths
+    from torch_compare.files.case_file import read_case
+
+    folder, report = tmp_path / "results", tmp_path / "report.json"
+    folder.mkdir()
+    for path in case_paths(COMMITTED):
+        problem = read_case(path).problem
+        real = problem.target.dtype.kind == "f"
+        with np.errstate(all="ignore"):
+            low = problem.map(lambda a: a.astype(dtype))
+            found = ref.gradients(low.replace(target=problem.target.astype(dtype) if real else problem.target))
+        factor = -1 if path.stem == "activation_gelu" else 1
+        text = json.dumps({k: (factor * np.asarray(v, float)).tolist() for k, v in found.leaves().items()})
+        text = re.sub(r"-?(?:Infinity|NaN)", lambda match: f'"{match[0].lower().replace("inity", "")}"', text)
+        (folder / path.name).write_text(f'{{"dtype": "{dtype}", "gradients": {text}}}')
+    assert run(COMMITTED, folder, "--no-explain", "--json", report) == 1
+    found = {one["case"]: one["status"] for one in json.loads(report.read_text(encoding="utf-8"))["cases"]}
+    others = {name: status for name, status in found.items() if status != "agrees"}
+    assert others == dict.fromkeys(UNRESOLVED[dtype] & set(others), "unresolved") | {"activation_gelu": "wrong"}
+    (folder / "activation_gelu.json").unlink()
+    assert run(COMMITTED, folder, "--no-explain", "--partial") == 3
+
+
+def test_a_missing_result_is_not_judged(cases, results, capsys):
+    (results / "two_layers.json").unlink()
+    assert run(cases, results) == 2
+    assert "NOT JUDGED: 2 agrees, 1 not judged" in capsys.readouterr().out
+    assert run(cases, results, "--partial") == 0
+    for path in results.iterdir():
+        path.unlink()
+    assert run(cases, results, "--partial") == 2, "nothing at all was judged"
+
+
+def test_a_result_that_is_bad_does_not_stop_the_others(cases, results, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    (results / "at_a_kink.json").write_text('{"layers[0].weight": [1, 2')
+    (results / "two_lairs.json").write_text("{}")
+    (results / "two_layers.safetensors").write_bytes(b"")
+    assert run(cases, results) == 2
+    out = capsys.readouterr().out
+    assert f"{results / 'at_a_kink.json'}: not JSON" in out
+    assert f"{results / 'two_lairs.json'}: there is no case of that name in {cases}" in out
+    assert "two results: " in out
+    assert "NOT JUDGED: 3 not judged, 1 agrees" in out
+    assert run(cases, results, "--partial") == 2, "what is there must be readable"
+
+
+def test_the_gravest_finding_is_the_exit_status():
+    class Stub:
+        def __init__(self, status):
+            self.status = status
+
+    def status(*kinds, **options):
+        unread = [Checked("case", reason="no result", missing=k == "missing") for k in kinds if k in ("missing", "bad")]
+        return exit_status(
+            [*unread, *(Checked("case", Stub(k)) for k in kinds if k not in ("missing", "bad"))], **options
+        )
+
+    assert status("agrees") == 0
+    assert status("agrees", "unresolved") == 3
+    assert status("agrees", "unresolved", "missing") == 2
+    assert status("agrees", "unresolved", "missing", partial=True) == 3
+    assert status("agrees", "bad", partial=True) == 2
+    for kind in ("wrong", "imprecise", "another convention"):
+        assert status("agrees", "unresolved", "missing", "bad", kind) == 1
+    assert status("another convention", "unresolved", accept_conventions=True) == 3
+    assert status("wrong", accept_conventions=True) == 1
+    assert status() == status("missing", partial=True) == 2
+
+
+# ── what is refused ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"layers[0].weights": [1.0]}', r"the problem has no such gradient; it has layers\[0\].weight"),
+        ('{"layers[0].weight": [[1, 2, 3]]}', r"layers\[0\].weight: expected shape (6, 3), got (1, 3)"),
+        ('{"layers[0].bias": [1, 2]}', r"layers\[0\].bias: expected 6 numbers, for shape (6,), got 2"),
+        ('{"layers[0].bias": ["a", 2, 3, 4, 5, 6]}', r"layers\[0\].bias: expected a number"),
+        ('{"dtype": "float23", "gradients": {"loss": 1.0}}', r"dtype: expected one of float64, "),
+        ('{"case": "other", "gradients": {"loss": 1.0}}', r"case: expected 'two_layers', got 'other'"),
+        ("{}", r"nothing was given to judge"),
+        ("[1, 2", r"not JSON"),
+        ("\udcff", r"not JSON"),
+        ("[" * 100_000, r"nested deeper than"),
+    ],
+)
+def test_a_bad_result_is_one_line_that_names_the_file_and_the_place(cases, tmp_path, capsys, text, message):
+    path = tmp_path / "result.json"
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    assert run(cases / "two_layers.json", path) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"gradient-oracle: {path}: ")
+    assert message.replace("\\", "") in error
+    assert error.count("\n") == 1
+
+
+def test_a_bad_case_or_path_is_one_line(cases, tmp_path, capsys):
+    good = write_result(tmp_path / "good.json", computed_in("float64", two_layers()))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    case = cases / "two_layers.json"
+    for arguments, named, message in (
+        ((tmp_path / "none.json", good), tmp_path / "none.json", "No such file"),
+        ((case, tmp_path / "none.json"), tmp_path / "none.json", "No such file"),
+        ((good, good), good, "expected a case"),
+        ((cases, good), cases, "is a folder and"),
+        ((case, cases), cases, "is a folder and"),
+        ((empty, empty), empty, "no cases in this folder"),
+        ((case, good, "--json", tmp_path / "no" / "report.json"), tmp_path / "no", "--json: there is no folder"),
+    ):
+        assert run(*arguments) == 2
+        error = capsys.readouterr().err
+        assert str(named) in error
+        assert message in error
+        assert error.count("\n") == 1
+
+
+def test_names_of_files_are_no_markup(tmp_path, capsys):
+    odd = "[bold] \udcff"
+    case = write_case(tmp_path, at_a_kink(), "case").rename(tmp_path / f"{odd}.json")
+    result = write_result(tmp_path / "r.json", ref.gradients(at_a_kink()).leaves())
+    assert run(case, result) in (0, 2)  # 2 where the output cannot spell the name
+    assert "Traceback" not in capsys.readouterr().err
+    case = case.rename(tmp_path / "[bold] case.json")
+    assert run(case, result) == 0
+    assert "[bold] case in float64" in capsys.readouterr().out
+    result.write_text("{}")
+    assert run(case, result.rename(tmp_path / "[red].json")) == 2
+    assert "[red].json: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--dtype", "float23"), ("--accumulate", "float64"), ("--seed", "1")])
+def test_bad_usage_exits_with_2(cases, option):
+    with pytest.raises(SystemExit) as stop:
+        run(cases, cases, *option)
+    assert stop.value.code == 2
+
+
+def test_the_check_needs_no_torch(cases, tmp_path):
+    result = write_result(tmp_path / "r.json", computed_in("float64", two_layers()))
+    code = (
+        "import sys; from torch_compare.commands import cli; status = cli.main(sys.argv[1:]); "
+        "sys.exit(99 if {'torch', 'hypothesis', 'jax'} & set(sys.modules) else status)"
+    )
+    arguments = [sys.executable, "-c", code, "check", str(cases / "two_layers.json"), str(result)]
+    done = subprocess.run(arguments, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr

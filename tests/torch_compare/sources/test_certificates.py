@@ -1,0 +1,128 @@
+"""The certificate among the sources: it proves the reference, and the loss alone proves it."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import reference as ref
+import torch_compare as tc
+from reference.network.unchecked import unchecked
+from reference.rounding.scale import FORMATS
+from torch_compare.commands import cli
+from torch_compare.files import problem_file
+from torch_compare.sources import campaign, certificates
+from torch_compare.sources.certificates import against_certificate, against_differences
+from torch_compare.verdict.checks import expected_leaves
+
+
+def small_problem(activation="tanh", dtype=np.float64):
+    rng = np.random.default_rng(7)
+    mlp = ref.initialize([3, 4, 2], [activation, "identity"], seed=7, dtype=dtype)
+    return ref.Problem(mlp, rng.normal(size=(2, 3)).astype(dtype), rng.normal(size=(2, 2)).astype(dtype), "mse")
+
+
+def with_derivative(problem, change):
+    """The problem with the first layer's derivative changed, unchecked."""
+    row = problem.mlp.layers[0].activation
+    fields = {name: getattr(row, name) for name in row.__dataclass_fields__}
+    other = unchecked(ref.Activation, **(fields | {"derivative": lambda z: change(row.derivative(z))}))
+    first = problem.mlp.layers[0]
+    layers = (unchecked(ref.Layer, weight=first.weight, bias=first.bias, activation=other), *problem.mlp.layers[1:])
+    return problem.replace(mlp=unchecked(ref.MLP, layers=layers))
+
+
+def outcomes(problem, given):
+    fmt = FORMATS[str(problem.dtype)]
+    scale = {t: ref.rounding_scale(problem, textbook=t) for t in (False, True)}
+    leaves = {t: s.leaves() | {"loss": np.asarray(s.loss)} for t, s in scale.items()}
+    return {o.pair: o for o in against_certificate(problem, given, fmt, leaves[False], lambda: leaves[True], 0)}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_reference_and_torch_agree_with_the_certificate(dtype):
+    problem = small_problem("gelu", dtype)
+    own = ref.gradients(problem)
+    torch = tc.SOURCES["torch"](problem)
+    given = {n: g.leaves() | {"loss": np.asarray(g.loss)} for n, g in (("reference", own), ("torch", torch))}
+    found = outcomes(problem, given)
+    assert found["reference ~ certified"].verdict == "accurate"
+    assert found["reference ~ certified"].scales < 8
+    assert found["torch ~ certified"].verdict in ("accurate", "textbook")
+    assert found["certified ~ multiprecision_difference"].verdict == "digits"
+    assert found["certified ~ multiprecision_difference"].scales < 1e-100
+
+
+def test_a_reference_that_is_off_by_1e_13_is_caught():
+    problem = small_problem()
+    wrong = {k: v * (1 + 1e-13) for k, v in expected_leaves(problem).items()}
+    assert outcomes(problem, {"reference": wrong})["reference ~ certified"].verdict == "disagrees"
+
+
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "mish", "softsign"])
+def test_a_formula_off_by_1e_30_is_caught_by_the_loss_alone(activation):
+    """No float64 shows it; the certificate of the wrong formula and the differences of the loss part at 30 digits."""
+    problem = small_problem(activation)
+    assert against_differences(problem, 0, entries=20).verdict == "digits"
+
+    def change(derivative):
+        if isinstance(derivative, np.ndarray):
+            return derivative
+        return derivative + derivative * 2.0**-100  # 8e-31
+
+    wrong = with_derivative(problem, change)
+    assert np.array_equal(ref.gradients(wrong).input, ref.gradients(problem).input)
+    assert against_differences(wrong, 0, entries=20).verdict == "disagrees"
+
+
+@given(tc.problems(dtypes=("float64",), max_depth=3, max_width=4, max_batch=3))
+@settings(max_examples=60)
+def test_certificates_enclose_and_agree_with_differences(problem):
+    found = ref.certified_gradients(problem)
+    for leaf in (*found.leaves().values(), found.loss):
+        good = leaf.resolved
+        assert np.all(leaf.lower[good] <= leaf.nearest[good])
+        assert np.all(leaf.nearest[good] <= leaf.upper[good])
+    assert against_differences(problem, 0).verdict in ("digits", "not judged")
+
+
+def undecidable():
+    """relu of tanh(x) − tanh(x): exactly 0, which no ball can tell from a small number."""
+    layers = (
+        ref.Layer(np.array([[1.0], [1.0]]), None, "tanh"),
+        ref.Layer(np.array([[1.0, -1.0]]), None, "relu"),
+        ref.Layer(np.array([[2.0]]), None, "identity"),
+    )
+    return ref.Problem(ref.MLP(layers), np.array([[0.3]]), np.array([[1.0]]), "mse")
+
+
+def test_a_kink_that_no_precision_decides_is_unresolved_and_exits_with_3(tmp_path):
+    problem = undecidable()
+    found = ref.certified_gradients(problem)
+    assert found.status == "unresolved"
+    weight = found.layers[0].weight
+    assert np.all(weight.lower <= 0)
+    assert np.all(weight.upper >= 0)
+    path = tmp_path / "kink.json"
+    path.write_text(json.dumps(problem_file.encode(problem)))
+    assert any(o.verdict == "unresolved" for o in campaign.replay(path))
+    assert cli.main(["verify", "--replay", str(path)]) == cli.UNRESOLVED
+
+
+def test_sources_give_the_nearest_float64():
+    problem = small_problem()
+    certified = tc.SOURCES["certified"](problem)
+    differences = tc.SOURCES["multiprecision_difference"](problem)
+    for place, leaf in certified.leaves().items():
+        assert leaf.dtype == np.float64
+        np.testing.assert_array_equal(differences.leaves()[place], leaf)
+    assert np.all(np.isnan(tc.SOURCES["certified"](undecidable()).layers[0].weight))
+
+
+def test_a_campaign_certifies_its_stated_share():
+    report = campaign.run(60, seed=1, jobs=1)
+    pair = report.pairs["reference ~ certified"]
+    assert pair.cases + pair.unresolved >= 8
+    assert pair.disagreements == 0
+    assert certificates.DIGITS == 40

@@ -1,0 +1,202 @@
+"""Somebody's gradients: every layout that is promised, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import reference as ref
+from tests.torch_compare.cases.test_vectors import validator
+from torch_compare.cases import vectors
+from torch_compare.files.bit_arrays import from_tensor
+from torch_compare.files.case_file import read_case
+from torch_compare.files.untrusted import Tensor
+from torch_compare.verdict.checks import check
+from torch_compare.verdict.result_file import read_result
+
+CASE = read_case(vectors.COMMITTED / "network_batch_8.json")
+PROBLEM = CASE.problem
+FOUND = ref.gradients(PROBLEM).leaves() | {"loss": np.asarray(ref.gradients(PROBLEM).loss)}
+WEIGHT = "layers[0].weight"
+
+
+def numpy_type(name):
+    if hasattr(np, name):
+        return np.dtype(name)
+    return getattr(pytest.importorskip("ml_dtypes", reason="it comes with JAX, an optional extra"), name)
+
+
+def written(tmp_path, data, name="result.json"):
+    path = tmp_path / name
+    path.write_bytes(data if isinstance(data, bytes) else json.dumps(data).encode())
+    if name.endswith("json"):
+        assert validator("result").is_valid(json.loads(path.read_bytes()))
+    return path
+
+
+def test_a_bare_mapping(tmp_path):
+    result = read_result(written(tmp_path, {place: leaf.tolist() for place, leaf in FOUND.items()}), PROBLEM)
+    assert (result.dtype, result.accumulate, result.case) == (None, None, None)
+    assert set(result.given.formats.values()) == {"float64"}
+    for place, leaf in FOUND.items():
+        np.testing.assert_array_equal(result.given.leaves[place], leaf)
+        assert result.given.leaves[place].shape == leaf.shape
+    assert check(PROBLEM, result.given.leaves, certified=CASE.certified).agrees
+
+
+@pytest.mark.parametrize("layout", ["flat", "nested", "bits", "flat bits in a row"])
+def test_layouts(tmp_path, layout):
+    def spell(leaf):
+        bits = [f"0x{n:016X}" for n in np.asarray(leaf).ravel().view(np.uint64).tolist()]
+        flat = np.asarray(leaf).ravel().tolist()
+        if layout == "bits":
+            return np.array(bits, object).reshape(np.shape(leaf)).tolist()
+        return {"flat": flat, "nested": np.asarray(leaf).tolist(), "flat bits in a row": bits}[layout]
+
+    data = {"case": "network_batch_8", "gradients": {place: spell(leaf) for place, leaf in FOUND.items()}}
+    result = read_result(written(tmp_path, data), PROBLEM)
+    assert result.case == "network_batch_8"
+    for place, leaf in FOUND.items():
+        np.testing.assert_array_equal(result.given.leaves[place], leaf)
+
+
+@pytest.mark.parametrize(("dtype", "stored"), [
+    ("float64", "float64"), ("float32", "float32"), ("tf32", "float32"), ("float16", "float32"),
+    ("bfloat16", "float32"), ("float8_e4m3", "float32"),
+])  # fmt: skip
+def test_decimals_beside_a_dtype(tmp_path, dtype, stored):
+    """Nine digits of a float32 are that float32; what they were computed in is another matter."""
+    numbers = [f"{x:.9g}" for x in np.float32(FOUND[WEIGHT]).ravel()]
+    text = f'{{"dtype": "{dtype}", "accumulate": "same", "gradients": {{"{WEIGHT}": [{", ".join(numbers)}]}}}}'
+    result = read_result(written(tmp_path, text.encode()), PROBLEM)
+    assert (result.dtype, result.accumulate, result.given.formats[WEIGHT]) == (dtype, "same", stored)
+    if stored == "float32":
+        np.testing.assert_array_equal(result.given.leaves[WEIGHT], np.float32(FOUND[WEIGHT]))
+
+
+@pytest.mark.parametrize(("digits", "dtype", "number"), [
+    (8, None, "float32"), (4, "float16", "float16"), (4, "bfloat16", "bfloat16"), (16, "float32", "float64"),
+])  # fmt: skip
+def test_bits_of_every_width(tmp_path, digits, dtype, number):
+    values = FOUND[WEIGHT].astype(numpy_type(number))
+    bits = [f"0x{n:0{digits}x}" for n in values.ravel().view(f"u{digits // 2}").tolist()]
+    result = read_result(written(tmp_path, {"dtype": dtype, "gradients": {WEIGHT: bits}}), PROBLEM)
+    np.testing.assert_array_equal(result.given.leaves[WEIGHT], values.astype(np.float64))
+    assert result.given.formats[WEIGHT] == number
+
+
+def test_words_for_what_json_has_not(tmp_path):
+    """The words, and the constants that Python's json writes."""
+    path = tmp_path / "result.json"
+    path.write_text('{"layers[1].bias": ["nan", "-inf"], "layers[0].bias": [NaN, Infinity, -Infinity]}')
+    leaves = read_result(path, PROBLEM).given.leaves
+    np.testing.assert_array_equal(leaves["layers[1].bias"], [np.nan, -np.inf])
+    np.testing.assert_array_equal(leaves["layers[0].bias"], [np.nan, np.inf, -np.inf])
+
+
+def test_a_number_alone_is_the_loss(tmp_path):
+    for spelled in (1.5, [1.5], "0x3ff8000000000000", ["0x3ff8000000000000"]):
+        result = read_result(written(tmp_path, {"loss": spelled}), PROBLEM)
+        assert result.given.leaves["loss"].shape == ()
+        assert result.given.leaves["loss"] == 1.5
+
+
+@pytest.mark.parametrize("dtype", [
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2,
+])  # fmt: skip
+def test_safetensors_of_torch(tmp_path, dtype):
+    tensors = {place: torch.tensor(leaf).to(dtype) for place, leaf in FOUND.items()}
+    path = tmp_path / "result.safetensors"
+    save_file(tensors, path, {"dtype": "float32", "case": "x", "tool": "mine"})
+    result = read_result(path, PROBLEM)
+    name = str(dtype).removeprefix("torch.").removesuffix("fn")
+    assert (result.dtype, result.case) == ("float32", "x")
+    assert set(result.given.formats.values()) == {name}
+    for place, tensor in tensors.items():
+        np.testing.assert_array_equal(result.given.leaves[place], tensor.double().numpy())
+
+
+@pytest.mark.parametrize(("name", "dtype"), [
+    ("BF16", "bfloat16"), ("F8_E4M3", "float8_e4m3fn"), ("F8_E5M2", "float8_e5m2"),
+])  # fmt: skip
+def test_every_number_of_the_narrow_formats(name, dtype):
+    """All 256, or all 65,536, against ml_dtypes."""
+    dtype = numpy_type(dtype)
+    width = np.dtype(dtype).itemsize
+    codes = np.arange(256**width).astype(f"<u{width}")
+    array, _ = from_tensor("a", Tensor(name, codes.shape, memoryview(codes.tobytes())))
+    np.testing.assert_array_equal(array, codes.view(dtype).astype(np.float32))
+
+
+# ── what is refused ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("data", "message"), [
+    ([], "expected an object, got"),
+    ({}, "nothing was given to judge"),
+    ({"gradients": {}}, "nothing was given to judge"),
+    ({"gradients": []}, "gradients: expected an object"),
+    ({"gradients": {"loss": 1}, "more": 1}, "'more': unknown"),
+    ({"dtype": "float32"}, "'dtype': the problem has no such gradient"),
+    ({"gradients": {"loss": 1}, "dtype": "half"}, "dtype: expected one of float64"),
+    ({"gradients": {"loss": 1}, "dtype": []}, "dtype: expected a word"),
+    ({"gradients": {"loss": 1}, "accumulate": "float64"}, "accumulate: expected"),
+    ({"gradients": {"loss": 1}, "case": "\x1b[0m"}, "case: expected a word"),
+    ({"gradients": {"loss": 1}, "case": "\ud800"}, "case: expected a word"),
+    ({"layers[9].weight": [1.0]}, r"'layers\[9\].weight': the problem has no such gradient; it has layers\[0\]"),
+    ({WEIGHT: [1.0] * 5}, r"expected 6 numbers, for shape \(3, 2\), got 5"),
+    ({WEIGHT: [[1.0] * 3] * 2}, r"expected shape \(3, 2\), got \(2, 3\); weights are stored \(fan_out, fan_in\)"),
+    ({WEIGHT: [[1.0, 2.0], [3.0]]}, "rows of equal length, got a mixture"),
+    ({WEIGHT: [1.0, [2.0]]}, "rows of equal length, got a mixture"),
+    ({WEIGHT: [[[1.0], [2.0]]] * 3}, "expected a number"),
+    ({WEIGHT: None}, r"expected 6 numbers"),
+    ({"loss": None}, r"decimal\[0\]: expected a number"),
+    ({"loss": True}, r"decimal\[0\]: expected a number"),
+    ({"loss": {}}, r"decimal\[0\]: expected a number"),
+    ({"loss": "1.0"}, "expected a number, nan, inf, -inf"),
+    ({"loss": "0x3ff8"}, "bits of 4 digits are float16 or bfloat16: say which"),
+    ({"loss": "0xzzzzzzzz"}, r'bits\[0\]: expected "0x" and 8'),
+    ({"loss": "٠" * 10}, r'bits\[0\]: expected "0x" and 8'),
+    ({"loss": 10**400}, "an integer beyond the range"),
+    ({"layers[1].bias": ["0x3ff8000000000000", 1.0]}, r"bits\[1\]: expected"),
+    ({"layers[1].bias": ["0x3ff8000000000000", "0x3f800000"]}, r"bits\[1\]: expected"),
+    ({"gradients": {"loss": 1e39}, "dtype": "float32"}, r"decimal\[0\]: beyond the range of float32"),
+])  # fmt: skip
+def test_what_is_no_result(tmp_path, data, message):
+    path = tmp_path / "result.json"
+    path.write_bytes(json.dumps(data).encode("utf-8", "surrogatepass"))
+    with pytest.raises(ValueError, match=message) as caught:
+        read_result(path, PROBLEM)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [
+    '{"loss": 1, "loss": 2}', '{"loss": 1e999}', '{"loss": nan}', '{"loss": 0x1p3}', "{'loss': 1}", '{"loss": 1} {}',
+    "", '{"loss": [' * 20, '{"loss": 1', "\ufeff{}",
+])  # fmt: skip
+def test_what_is_no_json(tmp_path, text):
+    path = tmp_path / "result.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"occurs twice|beyond the range|not JSON|nested deeper"):
+        read_result(path, PROBLEM)
+
+
+def test_tensors_that_do_not_fit(tmp_path):
+    path = tmp_path / "result.safetensors"
+    for tensors, message in (
+        ({"other": torch.zeros(1)}, "'other': the problem has no such gradient"),
+        ({WEIGHT: torch.zeros(2, 3)}, "weights are stored"),
+        ({WEIGHT: torch.zeros(3, 2, dtype=torch.int64)}, "expected floating numbers, got I64"),
+        ({WEIGHT: torch.zeros(3, 2, dtype=torch.bool)}, f"{WEIGHT}: expected floating numbers, got BOOL"),
+        ({WEIGHT: torch.zeros(3, 2, 1)}, "shape: expected at most two"),
+    ):
+        save_file(tensors, path)
+        with pytest.raises(ValueError, match=message.replace("[", r"\[")):
+            read_result(path, PROBLEM)
+    save_file({WEIGHT: torch.zeros(3, 2)}, path, {"dtype": "half"})
+    with pytest.raises(ValueError, match="dtype: expected one of"):
+        read_result(path, PROBLEM)
+    with pytest.raises(FileNotFoundError):
+        read_result(tmp_path / "none.json", PROBLEM)

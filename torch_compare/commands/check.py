@@ -1,0 +1,173 @@
+"""`gradient-oracle check`: somebody's gradients of one case, or of a folder of cases, against the certified ones.
+
+Exit status: 0 all agree; 1 one is wrong, imprecise or follows another convention (unless that is accepted); else 2 one
+could not be read or is missing (unless that is accepted); else 3 one is unresolved.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from reference.arithmetic.formats import FORMATS
+
+from ..cases.vectors import case_paths
+from ..files.case_file import read_case
+from ..verdict.checks import Verdict, check
+from ..verdict.given import Given
+from ..verdict.result_file import read_result
+from .check_report import Checked, as_json, print_leaves, print_summary, print_table, print_verdicts
+from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
+
+SUFFIXES = (".json", ".safetensors")
+
+
+def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "check",
+        help="judge gradients that any program computed of a case, in units of the rounding scale",
+        description="Judge gradients of a case, or of a folder of cases: within the rounding of their precision or "
+        "not, where they are furthest off, and which known mistake makes such gradients.",
+    )
+    command.add_argument("case", type=Path, metavar="CASE", help="a case that `vectors` wrote, or a folder of them")
+    command.add_argument(
+        "result",
+        type=Path,
+        metavar="RESULT",
+        help="the gradients, as JSON or safetensors; or a folder of them, named like the cases",
+    )
+    command.add_argument(
+        "--dtype",
+        choices=tuple(FORMATS),
+        help="what they were computed in (default: what RESULT says, or is stored in)",
+    )
+    command.add_argument(
+        "--accumulate",
+        choices=("float32", "same"),
+        help="what sums of a precision coarser than float32 accumulate in (default: either will do)",
+    )
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE as JSON")
+    command.add_argument(
+        "--no-explain", dest="explain", action="store_false", help="do not look for the mistake behind a wrong gradient"
+    )
+    command.add_argument(
+        "--accept-conventions", action="store_true", help="let another slope at an exact kink count as agreeing"
+    )
+    command.add_argument(
+        "--partial", action="store_true", help="of folders: let cases without a result count as agreeing"
+    )
+
+
+def run_check(options: argparse.Namespace, console: Console) -> int:
+    """Judge, print and write the report; returns the exit status.
+
+    Raises:
+        ValueError: a file or folder is not what it should be; the message names it.
+        OSError: one cannot be read or written.
+    """
+    if options.json is not None and not options.json.parent.is_dir():
+        raise ValueError(f"--json: there is no folder {options.json.parent}")
+    folders = [path for path in (options.case, options.result) if path.is_dir()]
+    if len(folders) == 1:
+        other = options.result if folders[0] == options.case else options.case
+        raise ValueError(f"{folders[0]} is a folder and {other} is not: expected two files or two folders")
+    if folders:
+        checked = list(_judge_folder(options, console))
+        print_table(checked, console)
+    else:
+        checked = [Checked(options.case.stem, _judge(options.case, options.result, options))]
+        print_leaves(checked[0], console)
+    print_verdicts([one for one in checked if one.status != "agrees" or not folders], console)
+    status = exit_status(checked, accept_conventions=options.accept_conventions, partial=options.partial)
+    print_summary(checked, status, console)
+    if options.json is not None:
+        options.json.write_text(as_json(checked, status), encoding="utf-8")
+    return status
+
+
+def exit_status(checked: Iterable[Checked], *, accept_conventions: bool = False, partial: bool = False) -> int:
+    """The exit status of what was checked.
+
+    >>> exit_status([Checked("relu", reason="no result", missing=True)]), exit_status([])
+    (2, 2)
+    """
+    good = {"agrees", "another convention"} if accept_conventions else {"agrees"}
+    judged = {one.status for one in checked if not (partial and one.missing)}
+    if judged - good - {"not judged", "unresolved"}:
+        return DISAGREES
+    if "not judged" in judged or not judged:
+        return BAD_INPUT
+    return UNRESOLVED if "unresolved" in judged else AGREES
+
+
+# ── judging ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _judge(case_path: Path, result_path: Path, options: argparse.Namespace) -> Verdict:
+    """The verdict on one result; ValueError names the file that is at fault."""
+    case = _named(case_path, lambda: read_case(case_path))
+    result = _named(result_path, lambda: read_result(result_path, case.problem))
+    if result.case is not None and result.case != case.name:
+        raise ValueError(f"{result_path}: case: expected {case.name!r}, got {result.case!r}")
+    given = result.given
+    if result.dtype is None and options.dtype not in (None, "float64"):
+        given = _in_float32(given)
+    return _named(
+        result_path,
+        lambda: check(
+            case.problem,
+            given,
+            options.dtype or result.dtype,
+            accumulate=options.accumulate or result.accumulate,
+            certified=case.certified,
+            explain=options.explain,
+        ),
+    )
+
+
+def _in_float32(given: Given) -> Given:
+    """The same with float64 rounded to float32, as decimals beside a dtype are: nine digits of it are that number."""
+    with np.errstate(over="ignore"):
+        leaves = {k: np.float32(v) if v.dtype == np.float64 else v for k, v in given.leaves.items()}
+    return Given(leaves, {k: "float32" if name == "float64" else name for k, name in given.formats.items()})
+
+
+def _named(path: Path, read: Any) -> Any:
+    """What read returns; what it raises, as a ValueError that begins with the path."""
+    try:
+        return read()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, TypeError) as error:
+        text = str(error)
+        raise ValueError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+
+
+def _judge_folder(options: argparse.Namespace, console: Console) -> Iterator[Checked]:
+    cases = {path.stem: path for path in case_paths(options.case)}
+    if not cases:
+        raise ValueError(f"{options.case}: no cases in this folder")
+    results: dict[str, list[Path]] = {}
+    for path in sorted(options.result.iterdir()):
+        if path.suffix in SUFFIXES:
+            results.setdefault(path.stem, []).append(path)
+    for name, path in track(cases.items(), "judging", console=console, transient=True, disable=not console.is_terminal):
+        found = results.pop(name, [])
+        if len(found) == 1:
+            try:
+                yield Checked(name, _judge(path, found[0], options))
+            except ValueError as error:
+                yield Checked(name, reason=str(error))
+        elif found:
+            yield Checked(name, reason=f"two results: {found[0]} and {found[1]}")
+        else:
+            yield Checked(name, reason="no result", missing=True)
+    for name, paths in results.items():
+        yield Checked(name, reason=f"{paths[0]}: there is no case of that name in {options.case}")

@@ -1,0 +1,111 @@
+"""The command line: gradient-oracle verify, vectors, check, explain.
+
+Exit status: 0 agrees, 1 disagrees, 2 bad input or usage, 3 unresolved. A command's own module is imported when it runs:
+what `verify` needs loads for seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from .check import add_check, run_check
+from .exit_status import AGREES, BAD_INPUT, DISAGREES, INTERRUPTED, UNRESOLVED
+from .vectors import add_vectors, run_vectors
+
+__all__ = ["AGREES", "BAD_INPUT", "DISAGREES", "UNRESOLVED", "main", "parser"]
+
+DEFAULT_CASES = 1200
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text}")
+    return value
+
+
+def _not_negative(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text}")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="gradient-oracle",
+        description="Reference gradients of multi-layer perceptrons, and what they say of others'.",
+    )
+    commands = top.add_subparsers(dest="command", required=True)
+    _add_verify(commands)
+    add_vectors(commands)
+    add_check(commands)
+    show = commands.add_parser("explain", help="print backpropagation through a 2-2-1 network, step by step")
+    show.add_argument("--activation", default="tanh", help="of both layers (default tanh)")
+    return top
+
+
+def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verify = commands.add_parser(
+        "verify", help="hold the hand-written gradients against torch.autograd and differences on random problems"
+    )
+    verify.add_argument(
+        "--cases", type=_positive, default=DEFAULT_CASES, help=f"random problems (default {DEFAULT_CASES})"
+    )
+    verify.add_argument("--seed", type=_not_negative, help="where they come from (default: a new one, printed)")
+    verify.add_argument("--dtype", choices=("float64", "float32"), help="number type (default: both in turn)")
+    verify.add_argument(
+        "--certify",
+        action="store_true",
+        help="certify every small problem, not a share of them",
+    )
+    verify.add_argument("--jobs", type=_positive, default=2, help="processes (default 2)")
+    verify.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE as JSON")
+    verify.add_argument(
+        "--disagreements",
+        type=Path,
+        default=Path("disagreements"),
+        metavar="DIR",
+        help="write every disagreement to DIR, one file each (default: disagreements)",
+    )
+    verify.add_argument("--replay", type=Path, metavar="FILE", help="run only the problem of such a file again")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    console, errors = Console(), Console(stderr=True)
+    options = parser().parse_args(arguments)
+    try:
+        return _run(options, console)
+    except (ValueError, TypeError, OSError) as error:
+        text = str(error).encode("utf-8", "backslashreplace").decode()  # a path may hold what UTF-8 has not
+        errors.print(f"gradient-oracle: {text}", markup=False, highlight=False, soft_wrap=True)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        errors.print("gradient-oracle: stopped")
+        return INTERRUPTED
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    if options.command == "check":
+        return run_check(options, console)
+    if options.command == "vectors":
+        return run_vectors(options, console)
+    if options.command == "explain":
+        from .explain import explain  # noqa: PLC0415
+
+        explain(options.activation, console)
+        return AGREES
+    from .verify import run_verify  # noqa: PLC0415
+
+    return run_verify(options, console)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

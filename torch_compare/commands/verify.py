@@ -1,0 +1,187 @@
+"""`gradient-oracle verify`: plant faults, catch them, then hold the sources against each other on random problems."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from secrets import randbelow
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from reference.rounding.distance import FACTOR
+
+from ..mistakes import planted as faults
+from ..sources import campaign
+from ..sources.certificates import LARGEST
+from ..sources.outcome import PAIRS
+from ..torch_side.deviations import DEVIATIONS
+from .exit_status import AGREES, DISAGREES, UNRESOLVED
+
+
+def run_verify(options: argparse.Namespace, console: Console) -> int:
+    """Run the campaign, or replay one file of it; returns the exit status."""
+    if options.replay is not None:
+        return _replay(options.replay, console)
+    return _verify(options, console)
+
+
+def _verify(options: argparse.Namespace, console: Console) -> int:
+    if options.json is not None and not options.json.parent.is_dir():
+        raise ValueError(f"--json: there is no folder {options.json.parent}")
+    seed = randbelow(2**32) if options.seed is None else options.seed
+    dtype = options.dtype or "both"
+    console.print(f"gradient-oracle verify --cases {options.cases} --seed {seed}", style="bold", highlight=False)
+    caught = _plant_faults(console)
+    with Progress(
+        TextColumn("random problems"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=options.cases)
+        report = campaign.run(
+            options.cases,
+            seed,
+            dtype,
+            options.jobs,
+            lambda n: bar.advance(task, n),
+            certify_all=options.certify,
+        )
+    _print_report(report, console)
+    paths = [
+        campaign.write_disagreement(case, options.disagreements, number)
+        for number, case in enumerate(report.disagreements, 1)
+    ]
+    for path, case in zip(paths, report.disagreements, strict=True):
+        text = next(o.text for o in case.outcomes if o.verdict == "disagrees")
+        console.print(f"{path}: {text}", style="red", markup=False)
+        console.print(f"  again: gradient-oracle verify --replay {path}", markup=False, highlight=False)
+    if options.json is not None:
+        data = report.as_data() | {"faults": caught}
+        options.json.write_text(json.dumps(data, indent=1), encoding="utf-8")
+    good = all(status != "agrees" for status in caught.values()) and not report.disagreements
+    found = len(report.disagreements)
+    console.print(
+        f"{'AGREES' if good else 'DISAGREES'}: {sum(s != 'agrees' for s in caught.values())} of {len(caught)} planted "
+        f"faults caught, {report.problems} random problems, {found} disagreement{'' if found == 1 else 's'}",
+        style="bold green" if good else "bold red",
+        highlight=False,
+    )
+    return AGREES if good else DISAGREES
+
+
+def _plant_faults(console: Console) -> dict[str, str]:
+    table = Table(title="Planted faults: each must be caught", title_justify="left")
+    table.add_column("fault")
+    table.add_column("verdict")
+    table.add_column("off by (rounding scales)", justify="right")
+    caught = {}
+    for fault in faults.FAULTS:
+        verdict = faults.plant(fault)
+        caught[fault.name] = verdict.status
+        style = "red" if verdict.agrees else ""
+        table.add_row(
+            fault.name, "NOT CAUGHT" if verdict.agrees else verdict.status, f"{verdict.worst.scales:.1e}", style=style
+        )
+    console.print(table)
+    return caught
+
+
+def _print_report(report: campaign.Report, console: Console) -> None:
+    table = Table(
+        title=f"{report.problems} random problems: sources held against each other",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("sources", no_wrap=True)
+    for heading in (
+        "\ncases",
+        "worst\nerror",
+        "text-\nbook",
+        "\nworst",
+        "worst\nulps",
+        "not\njudged",
+        "devi-\nating",
+        "dis-\nagree",
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for pair, tally in report.pairs.items():
+        if not tally.cases + tally.not_judged + tally.deviations + tally.unresolved:
+            continue
+        unit = PAIRS[pair]
+        table.add_row(
+            pair.replace(" ~ ", "\n~ ").replace("_difference", " diff."),
+            str(tally.cases),
+            f"{tally.scales:.2g} {unit}",
+            str(tally.textbook) if unit == "σ" else "–",
+            f"{tally.textbook_scales:.1f} σ" if unit == "σ" else "–",
+            f"{tally.ulps:.0e}" if unit != "rel" else "–",
+            str(tally.not_judged + tally.unresolved),
+            str(tally.deviations) if "torch" in pair else "–",
+            str(tally.disagreements),
+            style="red" if tally.disagreements else "",
+        )
+    console.print(table)
+    console.print(
+        f"σ: rounding scales; an error counts from {FACTOR:g}. bar: the error bar that a difference brings; an error "
+        "counts from 1. textbook: cases that only the scale of the customary formulas explains, and their worst. "
+        "not judged: overflow, every element on a kink, or a certificate that no precision resolves. rel: relative "
+        "to the array's largest gradient. certified: "
+        + _share(report)
+        + ". deviating: explained by the list below. ulps are large "
+        "where terms cancel or a gradient nearly vanishes.",
+        highlight=False,
+        style="dim",
+    )
+    _print_counts("activation", report.activations, console)
+    _print_counts("loss", report.losses, console)
+    if report.deviations:
+        rows = {d.name: d for d in DEVIATIONS}
+        console.print("Where torch's backward pass is not the derivative of its own forward pass", style="italic")
+        for name, count in sorted(report.deviations.items()):
+            row = rows[name]
+            text = f"  {name}: {count} case{'' if count == 1 else 's'}; {row.where}; {row.size} (since {row.since})"
+            console.print(Padding(Text(text[2:]), (0, 0, 0, 2)))
+
+
+def _share(report: campaign.Report) -> str:
+    share = "every one" if report.certify_all else f"one in {campaign.CERTIFY_EVERY}"
+    return f"{share} of the problems of at most {LARGEST} parameters times examples"
+
+
+def _print_counts(what: str, counts: dict[str, int], console: Console) -> None:
+    table = Table(title=f"Cases seen, by {what}", title_justify="left")
+    columns = 3 if console.width >= 100 else 2
+    for _ in range(columns):
+        table.add_column(what, no_wrap=True)
+        table.add_column("cases", justify="right")
+    items = [(name, str(count)) for name, count in counts.items()]
+    rows = -(-len(items) // columns)
+    for index in range(rows):
+        cells = [items[index + rows * c] if index + rows * c < len(items) else ("", "") for c in range(columns)]
+        table.add_row(*(text for cell in cells for text in cell))
+    console.print(table)
+
+
+def _replay(path: Path, console: Console) -> int:
+    outcomes = campaign.replay(path)
+    table = Table(title=str(path), title_justify="left")
+    for heading in ("sources", "verdict", "worst error"):
+        table.add_column(heading)
+    for outcome in outcomes:
+        table.add_row(outcome.pair, outcome.verdict, f"{outcome.scales:.3g} {PAIRS[outcome.pair]}")
+    console.print(table)
+    for outcome in outcomes:
+        if outcome.text:
+            console.print(outcome.text, markup=False)
+    verdicts = {outcome.verdict for outcome in outcomes}
+    return DISAGREES if "disagrees" in verdicts else UNRESOLVED if "unresolved" in verdicts else AGREES

@@ -1,0 +1,1 @@
+"""Which mistake makes such gradients."""

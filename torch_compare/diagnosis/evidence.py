@@ -1,0 +1,147 @@
+"""What was given, and how far from it a gradient may be that is still the same: the yardstick of the search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference.rounding.distance import FACTOR
+
+from .named_factors import Named, constants
+
+BY_NORM = 8.0
+"""Correct gradients stay within 0.8 σ by root mean square; wrong ones may have a larger scale of their own. Ten times
+that is the first sieve, and their own scale the second."""
+FARTHEST = 2.0
+"""An element may be so many times as far off as rounding takes it; the sum of the scale and the usual one is halved."""
+PLAIN = 0.25
+"""The share of that within which a gradient is plainly the one that was given, so that nothing else is tried: 2 σ."""
+ROUGHEST = 0.4
+"""The largest slack: less than the distance of a factor 2. In FP8, 8 σ are more than the gradient itself, and every
+mistake would count as none at all."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was given, and how far it may stray.
+
+    Attributes:
+        problem: the problem, in float64.
+        given: arrays by place, in float64.
+        noise: place ↦ the usual rounding error of its elements, by norm and relative to the right gradient. A quarter
+            of them may err far more, behind units near a kink.
+        sigma: place ↦ the rounding scale of each element plus the usual one, relative to the right gradient's norm.
+        unit: the unit roundoff of what it was computed in.
+        table: the factors that have a name.
+        bound: the largest magnitude among the parameters' gradients, if it occurs more than once; else 0.
+        norm: of all parameters' gradients together.
+    """
+
+    problem: ref.Problem
+    given: Mapping[str, Any]
+    noise: Mapping[str, float]
+    sigma: Mapping[str, Any]
+    unit: float
+    table: tuple[Named, ...] = field(default=())
+    bound: float = 0.0
+    norm: float = 0.0
+
+    @cached_property
+    def trace(self) -> ref.Trace:
+        """Of the right forward pass."""
+        return ref.forward(self.problem.mlp, self.problem.x)
+
+    @classmethod
+    def of(cls, problem: ref.Problem, given: Mapping[str, Any], expected: Any, scale: Any, unit: float) -> Evidence:
+        """The evidence that given arrays are, from the right ones, their rounding scales and the unit roundoff."""
+        noise, sigma = {}, {}
+        for place in given:
+            scales = np.asarray(scale[place], dtype=float) / (norm(expected[place]) or 1.0)
+            scales = np.where(np.isfinite(scales), scales, np.inf)
+            usual = np.sort(np.ravel(scales))[: -(-3 * scales.size // 4)]
+            noise[place] = max(unit, norm(usual) * float(np.sqrt(scales.size / usual.size)))
+            rough = min(1.0, ROUGHEST / BY_NORM / noise[place])
+            sigma[place] = rough * (scales + noise[place] / np.sqrt(scales.size))
+        arrays = {place: np.asarray(values, dtype=float) for place, values in given.items()}
+        parameters = [np.abs(np.ravel(v)) for k, v in arrays.items() if is_parameter(k)]
+        flat = np.concatenate(parameters) if parameters else np.zeros(0)
+        largest = float(flat.max(initial=0.0))
+        bound = largest if np.sum(flat == largest) > 1 else 0.0
+        return cls(problem, arrays, noise, sigma, unit, constants(problem), bound, norm(flat))
+
+    @cached_property
+    def least_noise(self) -> float:
+        """Of the parameters' gradients: what the norm over all of them is uncertain by, at the most."""
+        return min([noise for place, noise in self.noise.items() if is_parameter(place)], default=0.0)
+
+    def slack(self, place: str) -> float:
+        """The relative distance, by norm, up to which a leaf counts as roughly the same."""
+        return min(ROUGHEST, BY_NORM * self.noise[place])
+
+    def off(self, place: str, made: Any, floor: float = 0.0) -> Any:
+        """How far each element of a leaf that was made is from the one given, in rounding scales; ∞ of another shape.
+
+        Args:
+            place: which leaf.
+            made: the leaf.
+            floor: of the norm of its rounding errors, whatever that of the right one is.
+        """
+        given = self.given[place]
+        if np.shape(given) != np.shape(made):
+            return np.array([np.inf])
+        size = max(norm(given), norm(made))
+        if size == 0:
+            return np.zeros(1)
+        off = np.abs(given - made) / (self.sigma[place] * size + floor / np.sqrt(np.size(given)))
+        return np.where(np.isnan(off), np.inf, off)
+
+    def away(self, place: str, made: Any, floor: float = 0.0) -> float:
+        """How far a leaf that was made is from the one given, by root mean square; ∞ if one element is far off."""
+        off = self.off(place, made, floor)
+        return float(np.sqrt(np.mean(off * off))) if np.max(off) <= FARTHEST * FACTOR else np.inf
+
+    def same(self, place: str, made: Any, floor: float = 0.0, share: float = 1.0) -> bool:
+        """Whether a leaf that was made is roughly the one that was given; within a share of the slack."""
+        return self.away(place, made, floor) <= BY_NORM * share
+
+    def ratio(self, place: str, given: Any, made: Any) -> float:
+        """The factor c that brings c·made nearest to what was given at a place, in rounding scales."""
+        return ratio(given / self.sigma[place], made / self.sigma[place])
+
+    def parameter(self, place: str) -> Any:
+        """The weight or bias that a place is the gradient of."""
+        layer = self.problem.mlp.layers[int(place[len("layers[") : place.index("]")])]
+        return layer.weight if place.endswith("weight") else layer.bias
+
+
+def is_parameter(place: str) -> bool:
+    """Whether a place is the gradient of a weight or a bias."""
+    return place.startswith("layers")
+
+
+def norm(values: Any) -> float:
+    """The Euclidean norm of all elements; of huge ones too, whose squares overflow."""
+    flat = np.abs(np.ravel(np.asarray(values, dtype=float)))
+    peak = float(flat.max(initial=0.0))
+    return float(np.linalg.norm(flat / peak)) * peak if 0 < peak < np.inf else peak
+
+
+def distance(given: Any, made: Any) -> float:
+    """‖given − made‖ relative to the larger of both norms."""
+    if np.shape(given) != np.shape(made):
+        return float("inf")
+    size = max(norm(given), norm(made))
+    away = norm(np.asarray(given) - made) / size if size > 0 else 0.0
+    return away if np.isfinite(away) else float("inf")
+
+
+def ratio(a: Any, b: Any) -> float:
+    """The factor c that brings c·b nearest to a; not finite where there is none."""
+    a, b = np.ravel(np.asarray(a, dtype=float)), np.ravel(np.asarray(b, dtype=float))
+    peak = float(np.abs(b).max(initial=0.0))
+    return float(a @ (b / peak) / ((b / peak) @ (b / peak)) / peak) if 0 < peak < np.inf else float("nan")

@@ -1,0 +1,248 @@
+"""What may have been done to a finished gradient: a factor, a weight decay, clipping; or nothing.
+
+`made` is the leaf that a backward pass makes, `given` the one to be explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+
+from ..mistakes.mistake import Leaves, Mistake
+from .evidence import BY_NORM, PLAIN, Evidence, is_parameter, norm, ratio
+from .named_factors import Named, nearest, product
+
+SIZES = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10)
+"""First digits of the bounds that people clip to."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a leaf that was made becomes the one that was given.
+
+    Attributes:
+        mistakes: what is done to it; none where it is the same.
+        factors: those of the mistakes that are factors, if no other is among them.
+        away: how far the leaf is from the given one then, see `Evidence.away`.
+    """
+
+    mistakes: tuple[Mistake, ...] = ()
+    factors: tuple[Mistake, ...] = ()
+    away: float = 0.0
+
+
+def leaf_fits(
+    evidence: Evidence, place: str, made: Any, floor: float = 0.0, before: tuple[Mistake, ...] = ()
+) -> Iterator[Fit]:
+    """The simplest ways from a leaf that was made to the one given.
+
+    Args:
+        evidence: what was given.
+        place: which leaf.
+        made: what a backward pass makes there.
+        floor: of the norm of its rounding errors.
+        before: what was done elsewhere, whose constants are tried before others are fitted.
+    """
+    away = evidence.away(place, made, floor)
+    if away <= BY_NORM:
+        yield Fit(away=away)
+    if away <= BY_NORM * PLAIN:
+        return
+
+    def same(leaf: Any, factor: float = 1.0, share: float = 1.0) -> bool:
+        return evidence.same(place, leaf, floor * abs(factor), share)
+
+    found = [*_factors(evidence, place, made, before, same)]
+    if is_parameter(place):
+        found += [*_clipped(evidence, place, made, same), *_decayed(evidence, place, made, before, same)]
+    for fit in found:
+        leaves = {place: made}
+        for mistake in fit.mistakes:
+            leaves = mistake.leaves(evidence.problem, leaves)
+        yield replace(fit, away=evidence.away(place, leaves[place], floor))
+
+
+Same = Callable[..., bool]
+"""(leaf, factor that its rounding errors have, share of the slack) ↦ whether it is the one given."""
+
+
+# ── factors ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def factor_at(places: Iterable[str], where: str, like: Mistake) -> Mistake:
+    """The same factor at these leaves."""
+    scaled, c = frozenset(places), like.constant
+
+    def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
+        return {k: v * c if k in scaled else v for k, v in leaves.items()}
+
+    return Mistake(
+        like.name, where, like.what, leaves=change, vague=like.vague, form="factor", constant=c,
+        uncertainty=like.uncertainty, also=like.also,
+    )  # fmt: skip
+
+
+def _factors(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, ...], same: Same) -> Iterator[Fit]:
+    given = evidence.given[place]
+    if not np.any(given):
+        zero = Mistake("gradient missing", place, "yours is 0", form="factor", constant=0.0)
+        yield _fit([factor_at([place], place, zero)])
+        return
+    c = evidence.ratio(place, given, made)
+    if not np.isfinite(c) or c == 0 or not same(c * made, c):
+        return
+    known = list({m.habit: m for m in before if m.form == "factor" and m.constant != 0}.values())
+    for like in known:
+        if same(like.constant * made, like.constant):
+            yield _fit([factor_at([place], place, like)])
+            return
+    if len(known) == 2:
+        both = known[0].constant * known[1].constant
+        if same(both * made, both):
+            yield _fit([factor_at([place], place, like) for like in known])
+            return
+    size, noise = norm(given), evidence.noise[place]
+    if c > 0 and is_parameter(place):
+        if near_round(size, noise):
+            yield Fit((_normalised(place, near_round(size, noise), noise),))
+        if near_round(evidence.norm, evidence.least_noise):
+            yield _fit([factor_at([place], place, _unnamed_factor(evidence, place, c))])
+    named = nearest(evidence.table, c, noise)
+    if same(product(named) * made, product(named), PLAIN):
+        yield _fit([factor_at([place], place, _named_factor(n)) for n in named])
+        return
+    yield _fit([factor_at([place], place, _unnamed_factor(evidence, place, c))])
+
+
+def _fit(factors: list[Mistake]) -> Fit:
+    return Fit(tuple(factors), tuple(factors))
+
+
+def _named_factor(named: Named) -> Mistake:
+    return Mistake(named.kinds[0], "", named.text, form="factor", constant=named.value, also=named.kinds[1:])
+
+
+def _unnamed_factor(evidence: Evidence, place: str, c: float) -> Mistake:
+    if abs(c - 1) < 0.01:
+        what = f"that is off by a relative {c - 1:.3g}: one factor on the way to all of them is inaccurate"
+    else:
+        what = f"{c:.6g} is no number that this problem has: a learning rate, perhaps"
+    name, size = "constant factor", near_round(evidence.norm, evidence.least_noise)
+    if c > 0 and size:
+        done = "clipped, or normalised," if c < 1 else "normalised"
+        name, what = "gradient clipped", f"the norm of all parameters' gradients is {done} to {size:g}"
+    return Mistake(name, "", what, vague=True, form="factor", constant=c, uncertainty=evidence.noise[place])
+
+
+def near_round(value: float, noise: float) -> float:
+    """The number that people choose (1, 0.5, 2.5, 10, 0.01) next to a value; 0 if none is within its noise.
+
+    >>> near_round(0.49999999, 1e-7), near_round(0.4321, 1e-7)
+    (0.5, 0.0)
+    """
+    if not 0 < value < np.inf:
+        return 0.0
+    power = 10.0 ** np.floor(np.log10(value))
+    nearest_one = float(min(SIZES, key=lambda digit: abs(digit * power - value)) * power)
+    return nearest_one if abs(nearest_one - value) <= max(noise, ROUND) * value else 0.0
+
+
+ROUND = 1e-6
+"""torch.nn.utils.clip_grad_norm_ divides by the norm + 1e-6, which a bound of about 1 then shows."""
+
+
+def _normalised(place: str, size: float, noise: float) -> Mistake:
+    def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
+        if place not in leaves:
+            return leaves
+        leaf = leaves[place]
+        return leaves | {place: leaf * (size / np.sqrt((leaf * leaf).sum()))}
+
+    what = f"the norm of this gradient by itself is clipped, or normalised, to {size:g}"
+    return Mistake(
+        "gradient clipped", place, what, leaves=change, form="norm", constant=size, uncertainty=max(noise, ROUND)
+    )
+
+
+# ── clipping and decay ───────────────────────────────────────────────────────────────────────────────
+
+
+def _clipped(evidence: Evidence, place: str, made: Any, same: Same) -> Iterator[Fit]:
+    """Every element limited to ±v, v the largest that was given, which occurs more than once; a factor besides."""
+    given, bound = evidence.given[place], evidence.bound
+    if bound == 0 or not np.any(np.abs(given) == bound):
+        return
+    if same(np.clip(made, -bound, bound)):
+        yield Fit((_clip(bound),))
+        return
+    inside = np.abs(given) < bound
+    c = ratio(given[inside], np.asarray(made)[inside])
+    if np.isfinite(c) and c != 0:
+        named = nearest(evidence.table, c, evidence.noise[place])
+        if same(np.clip(product(named) * made, -bound, bound), product(named)):
+            yield Fit((*(factor_at([place], place, _named_factor(n)) for n in named), _clip(bound)))
+
+
+def _clip(bound: float) -> Mistake:
+    def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
+        return {k: np.minimum(np.maximum(v, -bound), bound) if is_parameter(k) else v for k, v in leaves.items()}
+
+    what = f"every element is clipped to ±{bound:.6g}"
+    return Mistake("gradient clipped", "every weight and bias", what, leaves=change, form="clip", constant=bound)
+
+
+DECAYS: dict[str, Callable[[Any], Any]] = {"the weights": lambda w: w, "the weights' signs": np.sign}
+
+
+def _decayed(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, ...], same: Same) -> Iterator[Fit]:
+    """c·made + λ·direction, the parameter or its sign, where c is 1 or has a name."""
+    given, noise = evidence.given[place], evidence.noise[place]
+    for along, shape in DECAYS.items():
+        direction = shape(evidence.parameter(place))
+        known = [m for m in before if m.form == along]
+        if known:
+            rate = known[0].constant
+            c = evidence.ratio(place, given - rate * direction, made)
+        else:
+            weight = 1 / evidence.sigma[place]
+            c, rate = _factor_and_rate(given * weight, made * weight, direction * weight)
+        if not (np.isfinite(c) and np.isfinite(rate)) or not same(c * made + rate * direction, c):
+            continue
+        named = () if abs(c - 1) <= BY_NORM * noise else nearest(evidence.table, c, noise)
+        c = product(named)
+        rate = rate if known else evidence.ratio(place, given - c * made, direction)
+        if rate != 0 and same(c * made + rate * direction, c):
+            scaled = tuple(factor_at([place], place, _named_factor(n)) for n in named)
+            yield Fit((*scaled, _decay(place, along, rate, noise)), scaled)
+
+
+def _factor_and_rate(given: Any, made: Any, direction: Any) -> tuple[float, float]:
+    """The c and λ of given = c·made + λ·direction, by least squares, with c = 1 where that leaves c open."""
+    a, b, g = (np.ravel(v) for v in (made, direction, given))
+    if a.size < 3:
+        return 1.0, ratio(g - a, b)
+    (aa, ab, bb), (ag, bg) = (a @ a, a @ b, b @ b), (a @ g, b @ g)
+    determinant = aa * bb - ab * ab
+    if not determinant > 0:
+        return 1.0, ratio(g - a, b)
+    return float((ag * bb - bg * ab) / determinant), float((bg * aa - ag * ab) / determinant)
+
+
+def _decay(place: str, along: str, rate: float, uncertainty: float) -> Mistake:
+    def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
+        if place not in leaves:
+            return leaves
+        index = int(place[len("layers[") : place.index("]")])
+        layer = problem.mlp.layers[index]
+        parameter = layer.weight if place.endswith("weight") else layer.bias
+        return leaves | {place: leaves[place] + DECAYS[along](parameter) * rate}
+
+    what = f"{rate:.6g} × {along} is added: a weight decay that belongs to the optimiser"
+    return Mistake(
+        "weight decay mixed in", place, what, leaves=change, form=along, constant=rate, uncertainty=uncertainty
+    )

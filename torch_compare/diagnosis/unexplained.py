@@ -1,0 +1,136 @@
+"""Where wrong gradients part from the right ones, for what no known mistake explains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference.arithmetic.formats import Format
+from reference.rounding.distance import FACTOR, in_scales
+
+from .evidence import Evidence, is_parameter
+from .recovered_data import below, exchanged, loss_alone, other_inputs, other_targets
+from .wording import listed
+
+
+def not_finite(problem: ref.Problem, given: Mapping[str, Any], fmt: Format) -> str:
+    """Which elements are not finite, and which unit of the network is the likeliest origin; "" if all are finite."""
+    bad = {place: ~np.isfinite(np.asarray(values, dtype=float)) for place, values in given.items()}
+    spoilt = [place for place in _from_output(problem, given) if np.any(bad[place])]
+    if not spoilt:
+        return ""
+    place = spoilt[0]
+    count, size = int(np.sum(bad[place])), bad[place].size
+    at = [int(i) for i in np.argwhere(np.atleast_1d(bad[place]))[0]]
+    text = f"{place}: {count} of {size} elements {'is' if count == 1 else 'are'} not finite, the first at {at}"
+    if len(spoilt) > 1:
+        text += f"; so are elements of {listed(spoilt[1:], 4)}"
+    if is_parameter(place):
+        text += _origin(problem, place, np.atleast_1d(bad[place]), fmt)
+    return text
+
+
+def _from_output(problem: ref.Problem, given: Mapping[str, Any]) -> list[str]:
+    """The places that were given, in the order in which a backward pass makes them."""
+    order = ["loss"]
+    for layer in reversed(range(len(problem.mlp.layers))):
+        order += [f"layers[{layer}].bias", f"layers[{layer}].weight"]
+    return [place for place in (*order, "input") if place in given]
+
+
+def _origin(problem: ref.Problem, place: str, bad: Any, fmt: Format) -> str:
+    """The units whose gradients are not finite, and the largest pre-activation of each, which exp may overflow on."""
+    layer = int(place[len("layers[") : place.index("]")])
+    units = np.unique(np.argwhere(bad)[:, 0])
+    if len(units) > bad.shape[0] // 2 and bad.shape[0] > 1:
+        return f"; most units of layers[{layer}] have it: look at what comes down from above, and at the loss"
+    z = np.abs(ref.forward(problem.mlp, problem.x).preactivations[layer][:, units])
+    example, column = np.unravel_index(np.argmax(z), z.shape)
+    text = f"; it is unit {int(units[column])} of layers[{layer}]: its pre-activation is {z[example, column]:.4g} "
+    text += f"in size in example {int(example)}"
+    if z[example, column] > np.log(fmt.largest):
+        text += f", whose exponential overflows in {fmt.name}"
+    return text
+
+
+def agrees(place: str, given: Mapping[str, Any], expected: Any, scale: Any, fmt: Format) -> bool:
+    """Whether every element of a leaf is within rounding."""
+    ratio = in_scales(given[place], expected[place], scale[place], fmt)
+    return bool(np.all(np.isnan(ratio) | (ratio <= FACTOR)))
+
+
+def parting(problem: ref.Problem, wrong: list[str]) -> int:
+    """The layer, counted from the output down, in which gradients first are wrong; −1 for the input's alone."""
+    for layer in reversed(range(len(problem.mlp.layers))):
+        if f"layers[{layer}].weight" in wrong or f"layers[{layer}].bias" in wrong:
+            return layer
+    return -1
+
+
+def unexplained(
+    evidence: Evidence, given: Mapping[str, Any], expected: Mapping[str, Any], scale: Any, fmt: Format
+) -> tuple[tuple[str, ...], str]:
+    """Where the gradients part, for what no mistake of the bank explains; and the kind, where that tells it."""
+    problem = evidence.problem
+    order = _from_output(problem, given)
+    right = [p for p in order if agrees(p, given, expected, scale, fmt)]
+    wrong = [p for p in order if p not in right]
+    if wrong == ["loss"]:
+        return loss_alone(evidence, expected)
+    told = exchanged(evidence, expected, wrong)
+    if told:
+        return ("gradients exchanged",), told
+    names, inputs = other_inputs(evidence, wrong)
+    follows = below(evidence, parting(problem, wrong), expected)
+    if not names and follows is not None:
+        names, targets = other_targets(evidence, follows)
+        if names:
+            return names, targets
+    if names:
+        return names, inputs
+    text = "no known mistake, and no two of them, give these numbers; wrong: "
+    text += listed([p + _pattern(p, given, expected, scale, fmt) for p in wrong])
+    if right:
+        text += f"; right: {listed(right)}"
+    layer = parting(problem, wrong)
+    if layer >= 0 and len([p for p in wrong if p != "loss"]) > 1:
+        above = "the loss" if layer == len(problem.mlp.layers) - 1 else f"the product with layers[{layer + 1}].weight"
+        text += f"; coming from the output they part in layers[{layer}]"
+        if follows is None:
+            text += f": look at {above} and at its derivative"
+        else:
+            text += (
+                ", and all that lies below follows from the gradient of its pre-activation, which is wrong: "
+                f"there is one error, in {above} or in the derivative of the activation"
+            )
+    return (), text + inputs
+
+
+def _pattern(place: str, given: Mapping[str, Any], expected: Any, scale: Any, fmt: Format) -> str:
+    """Which elements of a leaf are wrong, where they are few or lie in a row or a column, and by what factor."""
+    wrong = np.atleast_1d(in_scales(given[place], expected[place], scale[place], fmt) > FACTOR)
+    at = np.argwhere(wrong)
+    if len(at) == wrong.size and wrong.size > 1:
+        return ""
+    values, right = (np.atleast_1d(np.asarray(a[place], dtype=float)) for a in (given, expected))
+    if len(at) == 1:
+        index = tuple(int(i) for i in at[0])
+        what = f" at {list(index)} alone" if wrong.size > 1 else ""
+        return f" ({what.strip()}: yours {values[index]:.6g}, the oracle's {right[index]:.6g})".replace("(: ", "(")
+    if wrong.ndim == 2:
+        for axis, name in ((0, "row"), (1, "column")):
+            if len(set(at[:, axis].tolist())) == 1:
+                return f" (in {name} {int(at[0, axis])} alone{_common_factor(values[wrong], right[wrong])})"
+    return f" ({len(at)} of {wrong.size} elements)"
+
+
+def _common_factor(given: Any, expected: Any) -> str:
+    """The factor that all wrong elements have, if they have the same one."""
+    with np.errstate(all="ignore"):
+        factors = given / expected
+        middle = float(np.median(factors))
+        same = np.all(np.abs(factors - middle) <= np.abs(middle - 1) * 2.0**-6)
+    return f", × {middle:.6g}" if same and abs(middle - 1) > 1e-5 else (f", × (1 {middle - 1:+.3g})" if same else "")

@@ -1,0 +1,92 @@
+"""A diagnosis in words: what was done, where, and how closely it gives the numbers at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import reference as ref
+
+from ..mistakes.mistake import Mistake
+
+
+def sentence(mistakes: Sequence[Mistake], problem: ref.Problem, scales: float | None = None) -> str:
+    """The mistakes, one clause for each, each with all its places.
+
+    Args:
+        mistakes: one or a few; those of one habit become one clause.
+        problem: that they were made on.
+        scales: how far what was given is from what they make; None leaves it out.
+    """
+    by_habit: dict[tuple[str, str], list[Mistake]] = {}
+    for mistake in mistakes:
+        by_habit.setdefault(mistake.habit, []).append(mistake)
+    clauses: dict[str, list[Mistake]] = {}
+    factors: dict[str, list[Mistake]] = {}
+    for same in by_habit.values():
+        where = places([m.where for m in same], problem)
+        (factors if same[0].form == "factor" and same[0].constant != 0 else clauses).setdefault(where, []).append(
+            same[0]
+        )
+    close = "" if scales is None else f" to {amount(scales)}"
+    texts = [f"{where}: {' and '.join(m.what for m in found)}" for where, found in clauses.items()]
+    for where, found in factors.items():
+        value = 1.0
+        for mistake in found:
+            value *= mistake.constant
+        besides = "besides, " if texts else ""
+        fit = "" if texts else f"{close} everywhere"
+        reasons = "; and ".join(m.what for m in found)
+        texts.append(f"{besides}{where}: yours = oracle × {number(value)}{fit}; {reasons}")
+    text = "; ".join(texts)
+    if clauses and close:
+        text += f"; with that, the oracle's formulas give your numbers{close}"
+    return text
+
+
+def amount(scales: float) -> str:
+    """A distance in rounding scales, in words."""
+    return "within 1 rounding scale" if scales <= 1 else f"{max(scales, 1.1):.2g} rounding scales"
+
+
+def number(value: float) -> str:
+    """A factor with as many digits as tell it from 1."""
+    short = f"{value:.6g}"
+    return f"{value:.17g}".rstrip("0") if short == "1" else short
+
+
+def places(where: Sequence[str], problem: ref.Problem) -> str:
+    """Several places as one phrase.
+
+    >>> import numpy as np
+    >>> mlp = ref.initialize([2, 2, 2], ["tanh", "identity"], seed=0)
+    >>> problem = ref.Problem(mlp, np.ones((1, 2)), np.ones((1, 2)), "mse")
+    >>> places(["layers[0].bias", "layers[1].bias"], problem), places(["layers[1]", "layers[0]"], problem)
+    ('every bias', 'every layer')
+    """
+    unique = list(dict.fromkeys(where))
+    if len(unique) == 1:
+        return unique[0]
+    layers = problem.mlp.layers
+    weights = {f"layers[{l}].weight" for l in range(len(layers))}
+    biases = {f"layers[{l}].bias" for l, layer in enumerate(layers) if layer.bias is not None}
+    active = {f"layers[{l}]" for l, layer in enumerate(layers) if layer.activation.name != "identity"}
+    titles = (
+        (weights | biases | {"input"}, "every gradient"),
+        (weights | biases, "every weight and bias"),
+        (weights, "every weight"),
+        (biases, "every bias"),
+        ({f"layers[{l}]" for l in range(len(layers))}, "every layer"),
+        ({f"layers[{l}]" for l in range(1, len(layers))}, "every layer but the first"),
+        (active, "every layer with an activation"),
+    )
+    for full, title in titles:
+        if set(unique) == full:
+            return title
+    return listed(sorted(unique))
+
+
+def listed(names: Sequence[str], limit: int = 6) -> str:
+    """A list in words, cut after so many."""
+    if len(names) > limit:
+        return f"{', '.join(names[:limit])} and {len(names) - limit} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""

@@ -1,0 +1,1 @@
+"""What is read and written, all of it taken for hostile."""

@@ -1,0 +1,125 @@
+"""Writes test vectors: the two files of a case that `case_file` reads."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference.rounding.certified import CertifiedLeaf, ExactKink
+
+from . import bit_arrays
+from .case_file import ENDS, FORMAT, SCHEMA_VERSION, Case, tensor_hash
+from .rows_as_data import encode_row
+from .untrusted import parse_tensors, write_tensors
+
+_CONVENTIONS = {
+    "order": "row-major: the last index runs fastest",
+    "rows": "a row of x, of the output and of the gradient of the input is an example",
+    "weight": "(fan_out, fan_in)",
+    "layer": "h = a(x Wᵀ + b)",
+    "bits": "IEEE 754, most significant digit first; int64 in two's complement",
+    "kinks": "each layer's activation lists its kinks with the derivative taken there; kinks_hit lists those hit",
+    "gradients": "lower ≤ the exact gradient ≤ upper; nearest is the float64 nearest to it where resolved is not 0",
+}
+
+
+def as_json(case: Case) -> str:
+    """The case as a JSON text.
+
+    Raises:
+        ValueError: a row of the problem is none of the tables, or a number is not finite.
+    """
+    data = _head(case)
+    data["conventions"] = _CONVENTIONS
+    data["arrays"] = {place: bit_arrays.encode(array) for place, array in _arrays(case.problem).items()}
+    data["gradients"] = {place: _encode_leaf(place, leaf) for place, leaf in _leaves(case.certified).items()}
+    return _layout(data) + "\n"
+
+
+def as_safetensors(case: Case) -> bytes:
+    """The case as a safetensors file: the numbers as tensors, the rest as JSON in the metadata under "case".
+
+    "sha256" there is the hash of the tensors, which a file in another byte order has not.
+    """
+    tensors = dict(_arrays(case.problem))
+    for place, leaf in _leaves(case.certified).items():
+        tensors |= {f"gradients.{place}.{end}": np.asarray(getattr(leaf, end)) for end in ENDS}
+        if not np.all(leaf.resolved):
+            tensors[f"gradients.{place}.resolved"] = np.asarray(leaf.resolved, dtype=np.uint8)
+    text = json.dumps(_head(case), ensure_ascii=False)
+    stored, _ = parse_tensors(write_tensors(tensors, {}))
+    return write_tensors(tensors, {"case": text, "sha256": tensor_hash(stored)})
+
+
+def _head(case: Case) -> dict[str, Any]:
+    problem = case.problem
+    with np.errstate(all="ignore"):
+        output = ref.forward(problem.mlp, problem.x).output
+        divisor = problem.loss.divisor(output, problem.target) if problem.reduction == "mean" else 1
+    return {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "name": case.name,
+        "flags": list(case.flags),
+        "note": case.note,
+        "link": case.link,
+        "architecture": {
+            "dtype": str(problem.dtype),
+            "batch": int(problem.x.shape[0]),
+            "layers": [
+                {
+                    "fan_in": layer.fan_in,
+                    "fan_out": int(layer.weight.shape[0]),
+                    "bias": layer.bias is not None,
+                    "activation": encode_row(layer.activation),
+                    "kinks": [
+                        {"at": k.at, "derivative": k.derivative, "left": k.left, "right": k.right}
+                        for k in layer.activation.kinks
+                    ],
+                }
+                for layer in problem.mlp.layers
+            ],
+            "loss": encode_row(problem.loss),
+            "reduction": problem.reduction,
+            "loss_divided_by": float(divisor),
+        },
+        "kinks_hit": [
+            {name: getattr(kink, name) for name in ExactKink.__dataclass_fields__} for kink in case.certified.kinks
+        ],
+    }
+
+
+def _arrays(problem: ref.Problem) -> dict[str, Any]:
+    arrays = {"x": problem.x, "target": problem.target}
+    for index, layer in enumerate(problem.mlp.layers):
+        arrays[f"layers[{index}].weight"] = layer.weight
+        if layer.bias is not None:
+            arrays[f"layers[{index}].bias"] = layer.bias
+    return arrays
+
+
+def _leaves(certified: ref.CertifiedGradients) -> dict[str, CertifiedLeaf]:
+    return certified.leaves() | {"loss": certified.loss}
+
+
+def _encode_leaf(place: str, leaf: CertifiedLeaf) -> dict[str, Any]:
+    data: dict[str, Any] = {"shape": list(np.shape(leaf.nearest))}
+    for end in ENDS:
+        array = np.asarray(getattr(leaf, end))
+        bit_arrays.require_finite(f"gradients: {place}: {end}", array)
+        data[end] = {"bits": bit_arrays.bits_of(array), "decimal": bit_arrays.decimals_of(array)}
+    if not np.all(leaf.resolved):
+        data["resolved"] = np.asarray(leaf.resolved).astype(int).ravel().tolist()
+    return data
+
+
+def _layout(value: Any, indent: str = "") -> str:
+    """JSON with a line per list of numbers and per member, so that a program without a JSON library reads it."""
+    if isinstance(value, dict) and value:
+        inner = f"{indent} "
+        members = (f"{inner}{json.dumps(key)}: {_layout(member, inner)}" for key, member in value.items())
+        return "{\n" + ",\n".join(members) + f"\n{indent}}}"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

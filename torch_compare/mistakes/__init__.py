@@ -1,0 +1,1 @@
+"""Known ways of going wrong."""

@@ -1,0 +1,94 @@
+"""The mistakes that people make in backpropagation: each a way to compute gradients that is right but for one thing.
+
+A mistake changes the problem (another activation, another batch), a step of the backward pass, or the finished leaves.
+It is written in the operations of the calculus, so it runs in noisy arithmetic too: that gives the rounding scale of
+the wrong gradients, by which a diagnosis is as sharp as a verdict.
+
+N examples, I a layer's fan-in, O its fan-out, K the network's outputs; l is a layer's index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import reference as ref
+
+from .rules import RIGHT, Rules, backward_with
+
+Leaves = dict[str, Any]
+
+
+def _same_problem(problem: ref.Problem) -> ref.Problem:
+    return problem
+
+
+def _same_rules(rules: Rules) -> Rules:
+    return rules
+
+
+def _same_leaves(problem: ref.Problem, leaves: Leaves) -> Leaves:
+    return leaves
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake at one place.
+
+    Attributes:
+        name: its kind, the same for every place.
+        where: its place: "loss", "layers[2]", "layers[2].weight", "every gradient".
+        what: a clause that says what is done there, the same for every place.
+        problem: problem ↦ the problem that was differentiated in its stead.
+        rules: rules ↦ rules with the mistake in them.
+        leaves: (problem, leaves) ↦ the leaves as they were handed over.
+        vague: whether it makes so many gradients, or has so free a constant, that it is named only where no other fits.
+        form: what its constant is: "factor", "decay", …; "" where it has none.
+        constant: a factor, a rate, a slope.
+        uncertainty: of the constant, relative to the leaf that it makes, where it was fitted to what was given.
+        also: other kinds that are the same on this problem.
+    """
+
+    name: str
+    where: str
+    what: str
+    problem: Callable[[ref.Problem], ref.Problem] = _same_problem
+    rules: Callable[[Rules], Rules] = _same_rules
+    leaves: Callable[[ref.Problem, Leaves], Leaves] = _same_leaves
+    vague: bool = False
+    form: str = ""
+    constant: float = 1.0
+    uncertainty: float = 0.0
+    also: tuple[str, ...] = ()
+
+    @property
+    def habit(self) -> tuple[str, str]:
+        """What is the same wherever somebody makes this mistake: who makes it in every layer makes one mistake."""
+        return self.name, self.what
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The habit at its place."""
+        return self.name, self.what, self.where
+
+
+def leaves_with(mistakes: tuple[Mistake, ...], problem: ref.Problem) -> Leaves:
+    """The gradients by place, the loss included, that somebody who makes these mistakes computes.
+
+    >>> import numpy as np
+    >>> mlp = ref.initialize([2, 1], ["identity"], seed=0)
+    >>> problem = ref.Problem(mlp, np.ones((1, 2)), np.zeros((1, 1)), "mse")
+    >>> bool(np.all(leaves_with((), problem)["input"] == ref.gradients(problem).input))
+    True
+    """
+    rules = RIGHT
+    differentiated = problem
+    for mistake in mistakes:
+        differentiated = mistake.problem(differentiated)
+        rules = mistake.rules(rules)
+    found = backward_with(rules, differentiated)
+    leaves: Leaves = found.leaves() | {"loss": found.loss}
+    for mistake in mistakes:
+        leaves = mistake.leaves(problem, leaves)
+    return leaves

@@ -1,0 +1,1 @@
+"""Gradients from different sources, held against each other."""

@@ -1,0 +1,99 @@
+"""The certified gradients among the sources: what proves the others, and what checks the proof.
+
+The certificate shares the calculus with the reference, run in ball arithmetic; the multiprecision difference of
+the loss shares no derivative formula with either, and must agree with the certificate to `DIGITS` digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference.arithmetic.ball_decisions import Undecided
+from reference.arithmetic.ball_elements import as_arb
+from reference.arithmetic.formats import Format
+from reference.differences.multiprecision import BITS, multiprecision_difference
+from reference.rounding.certified import ball_gradients, certified_gradients
+from reference.rounding.distance import worst_place
+
+from ..verdict.verdict import beyond_rounding, judge
+from .outcome import Outcome, measured
+
+DIGITS = 40
+LARGEST = 3000
+"""Parameters times examples up to which `verify` certifies a problem: a twentieth of a second."""
+ENTRIES = 4
+"""Multiprecision differences judge this many seeded random elements of each certified problem."""
+
+
+def certified_leaves(found: Any) -> dict[str, Any]:
+    """The float64 nearest to each certified gradient, by place, the loss included."""
+    leaves = found.map(lambda leaf: leaf.nearest)
+    return leaves.leaves() | {"loss": np.asarray(leaves.loss)}
+
+
+def against_certificate(
+    problem: ref.Problem,
+    given: Mapping[str, Mapping[str, Any]],
+    fmt: Format,
+    accurate: Mapping[str, Any],
+    textbook: Callable[[], Mapping[str, Any]],
+    seed: int,
+) -> Iterator[Outcome]:
+    """Compare the given sources' leaves (by the source's name) with the certificate, and that with differences.
+
+    The reference must lie within the accurate scale; torch may need the textbook one.
+    """
+    found = certified_gradients(problem)
+    if found.status != "certified":
+        yield Outcome("reference ~ certified", "unresolved", text=found.undecided)
+        return
+    nearest = certified_leaves(found)
+    for source, leaves in given.items():
+        pair = f"{source} ~ certified"
+        if beyond_rounding(problem, fmt):
+            yield Outcome(pair, "not judged")
+            continue
+        if source == "reference":
+            place = worst_place(leaves, nearest, accurate, fmt)
+            yield measured(pair, place.scales, place.ulps, str(place))
+        else:
+            verdict = judge(problem, leaves, nearest, fmt, accurate, textbook)
+            worst = verdict.worst
+            kind = verdict.scale if verdict.agrees else "disagrees"
+            yield Outcome(pair, kind, worst.scales, worst.ulps, "" if verdict.agrees else str(verdict))
+    yield against_differences(problem, seed)
+
+
+def against_differences(problem: ref.Problem, seed: int, entries: int = ENTRIES) -> Outcome:
+    """The certificate's balls against central differences of the loss alone, both at several hundred bits.
+
+    An element counts as judged where the difference's bar and the certificate's radius are below 10^−40 of the
+    leaf's largest gradient.
+    """
+    pair = "certified ~ multiprecision_difference"
+    try:
+        balls = ball_gradients(problem, BITS).leaves()
+        differences = multiprecision_difference(problem, entries=entries, seed=seed)
+    except Undecided:
+        return Outcome(pair, "not judged")
+    worst, text = -1.0, ""
+    for place, value in differences.value.leaves().items():
+        bars = differences.error.leaves()[place].ravel()
+        exact = balls[place].flat
+        largest = max(float(abs(b.mid())) for b in map(as_arb, exact))
+        for index in np.flatnonzero(np.isfinite(bars)).tolist():
+            ball = as_arb(exact[index])
+            apart = float(abs(value.flat[index] - ball).upper())
+            if largest == 0 or max(bars[index], float(ball.rad())) > largest * 10.0**-DIGITS:
+                continue
+            if apart / largest > worst:
+                worst = apart / largest
+                text = f"{place}.flat[{index}]: certified {ball}, difference {value.flat[index]}"
+    if worst < 0:
+        return Outcome(pair, "not judged")
+    good = worst <= 2 * 10.0**-DIGITS
+    return Outcome(pair, "digits" if good else "disagrees", worst, text="" if good else text)

@@ -1,0 +1,40 @@
+"""Where gradients come from: one name and one function a source, all of the same signature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+import reference as ref
+from reference.differences import central as differences
+from reference.differences.multiprecision import multiprecision_difference
+from reference.rounding.certified import certified_gradients
+
+from ..torch_side.gradients import torch_gradients
+
+
+def _central_difference(problem: ref.Problem) -> ref.Gradients:
+    return differences.central_difference(problem).value
+
+
+def _certified(problem: ref.Problem) -> ref.Gradients:
+    """The float64 nearest to each exact gradient; NaN where none is proved."""
+    found = certified_gradients(problem)
+    return found.map(lambda leaf: np.where(leaf.resolved, leaf.nearest, np.nan))
+
+
+def _multiprecision_difference(problem: ref.Problem) -> ref.Gradients:
+    found = multiprecision_difference(problem).value
+    return found.map(lambda ball: np.array([float(b) for b in ball.flat]).reshape(ball.shape))
+
+
+SOURCES: dict[str, Callable[[ref.Problem], ref.Gradients]] = {
+    "reference": ref.gradients,
+    "torch": torch_gradients,
+    "central_difference": _central_difference,
+    "complex_step": differences.complex_step,
+    "multiprecision_difference": _multiprecision_difference,
+    "certified": _certified,
+}
+"""Each maps a `ref.Problem` to a `ref.Gradients` tree; elements that a source cannot judge are NaN."""

@@ -1,0 +1,254 @@
+"""Where torch's gradient is not the derivative of the function that torch documents, and rounding is no excuse.
+
+A published list, found by sweeping every activation and loss of the tables over float64 and float32: tails,
+kinks, signed zeros, subnormals. What is not on it: a rounding error u of the customary formula, however
+many digits that costs (y(1 − y) in a saturated sigmoid, say), and what is lost where σ(z) or e^z falls below
+the type's smallest normal number; the textbook scale covers those. Each row says in which problems torch
+deviates, and where it can, what torch computes there instead, so that torch is held against its own formula
+and a deviation hides no further mistake.
+
+z is a layer's pre-activation, y the network's output, t the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference.arithmetic.dispatch import indicator, magnitude, parameter
+from reference.network.unchecked import changed
+
+Array = Any
+AT_LEAST = "2.13 or earlier"
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One row of the list.
+
+    Attributes:
+        name: what `verify` counts it by.
+        where: the function and the region.
+        what: what torch computes there, and why.
+        size: how far that is from the derivative.
+        since: the first version that is known to do so.
+        reference: file and function of PyTorch's source, or an issue of its tracker.
+        applies: (problem, trace) ↦ whether the problem reaches the region; the trace is the reference's.
+        as_torch: problem ↦ the problem with torch's own formula in the place of the row's; None where
+            torch's result is infinite or NaN. Its gradients are to be compared with torch's, no others.
+    """
+
+    name: str
+    where: str
+    what: str
+    size: str
+    since: str
+    reference: str
+    applies: Callable[[ref.Problem, ref.Trace], bool] = field(repr=False)
+    as_torch: Callable[[ref.Problem], ref.Problem] | None = field(default=None, repr=False)
+
+
+def deviation(problem: ref.Problem) -> Deviation | None:
+    """The first row of `DEVIATIONS` whose region the problem reaches, or None.
+
+    >>> mlp = ref.MLP((ref.Layer(np.array([[1.0]]), None, "identity"),))
+    >>> problem = ref.Problem(mlp, np.array([[-800.0]]), np.array([[1.0]]), loss="soft_margin")
+    >>> deviation(problem).name, deviation(problem.replace(x=np.array([[-700.0]])))
+    ('soft_margin_overflow', None)
+    """
+    return next(iter(deviations(problem)), None)
+
+
+def deviations(problem: ref.Problem) -> tuple[Deviation, ...]:
+    """Every row of `DEVIATIONS` whose region the problem reaches, in the list's order."""
+    with np.errstate(all="ignore"):
+        trace = ref.forward(problem.mlp, problem.x)
+        return tuple(row for row in DEVIATIONS if row.applies(problem, trace))
+
+
+# ── regions ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _preactivations(problem: ref.Problem, trace: ref.Trace, *names: str) -> Iterator[tuple[ref.Activation, Array]]:
+    """The row and z of every layer whose activation has one of the names."""
+    for layer, z in zip(problem.mlp.layers, trace.preactivations, strict=True):
+        if layer.activation.name in names:
+            yield layer.activation, z
+
+
+def _bce_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    y = trace.output
+    return problem.loss.name == "bce" and bool(np.any((1 - y) * y < BCE_EPSILON))
+
+
+def _soft_margin_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    return problem.loss.name == "soft_margin" and bool(np.any(np.isinf(np.exp(-problem.target * trace.output))))
+
+
+def _softplus_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    """Whether d_h·e^(βz) or e^(βz) overflows below the threshold, d_h the gradient that comes from behind."""
+    if not any(_preactivations(problem, trace, "softplus")):
+        return False
+    d_h = ref.loss_gradient(problem, trace.output)
+    for layer, z in zip(reversed(problem.mlp.layers), reversed(trace.preactivations), strict=True):
+        row = layer.activation
+        if row.name == "softplus":
+            scaled = z * row.parameters["beta"]
+            overflows = np.isinf(np.exp(scaled) * np.maximum(magnitude(d_h), 1))
+            if np.any(overflows & (scaled <= row.parameters["threshold"])):
+                return True
+        d_h = row.pullback(z, d_h) @ layer.weight
+    return False
+
+
+def _gelu_tanh_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    return any(np.any(np.isinf(z * z)) for _, z in _preactivations(problem, trace, "gelu_tanh"))
+
+
+def _hardswish_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    return any(np.any(np.isinf(z * 6) & (z > 0)) for _, z in _preactivations(problem, trace, "hardswish"))
+
+
+def _hardsigmoid_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    inside = any(np.any(np.abs(z) < 3) for _, z in _preactivations(problem, trace, "hardsigmoid"))
+    return problem.dtype == np.float64 and inside
+
+
+def _celu_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+    return problem.dtype == np.float64 and any(
+        np.any(z <= 0) and _in_float32(row.parameters["alpha"]) != row.parameters["alpha"]
+        for row, z in _preactivations(problem, trace, "celu")
+    )
+
+
+# ── torch's own formulas ─────────────────────────────────────────────────────────────────────────────
+
+
+def _in_float32(value: float) -> float:
+    return float(np.float32(value))
+
+
+BCE_EPSILON = _in_float32(1e-12)
+"""torch's EPSILON, a constant of C++ type float in every number type."""
+FLOAT32_SIXTH = _in_float32(1 / 6)
+
+
+def _with_activation(
+    problem: ref.Problem, name: str, change: Callable[[ref.Activation], ref.Activation]
+) -> ref.Problem:
+    layers = (
+        ref.Layer(
+            layer.weight, layer.bias, change(layer.activation) if layer.activation.name == name else layer.activation
+        )
+        for layer in problem.mlp.layers
+    )
+    return problem.replace(mlp=ref.MLP(tuple(layers)))
+
+
+def _bce_as_torch(problem: ref.Problem) -> ref.Problem:
+    weight = problem.loss.parameters["weight"]
+
+    def gradient(y: Array, t: Array) -> Array:
+        scale = 1 if weight is None else parameter(weight, y)
+        return scale * ((y - t) / np.maximum((1 - y) * y, BCE_EPSILON))
+
+    return problem.replace(loss=changed(problem.loss, gradient=gradient))
+
+
+def _hardsigmoid_as_torch(problem: ref.Problem) -> ref.Problem:
+    def derivative(z: Array) -> Array:
+        return indicator(magnitude(z) < 3, z) * FLOAT32_SIXTH
+
+    return _with_activation(problem, "hardsigmoid", lambda row: changed(row, derivative=derivative))
+
+
+def _celu_as_torch(problem: ref.Problem) -> ref.Problem:
+    def change(row: ref.Activation) -> ref.Activation:
+        alpha = row.parameters["alpha"]
+        inverse = 1 / _in_float32(alpha)
+
+        def derivative(z: Array) -> Array:
+            return np.where(z > 0, 1 + 0 * z, alpha * inverse * np.exp(np.minimum(z, 0) * inverse))
+
+        return changed(row, derivative=derivative)
+
+    return _with_activation(problem, "celu", change)
+
+
+# ── the list ─────────────────────────────────────────────────────────────────────────────────────────
+
+DEVIATIONS: tuple[Deviation, ...] = (
+    Deviation(
+        "soft_margin_overflow",
+        "soft_margin where e^(−t·y) overflows: t·y < −709.78 in float64, < −88.72 in float32",
+        "z/(1 + z) with z = e^(−t·y) is inf/inf; the forward pass gives inf",
+        "NaN, where the derivative is −t",
+        AT_LEAST,
+        "aten/src/ATen/native/Loss.cpp, soft_margin_loss_backward_out",
+        _soft_margin_region,
+    ),
+    Deviation(
+        "softplus_overflow",
+        "softplus where e^(βz), or it times the gradient from behind, overflows while βz ≤ threshold: with thresholds "
+        "above about 709 in float64, 88 in float32",
+        "d_h·z/(z + 1) with z = e^(βz) is inf/inf or inf; the forward pass gives inf where e^(βz) overflows",
+        "NaN or infinity, where the derivative is 1",
+        "2.9.1 or earlier",
+        "pytorch#171249; aten/src/ATen/native/cpu/Activation.cpp, softplus_backward_kernel",
+        _softplus_region,
+    ),
+    Deviation(
+        "gelu_tanh_overflow",
+        'gelu(approximate="tanh") where z² overflows: |z| > 1.34e154 in float64, > 1.84e19 in float32',
+        "1 − tanh² = 0 is multiplied by an infinite inner derivative",
+        "NaN, where the derivative is 0 or 1",
+        AT_LEAST,
+        "aten/src/ATen/native/cpu/Activation.cpp, GeluBackwardKernelImpl",
+        _gelu_tanh_region,
+    ),
+    Deviation(
+        "hardswish_overflow",
+        "hardswish where 6z overflows: z > 3.0e307 in float64, > 5.7e37 in float32",
+        "the forward pass multiplies by min(max(z + 3, 0), 6) before it divides by 6",
+        "an infinite value, where it is z; the layers and the loss behind it get inf or NaN",
+        AT_LEAST,
+        "aten/src/ATen/native/cpu/Activation.cpp, hardswish_kernel",
+        _hardswish_region,
+    ),
+    Deviation(
+        "bce_epsilon",
+        "bce where y(1 − y) < 1e−12: y within 1e−12 of 0 or 1, or equal to them",
+        "(y − t)/max(y(1 − y), ε), ε = 1e−12 as a float32: ε is not part of the forward pass, and the limit −100 "
+        "of its logarithms not part of the backward pass",
+        "any: at y = t = 0 torch has 0 and the derivative is 1; at y = 0, t = 1 it is −1e12 against 0",
+        "1.12.1 or earlier",
+        "pytorch#103316; aten/src/ATen/native/Loss.cpp, binary_cross_entropy_backward_out_cpu",
+        _bce_region,
+        _bce_as_torch,
+    ),
+    Deviation(
+        "hardsigmoid_float32_sixth",
+        "hardsigmoid in float64, |z| < 3",
+        "the slope is 1.0f/6.0f, a constant of C++ type float",
+        "relative error 3.0e−8",
+        AT_LEAST,
+        "aten/src/ATen/native/cpu/Activation.cpp, hardsigmoid_backward_kernel",
+        _hardsigmoid_region,
+        _hardsigmoid_as_torch,
+    ),
+    Deviation(
+        "celu_float32_alpha",
+        "celu in float64, z ≤ 0, alpha not a float32 number (0.1 or 0.3, not 2 or 0.5)",
+        "the backward pass divides by alpha.toFloat()",
+        "relative error up to 6.0e−8·(1 + |z/alpha|); the slope at 0 is not 1",
+        AT_LEAST,
+        "tools/autograd/derivatives.yaml, celu",
+        _celu_region,
+        _celu_as_torch,
+    ),
+)
+"""Those that leave no finite number behind stand first: where two apply, torch's result is theirs."""

@@ -1,0 +1,1 @@
+"""Optimisers beside torch.optim's, step by step."""

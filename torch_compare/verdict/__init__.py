@@ -1,0 +1,1 @@
+"""Whether given gradients are right."""

@@ -1,0 +1,194 @@
+"""What a difference may be besides a wrong formula: another slope at a kink, or a lower precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference.network.unchecked import changed
+from reference.rounding.distance import FACTOR, in_scales, worst_place
+from reference.rounding.scale import FORMATS, Format, rounding_scale
+
+TYPICAL = 0.05
+"""Errors of a precision have a root mean square of 0.1 to 1 σ of that precision in every array; one of less than
+this many σ is something else, which a wide enough precision merely hides."""
+LOWER_PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class _Kink:
+    """A kink that some pre-activation lies on exactly; or a switch of the loss that is met exactly.
+
+    Attributes:
+        key: the activation's name and the kink's place; `_LOSS` for the loss.
+        title: for the reader.
+        layer: the uppermost layer that has it; the number of layers for the loss.
+    """
+
+    key: tuple[str, float]
+    title: str
+    layer: int
+
+
+@np.errstate(all="ignore")  # beside a kink a loss may leave its domain: NaN, which explains nothing
+def another_convention(problem: ref.Problem, leaves: Mapping[str, Any], fmt: Format) -> str | None:
+    """Which slopes at exact kinks explain the gradients, if any do: for every kink that of either side, or the mean.
+
+    Libraries choose kink by kink: JAX's relu6 takes the mean of both slopes where its leaky_relu takes that from above.
+    A layer's gradients depend on the kinks in it and behind it alone. So sides are chosen from the output down, each by
+    the layers that it decides, in the rounding scale of the gradients that it makes; the oracle's own slope first.
+    Where several sides fit there, the layers below tell.
+
+    Args:
+        problem: the problem.
+        leaves: the gradients by place.
+        fmt: the format that they were computed in.
+    """
+    problem = problem.in_float64()
+    output = ref.forward(problem.mlp, problem.x).output
+    kinks = _exact_kinks(problem)
+    if not kinks or not all(np.all(np.isfinite(values)) for values in leaves.values()):
+        return None
+    left = _TRIED
+
+    def fits(sides: Sides) -> bool:
+        taken = {kink.key: side for kink, side in zip(kinks, sides, strict=False) if side is not None}
+        other = _with_sides(problem, output, taken)
+        undecided = kinks[len(sides)].layer if len(sides) < len(kinks) else -1
+        held = {place: values for place, values in leaves.items() if _layer_of(place) > undecided}
+        if not held:
+            return True
+        made, scale = _leaves(ref.gradients(other)), _leaves(rounding_scale(other, fmt, textbook=True))
+        worst = worst_place(held, made, scale, fmt).scales
+        return worst <= FACTOR or (bool(np.isnan(worst)) and undecided >= 0)
+
+    def search(sides: Sides) -> Sides | None:
+        nonlocal left
+        if len(sides) == len(kinks):
+            return sides
+        for side in dict.fromkeys((None, *sides[::-1], *_SIDES)):
+            left -= 1
+            if left < 0:
+                return None
+            found = search((*sides, side)) if fits((*sides, side)) else None
+            if found:
+                return found
+        return None
+
+    said = _said(kinks, search(()) or ())
+    return f"at exact kinks it takes {said}, where the oracle follows torch" if said else None
+
+
+Sides = tuple[float | None, ...]
+"""A side for each of the first kinks; None where the oracle's own slope is taken."""
+_LOSS = ("", 0.0)
+_SIDES = {-1.0: "the slope from below", 1.0: "the slope from above", 0.0: "the mean of both slopes"}
+_TRIED = 100
+"""So many sides are tried in all: kinks whose sides no gradient tells apart must not be tried in every combination."""
+
+
+def _exact_kinks(problem: ref.Problem) -> list[_Kink]:
+    """The kinks that are met exactly, from the output down, each where it occurs first."""
+    trace = ref.forward(problem.mlp, problem.x)
+    found: dict[tuple[str, float], _Kink] = {}
+    if any(np.any(s == 0) for s in problem.loss.switches(trace.output, problem.target)):
+        found[_LOSS] = _Kink(_LOSS, problem.loss.name, len(problem.mlp.layers))
+    for l in reversed(range(len(problem.mlp.layers))):
+        row = problem.mlp.layers[l].activation
+        for kink in row.kinks:
+            if np.any(trace.preactivations[l] == kink.at):
+                found.setdefault((row.name, kink.at), _Kink((row.name, kink.at), f"{row.name} at {kink.at:g}", l))
+    return list(found.values())
+
+
+def _layer_of(place: str) -> float:
+    """The layer whose slope a gradient depends on last: the first layer for the input, all for the loss's value."""
+    if place == "loss":
+        return np.inf
+    return 0 if place == "input" else int(place[len("layers[") : place.index("]")])
+
+
+def _said(kinks: Iterable[_Kink], sides: Sides) -> str:
+    """Where which side is taken, if it is not the oracle's own slope; "" if nowhere."""
+    taken: dict[float, list[str]] = {}
+    for kink, side in zip(kinks, sides, strict=False):
+        if side is not None:
+            taken.setdefault(side, []).append(kink.title)
+    return " and ".join(f"{_SIDES[side]} ({', '.join(sorted(at))})" for side, at in taken.items())
+
+
+def _leaves(found: ref.Gradients) -> dict[str, Any]:
+    return found.leaves() | {"loss": np.asarray(found.loss)}
+
+
+def _with_sides(problem: ref.Problem, output: Any, sides: Mapping[tuple[str, float], float]) -> ref.Problem:
+    """The problem whose exact kinks take the slope from one side (−1, 1) or the mean (0)."""
+    layers = tuple(
+        ref.Layer(layer.weight, layer.bias, _one_sided(layer.activation, sides)) for layer in problem.mlp.layers
+    )
+    loss = problem.loss
+    if _LOSS in sides:
+        below, above = (loss.gradient(y, problem.target) for y in _beside(problem, output))
+        chosen = {-1.0: below, 1.0: above, 0.0: (below + above) / 2}[sides[_LOSS]]
+        jump = np.where(below == above, 0.0, chosen - loss.gradient(output, problem.target))
+        loss = changed(loss, gradient=lambda y, t: problem.loss.gradient(y, t) + jump)
+    return problem.replace(mlp=ref.MLP(layers), loss=loss)
+
+
+def _one_sided(row: ref.Activation, sides: Mapping[tuple[str, float], float]) -> ref.Activation:
+    kinks = [(kink, sides[row.name, kink.at]) for kink in row.kinks if (row.name, kink.at) in sides]
+    if not kinks:
+        return row
+
+    def derivative(z: Any) -> Any:
+        assert row.derivative is not None
+        slope = row.derivative(z)
+        for kink, side in kinks:
+            taken = {-1.0: kink.left, 1.0: kink.right, 0.0: (kink.left + kink.right) / 2}[side]
+            slope = np.where(z == kink.at, taken, slope)
+        return slope
+
+    return changed(row, derivative=derivative)
+
+
+def _beside(problem: ref.Problem, y: Any) -> tuple[Any, Any]:
+    """Outputs that take every switch of the loss at 0 below it, and above it, by a few ulps.
+
+    A margin loss switches on a difference of outputs: one has to rise where the other falls.
+    """
+    step = 4 * np.spacing(np.maximum(np.abs(y).max(axis=1, keepdims=True), 1))
+    before = [np.asarray(s) for s in problem.loss.switches(y, problem.target)]
+    rises = np.zeros_like(y)
+    for k in range(y.shape[1]):
+        raised = y.copy()
+        raised[:, k : k + 1] += step
+        for old, new in zip(before, problem.loss.switches(raised, problem.target), strict=True):
+            rises[:, k] += np.where(old == 0, np.sign(new - old), 0).reshape(len(y), -1).sum(axis=1)
+    return y - step * np.sign(rises), y + step * np.sign(rises)
+
+
+def lower_precision(
+    leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
+) -> str | None:
+    """The coarser format whose rounding the errors look like: in every leaf, neither too large nor too small.
+
+    What was computed in float32 or below is handed over as numbers that float32 holds.
+    """
+    with np.errstate(over="ignore"):
+        narrow = all(np.array_equal(np.asarray(v, np.float32), v, equal_nan=True) for v in leaves.values())
+    if fmt.bits > FORMATS["float32"].bits and not narrow:
+        return None
+    for name in LOWER_PRECISIONS:
+        coarser = FORMATS[name]
+        if coarser.coarsest_bits >= fmt.coarsest_bits:
+            continue
+        factor = 2.0 ** (fmt.coarsest_bits - coarser.coarsest_bits)
+        ratios = [in_scales(values, expected[k], scale[k] * factor, fmt).ravel() for k, values in leaves.items()]
+        judged = [r for k, r in zip(leaves, ratios, strict=True) if k != "loss" and np.any(scale[k] > 0)]
+        if judged and all(r.max() <= FACTOR and np.sqrt(np.mean(r**2)) >= TYPICAL for r in judged):
+            return name
+    return None

@@ -1,0 +1,124 @@
+"""What is given to be judged: arrays of any library, by their places in the gradient tree.
+
+>>> array, name = as_array("input", [[0.5, -1.0]])
+>>> array, name
+(array([[ 0.5, -1. ]]), 'float64')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference.arithmetic.formats import FORMATS, Format, get_format
+
+_NARROW = {name: name for name in ("bfloat16", "float8_e4m3", "float8_e5m2")} | {"float8_e4m3fn": "float8_e4m3"}
+"""Types that NumPy has not, by the name that torch, JAX and ml_dtypes give them."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """Gradients to be judged.
+
+    Attributes:
+        leaves: NumPy arrays by place.
+        formats: what each is stored in, a name in `reference.arithmetic.formats.FORMATS`, by place.
+    """
+
+    leaves: Mapping[str, Any]
+    formats: Mapping[str, str]
+
+    def common_format(self) -> Format:
+        """The one format that all are stored in.
+
+        Raises:
+            TypeError: there are several, so that the precision has to be said.
+        """
+        first: dict[str, str] = {}
+        for place, name in self.formats.items():
+            first.setdefault(name, place)
+        if len(first) > 1:
+            (a, at), (b, there) = list(first.items())[:2]
+            raise TypeError(f"{at} is {a} but {there} is {b}: say with dtype= which precision to judge by")
+        return get_format(next(iter(first)))
+
+
+def as_array(place: str, values: Any) -> tuple[Any, str]:
+    """An array of any library as a NumPy array of floating numbers, and the name of the format that it was stored in.
+
+    NumPy, torch (detached and copied from its device), JAX, ml_dtypes, anything with ``__array__`` or
+    ``__dlpack__``, and lists of numbers. Types narrower than float16 that NumPy has not come back as float32.
+
+    Raises:
+        TypeError: no floating numbers; the message names the place.
+    """
+    if hasattr(values, "detach") and hasattr(values, "cpu"):
+        values = values.detach().cpu()
+        name = str(values.dtype).removeprefix("torch.")
+        if name in _NARROW:
+            return values.float().numpy(), _NARROW[name]
+        values = values.numpy() if hasattr(values, "numpy") else values
+    elif not hasattr(values, "__array__") and hasattr(values, "__dlpack__"):
+        values = np.from_dlpack(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise TypeError(f"{place}: expected an array of floating numbers, got ragged input ({error})") from None
+    if array.dtype.name in _NARROW:
+        return array.astype(np.float32), _NARROW[array.dtype.name]
+    if array.dtype.kind != "f":
+        raise TypeError(f"{place}: expected floating numbers, got {array.dtype}")
+    return array, array.dtype.name if array.dtype.name in FORMATS else "float64"
+
+
+def places_of(problem: ref.Problem) -> dict[str, tuple[int, ...]]:
+    """The shape of every gradient of a problem, by place, the loss included."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for index, layer in enumerate(problem.mlp.layers):
+        shapes[f"layers[{index}].weight"] = tuple(layer.weight.shape)
+        if layer.bias is not None:
+            shapes[f"layers[{index}].bias"] = tuple(layer.bias.shape)
+    return shapes | {"input": tuple(problem.x.shape), "loss": ()}
+
+
+def read_given(problem: ref.Problem, given: Any) -> Given:
+    """What was given, as NumPy arrays by place; see `check` for what it may be and what it raises."""
+    leaves, formats = {}, {}
+    shapes = places_of(problem)
+    for place, values in _named(given).items():
+        if values is None:
+            continue
+        if place not in shapes:
+            raise ValueError(f"{place}: the problem has no such gradient; it has {', '.join(sorted(shapes))}")
+        leaves[place], formats[place] = as_array(place, values)
+        if isinstance(given, Given):
+            formats[place] = given.formats[place]
+        if leaves[place].shape != shapes[place]:
+            hint = "; weights are stored (fan_out, fan_in)" if leaves[place].shape == shapes[place][::-1] else ""
+            raise ValueError(f"{place}: expected shape {shapes[place]}, got {leaves[place].shape}{hint}")
+    if not leaves:
+        raise ValueError("gradients: nothing was given to judge")
+    return Given(leaves, formats)
+
+
+def _named(given: Any) -> dict[str, Any]:
+    if isinstance(given, Given):
+        return dict(given.leaves)
+    if isinstance(given, ref.Gradients):
+        return given.leaves() | {"loss": given.loss}
+    if isinstance(given, Mapping):
+        return dict(given)
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise TypeError(
+            f"gradients: expected a Gradients, a mapping or a sequence of pairs, got {type(given).__name__}"
+        )
+    named: dict[str, Any] = {}
+    for index, pair in enumerate(given):
+        if not isinstance(pair, Sequence) or len(pair) != 2:
+            raise TypeError(f"layers[{index}]: expected a (weight, bias) pair, got {type(pair).__name__}")
+        named |= {f"layers[{index}].weight": pair[0], f"layers[{index}].bias": pair[1]}
+    return named

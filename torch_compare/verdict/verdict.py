@@ -1,0 +1,212 @@
+"""How a verdict is reached, once the right gradients and the two scales are known.
+
+agrees              within the accurate scale; or within the textbook scale, and then it says where
+                    and how many digits the customary formulas lose
+imprecise           the right formula with more rounding than either scale explains: fits a lower precision
+another convention  differs only through units that sit exactly on a kink, by a slope between its sides
+wrong               none of these
+unresolved          the problem overflows in the stated precision, or no precision tells the exact gradient
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from math import isinf
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference.arithmetic.formats import Format
+from reference.rounding.distance import FACTOR, Place, worst_of, worst_places
+
+from ..diagnosis.diagnosis import Diagnosis
+from ..mistakes.rules import RIGHT, backward_with
+from .conventions import another_convention, lower_precision
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `check` found.
+
+    Attributes:
+        status: "agrees", "imprecise", "another convention", "wrong" or "unresolved".
+        worst: the element whose error is largest in units of the scale that it was judged by.
+        scale: "accurate" or "textbook": the scale that it was judged by.
+        dtype: the precision that was asked of it.
+        diagnosis: one sentence saying what the status means here.
+        reproduce: a line that computes the expected number again.
+        accurate: the largest error in units of the accurate scale.
+        digits: the decimal digits that agree in the worst element of every leaf, −log₁₀ of its relative error, as
+            NIST's Statistical Reference Datasets score it; infinite where all are equal.
+        explanation: of a wrong gradient: the mistake that makes it; None otherwise.
+        places: the worst element of every leaf, by place.
+    """
+
+    status: str
+    worst: Place
+    scale: str
+    dtype: str
+    diagnosis: str
+    reproduce: str
+    accurate: float
+    digits: Mapping[str, float] = field(default_factory=dict, repr=False)
+    explanation: Diagnosis | None = None
+    places: Mapping[str, Place] = field(default_factory=dict, repr=False)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the status is "agrees"."""
+        return self.status == "agrees"
+
+    @property
+    def runner_up(self) -> str:
+        """Another mistake that explains a wrong gradient as well; "" if there is none."""
+        return self.explanation.runner_up if self.explanation else ""
+
+    @property
+    def fewest_digits(self) -> tuple[str, float]:
+        """The leaf with the fewest digits that agree, and how many."""
+        return min(self.digits.items(), key=lambda item: item[1])
+
+    def __str__(self) -> str:
+        lines = [f"{self.status} ({self.dtype}, {self.scale} scale)", f"worst at {self.worst}"]
+        lines.append(f"{'diagnosis' if self.explanation else 'that is'}: {self.diagnosis}")
+        if self.runner_up:
+            lines.append(f"or else: {self.runner_up}")
+        if self.digits:
+            place, fewest = self.fewest_digits
+            lines.append("digits that agree: all" if isinf(fewest) else f"digits that agree: {fewest:.1f}, in {place}")
+        return "\n  ".join([*lines, f"expected is {self.reproduce}"])
+
+
+def judge(
+    problem: ref.Problem,
+    leaves: Mapping[str, Any],
+    expected: Mapping[str, Any],
+    fmt: Format,
+    accurate: Mapping[str, Any],
+    textbook: Callable[[], Mapping[str, Any]],
+) -> Verdict:
+    """The verdict on given leaves, from the expected ones and the two scales (see `check`)."""
+    places = worst_places(leaves, expected, accurate, fmt)
+    worst = worst_of(places)
+
+    def verdict(status: str, places: Mapping[str, Place], scale: str, diagnosis: str) -> Verdict:
+        place = worst_of(places)
+        reproduce = f"ref.gradients(problem).{place.leaf}{_at(place)}"
+        return Verdict(status, place, scale, fmt.name, diagnosis, reproduce, worst.scales, places=places)
+
+    if np.isnan(worst.scales):
+        return verdict("unresolved", places, "accurate", f"the problem's gradients overflow in {fmt.name}")
+    held = in_range(problem, leaves, fmt)
+    if worst.leaf not in held and not np.isfinite(worst.given):
+        return verdict("unresolved", places, "accurate", f"numbers on the way to the gradients overflow in {fmt.name}")
+    if worst.scales <= FACTOR:
+        return verdict("agrees", places, "accurate", "every element is within rounding of the oracle's")
+    wider = textbook()
+    wider = {leaf: np.maximum(accurate[leaf], wider[leaf]) for leaf in leaves}
+    places = worst_places(leaves, expected, wider, fmt)
+    scales = worst_of(places).scales
+    if scales <= FACTOR:
+        lost = np.log10(worst.scales)
+        text = f"within rounding of the customary formulas, which lose {lost:.1f} digits in {worst.leaf}"
+        return verdict("agrees", places, "textbook", text)
+    if not np.isnan(scales):
+        slope = another_convention(problem, held, fmt)
+        if slope:
+            return verdict("another convention", places, "textbook", slope)
+        lower = lower_precision(leaves, expected, wider, fmt)
+        if lower:
+            text = f"the errors are those of {lower}, not of {fmt.name}"
+            return verdict("imprecise", places, "textbook", text)
+    return verdict("wrong", places, "textbook", "no rounding of a correct formula explains the difference")
+
+
+def _at(place: Place) -> str:
+    return f"[{', '.join(map(str, place.index))}]" if place.index else ""
+
+
+def in_range(problem: ref.Problem, leaves: Mapping[str, Any], fmt: Format) -> dict[str, Any]:
+    """The leaves without those that are not finite, where the problem overflows in the format."""
+    finite = {leaf: values for leaf, values in leaves.items() if np.all(np.isfinite(values))}
+    return finite if len(finite) < len(leaves) and _overflows(problem, fmt) else dict(leaves)
+
+
+def _overflows(problem: ref.Problem, fmt: Format) -> bool:
+    """Whether a number of the forward or backward pass lies beyond the format's range, or within rounding of it.
+
+    Formulas have larger numbers on their way than in the end: the oracle's are run in a type of that range.
+    """
+    bound = fmt.largest * (1 - FACTOR * fmt.unit_roundoff)
+    if any(not np.all(np.abs(a) <= bound) for a in _numbers(problem)):
+        return True
+    number = next(t for t in (np.float16, np.float32, np.float64) if fmt.largest <= float(np.finfo(t).max))
+    try:
+        with np.errstate(all="ignore", over="raise"):
+            ref.gradients(problem.in_dtype(number))
+    except FloatingPointError:
+        return True
+    return False
+
+
+def underflows(problem: ref.Problem, fmt: Format) -> bool:
+    """Whether numbers of the forward or backward pass come so near to underflow that flushing it to 0 may show.
+
+    Never in float16, whose subnormals are kept: GPUs compute with them, and elsewhere they are normal in float32.
+    """
+    if fmt.name == "float16":
+        return False
+    bound = fmt.smallest * 2.0 ** (2 * fmt.bits + 8)
+    return any(np.any((a != 0) & (np.abs(a) < bound)) for a in _numbers(problem))
+
+
+def _numbers(problem: ref.Problem) -> list[Any]:
+    """What the forward and the backward pass compute, layer by layer, in float64."""
+    double = problem.in_float64()
+    numbers: list[Any] = []
+
+    def slope(problem: ref.Problem, trace: ref.Trace, l: int, d_h: Any) -> Any:
+        d_z = RIGHT.slope(problem, trace, l, d_h)
+        numbers.extend((d_h, d_z))
+        return d_z
+
+    with np.errstate(all="ignore"):
+        trace = ref.forward(double.mlp, double.x)
+        found = backward_with(replace(RIGHT, slope=slope), double, trace)
+        terms = _terms(double, trace.output)
+    return [*numbers, *trace.preactivations, *trace.inputs, trace.output, *found.leaves().values(), terms, terms.sum()]
+
+
+def _terms(problem: ref.Problem, y: Any) -> Any:
+    """What the customary formula of the loss adds up: with label smoothing −log p of every class, before its ε/K."""
+    terms = problem.loss.value(y, problem.target)
+    if problem.loss.parameters.get("label_smoothing"):
+        everywhere = dict(problem.loss.parameters) | {"label_smoothing": 1.0}
+        smooth = getattr(ref.losses, problem.loss.name)(**everywhere).value(y, problem.target)
+        terms = np.maximum(terms, smooth * y.shape[1])
+    return terms
+
+
+def beyond_rounding(problem: ref.Problem, fmt: Format) -> bool:
+    """Whether bce takes the logarithm of 1 − y at a y that rounds to 1: no float implementation can tell how far off.
+
+    The exact derivative of bce behind a sigmoid is y − t there; that of the rounded y is 0 or anything (pytorch#103316
+    is the same on the forward pass). `bce_with_logits` has no such point.
+    """
+    if problem.loss.name != "bce":
+        return False
+    with np.errstate(all="ignore"):
+        output = ref.forward(problem.mlp, problem.x).output
+    return bool(np.any(1 - output <= 4 * fmt.unit_roundoff))
+
+
+# ── what is compared ─────────────────────────────────────────────────────────────────────────────────
+
+
+def expected_leaves(problem: ref.Problem) -> dict[str, Any]:
+    """The oracle's gradients by place, the loss included, computed in float64."""
+    with np.errstate(all="ignore"):
+        found = ref.gradients(problem.in_float64())
+    return found.leaves() | {"loss": np.asarray(found.loss)}
