@@ -8,13 +8,15 @@
 """
 
 from . import activations, losses, optimizers
-from .activations.row import Activation, Kink, Loss
+from .activations.row import Activation, Kink
 from .activations.table import ACTIVATIONS
 from .arithmetic.ball import Ball
+from .losses.row import Loss
 from .losses.table import LOSSES
 from .network.architectures import collapse, linear_bottleneck
+from .network.gradients import Gradients, LayerGradients
 from .network.initialization import initialize
-from .network.mlp import MLP, Gradients, Layer, LayerGradients, Trace, backward, forward
+from .network.mlp import MLP, Layer, Trace, backward, forward
 from .network.problem import Problem, gradients, loss_gradient, loss_value
 from .rounding.certified import CertifiedGradients, certified_gradients
 from .rounding.scale import rounding_scale

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reference.rounding.distance import Place
 
-    from .random_problems.strategies import Spec, build, problems, specs
+    from .random_problems.spec import Spec, build
+    from .random_problems.strategies import problems, specs
     from .sources.table import SOURCES
     from .torch_side.deviations import DEVIATIONS, Deviation
     from .verdict.checks import Verdict, assert_gradients, check, check_module

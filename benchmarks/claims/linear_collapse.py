@@ -21,7 +21,7 @@ from rich.console import Console
 import reference as ref
 from reference.arithmetic.ball import Ball
 from reference.arithmetic.ball_decisions import Decisions, precision
-from reference.arithmetic.noisy import Source
+from reference.arithmetic.noise_source import Source
 from reference.rounding.distance import FACTOR, in_scales
 from reference.rounding.scale import RUNS, Noisy, get_format
 

@@ -25,7 +25,7 @@ from reference.rounding.distance import FACTOR
 from reference.rounding.scale import rounding_scale
 from reference.training.training import train
 
-from ..exactness.digits import furthest
+from ..harness.furthest import furthest
 from ..harness.report import GREY, Report, panels, run, save_picture
 
 Array = Any

@@ -13,6 +13,7 @@ from rich.console import Console
 
 import reference as ref
 
+from ..harness.multiply_adds import multiply_adds
 from ..harness.report import GREY, Report, growth, interleaved_medians, panels, run, save_picture
 
 Pairs = list[tuple[Any, Any]]
@@ -98,37 +99,6 @@ METHODS: dict[str, Callable[[ref.Problem], Pairs]] = {
 
 
 # ── counting ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Counting(np.ndarray):
-    """An array that adds up the multiply-adds of every matrix product that it takes part in."""
-
-    tally: list[int]
-
-    def __array_finalize__(self, made_from: Any) -> None:
-        self.tally = getattr(made_from, "tally", [])
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """The plain result as a `Counting` array of the same tally."""
-        plain = [i.view(np.ndarray) if isinstance(i, Counting) else i for i in inputs]
-        if ufunc is np.matmul:
-            self.tally.append(plain[0].shape[0] * plain[0].shape[1] * plain[1].shape[1])
-        result = getattr(ufunc, method)(*plain, **kwargs)
-        return counting(result, self.tally) if isinstance(result, np.ndarray) else result
-
-
-def counting(values: Any, tally: list[int]) -> Counting:
-    """A view whose products are noted in the tally."""
-    view = np.asarray(values).view(Counting)
-    view.tally = tally
-    return view
-
-
-def multiply_adds(method: Callable[[ref.Problem], Any], problem: ref.Problem) -> int:
-    """The multiply-adds in matrix products of one run, counted while it runs."""
-    tally: list[int] = []
-    method(problem.map(lambda values: counting(values, tally)))
-    return sum(tally)
 
 
 def forward_pass(problem: ref.Problem) -> Any:

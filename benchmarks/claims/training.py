@@ -38,7 +38,8 @@ from rich.console import Console
 
 import reference as ref
 from reference.arithmetic.formats import get_format
-from reference.arithmetic.noisy import Noisy, Source, Split
+from reference.arithmetic.noise_source import Source, Split
+from reference.arithmetic.noisy import Noisy
 from reference.optimizers import Optimizer
 from reference.rounding.distance import FACTOR, in_scales
 from torch_compare.torch_side.optimizer_deviations import as_torch

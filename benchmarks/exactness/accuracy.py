@@ -16,10 +16,10 @@ from reference.rounding.certified import certified_gradients
 from reference.rounding.scale import rounding_scale
 from torch_compare.torch_side.gradients import torch_gradients
 
+from ..harness.furthest import furthest
 from ..harness.report import GREY, Report, panels, run, save_picture
 from ..implementations.peers import HAS_JAX, Orders, by_jax, by_torch, jax_gradients, ours
 from . import independent_formulas as truths
-from .digits import furthest
 from .independent_formulas import ULPS, error_in_ulps, exactly
 
 ORDERS = ("value", "first derivative", "second derivative")

@@ -26,7 +26,7 @@ from reference.network.unchecked import unchecked
 from reference.rounding.certified import FIRST_BITS, certified_gradients
 from torch_compare.torch_side.gradients import torch_gradients
 
-from ..claims.reuse import multiply_adds
+from ..harness.multiply_adds import multiply_adds
 from ..harness.report import GREY, Report, interleaved_medians, panels, run, save_picture
 
 Array = Any

@@ -14,7 +14,8 @@ import reference as ref
 from reference.arithmetic.ball import Ball
 from reference.arithmetic.ball_decisions import precision
 from reference.differences import random_direction
-from reference.rounding.certified import ball_gradients, in_balls
+from reference.network.in_arithmetic import in_balls
+from reference.rounding.certified import ball_gradients
 from reference.rounding.distance import FACTOR
 from reference.rounding.scale import rounding_scale
 

@@ -18,6 +18,7 @@ from reference.differences import central_difference, complex_step
 from reference.rounding.distance import FACTOR
 from reference.rounding.scale import rounding_scale
 
+from ..harness.furthest import furthest
 from ..harness.report import GREY, Report, interleaved_medians, panels, run, save_picture
 
 WIDTHS, ACTIVATIONS = (64, 64, 10), ("tanh", "identity")
@@ -47,18 +48,6 @@ def descend(problem: ref.Problem, steps: int) -> ref.Problem:
 
 
 # ── measuring ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def furthest(given: ref.Gradients, expected: ref.Gradients, unit: ref.Gradients) -> float:
-    """The largest |given − expected| in units of `unit`, over the elements that are given (not NaN)."""
-    worst = 0.0
-    truths, units = expected.leaves(), unit.leaves()
-    for place, leaf in given.leaves().items():
-        off = np.abs(leaf - truths[place])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(off == 0, 0, off / units[place])
-        worst = max(worst, float(np.max(ratio, where=~np.isnan(leaf), initial=0.0)))
-    return worst
 
 
 def given_elements(tree: ref.Gradients) -> int:

@@ -16,7 +16,7 @@ import torch
 
 import reference as ref
 from reference.network.validation import require_finite
-from torch_compare.random_problems.strategies import build, random_spec
+from torch_compare.random_problems.spec import build, random_spec
 from torch_compare.torch_side.gradients import ACTIVATIONS, LOSSES
 
 from .naive import Naive

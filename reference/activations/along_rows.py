@@ -7,30 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array, exp_of_sum, finite, indicator, largest, magnitude, two_sum
-from ..functions import logistic as f
+from ..arithmetic.dispatch import Array, largest, magnitude
+from ..functions import logistic
 from ..functions.basics import one_plus_size, zero
+from ..functions.softmax import log_softmax_value, softmax_parts
 from .row import Activation
-
-
-def softmax_parts(z: Array) -> tuple[Array, Array, Array, tuple[Array, Array]]:
-    """What softmax and its kin are made of, for z (N, K).
-
-    Returns (top, y, rest, shift): the mask of one largest entry per row (N, K); softmax(z) (N, K);
-    1 − y without cancellation at the top (N, K); and log Σ exp z split as (the largest entry, log of the
-    sum over exp(z − it)), each (N, 1).
-    """
-    top, peak = largest(z)
-    difference, lost = two_sum(finite(z), -finite(peak))
-    error: Array = np.where(difference < -f.WIDEST, zero(lost), lost)
-    e, rest = exp_of_sum(difference, error)
-    e = e + e * rest
-    one = indicator(top, z)
-    others = (e * (1 - one)).sum(axis=1, keepdims=True)
-    at_top = (e * one).sum(axis=1, keepdims=True)
-    total = at_top + others
-    rest = np.where(top, zero(e) + others, total - e) / total
-    return one, e / total, rest, (peak, np.log1p(others + (at_top - 1)))
 
 
 def _softmax_product(z: Array, v: Array) -> Array:
@@ -48,12 +29,6 @@ def _log_softmax_vjp(z: Array, d_y: Array) -> Array:
     return np.where(one > 0, at_top, d_y - y * d_y.sum(axis=1, keepdims=True))
 
 
-def log_softmax_value(z: Array) -> Array:
-    """z − log Σ exp z; at the largest entry −log(1 + Σ of the others) alone."""
-    _, _, _, (peak, log_sum) = softmax_parts(z)
-    return (z - peak) - log_sum
-
-
 def _log_softmax_jvp(z: Array, dz: Array) -> Array:
     one, y, _, _ = softmax_parts(z)
     relative = dz - (dz * one).sum(axis=1, keepdims=True)
@@ -69,17 +44,17 @@ def _glu_halves(z: Array) -> tuple[Array, Array]:
 
 def _glu_vjp(z: Array, d_y: Array) -> Array:
     a, b = _glu_halves(z)
-    return np.concatenate([d_y * f.sigmoid(b), d_y * a * f.sigmoid_derivative(b)], axis=-1)
+    return np.concatenate([d_y * logistic.sigmoid(b), d_y * a * logistic.sigmoid_derivative(b)], axis=-1)
 
 
 def _glu_value(z: Array) -> Array:
     a, b = _glu_halves(z)
-    return a * f.sigmoid(b)
+    return a * logistic.sigmoid(b)
 
 
 def _glu_jvp(z: Array, dz: Array) -> Array:
     (a, b), (da, db) = _glu_halves(z), _glu_halves(dz)
-    return da * f.sigmoid(b) + a * f.sigmoid_derivative(b) * db
+    return da * logistic.sigmoid(b) + a * logistic.sigmoid_derivative(b) * db
 
 
 def _spread(z: Array) -> Array:

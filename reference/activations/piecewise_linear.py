@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..arithmetic.dispatch import Array, indicator
-from ..functions.basics import check_finite, nothing, one, zero
+from ..functions.basics import nothing, one, zero
+from ..functions.parameters import check_finite
 from .row import Activation, Elementwise, Kink
 
 

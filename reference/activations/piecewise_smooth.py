@@ -7,9 +7,8 @@ from sys import float_info
 
 import numpy as np
 
+from ..arithmetic.constants import SELU_SCALE, SELU_SCALE_ALPHA
 from ..arithmetic.dispatch import (
-    SELU_SCALE,
-    SELU_SCALE_ALPHA,
     Array,
     constant,
     exp_of_sum,
@@ -20,8 +19,9 @@ from ..arithmetic.dispatch import (
     two_product,
     two_sum,
 )
-from ..functions import logistic as f
-from ..functions.basics import check_finite, nothing, one, size, zero
+from ..functions import logistic
+from ..functions.basics import nothing, one, size, zero
+from ..functions.parameters import check_finite
 from .row import Activation, Kink
 
 
@@ -73,7 +73,7 @@ def celu(alpha: float = 1.0) -> Activation:
 
     def exponent(z: Array) -> tuple[Array, Array]:
         """z/α as a sum of two numbers, for z of the sign where the exponential counts."""
-        left = limited(np.minimum(z, 0), f.WIDEST * abs(alpha))
+        left = limited(np.minimum(z, 0), logistic.WIDEST * abs(alpha))
         if alpha == 1:
             return left, zero(left)
         q = left / alpha
@@ -150,12 +150,14 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
         """exp(−|βz|)."""
         if beta == 1:
             return exp_of_sum(-magnitude(z))[0]
-        x, low = two_product(limited(z, 2 * f.WIDEST / beta), zero(z) + beta)
+        x, low = two_product(limited(z, 2 * logistic.WIDEST / beta), zero(z) + beta)
         e, rest = exp_of_sum(-magnitude(x), np.where(x < 0, low, -low))
         return e + e * rest
 
     def linear(z: Array) -> Array:
-        return limited(z, max(2 * f.WIDEST, 2 * threshold if isfinite(threshold) else 0) / beta) * beta > threshold
+        return (
+            limited(z, max(2 * logistic.WIDEST, 2 * threshold if isfinite(threshold) else 0) / beta) * beta > threshold
+        )
 
     def value(z: Array) -> Array:
         return np.where(linear(z), z, np.maximum(z, 0) + np.log1p(exponential(z)) / beta)

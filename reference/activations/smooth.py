@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..arithmetic.dispatch import Array, magnitude, tanh_residual
-from ..functions import logistic as f
+from ..functions import gates, logistic
+from ..functions import mish as mish_functions
 from ..functions.basics import nothing, one_plus_size, size, zero
 from .row import Activation
 
@@ -16,11 +17,11 @@ def sigmoid() -> Activation:
         "sigmoid",
         "1/(1 + e^−z)",
         "Verhulst 1845, Recherches mathématiques sur la loi d'accroissement de la population",
-        f.sigmoid,
-        f.sigmoid_derivative,
-        f.sigmoid_second,
-        textbook_value=f.sigmoid,
-        textbook_derivative=f.sigmoid,
+        logistic.sigmoid,
+        logistic.sigmoid_derivative,
+        logistic.sigmoid_second,
+        textbook_value=logistic.sigmoid,
+        textbook_derivative=logistic.sigmoid,
     )
 
 
@@ -28,21 +29,23 @@ def logsigmoid() -> Activation:
     """log σ(z) = −log(1 + e^−z)."""
 
     def second(z: Array) -> Array:
-        return -f.sigmoid_derivative(z)
+        return -logistic.sigmoid_derivative(z)
 
     return Activation(
         "logsigmoid",
         "−log(1 + e^−z)",
         "torch.nn.LogSigmoid",
-        lambda z: -f.softplus(-z),
-        lambda z: f.sigmoid(-z),
+        lambda z: -logistic.softplus(-z),
+        lambda z: logistic.sigmoid(-z),
         second,
     )
 
 
 def tanh() -> Activation:
     """tanh z."""
-    return Activation("tanh", "tanh z", "Riccati 1757; DLMF 4.28.4", np.tanh, f.tanh_derivative, f.tanh_second)
+    return Activation(
+        "tanh", "tanh z", "Riccati 1757; DLMF 4.28.4", np.tanh, logistic.tanh_derivative, logistic.tanh_second
+    )
 
 
 def tanhshrink() -> Activation:
@@ -53,7 +56,7 @@ def tanhshrink() -> Activation:
         return t * t
 
     def second(z: Array) -> Array:
-        return -f.tanh_second(z)
+        return -logistic.tanh_second(z)
 
     return Activation(
         "tanhshrink", "z − tanh z", "torch.nn.Tanhshrink", tanh_residual, derivative, second, textbook_value=size
@@ -66,9 +69,9 @@ def silu() -> Activation:
         "silu",
         "z·σ(z)",
         "Elfwing, Uchibe & Doya 2018, arXiv:1702.03118",
-        f.silu,
-        f.silu_derivative,
-        f.silu_second,
+        gates.silu,
+        gates.silu_derivative,
+        gates.silu_second,
         textbook_value=size,
         textbook_derivative=one_plus_size,
     )
@@ -80,9 +83,9 @@ def gelu() -> Activation:
         "gelu",
         "z·Φ(z)",
         "Hendrycks & Gimpel 2016, arXiv:1606.08415, §2",
-        f.gelu,
-        f.gelu_derivative,
-        f.gelu_second,
+        gates.gelu,
+        gates.gelu_derivative,
+        gates.gelu_second,
         textbook_value=size,
     )
 
@@ -99,9 +102,9 @@ def gelu_tanh() -> Activation:
         "gelu_tanh",
         "½z(1 + tanh(√(2/π)(z + 0.044715z³)))",
         "Hendrycks & Gimpel 2016, arXiv:1606.08415, §2",
-        f.gelu_tanh,
-        f.gelu_tanh_derivative,
-        f.gelu_tanh_second,
+        gates.gelu_tanh,
+        gates.gelu_tanh_derivative,
+        gates.gelu_tanh_second,
         textbook_value=size,
         textbook_derivative=textbook,
     )
@@ -113,9 +116,9 @@ def mish() -> Activation:
         "mish",
         "z·tanh(log(1 + e^z))",
         "Misra 2019, arXiv:1908.08681",
-        f.mish,
-        f.mish_derivative,
-        f.mish_second,
+        mish_functions.mish,
+        mish_functions.mish_derivative,
+        mish_functions.mish_second,
         textbook_value=size,
         textbook_derivative=one_plus_size,
     )

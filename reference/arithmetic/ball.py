@@ -44,7 +44,8 @@ from .ball_elements import (
     smaller,
     stored,
 )
-from .dispatch import Array, Constant
+from .constants import Constant
+from .dispatch import Array
 
 _BINARY: dict[Any, Callable[[Any, Any], Any]] = {
     np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.true_divide: operator.truediv,

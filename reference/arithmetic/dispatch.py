@@ -10,14 +10,11 @@ range needs). `numpy.ndarray` is answered here; any other array type answers by 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from fractions import Fraction
-from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from scipy import special
+
+from .constants import Constant
 
 Array = Any
 """A `numpy.ndarray` or any array type that answers NumPy's dispatch protocols and `Arithmetic`."""
@@ -30,50 +27,6 @@ def is_numpy(values: Any) -> bool:
 
 _SPLITTER = {53: 2**27 + 1, 24: 2**12 + 1, 11: 2**6 + 1, 64: 2**32 + 1}
 """2^⌈p/2⌉ + 1 by the significand's bits p: Veltkamp's splitting constant (Dekker 1971, §5)."""
-
-
-@dataclass(frozen=True)
-class Constant:
-    """An irrational (or decimal) constant: its digits, and its formula for exact arithmetics.
-
-    Attributes:
-        digits: at least 50 significant decimal digits.
-        formula: makes the constant from `make`, which turns an int or a `Fraction` into an element of an
-            arithmetic, and from that arithmetic's π.
-    """
-
-    digits: str
-    formula: Callable[[Callable[[Any], Any], Any], Any]
-    _parts: dict[np.dtype[Any], tuple[Any, Any]] = field(default_factory=dict, repr=False, compare=False)
-
-    @cached_property
-    def exact(self) -> Fraction:
-        """The stated digits as a fraction."""
-        return Fraction(self.digits)
-
-    def in_dtype(self, dtype: np.dtype[Any]) -> tuple[Any, Any]:
-        """The constant as an unevaluated sum of two numbers of one NumPy type, high and low.
-
-        >>> high, low = SQRT_HALF.in_dtype(np.dtype(np.float32))
-        >>> high.dtype, bool(abs(low) <= np.spacing(high) / 2)
-        (dtype('float32'), True)
-        """
-        if dtype not in self._parts:
-            real = dtype.type(0).real.dtype.type
-            high = _nearest(self.exact, real)
-            low = _nearest(self.exact - Fraction(*high.as_integer_ratio()), real)
-            self._parts[dtype] = (high, low)
-        return self._parts[dtype]
-
-
-def _nearest(value: Fraction, real: type[Any]) -> Any:
-    """The number of NumPy type `real` nearest to `value` (no double rounding below float64)."""
-    if np.finfo(real).nmant > 52:
-        high = real(float(value))
-        return high + real(float(value - Fraction(float(value))))
-    guess = real(float(value))
-    candidates = (np.nextafter(guess, real(-np.inf)), guess, np.nextafter(guess, real(np.inf)))
-    return min(candidates, key=lambda c: abs(Fraction(*c.as_integer_ratio()) - value))
 
 
 @runtime_checkable
@@ -237,70 +190,6 @@ def exp_of_sum(high: Array, low: Array = 0.0) -> tuple[Array, Array]:
     return np.exp(high), low
 
 
-MILLS_CENTRE = 5.0
-MILLS_COEFFICIENTS = (
-    1.1568486282918946,
-    -0.2294875382521129,
-    0.07778159886873554,
-    0.025072179301611947,
-    -0.0661776007789934,
-    0.061505045841013566,
-    -0.038026592187762366,
-    0.0163482312692141,
-    -0.004201290310663574,
-    1.953073289303005e-05,
-    0.00045704381820007954,
-    -0.0001343747460125513,
-    -2.48054584472145e-05,
-    2.271112294988288e-05,
-    -1.7723438185601556e-07,
-    -3.280567012895583e-06,
-    3.2197131609042185e-07,
-    4.968188503341836e-07,
-    -6.738323465177047e-08,
-    -8.232321223515427e-08,
-    1.0082895646260188e-08,
-    1.4010248782442869e-08,
-    -1.0846925288860795e-09,
-    -2.039456977423449e-09,
-    6.288377855498677e-11,
-    1.7327578943235103e-10,
-)
-"""(1 + a)·R(a) as a polynomial in t = (a − 5)/(a + 5), R Mills' ratio; see `mills_ratio`."""
-
-
-def mills_ratio(a: Array, rest: Array = 0.0) -> Array:
-    """R(a)(1 + rest), R(a) = (1 − Φ(a))/φ(a) = √(π/2)·erfcx(a/√2), Φ the normal distribution; a ≥ 0, rest ≪ 1.
-
-    For real NumPy numbers by the truncated Chebyshev series of (1 + a)R(a) in t = (a − 5)/(a + 5) (the
-    transformation of Shepherd & Laframboise 1981, Math. Comp. 36, 249), of degree 25, written in powers of t: it
-    is within 5e-19 of the function on the whole half-line. SciPy's own erfcx errs up to 8 ulps.
-
-    Raises:
-        TypeError: for a type longer than float64.
-
-    >>> mills_ratio(np.array([0.0, 1.0, 1e6]))
-    array([1.25331414e+00, 6.55679542e-01, 1.00000000e-06])
-    """
-    if not is_numpy(a) or a.dtype.kind == "c":
-        if is_numpy(a) and a.dtype.itemsize > np.dtype(np.complex128).itemsize:
-            raise TypeError(f"mills_ratio: there is none in {a.dtype}; float64 is the longest type that gelu takes")
-        erfcx = special.erfcx(a * constant(SQRT_HALF, a))
-        return constant(SQRT_HALF_PI, a) * (erfcx if not is_numpy(a) else erfcx.astype(a.dtype)) * (1 + rest)
-    if a.dtype.itemsize > np.dtype(np.float64).itemsize:
-        raise TypeError(f"mills_ratio: there is none in {a.dtype}; float64 is the longest type that gelu takes")
-    x = np.asarray(a, dtype=np.float64)
-    t = 2 * (x / (x + MILLS_CENTRE)) - 1
-    polynomial = t * MILLS_COEFFICIENTS[-1]
-    for coefficient in MILLS_COEFFICIENTS[-2:0:-1]:
-        polynomial += coefficient
-        polynomial *= t
-    d = x + 1
-    lost = (x - (d - 1)) + (1 - (d - (d - 1)))
-    first = MILLS_COEFFICIENTS[0]
-    return ((first + (polynomial + (first + polynomial) * (rest - lost / d))) / d).astype(a.dtype)
-
-
 def tanh_residual(z: Array) -> Array:
     """z − tanh z without cancellation.
 
@@ -316,34 +205,3 @@ def tanh_residual(z: Array) -> Array:
     for odd in range(29, 3, -2):
         q = square / (odd + q)
     return np.where(magnitude(z).real < 2, near * (square / (square + (3 + q))), z - np.tanh(z))
-
-
-SQRT_HALF = Constant(
-    "0.70710678118654752440084436210484903928483593768847", lambda make, pi: np.sqrt(make(Fraction(1, 2)))
-)
-SQRT_HALF_PI = Constant("1.2533141373155002512078826424055226265034933703050", lambda make, pi: np.sqrt(pi / 2))
-SQRT_8_OVER_PI = Constant("1.5957691216057307117597842397375274739034345246597", lambda make, pi: np.sqrt(8 / pi))
-GELU_CUBIC = Constant(
-    "0.071354816272600248776338752279863540995592074770160",
-    lambda make, pi: np.sqrt(8 / pi) * make(Fraction("0.044715")),
-)
-SELU_SCALE = Constant(
-    "1.0507009873554804934193349852946", lambda make, pi: make(Fraction("1.0507009873554804934193349852946"))
-)
-SELU_SCALE_ALPHA = Constant(
-    "1.7580993408473768599402175208123193420602458089122",
-    lambda make, pi: make(
-        Fraction("1.0507009873554804934193349852946") * Fraction("1.6732632423543772848170429916717")
-    ),
-)
-HALF_LOG_2PI = Constant("0.91893853320467274178032973640561763986139747363778", lambda make, pi: np.log(2 * pi) / 2)
-LOG_SCALE = Constant("31.88477030575748423319267758707612213147300618057174", lambda make, pi: 46 * np.log(make(2)))
-LOG_SCALE_FLOAT16 = Constant(
-    "7.624618986159398403589553336039942248830501477962808", lambda make, pi: 11 * np.log(make(2))
-)
-LOG_SCALED_DENSITY = Constant(
-    "30.96583177255281149141234785067050449161160870693396", lambda make, pi: np.log(make(2**46) / np.sqrt(2 * pi))
-)
-LOG_SCALED_DENSITY_FLOAT16 = Constant(
-    "6.705680452954725661809223599634324608969104004325024", lambda make, pi: np.log(make(2**11) / np.sqrt(2 * pi))
-)

@@ -14,7 +14,8 @@ import numpy as np
 
 from ..arithmetic.dispatch import Array
 from ..arithmetic.formats import get_format
-from ..arithmetic.noisy import Noisy, Source
+from ..arithmetic.noise_source import Source
+from ..arithmetic.noisy import Noisy
 from ..network.mlp import Trace, forward
 from ..network.problem import Problem, loss_value
 from .one_parameter import Evaluate, Run, switches_of, unreduced_losses

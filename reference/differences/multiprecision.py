@@ -17,9 +17,10 @@ from flint import arb
 from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import Undecided, precision
 from ..arithmetic.dispatch import Array
-from ..network.mlp import Gradients, LayerGradients, Trace, forward
+from ..network.gradients import Gradients, LayerGradients
+from ..network.in_arithmetic import in_balls
+from ..network.mlp import Trace, forward
 from ..network.problem import Problem, loss_value
-from ..rounding.certified import in_balls
 from .one_parameter import choose_elements, leaves_of
 
 __all__ = ["MultiprecisionDifference", "multiprecision_difference", "multiprecision_directional"]

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arithmetic.dispatch import Array
-from ..network.mlp import Gradients, LayerGradients, Trace, forward
+from ..network.gradients import Gradients, LayerGradients
+from ..network.mlp import Trace, forward
 from ..network.problem import Problem
 
 BATCH = 2**18

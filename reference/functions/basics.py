@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
-
 import numpy as np
 
 from ..arithmetic.dispatch import Array, is_numpy, magnitude
@@ -32,10 +30,3 @@ def size(z: Array) -> Array:
 def one_plus_size(z: Array) -> Array:
     """1 + |z|."""
     return 1 + magnitude(z)
-
-
-def check_finite(row: str, **parameters: float) -> None:
-    """Raise ValueError naming the first parameter that is not a finite number."""
-    for name, value in parameters.items():
-        if not isinstance(value, int | float) or not isfinite(value):
-            raise ValueError(f"{row}: {name} must be a finite number, got {value!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,6 @@ def elements(y: Array, t: Array) -> int:
 def examples(y: Array, t: Array) -> int:
     """N."""
     return int(y.shape[0])
-
-
-def check_number(row: str, name: str, value: Any, least: float = -np.inf, strict: bool = False) -> None:
-    """Raise ValueError unless the value is a finite number in range."""
-    if not isinstance(value, int | float) or not isfinite(value) or value < least or (strict and value == least):
-        limit = "" if least == -np.inf else f" {'above' if strict else 'of at least'} {least}"
-        raise ValueError(f"{row}: {name} must be a finite number{limit}, got {value!r}")
 
 
 def check_weights(row: str, name: str, values: Any) -> Array:

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..activations.row import Loss
-from ..arithmetic.dispatch import HALF_LOG_2PI, Array, constant, magnitude, parameter
-from .common import check_number, elements, examples
+from ..arithmetic.constants import HALF_LOG_2PI
+from ..arithmetic.dispatch import Array, constant, magnitude, parameter
+from ..functions.parameters import check_number
+from .common import elements, examples
+from .row import Loss
 
 
 def half_squared_error() -> Loss:

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ..activations.along_rows import log_softmax_value, softmax_parts
-from ..activations.row import Loss
-from ..arithmetic.dispatch import HALF_LOG_2PI, Array, constant, indicator, largest, magnitude, parameter
-from ..functions import logistic as f
+from ..arithmetic.constants import HALF_LOG_2PI
+from ..arithmetic.dispatch import Array, constant, indicator, largest, magnitude, parameter
+from ..functions import logistic
 from ..functions.basics import zero
-from .common import check_number, check_weights, chosen_class, elements, outputs_of, weights_like
+from ..functions.parameters import check_number
+from ..functions.softmax import log_softmax_value, softmax_parts
+from .common import check_weights, chosen_class, elements, outputs_of, weights_like
+from .row import Loss
 
 LOWEST_LOG = -100.0
 """torch's binary_cross_entropy limits both logarithms from below: part of the function, so kept here."""
@@ -157,10 +159,14 @@ def bce_with_logits(weight: Any = None, pos_weight: Any = None) -> Loss:
     positive = check_weights("bce_with_logits", "pos_weight", pos_weight)
 
     def value(y: Array, t: Array) -> Array:
-        return weights_like(weights, y) * ((1 - t) * f.softplus(y) + weights_like(positive, y) * t * f.softplus(-y))
+        return weights_like(weights, y) * (
+            (1 - t) * logistic.softplus(y) + weights_like(positive, y) * t * logistic.softplus(-y)
+        )
 
     def gradient(y: Array, t: Array) -> Array:
-        return weights_like(weights, y) * ((1 - t) * f.sigmoid(y) - weights_like(positive, y) * t * f.sigmoid(-y))
+        return weights_like(weights, y) * (
+            (1 - t) * logistic.sigmoid(y) - weights_like(positive, y) * t * logistic.sigmoid(-y)
+        )
 
     def term(y: Array, t: Array) -> Array:
         return weights_like(weights, y) * (1 + weights_like(positive, y) * t)

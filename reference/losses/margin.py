@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..activations.row import Loss
 from ..arithmetic.dispatch import Array, indicator
-from ..functions import logistic as f
+from ..functions import logistic
 from ..functions.basics import one
-from .common import check_number, check_weights, chosen_class, elements, examples, outputs_of, weights_like
+from ..functions.parameters import check_number
+from .common import check_weights, chosen_class, elements, examples, outputs_of, weights_like
+from .row import Loss
 
 
 def soft_margin() -> Loss:
@@ -20,8 +21,8 @@ def soft_margin() -> Loss:
         "log(1 + e^(−t·y))",
         "torch.nn.functional.soft_margin_loss",
         "signs",
-        lambda y, t: f.softplus(-t * y),
-        lambda y, t: -t * f.sigmoid(-t * y),
+        lambda y, t: logistic.softplus(-t * y),
+        lambda y, t: -t * logistic.sigmoid(-t * y),
         elements,
         textbook_value=lambda y, t: 1.0,
     )
@@ -32,10 +33,12 @@ def multilabel_soft_margin(weight: Any = None) -> Loss:
     weights = check_weights("multilabel_soft_margin", "weight", weight)
 
     def value(y: Array, t: Array) -> Array:
-        return (weights_like(weights, y) * ((1 - t) * f.softplus(y) + t * f.softplus(-y))).sum(axis=1) / y.shape[1]
+        return (weights_like(weights, y) * ((1 - t) * logistic.softplus(y) + t * logistic.softplus(-y))).sum(
+            axis=1
+        ) / y.shape[1]
 
     def gradient(y: Array, t: Array) -> Array:
-        return weights_like(weights, y) * ((1 - t) * f.sigmoid(y) - t * f.sigmoid(-y)) / y.shape[1]
+        return weights_like(weights, y) * ((1 - t) * logistic.sigmoid(y) - t * logistic.sigmoid(-y)) / y.shape[1]
 
     return Loss(
         "multilabel_soft_margin",

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..activations.row import Loss
 from .distance import gaussian_nll, half_squared_error, huber, l1, mse, smooth_l1
 from .likelihood import bce, bce_with_logits, cross_entropy, kl_div, nll, poisson_nll
 from .margin import hinge_embedding, multi_margin, multilabel_margin, multilabel_soft_margin, soft_margin
+from .row import Loss
 
 __all__ = [
     "LOSSES",

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+import reference as ref
+
 from .. import losses
-from ..activations.row import Loss
 from ..arithmetic.dispatch import Array
-from .mlp import MLP, Gradients, Layer, backward, forward
+from ..losses.row import Loss
+from .gradients import Gradients
+from .mlp import MLP, Layer, backward, forward
 from .unchecked import unchecked
 from .validation import check_array, check_output, check_target
 
@@ -157,3 +160,13 @@ def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
     trace = forward(problem.mlp, problem.x)
     found = backward(problem.mlp, trace, loss_gradient(problem, trace.output), to_input=to_input)
     return Gradients(found.layers, found.input, loss_value(problem, trace.output))
+
+
+def places_of(problem: ref.Problem) -> dict[str, tuple[int, ...]]:
+    """The shape of every gradient of a problem, by place, the loss included."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for index, layer in enumerate(problem.mlp.layers):
+        shapes[f"layers[{index}].weight"] = tuple(layer.weight.shape)
+        if layer.bias is not None:
+            shapes[f"layers[{index}].bias"] = tuple(layer.bias.shape)
+    return shapes | {"input": tuple(problem.x.shape), "loss": ()}

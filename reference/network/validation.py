@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..activations.row import Loss
 from ..arithmetic.dispatch import Array, is_numpy
+from ..losses.row import Loss
 
 
 def check_array(name: str, values: Any, ndim: int) -> Array:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic.dispatch import Array
-from ..network.mlp import MLP, Gradients, Layer
+from ..network.gradients import Gradients
+from ..network.mlp import MLP, Layer
 from ..network.unchecked import unchecked
 
 State = dict[str, Any]
@@ -270,3 +271,10 @@ def running_square(v: Array, g: Array, decay: Any) -> Array:
     array([1.75])
     """
     return decay * v + (1 - decay) * g * g
+
+
+def real_numbers(name: str, p: Array) -> Array:
+    """The parameters, or TypeError that names the optimiser where they are not real floating numbers."""
+    if p.dtype.kind != "f":
+        raise TypeError(f"{name}: expected parameters of real floating numbers, got {p.dtype}")
+    return p

@@ -11,11 +11,12 @@
 
 from __future__ import annotations
 
-from .adafactor import adafactor, muon
+from .adafactor import adafactor
 from .adam import adam, adamax, adamw
 from .adaptive import adadelta, adagrad, rmsprop
 from .lbfgs import lbfgs
 from .momentum import asgd, rprop, sgd
+from .muon import muon
 from .nadam_radam import nadam, radam
 from .optimizer import Optimizer
 

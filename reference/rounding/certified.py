@@ -16,12 +16,13 @@ import numpy as np
 from flint import arb_mat, fmpq
 
 from ..arithmetic.ball import Ball
-from ..arithmetic.ball_decisions import RAISE, Decisions, Undecided, precision
+from ..arithmetic.ball_decisions import Decisions, Undecided, precision
 from ..arithmetic.ball_elements import as_arb, exactly, outward
 from ..arithmetic.dispatch import Array
-from ..network.mlp import Gradients, Trace, backward, forward
+from ..network.gradients import Gradients
+from ..network.in_arithmetic import in_balls
+from ..network.mlp import Trace, backward, forward
 from ..network.problem import Problem, loss_gradient, loss_value
-from ..network.validation import require_finite
 
 __all__ = ["CertifiedGradients", "CertifiedLeaf", "ExactKink", "ball_gradients", "certified_gradients"]
 
@@ -157,24 +158,6 @@ def ball_gradients(problem: Problem, bits: int) -> Gradients:
     """
     with precision(bits):
         return _run(in_balls(problem))[1]
-
-
-def in_balls(problem: Problem, decisions: Decisions = RAISE) -> Problem:
-    """The problem with every number of weights, biases and x an exact ball, and the target where it matters.
-
-    Losses of probabilities form 1 − t, which float64 rounds; elsewhere the target enters as it is.
-    """
-    if problem.reduction == "none":
-        raise ValueError(
-            'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
-        )
-    if np.dtype(problem.dtype).kind != "f" or np.dtype(problem.dtype).itemsize > 8:
-        raise TypeError(f"layers[0].weight: expected float64, float32 or float16 to certify, got {problem.dtype}")
-    require_finite(problem)
-    balls = problem.map(lambda values: Ball.exact(values, decisions))
-    return (
-        balls.replace(target=Ball.exact(problem.target, decisions)) if problem.loss.target == "probabilities" else balls
-    )
 
 
 def _run(balls: Problem) -> tuple[Trace, Gradients]:

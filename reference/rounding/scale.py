@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..activations.row import Activation, Loss
 from ..arithmetic.dispatch import Array
 from ..arithmetic.formats import FORMATS, Format, get_format
-from ..arithmetic.noisy import Noisy, Source
-from ..network.mlp import Gradients, Layer
+from ..arithmetic.noise_source import Source
+from ..arithmetic.noisy import Noisy
+from ..network.gradients import Gradients
+from ..network.in_arithmetic import in_noise, spread_of
 from ..network.problem import Problem, gradients
-from ..network.unchecked import changed, unchecked
 
 __all__ = ["FORMATS", "RUNS", "Format", "Noisy", "get_format", "in_noise", "rounding_scale", "spread_of"]
 
@@ -25,14 +25,6 @@ LARGEST = 2**24
 """Numbers in an array of all runs (128 MB): a larger problem is run in several parts."""
 RUNS = 32
 """Noisy runs: the root mean square over 32 is within 40% of σ in 99.9% of elements (χ² with 32 degrees)."""
-
-TANH_TAIL = {"tanh": 8.0, "mish": 8.0, "gelu_tanh": 4.0}
-"""Rows whose customary derivative takes 1 − tanh², and the |z| from which the tanh is that of 8 and more."""
-TANH_ULPS = 6.0
-"""The error of a float64 tanh there, as that of a uniform one within so many ulps; in 1 − tanh² it counts twice. XLA's
-(JAX 0.10) errs by up to 6.9 ulps, 3.4 by root mean square, and not evenly to both sides, so that the errors of examples
-add up; NumPy's and torch's stay within 0.9. A test of this room measures them. In float32 none exceeds 4.3 ulps, 1.1
-by root mean square, and nearer to 0 none does in either: that is within the factor of the usual ulp."""
 
 
 def rounding_scale(
@@ -86,69 +78,3 @@ def _spread(problem: Problem, source: Source, textbook: bool) -> Gradients:
     """σ from as many runs as the source makes."""
     with np.errstate(all="ignore"):
         return gradients(in_noise(problem, source, textbook)).map(spread_of)
-
-
-def in_noise(problem: Problem, source: Source, textbook: bool = False) -> Problem:
-    """The problem in noisy arithmetic, on which any function of the calculus shows how far rounding takes it.
-
-    Args:
-        problem: the problem, of any floating type.
-        source: what draws the errors.
-        textbook: allow for the customary formulas, as in `rounding_scale`.
-    """
-    noisy = problem.map(lambda values: Noisy.held(values, source))
-    if textbook:
-        noisy = _textbook(noisy)
-    return noisy.replace(target=noisy.target.astype(float)) if noisy.target.dtype.kind == "f" else noisy
-
-
-def spread_of(leaf: Array) -> Array:
-    """σ of what a noisy computation gave: 0 where no operation rounded."""
-    return leaf.spread() if isinstance(leaf, Noisy) else np.zeros(np.shape(leaf))
-
-
-def _textbook(problem: Problem) -> Problem:
-    layers = tuple(
-        unchecked(Layer, weight=layer.weight, bias=layer.bias, activation=_textbook_activation(layer.activation))
-        for layer in problem.mlp.layers
-    )
-    return problem.replace(mlp=unchecked(type(problem.mlp), layers=layers), loss=_textbook_loss(problem.loss))
-
-
-def _textbook_activation(row: Activation) -> Activation:
-    """The row with the noise of the customary formula's intermediate terms."""
-
-    def value(z: Noisy) -> Noisy:
-        return row.value(z).jitter(row.textbook_value(z), _reach(z))
-
-    def derivative(z: Noisy) -> Noisy:
-        assert row.derivative is not None
-        size = row.textbook_derivative(z)
-        if row.name in TANH_TAIL and z.source.format.bits == FORMATS["float64"].bits:
-            size = np.where(z.magnitude() > TANH_TAIL[row.name], 2 * TANH_ULPS * size, size)
-        return row.derivative(z).jitter(size, _reach(z))
-
-    def vjp(z: Noisy, d_y: Noisy) -> Noisy:
-        assert row.vjp is not None
-        largest = Noisy(np.abs(d_y.data).max(axis=2, keepdims=True), d_y.source)
-        return row.vjp(z, d_y).jitter(row.textbook_derivative(z) * largest, _reach(z) * _reach(d_y))
-
-    changes = {"value": value} | ({"vjp": vjp} if row.rowwise else {"derivative": derivative})
-    return changed(row, **changes)
-
-
-def _reach(z: Noisy) -> Array:
-    """The largest magnitude in z, at least 1."""
-    return np.maximum(1.0, np.abs(z.data[0]).max())
-
-
-def _textbook_loss(row: Loss) -> Loss:
-    """The row with the noise of the customary formula's intermediate terms."""
-
-    def value(y: Noisy, t: Array) -> Noisy:
-        return row.value(y, t).jitter(row.textbook_value(y, t))
-
-    def gradient(y: Noisy, t: Array) -> Noisy:
-        return row.gradient(y, t).jitter(row.textbook_gradient(y, t))
-
-    return changed(row, value=value, gradient=gradient)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..activations.row import Loss
 from ..arithmetic.dispatch import is_numpy
+from ..losses.row import Loss
 from ..network.mlp import MLP
 from ..network.problem import Problem
 from ..optimizers.optimizer import Optimizer

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..arithmetic.dispatch import Array
 from ..arithmetic.noisy import Noisy
-from ..network.mlp import Gradients, forward
+from ..network.gradients import Gradients
+from ..network.mlp import forward
 from ..network.problem import Problem
 from ..network.validation import first_place
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..activations.row import Loss
 from ..arithmetic.dispatch import Array, is_numpy
-from ..network.mlp import MLP, Gradients
+from ..losses.row import Loss
+from ..network.gradients import Gradients
+from ..network.mlp import MLP
 from ..network.problem import Problem, gradients, loss_value
 from ..network.validation import require_finite
 from ..optimizers.optimizer import Evaluate, Optimizer, State

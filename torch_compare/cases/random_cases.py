@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..files.case_file import Case
-from ..random_problems.strategies import Spec, build, random_spec
+from ..random_problems.spec import Spec, build, random_spec
 from .draft import Draft, certify
 
 WIDTH, BATCH, DEPTH = 4, 3, 12

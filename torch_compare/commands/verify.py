@@ -15,8 +15,7 @@ from rich.text import Text
 
 from reference.rounding.distance import FACTOR
 
-from ..mistakes import planted as faults
-from ..sources import campaign
+from ..sources import campaign, plant
 from ..sources.certificates import LARGEST
 from ..sources.outcome import PAIRS
 from ..torch_side.deviations import DEVIATIONS
@@ -83,12 +82,11 @@ def _plant_faults(console: Console) -> dict[str, str]:
     table.add_column("verdict")
     table.add_column("off by (rounding scales)", justify="right")
     caught = {}
-    for fault in faults.FAULTS:
-        verdict = faults.plant(fault)
-        caught[fault.name] = verdict.status
+    for name, verdict in plant.verdicts():
+        caught[name] = verdict.status
         style = "red" if verdict.agrees else ""
         table.add_row(
-            fault.name, "NOT CAUGHT" if verdict.agrees else verdict.status, f"{verdict.worst.scales:.1e}", style=style
+            name, "NOT CAUGHT" if verdict.agrees else verdict.status, f"{verdict.worst.scales:.1e}", style=style
         )
     console.print(table)
     return caught

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import reference as ref
-
 from ..mistakes.mistake import Mistake
-from ..mistakes.rules import Rules
-
-
-def habits(mistakes: Iterable[Mistake]) -> int:
-    """How many mistakes there are; one that is made in many places is one."""
-    return len({m.habit for m in mistakes})
 
 
 @dataclass(frozen=True)
@@ -55,20 +46,3 @@ class Effort:
     def exhausted(self) -> bool:
         """Whether nothing is left."""
         return self.spent >= self.limit
-
-
-def flow_factor(layer: int, depth: int, like: Mistake) -> Mistake:
-    """A factor that everything has from this layer down."""
-    c = like.constant
-
-    def change(rules: Rules) -> Rules:
-        def slope(p: ref.Problem, t: ref.Trace, l: int, d: Any) -> Any:
-            return rules.slope(p, t, l, d) * c if l == layer else rules.slope(p, t, l, d)
-
-        return replace(rules, slope=slope)
-
-    where = "every gradient" if layer == depth - 1 else f"every gradient from layers[{layer}] down"
-    return Mistake(
-        like.name, where, like.what, rules=change, vague=like.vague, form="factor", constant=c,
-        uncertainty=like.uncertainty, also=like.also,
-    )  # fmt: skip

@@ -16,14 +16,14 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import Format
-from reference.arithmetic.noisy import Source
+from reference.arithmetic.noise_source import Source
+from reference.network.in_arithmetic import in_noise, spread_of
 from reference.rounding.distance import FACTOR, in_scales
-from reference.rounding.scale import in_noise, spread_of
 
 from ..mistakes.data import activation_mistakes, batch_mistakes, deviation_mistakes
 from ..mistakes.loss import loss_mistakes
-from ..mistakes.mistake import Leaves, Mistake, leaves_with
-from .candidate import Effort, habits
+from ..mistakes.mistake import Leaves, Mistake, habits, leaves_with
+from .candidate import Effort
 from .evidence import Evidence, distance
 from .search import Walk
 from .unexplained import agrees, not_finite, unexplained

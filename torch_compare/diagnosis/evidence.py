@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.network.gradients import is_parameter
 from reference.rounding.distance import FACTOR
 
 from .named_factors import Named, constants
@@ -117,11 +118,6 @@ class Evidence:
         """The weight or bias that a place is the gradient of."""
         layer = self.problem.mlp.layers[int(place[len("layers[") : place.index("]")])]
         return layer.weight if place.endswith("weight") else layer.bias
-
-
-def is_parameter(place: str) -> bool:
-    """Whether a place is the gradient of a weight or a bias."""
-    return place.startswith("layers")
 
 
 def norm(values: Any) -> float:

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-import reference as ref
+from reference.network.gradients import is_parameter
 
-from ..mistakes.mistake import Leaves, Mistake
-from .evidence import BY_NORM, PLAIN, Evidence, is_parameter, norm, ratio
+from ..mistakes.finished import DECAYS, ROUND, _clip, _decay, _normalised, factor_at
+from ..mistakes.mistake import Mistake
+from .evidence import BY_NORM, PLAIN, Evidence, norm, ratio
 from .named_factors import Named, nearest, product
 
 SIZES = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10)
@@ -72,19 +73,6 @@ Same = Callable[..., bool]
 
 
 # ── factors ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def factor_at(places: Iterable[str], where: str, like: Mistake) -> Mistake:
-    """The same factor at these leaves."""
-    scaled, c = frozenset(places), like.constant
-
-    def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
-        return {k: v * c if k in scaled else v for k, v in leaves.items()}
-
-    return Mistake(
-        like.name, where, like.what, leaves=change, vague=like.vague, form="factor", constant=c,
-        uncertainty=like.uncertainty, also=like.also,
-    )  # fmt: skip
 
 
 def _factors(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, ...], same: Same) -> Iterator[Fit]:
@@ -152,23 +140,6 @@ def near_round(value: float, noise: float) -> float:
     return nearest_one if abs(nearest_one - value) <= max(noise, ROUND) * value else 0.0
 
 
-ROUND = 1e-6
-"""torch.nn.utils.clip_grad_norm_ divides by the norm + 1e-6, which a bound of about 1 then shows."""
-
-
-def _normalised(place: str, size: float, noise: float) -> Mistake:
-    def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
-        if place not in leaves:
-            return leaves
-        leaf = leaves[place]
-        return leaves | {place: leaf * (size / np.sqrt((leaf * leaf).sum()))}
-
-    what = f"the norm of this gradient by itself is clipped, or normalised, to {size:g}"
-    return Mistake(
-        "gradient clipped", place, what, leaves=change, form="norm", constant=size, uncertainty=max(noise, ROUND)
-    )
-
-
 # ── clipping and decay ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -186,17 +157,6 @@ def _clipped(evidence: Evidence, place: str, made: Any, same: Same) -> Iterator[
         named = nearest(evidence.table, c, evidence.noise[place])
         if same(np.clip(product(named) * made, -bound, bound), product(named)):
             yield Fit((*(factor_at([place], place, _named_factor(n)) for n in named), _clip(bound)))
-
-
-def _clip(bound: float) -> Mistake:
-    def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
-        return {k: np.minimum(np.maximum(v, -bound), bound) if is_parameter(k) else v for k, v in leaves.items()}
-
-    what = f"every element is clipped to ±{bound:.6g}"
-    return Mistake("gradient clipped", "every weight and bias", what, leaves=change, form="clip", constant=bound)
-
-
-DECAYS: dict[str, Callable[[Any], Any]] = {"the weights": lambda w: w, "the weights' signs": np.sign}
 
 
 def _decayed(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, ...], same: Same) -> Iterator[Fit]:
@@ -231,18 +191,3 @@ def _factor_and_rate(given: Any, made: Any, direction: Any) -> tuple[float, floa
     if not determinant > 0:
         return 1.0, ratio(g - a, b)
     return float((ag * bb - bg * ab) / determinant), float((bg * aa - ag * ab) / determinant)
-
-
-def _decay(place: str, along: str, rate: float, uncertainty: float) -> Mistake:
-    def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
-        if place not in leaves:
-            return leaves
-        index = int(place[len("layers[") : place.index("]")])
-        layer = problem.mlp.layers[index]
-        parameter = layer.weight if place.endswith("weight") else layer.bias
-        return leaves | {place: leaves[place] + DECAYS[along](parameter) * rate}
-
-    what = f"{rate:.6g} × {along} is added: a weight decay that belongs to the optimiser"
-    return Mistake(
-        "weight decay mixed in", place, what, leaves=change, form=along, constant=rate, uncertainty=uncertainty
-    )

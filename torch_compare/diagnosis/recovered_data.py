@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.network.gradients import is_parameter
 
 from ..mistakes.loss import loss_mistakes
 from ..mistakes.mistake import leaves_with
-from .evidence import Evidence, distance, is_parameter, norm, ratio
+from .evidence import Evidence, distance, norm, ratio
 from .named_factors import nearest, product
 from .wording import listed, number
 

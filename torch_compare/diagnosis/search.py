@@ -22,15 +22,16 @@ from ..mistakes.backward import (
     bias_mistakes,
     downward_mistakes,
     early_mistake,
+    flow_factor,
     leaky_mistake,
     other_slopes,
     slope_mistakes,
     update_mistake,
     weight_mistakes,
 )
-from ..mistakes.mistake import Mistake
+from ..mistakes.mistake import Mistake, habits
 from ..mistakes.rules import RIGHT
-from .candidate import Effort, Way, flow_factor, habits
+from .candidate import Effort, Way
 from .evidence import BY_NORM, PLAIN, Evidence, norm
 from .leaf_fits import Fit, leaf_fits
 

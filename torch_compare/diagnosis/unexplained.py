@@ -9,9 +9,10 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import Format
+from reference.network.gradients import is_parameter
 from reference.rounding.distance import FACTOR, in_scales
 
-from .evidence import Evidence, is_parameter
+from .evidence import Evidence
 from .recovered_data import below, exchanged, loss_alone, other_inputs, other_targets
 from .wording import listed
 

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.network.mlp import LayerGradients
+from reference.network.gradients import LayerGradients
+from reference.network.problem import places_of
 from reference.rounding.certified import CertifiedLeaf, ExactKink
 
-from ..verdict.given import places_of
 from . import bit_arrays
 from .rows_as_data import LARGEST_DEPTH, decode_activation, decode_loss, make_problem
 from .untrusted import Tensor, parse_json, parse_tensors, read_bytes, read_shape, short

@@ -284,3 +284,20 @@ def leaky_mistake(layer: int, slope: float, uncertainty: float = 0.0) -> Mistake
         constant=slope,
         uncertainty=uncertainty,
     )
+
+
+def flow_factor(layer: int, depth: int, like: Mistake) -> Mistake:
+    """A factor that everything has from this layer down."""
+    c = like.constant
+
+    def change(rules: Rules) -> Rules:
+        def slope(p: ref.Problem, t: ref.Trace, l: int, d: Any) -> Any:
+            return rules.slope(p, t, l, d) * c if l == layer else rules.slope(p, t, l, d)
+
+        return replace(rules, slope=slope)
+
+    where = "every gradient" if layer == depth - 1 else f"every gradient from layers[{layer}] down"
+    return Mistake(
+        like.name, where, like.what, rules=change, vague=like.vague, form="factor", constant=c,
+        uncertainty=like.uncertainty, also=like.also,
+    )  # fmt: skip

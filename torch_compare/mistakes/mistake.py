@@ -9,7 +9,7 @@ N examples, I a layer's fan-in, O its fan-out, K the network's outputs; l is a l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,3 +92,8 @@ def leaves_with(mistakes: tuple[Mistake, ...], problem: ref.Problem) -> Leaves:
     for mistake in mistakes:
         leaves = mistake.leaves(problem, leaves)
     return leaves
+
+
+def habits(mistakes: Iterable[Mistake]) -> int:
+    """How many mistakes there are; one that is made in many places is one."""
+    return len({m.habit for m in mistakes})

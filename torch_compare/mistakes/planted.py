@@ -14,7 +14,6 @@ import numpy as np
 
 import reference as ref
 
-from ..verdict.checks import Verdict, check
 from .rules import RIGHT, backward_with
 
 
@@ -160,9 +159,3 @@ def bank_problem(activation: str, loss: str, seed: int = 0) -> ref.Problem:
     layers = tuple(ref.Layer(layer.weight, 0.1 * rng.normal(size=16), layer.activation) for layer in mlp.layers)
     target = rng.integers(0, 16, 8) if loss == "cross_entropy" else rng.normal(size=(8, 16))
     return ref.Problem(ref.MLP(layers), rng.normal(size=(8, 8)), target, loss)
-
-
-def plant(fault: Fault, seed: int = 0) -> Verdict:
-    """The verdict on the fault's gradients: anything but "agrees" catches it."""
-    problem = bank_problem(fault.activation, fault.loss, seed)
-    return check(problem, fault.make(problem), explain=False)

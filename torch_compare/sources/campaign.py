@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 import reference as ref
 
 from ..files import problem_file
-from ..random_problems.strategies import Spec, build, random_spec
+from ..random_problems.spec import Spec, build, random_spec
 from .comparison import compare
 from .outcome import PAIRS, Outcome
 

@@ -19,7 +19,8 @@ from reference.differences.multiprecision import BITS, multiprecision_difference
 from reference.rounding.certified import ball_gradients, certified_gradients
 from reference.rounding.distance import worst_place
 
-from ..verdict.verdict import beyond_rounding, judge
+from ..verdict.overflow import beyond_rounding
+from ..verdict.verdict import judge
 from .outcome import Outcome, measured
 
 DIGITS = 40

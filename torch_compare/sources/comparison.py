@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.differences import central as differences
+from reference import differences
 from reference.rounding.distance import FACTOR, worst_place
 from reference.rounding.scale import FORMATS, Format, rounding_scale
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 import reference as ref
-from reference.differences import central as differences
+from reference import differences
 from reference.differences.multiprecision import multiprecision_difference
 from reference.rounding.certified import certified_gradients
 

@@ -21,7 +21,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from reference.arithmetic.formats import Format, get_format
-from reference.arithmetic.noisy import Noisy, Source
+from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noisy import Noisy
 from reference.optimizers import Optimizer
 from reference.rounding.distance import FACTOR, Place, worst_place
 from reference.rounding.scale import RUNS

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetic.formats import Format, get_format
-from reference.arithmetic.noisy import Noisy, Source, Split
+from reference.arithmetic.noise_source import Source, Split
+from reference.arithmetic.noisy import Noisy
 from reference.optimizers.optimizer import Evaluate, Optimizer, State
 from reference.rounding.distance import FACTOR, Place, worst_place
 from reference.rounding.scale import RUNS

@@ -16,9 +16,10 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import get_format
-from reference.arithmetic.noisy import Noisy, Source
+from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noisy import Noisy
 from reference.optimizers import Optimizer
-from reference.optimizers.adafactor import NS_COEFFICIENTS, newton_schulz
+from reference.optimizers.muon import NS_COEFFICIENTS, newton_schulz
 from reference.rounding.scale import RUNS
 
 from ..torch_side.muon import without_bfloat16

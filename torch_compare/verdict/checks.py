@@ -11,13 +11,15 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS, STORED, Format, get_format
+from reference.network.problem import places_of
 from reference.network.validation import require_finite
 from reference.rounding.distance import FACTOR, digits, worst_place
 from reference.rounding.scale import RUNS, rounding_scale
 
 from ..diagnosis.diagnosis import diagnose
-from .given import Given, places_of, read_given
-from .verdict import Verdict, beyond_rounding, expected_leaves, in_range, judge, underflows
+from .given import Given, read_given
+from .overflow import beyond_rounding, in_range, underflows
+from .verdict import Verdict, expected_leaves, judge
 
 __all__ = ["Verdict", "assert_gradients", "check", "check_module", "expected_leaves", "judge"]
 
@@ -149,7 +151,7 @@ def check_module(
         TypeError: the module holds a layer that the oracle cannot take; the message names it.
         ValueError: shapes or targets do not fit.
     """
-    from ..torch_side.gradients import module_gradients, problem_from_module  # noqa: PLC0415  (torch loads for seconds)
+    from ..torch_side.modules import module_gradients, problem_from_module  # noqa: PLC0415  (torch loads for seconds)
 
     problem = problem_from_module(module, x, target, loss_fn)
     given = module_gradients(module, x, target, loss_fn)

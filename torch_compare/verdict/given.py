@@ -15,6 +15,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS, Format, get_format
+from reference.network.problem import places_of
 
 _NARROW = {name: name for name in ("bfloat16", "float8_e4m3", "float8_e5m2")} | {"float8_e4m3fn": "float8_e4m3"}
 """Types that NumPy has not, by the name that torch, JAX and ml_dtypes give them."""
@@ -73,16 +74,6 @@ def as_array(place: str, values: Any) -> tuple[Any, str]:
     if array.dtype.kind != "f":
         raise TypeError(f"{place}: expected floating numbers, got {array.dtype}")
     return array, array.dtype.name if array.dtype.name in FORMATS else "float64"
-
-
-def places_of(problem: ref.Problem) -> dict[str, tuple[int, ...]]:
-    """The shape of every gradient of a problem, by place, the loss included."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for index, layer in enumerate(problem.mlp.layers):
-        shapes[f"layers[{index}].weight"] = tuple(layer.weight.shape)
-        if layer.bias is not None:
-            shapes[f"layers[{index}].bias"] = tuple(layer.bias.shape)
-    return shapes | {"input": tuple(problem.x.shape), "loss": ()}
 
 
 def read_given(problem: ref.Problem, given: Any) -> Given:

@@ -17,10 +17,11 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS
+from reference.network.problem import places_of
 
 from ..files import bit_arrays
 from ..files.untrusted import parse_json, parse_tensors, read_bytes, short
-from .given import Given, places_of
+from .given import Given
 
 _WIDTHS = {18: "float64", 10: "float32", 6: "float16"}
 """The type that bits of so many letters spell, "0x" included; those of bfloat16 have 4 digits, too."""

@@ -13,8 +13,8 @@ from rich.console import Console
 
 import reference as ref
 import torch_compare as tc
-from benchmarks.claims.reuse import multiply_adds
 from benchmarks.exactness import certificates
+from benchmarks.harness.multiply_adds import multiply_adds
 from tests.helpers import DTYPES
 
 TINY = (3, 4, 4, 2)

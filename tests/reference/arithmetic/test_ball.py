@@ -13,7 +13,7 @@ from reference.arithmetic import dispatch as arithmetic
 from reference.arithmetic.ball import Ball
 from reference.arithmetic.ball_decisions import Decisions, Mask, Undecided, precision
 from reference.arithmetic.ball_elements import larger, outward, restored, smaller, stored
-from reference.arithmetic.dispatch import Constant
+from reference.arithmetic.constants import Constant
 
 HULL = Decisions(hull=True)
 RATIONAL = Decisions(rational=True)

@@ -11,11 +11,12 @@ from flint import arb, ctx
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from reference.arithmetic import constants
 from reference.arithmetic import dispatch as ar
 from tests.helpers import DTYPES, assert_same
 from tests.truths import BITS, error_in_ulps, exactly
 
-CONSTANTS = {name: c for name, c in vars(ar).items() if isinstance(c, ar.Constant)}
+CONSTANTS = {name: c for name, c in vars(constants).items() if isinstance(c, constants.Constant)}
 
 
 def fraction(number: Any) -> Fraction:
@@ -99,7 +100,7 @@ class Exact:
         return Exact(getattr(inputs[0].ball, ufunc.__name__)())
 
 
-def made(constant: ar.Constant) -> arb:
+def made(constant: constants.Constant) -> arb:
     def make(number: Any) -> Exact:
         return Exact(exactly(Fraction(number)))
 
@@ -131,13 +132,13 @@ def test_the_parts_are_right_to_the_last_place(name, dtype):
 
 
 def test_a_constant_of_complex_numbers_has_real_parts():
-    assert ar.constant(ar.SQRT_HALF, np.array([1j])).dtype == np.float64
-    assert ar.constant(ar.SQRT_HALF, np.ones(1, np.float32)).dtype == np.float32
+    assert ar.constant(constants.SQRT_HALF, np.array([1j])).dtype == np.float64
+    assert ar.constant(constants.SQRT_HALF, np.ones(1, np.float32)).dtype == np.float32
 
 
 def test_a_longdouble_constant_has_more_digits_than_a_float64():
-    high, _ = ar.SQRT_HALF.in_dtype(np.dtype(np.longdouble))
-    error = abs(fraction(high) - ar.SQRT_HALF.exact)
+    high, _ = constants.SQRT_HALF.in_dtype(np.dtype(np.longdouble))
+    error = abs(fraction(high) - constants.SQRT_HALF.exact)
     assert error <= fraction(np.spacing(high)) / 2
 
 
@@ -212,4 +213,4 @@ def test_other_arithmetics_answer_by_their_own_methods():
     assert ar.parameter([0.5], z) == ("parameter", [0.5])
     assert ar.largest(z) == ("largest",)
     assert ar.tanh_residual(z) == ("tanh_residual",)
-    assert ar.constant_parts(ar.SQRT_HALF, z) == ("constant", ar.SQRT_HALF)
+    assert ar.constant_parts(constants.SQRT_HALF, z) == ("constant", constants.SQRT_HALF)

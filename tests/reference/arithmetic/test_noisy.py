@@ -6,9 +6,11 @@ import torch
 
 import reference as ref
 from reference.arithmetic import dispatch as arithmetic
-from reference.arithmetic.noisy import Noisy, Source, Split, granularity
-from reference.rounding import scale as noise
-from reference.rounding.scale import FORMATS, TANH_ULPS, get_format, rounding_scale
+from reference.arithmetic.constants import SQRT_HALF
+from reference.arithmetic.noise_source import Source, Split, granularity
+from reference.arithmetic.noisy import Noisy
+from reference.network.in_arithmetic import TANH_TAIL, TANH_ULPS
+from reference.rounding.scale import FORMATS, get_format, rounding_scale
 
 
 def source(name="float64", runs=200, seed=0):
@@ -115,7 +117,7 @@ def test_two_sum_and_two_product_give_back_what_the_noise_took():
 
 
 def test_constants_err_and_their_low_part_mends_them():
-    high, low = noisy([1.0], "float32").constant(arithmetic.SQRT_HALF)
+    high, low = noisy([1.0], "float32").constant(SQRT_HALF)
     assert np.all(high.spread() > 0)
     np.testing.assert_array_equal((high + 0).data[0], np.sqrt(0.5))
     assert np.max(np.abs(high.data + low.data - np.sqrt(0.5))) < 2.0**-52
@@ -260,7 +262,7 @@ def test_tanh_near_one_errs_in_libraries_by_what_the_table_says():
     assert np.abs(ulps["NumPy"]).max() < 1
 
 
-@pytest.mark.parametrize("name", noise.TANH_TAIL)
+@pytest.mark.parametrize("name", TANH_TAIL)
 def test_the_scale_allows_for_the_tanh_of_any_library(name):
     """σ of a′ is 7 u where tanh is near 1 in float64: a value that is 6.5 ulps off stays within 3 of it."""
     layers = (ref.Layer(np.array([[9.0]]), None, name),)

@@ -10,7 +10,7 @@ from reference.differences import random_direction
 from reference.differences.multiprecision import BITS, multiprecision_difference, multiprecision_directional
 from reference.network.unchecked import unchecked
 from reference.rounding.certified import ball_gradients
-from torch_compare.random_problems.strategies import Spec, build
+from torch_compare.random_problems.spec import Spec, build
 
 DIGITS = 40
 OUTPUTS = {"bce": "sigmoid", "nll": "log_softmax", "kl_div": "log_softmax"}

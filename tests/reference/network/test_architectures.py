@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import reference as ref
 from reference.arithmetic.ball import Ball
 from reference.arithmetic.ball_decisions import Decisions, precision
-from reference.arithmetic.noisy import Source
+from reference.arithmetic.noise_source import Source
 from reference.rounding.distance import FACTOR, in_scales
 from reference.rounding.scale import Noisy, get_format
 from tests.helpers import DTYPES, assert_same, integers

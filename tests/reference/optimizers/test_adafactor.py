@@ -10,9 +10,10 @@ import torch
 
 import reference as ref
 from reference.arithmetic.formats import get_format
-from reference.arithmetic.noisy import Noisy, Source
+from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noisy import Noisy
 from reference.optimizers import adafactor, adam, lbfgs, muon
-from reference.optimizers.adafactor import newton_schulz
+from reference.optimizers.muon import newton_schulz
 from reference.rounding.distance import FACTOR
 from tests.helpers import DTYPES, assert_same, gamma, mutant
 from torch_compare.torch_side.muon import without_bfloat16
@@ -21,8 +22,8 @@ from torch_compare.trajectories.comparison import distance, follow, follow_torch
 from torch_compare.trajectories.matrix import DRAWS, MATRIX_SUBJECTS, bfloat16_scales, matrix_scales, matrix_trajectory
 from torch_compare.trajectories.random_trajectories import Trajectory
 
-optimizers_matrix = importlib.import_module("reference.optimizers.adafactor")
-"""The module: the package hands on the function of that name."""
+MODULES = {name: importlib.import_module(f"reference.optimizers.{name}") for name in ("adafactor", "muon")}
+"""The modules: the package hands on the functions of these names."""
 
 
 def frozen(array):
@@ -111,7 +112,7 @@ def test_the_default_of_eps_is_the_spacing_of_the_parameters_type(dtype):
 
 def test_newton_schulz_applies_the_quintic_to_singular_values():
     """On a diagonal matrix no sum rounds: the same operations, number by number."""
-    a, b, c = optimizers_matrix.NS_COEFFICIENTS
+    a, b, c = MODULES["muon"].NS_COEFFICIENTS
     s = np.array([3.0, 0.7, 1e-3, 0.0])
     norm = np.sqrt((s * s).sum())
     x = s / norm
@@ -362,7 +363,7 @@ def judged(name):
 
 @pytest.mark.parametrize(("name", "old", "new"), CASES)
 def test_a_planted_fault_is_caught(name, old, new):
-    make = getattr(mutant(optimizers_matrix, old, new), name)
+    make = getattr(mutant(MODULES[name], old, new), name)
     assert worst(name, make) > FACTOR
 
 
@@ -370,7 +371,7 @@ def worst(name, make):
     found = []
     for path, ours, scale in judged(name):
         hyperparameters = dict(path.optimizer.hyperparameters)
-        if hyperparameters.get("ns_coefficients") == optimizers_matrix.NS_COEFFICIENTS:
+        if hyperparameters.get("ns_coefficients") == MODULES["muon"].NS_COEFFICIENTS:
             del hyperparameters["ns_coefficients"]
         with np.errstate(all="ignore"):
             theirs = follow(make(**hyperparameters), path.params, path.grads)
@@ -378,9 +379,12 @@ def worst(name, make):
     return np.nanmax(found)
 
 
+UNCHANGED = {name: (line, line) for name, line in (("adafactor", "RMS(x) ="), ("muon", "NS_COEFFICIENTS = ("))}
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_without_a_fault_nothing_is_caught(name):
-    assert worst(name, getattr(mutant(optimizers_matrix, "RMS(x) =", "RMS(x) ="), name)) == 0
+    assert worst(name, getattr(mutant(MODULES[name], *UNCHANGED[name]), name)) == 0
 
 
 def test_the_scale_of_bfloat16_still_sees_what_bfloat16_cannot_explain():

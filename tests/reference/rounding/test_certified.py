@@ -14,7 +14,7 @@ from reference.arithmetic.ball_decisions import Undecided, precision
 from reference.network.unchecked import unchecked
 from reference.rounding.certified import CertifiedGradients, ball_gradients, certified_gradients, round_leaf
 from reference.rounding.distance import FACTOR
-from torch_compare.random_problems.strategies import build, random_spec
+from torch_compare.random_problems.spec import build, random_spec
 from torch_compare.torch_side.gradients import torch_gradients
 
 

@@ -14,7 +14,8 @@ from safetensors.numpy import save as to_bytes
 
 import reference as ref
 from reference.arithmetic.formats import get_format
-from reference.arithmetic.noisy import Noisy, Source
+from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noisy import Noisy
 from reference.training import checkpoint
 from tests.reference.training.helpers import OPTIMIZERS, small_problem
 

@@ -9,7 +9,8 @@ from sklearn.datasets import load_diabetes, load_digits
 import reference as ref
 from reference import optimizers as opt
 from reference.arithmetic.formats import get_format
-from reference.arithmetic.noisy import Noisy, Source
+from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noisy import Noisy
 from reference.training import checkpoint
 from reference.training.training import Training, batch_order
 from tests.helpers import DTYPES, assert_same, leaves

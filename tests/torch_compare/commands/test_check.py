@@ -10,8 +10,8 @@ import pytest
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS, get_format
-from reference.arithmetic.noisy import Source
-from reference.rounding.scale import in_noise
+from reference.arithmetic.noise_source import Source
+from reference.network.in_arithmetic import in_noise
 from torch_compare.commands import cli
 from torch_compare.commands.check import exit_status
 from torch_compare.commands.check_report import Checked

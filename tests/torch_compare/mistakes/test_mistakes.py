@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 import torch_compare as tc
-from reference.arithmetic.noisy import Source
+from reference.arithmetic.noise_source import Source
+from reference.network.in_arithmetic import in_noise, spread_of
 from reference.rounding.distance import FACTOR, in_scales
-from reference.rounding.scale import FORMATS, Noisy, in_noise, spread_of
+from reference.rounding.scale import FORMATS, Noisy
 from torch_compare.mistakes.backward import bias_mistakes, downward_mistakes, slope_mistakes, weight_mistakes
 from torch_compare.mistakes.data import activation_mistakes, batch_mistakes
 from torch_compare.mistakes.loss import loss_mistakes
 from torch_compare.mistakes.mistake import leaves_with
-from torch_compare.random_problems.strategies import build, random_spec
+from torch_compare.random_problems.spec import build, random_spec
 
 CASES = range(30)
 OF_A_LAYER = (slope_mistakes, weight_mistakes, bias_mistakes, downward_mistakes)

@@ -8,7 +8,7 @@ from hypothesis import Phase, find, given, settings
 
 import reference as ref
 from torch_compare import build, check, problems, specs
-from torch_compare.random_problems.strategies import FEATURES, MAX_BATCH, MAX_DEPTH, MAX_WIDTH, Spec, random_spec
+from torch_compare.random_problems.spec import FEATURES, MAX_BATCH, MAX_DEPTH, MAX_WIDTH, Spec, random_spec
 
 
 def campaign_specs(cases, dtype="float64", seed=11):

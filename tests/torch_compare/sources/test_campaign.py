@@ -9,8 +9,8 @@ import reference as ref
 from torch_compare.commands import cli
 from torch_compare.files import problem_file
 from torch_compare.mistakes import planted as faults
-from torch_compare.random_problems.strategies import Spec, build
-from torch_compare.sources import campaign
+from torch_compare.random_problems.spec import Spec, build
+from torch_compare.sources import campaign, plant
 from torch_compare.sources import comparison as comparisons
 
 
@@ -92,7 +92,7 @@ def test_verify_prints_its_tables_and_writes_json(tmp_path, capsys, monkeypatch)
 
 def test_verify_fails_when_a_fault_is_not_caught(monkeypatch, capsys):
     blind = faults.Fault("nothing wrong", ref.gradients)
-    monkeypatch.setattr(faults, "FAULTS", (blind,))
+    monkeypatch.setattr(plant, "FAULTS", (blind,))
     assert cli.main(["verify", "--cases", "2", "--seed", "2", "--jobs", "1"]) == cli.DISAGREES
     assert "NOT CAUGHT" in capsys.readouterr().out
 
@@ -107,7 +107,7 @@ def test_verify_fails_when_sources_disagree_and_writes_the_file(broken, tmp_path
 
 
 def test_files_hold_every_problem_exactly(tmp_path):
-    from torch_compare.random_problems.strategies import random_spec
+    from torch_compare.random_problems.spec import random_spec
 
     for case in range(80):
         spec = random_spec(np.random.default_rng([8, case]), case // 2, ("float64", "float32")[case % 2])

@@ -17,14 +17,10 @@ from reference import activations as act
 from reference import losses
 from tests.helpers import DTYPES, assert_same, assert_same_gradients, exact_mlp, exact_names, gamma, integers
 from torch_compare.torch_side import gradients as source
+from torch_compare.torch_side import modules
 from torch_compare.torch_side.deviations import DEVIATIONS, Deviation, deviation
-from torch_compare.torch_side.gradients import (
-    given_cotangent,
-    module_gradients,
-    problem_from_module,
-    torch_gradients,
-    torch_loss,
-)
+from torch_compare.torch_side.gradients import torch_gradients, torch_loss
+from torch_compare.torch_side.modules import given_cotangent, module_gradients, problem_from_module
 from torch_compare.verdict.checks import check
 
 Array = Any
@@ -315,7 +311,7 @@ def test_loss_modules_become_rows_and_the_problem_survives_the_round_trip(loss_f
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
 def test_loss_functions_have_their_defaults(function):
-    name = source._LOSS_FUNCTIONS[function]
+    name = modules._LOSS_FUNCTIONS[function]
     problem = loss_problem(ref.LOSSES[name], np.float64)
     module = as_module(problem)
     again = problem_from_module(module, problem.x, problem.target, function)

@@ -27,7 +27,8 @@ from hypothesis.stateful import (
 import reference as ref
 import torch_compare as tc
 from reference.arithmetic.formats import get_format
-from reference.arithmetic.noisy import Noisy, Source
+from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noisy import Noisy
 from reference.optimizers import OPTIMIZERS
 from reference.rounding.distance import FACTOR
 from reference.rounding.scale import rounding_scale

@@ -11,6 +11,7 @@ from reference.rounding.distance import FACTOR, in_scales
 from reference.rounding.scale import FORMATS
 from torch_compare.mistakes import planted as faults
 from torch_compare.mistakes import rules as passes
+from torch_compare.sources.plant import plant
 from torch_compare.verdict import conventions as explanations
 from torch_compare.verdict.checks import expected_leaves
 
@@ -34,7 +35,7 @@ def test_the_reference_and_torch_agree(dtype):
 @pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda f: f.name)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_each_planted_fault_is_caught(fault, seed):
-    assert not faults.plant(fault, seed).agrees
+    assert not plant(fault, seed).agrees
 
 
 def test_the_faulty_pass_without_a_fault_is_right():

@@ -6,7 +6,8 @@ import torch
 
 import reference as ref
 import torch_compare as tc
-from torch_compare.verdict.given import as_array, places_of, read_given
+from reference.network.problem import places_of
+from torch_compare.verdict.given import as_array, read_given
 
 
 def small_problem():

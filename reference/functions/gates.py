@@ -1,0 +1,137 @@
+"""Gates: z·σ(A(z)) for an odd A, and the same with the normal distribution."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..arithmetic.constants import (
+    GELU_CUBIC,
+    LOG_SCALED_DENSITY,
+    LOG_SCALED_DENSITY_FLOAT16,
+    SQRT_8_OVER_PI,
+)
+from ..arithmetic.dispatch import (
+    Array,
+    constant_parts,
+    limited,
+    magnitude,
+    two_product,
+    two_sum,
+)
+from .logistic import WIDEST, exp_below, is_float16, over, over_square, scaled_exp
+from .mills_ratio import mills_ratio
+
+
+def silu(z: Array) -> Array:
+    """z·σ(z)."""
+    a = magnitude(limited(z, WIDEST))
+    return _gate(z, a, *scaled_exp(a))
+
+
+def silu_derivative(z: Array) -> Array:
+    """σ(z)(1 + z·σ(−z))."""
+    a = magnitude(limited(z, WIDEST))
+    return _gate_derivative(z, a, 0.0, *scaled_exp(a))
+
+
+def silu_second(z: Array) -> Array:
+    """σ′(z)(2 − |z| tanh(|z|/2))."""
+    a = magnitude(limited(z, WIDEST))
+    return _gate_second(a, *two_sum(-a, 2), *scaled_exp(a))
+
+
+def gelu_tanh(z: Array) -> Array:
+    """z·σ(A(z)), A(z) = √(8/π)(z + 0.044715z³): σ(2w) = (1 + tanh w)/2."""
+    a, exponent, error, *_ = _gelu_tanh_exponent(z)
+    return _gate(z, a, *scaled_exp(exponent, error))
+
+
+def gelu_tanh_derivative(z: Array) -> Array:
+    """σ(A) + z·A′·σ′(A), with zA′ = A + 2·(cubic term)."""
+    a, exponent, error, cubic, cubic_low = _gelu_tanh_exponent(z)
+    rise, rise_low = two_product(2 * a, cubic)
+    a_slope, low = two_sum(exponent, rise)
+    low = low + (error + rise_low + 2 * a * cubic_low)
+    return _gate_derivative(z, a_slope, low, *scaled_exp(exponent, error))
+
+
+def gelu_tanh_second(z: Array) -> Array:
+    """σ′(A)(2A′ + zA″ − z·A′² tanh(A/2)), with 2A′ + zA″ = 2√(8/π) + 12·(cubic term)/z."""
+    a, exponent, error, cubic, cubic_low = _gelu_tanh_exponent(z)
+    k, k_low = constant_parts(SQRT_8_OVER_PI, z)
+    triple, triple_low = two_sum(2 * cubic, cubic)
+    triple_low = triple_low + 3 * cubic_low
+    slope, slope_low = two_sum(triple, k)
+    slope_low = slope_low + (triple_low + k_low)
+    square, square_low = two_product(slope, slope)
+    product, product_low = two_product(square, a)
+    product_low = product_low + a * (square_low + 2 * slope * slope_low)
+    linear, linear_low = two_sum(4 * triple, 2 * k)
+    linear_low = linear_low + (4 * triple_low + 2 * k_low)
+    bracket, lost = two_sum(linear, -product)
+    return _gate_second(product, bracket, lost + (linear_low - product_low), *scaled_exp(exponent, error))
+
+
+def _gelu_tanh_exponent(z: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """|z|; A(|z|) as a sum of two numbers, for an error u·A in the exponent would lose log₂A digits; and 0.0713…·z²."""
+    a = magnitude(limited(z, 8 if is_float16(z) else 24))
+    k, k_low = constant_parts(SQRT_8_OVER_PI, z)
+    c, c_low = constant_parts(GELU_CUBIC, z)
+    square, square_low = two_product(a, a)
+    cubic, cubic_low = two_product(square, c)
+    cubic_low = cubic_low + (square_low * c + square * c_low)
+    slope, slope_low = two_sum(cubic, k)
+    exponent, error = two_product(slope, a)
+    return a, exponent, error + (slope_low + (cubic_low + k_low)) * a, cubic, cubic_low
+
+
+def _gate(z: Array, a: Array, scaled: Array, rest: Array, small: float) -> Array:
+    """z·σ(A) = max(z, 0) − |z|·e/(1 + e), e = exp(−A(|z|))."""
+    return np.maximum(z, 0) - scaled * (a / over(scaled * small, rest)) * small
+
+
+def _gate_derivative(z: Array, a_slope: Array, low: Array, scaled: Array, rest: Array, small: float) -> Array:
+    """k = e(1 + e − aA′)/(1 + e)² on the left, 1 − k on the right; aA′ as a sum of two numbers."""
+    e = scaled * small
+    bracket, lost = two_sum(-a_slope, 1)
+    bracket = bracket + (e + (lost - low + e * rest))
+    k = scaled * (bracket / over_square(e, rest)) * small
+    return np.where(z < 0, k, 1 - k)
+
+
+def _gate_second(product: Array, bracket: Array, lost: Array, scaled: Array, rest: Array, small: float) -> Array:
+    """σ′(A)(2A′ + aA″ − p·tanh(A/2)): p, and 2A′ + aA″ − p as a sum; tanh(A/2) = 1 − 2e/(1 + e)."""
+    e = scaled * small
+    d = over(e, rest)
+    bracket = bracket + (product * (2 * e / d) + lost)
+    return scaled * (bracket / over_square(e, rest)) * small
+
+
+def gelu(z: Array) -> Array:
+    """z·Φ(z) = max(z, 0) − |z|·Q(|z|), Q(a) = 1 − Φ(a) = φ(a)·R(a), R Mills' ratio."""
+    a = magnitude(limited(z, 64))
+    scaled, rest, small = _scaled_density(a)
+    return np.maximum(z, 0) - scaled * (a * mills_ratio(a, rest)) * small
+
+
+def gelu_derivative(z: Array) -> Array:
+    """Φ(z) + z·φ(z): −k on the left, 1 + k on the right, k = φ(a)(a − R(a)), a = |z|."""
+    a = magnitude(limited(z, 64))
+    scaled, rest, small = _scaled_density(a)
+    k = scaled * (a - (mills_ratio(a, rest) - a * rest)) * small
+    return np.where(z < 0, -k, 1 + k)
+
+
+def gelu_second(z: Array) -> Array:
+    """φ(z)(2 − z²)."""
+    a = magnitude(limited(z, 64))
+    scaled, rest, small = _scaled_density(a)
+    square, lost = two_product(a, a)
+    factor = 2 - square
+    return scaled * (factor + (factor * rest - lost)) * small
+
+
+def _scaled_density(a: Array) -> tuple[Array, Array, float]:
+    """E, r and 2⁻⁴⁶ as in `scaled_exp`, for φ(a) = exp(−a²/2)/√(2π): the rounding error of a² would cost a²/2 ulps."""
+    square, lost = two_product(a, a)
+    return exp_below(LOG_SCALED_DENSITY_FLOAT16 if is_float16(a) else LOG_SCALED_DENSITY, square / 2, lost / 2)

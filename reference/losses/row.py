@@ -1,0 +1,98 @@
+"""A row of the table of losses, which checks itself when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..activations.row import AGREE
+from ..arithmetic.dispatch import Array
+
+
+def _no_switches(y: Array, t: Array) -> tuple[Array, ...]:
+    return ()
+
+
+def _everything(y: Array) -> Array:
+    return np.ones(y.shape, dtype=bool)
+
+
+def _no_term(y: Array, t: Array) -> Array:
+    return 0.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One row of the table of losses. y (N, K) is the network's output, t the target.
+
+    Attributes:
+        name: torch.nn.functional's name.
+        formula: one example's (or one element's) loss in plain mathematics.
+        source: where the loss is defined.
+        value: (y, t) ↦ the unreduced loss, as torch's reduction="none" returns it: (N,) or (N, K).
+        gradient: (y, t) ↦ d_y (N, K), the gradient of the sum of the unreduced losses.
+        divisor: (y, t) ↦ what reduction="mean" divides the sum by.
+        target: the kind of target: "real" (N, K), "probabilities" (N, K) in [0, 1], "nonnegative" (N, K),
+            "classes" (N,) integers or (N, K) probabilities, "indices" (N,) integers, "binary" (N, K) of 0
+            and 1, "signs" (N, K) of −1 and 1, "labels" (N, K) integers: label indices, then −1.
+        domain: y ↦ where the output may enter the loss (torch raises or returns NaN elsewhere).
+        domain_text: the same in words, for error messages.
+        ignore_index: the class index that does not count, if there is one.
+        switches: (y, t) ↦ real arrays; the formula changes where one of them passes 0.
+        parameters: the numbers that the row was made with.
+        outputs: the number of outputs K that the parameters (class weights) are made for; None for any.
+        textbook_value: (y, t) ↦ size of the largest intermediate term of the customary formula of `value`.
+        textbook_gradient: the same for `gradient`.
+    """
+
+    name: str
+    formula: str
+    source: str
+    target: str
+    value: Callable[[Array, Array], Array] = field(repr=False)
+    gradient: Callable[[Array, Array], Array] = field(repr=False)
+    divisor: Callable[[Array, Array], Any] = field(repr=False)
+    domain: Callable[[Array], Array] = field(default=_everything, repr=False)
+    domain_text: str = "any real number"
+    ignore_index: int | None = None
+    switches: Callable[[Array, Array], tuple[Array, ...]] = field(default=_no_switches, repr=False)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    outputs: int | None = None
+    textbook_value: Callable[[Array, Array], Array] = field(default=_no_term, repr=False)
+    textbook_gradient: Callable[[Array, Array], Array] = field(default=_no_term, repr=False)
+
+    def __post_init__(self) -> None:
+        y, t, dy = _probe(self.target, self.outputs or 3)
+        with np.errstate(all="ignore"):
+            expected = float(np.sum(np.imag(self.value(y + 1e-100j * dy, t))) * 1e100)
+            got = float(np.sum(self.gradient(y, t) * dy))
+        if not abs(got - expected) <= AGREE * max(1.0, abs(expected)):
+            raise ValueError(f"loss {self.name!r}: its gradient along {dy} is {got}, its value says {expected}")
+
+
+def _probe(target: str, k: int) -> tuple[Array, Array, Array]:
+    """An output (2, k) inside every loss's domain, a target of the kind, and a direction to differentiate along."""
+
+    def wide(rows: list[list[float]]) -> Array:
+        return np.resize(np.array(rows).T, (k, 2)).T.copy()
+
+    y = wide([[0.28125, 0.40625, 0.34375], [0.71875, 0.15625, 0.21875]])
+    direction = wide([[0.75, -1.25, 0.5], [1.5, 0.625, -0.875]])
+    labels = np.full((2, k), -1)
+    labels[:, 0] = (k - 1, 0)
+    targets: dict[str, Array] = {
+        "real": wide([[0.5, -1.25, 2.0], [0.875, 0.0625, -3.0]]),
+        "probabilities": wide([[0.25, 0.5, 0.25], [0.125, 0.0, 0.875]]),
+        "nonnegative": wide([[0.0, 1.0, 3.0], [2.0, 1.0, 0.0]]),
+        "classes": np.array([k - 1, 0]),
+        "indices": np.array([k - 1, 0]),
+        "binary": wide([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]]),
+        "signs": wide([[-1.0, 1.0, 1.0], [1.0, -1.0, -1.0]]),
+        "labels": labels,
+    }
+    if target not in targets:
+        raise ValueError(f"target kind {target!r} is none of {', '.join(targets)}")
+    return y, targets[target], direction

@@ -1,0 +1,113 @@
+"""A problem in another arithmetic: balls, or noise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..activations.row import Activation
+from ..arithmetic.ball import Ball
+from ..arithmetic.ball_decisions import RAISE, Decisions
+from ..arithmetic.dispatch import Array
+from ..arithmetic.formats import FORMATS
+from ..arithmetic.noise_source import Source
+from ..arithmetic.noisy import Noisy
+from ..losses.row import Loss
+from .mlp import Layer
+from .problem import Problem
+from .unchecked import changed, unchecked
+from .validation import require_finite
+
+
+def in_balls(problem: Problem, decisions: Decisions = RAISE) -> Problem:
+    """The problem with every number of weights, biases and x an exact ball, and the target where it matters.
+
+    Losses of probabilities form 1 − t, which float64 rounds; elsewhere the target enters as it is.
+    """
+    if problem.reduction == "none":
+        raise ValueError(
+            'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
+        )
+    if np.dtype(problem.dtype).kind != "f" or np.dtype(problem.dtype).itemsize > 8:
+        raise TypeError(f"layers[0].weight: expected float64, float32 or float16 to certify, got {problem.dtype}")
+    require_finite(problem)
+    balls = problem.map(lambda values: Ball.exact(values, decisions))
+    return (
+        balls.replace(target=Ball.exact(problem.target, decisions)) if problem.loss.target == "probabilities" else balls
+    )
+
+
+TANH_TAIL = {"tanh": 8.0, "mish": 8.0, "gelu_tanh": 4.0}
+"""Rows whose customary derivative takes 1 − tanh², and the |z| from which the tanh is that of 8 and more."""
+
+
+TANH_ULPS = 6.0
+"""The error of a float64 tanh there, as that of a uniform one within so many ulps; in 1 − tanh² it counts twice. XLA's
+(JAX 0.10) errs by up to 6.9 ulps, 3.4 by root mean square, and not evenly to both sides, so that the errors of examples
+add up; NumPy's and torch's stay within 0.9. A test of this room measures them. In float32 none exceeds 4.3 ulps, 1.1
+by root mean square, and nearer to 0 none does in either: that is within the factor of the usual ulp."""
+
+
+def in_noise(problem: Problem, source: Source, textbook: bool = False) -> Problem:
+    """The problem in noisy arithmetic, on which any function of the calculus shows how far rounding takes it.
+
+    Args:
+        problem: the problem, of any floating type.
+        source: what draws the errors.
+        textbook: allow for the customary formulas, as in `rounding_scale`.
+    """
+    noisy = problem.map(lambda values: Noisy.held(values, source))
+    if textbook:
+        noisy = _textbook(noisy)
+    return noisy.replace(target=noisy.target.astype(float)) if noisy.target.dtype.kind == "f" else noisy
+
+
+def spread_of(leaf: Array) -> Array:
+    """σ of what a noisy computation gave: 0 where no operation rounded."""
+    return leaf.spread() if isinstance(leaf, Noisy) else np.zeros(np.shape(leaf))
+
+
+def _textbook(problem: Problem) -> Problem:
+    layers = tuple(
+        unchecked(Layer, weight=layer.weight, bias=layer.bias, activation=_textbook_activation(layer.activation))
+        for layer in problem.mlp.layers
+    )
+    return problem.replace(mlp=unchecked(type(problem.mlp), layers=layers), loss=_textbook_loss(problem.loss))
+
+
+def _textbook_activation(row: Activation) -> Activation:
+    """The row with the noise of the customary formula's intermediate terms."""
+
+    def value(z: Noisy) -> Noisy:
+        return row.value(z).jitter(row.textbook_value(z), _reach(z))
+
+    def derivative(z: Noisy) -> Noisy:
+        assert row.derivative is not None
+        size = row.textbook_derivative(z)
+        if row.name in TANH_TAIL and z.source.format.bits == FORMATS["float64"].bits:
+            size = np.where(z.magnitude() > TANH_TAIL[row.name], 2 * TANH_ULPS * size, size)
+        return row.derivative(z).jitter(size, _reach(z))
+
+    def vjp(z: Noisy, d_y: Noisy) -> Noisy:
+        assert row.vjp is not None
+        largest = Noisy(np.abs(d_y.data).max(axis=2, keepdims=True), d_y.source)
+        return row.vjp(z, d_y).jitter(row.textbook_derivative(z) * largest, _reach(z) * _reach(d_y))
+
+    changes = {"value": value} | ({"vjp": vjp} if row.rowwise else {"derivative": derivative})
+    return changed(row, **changes)
+
+
+def _reach(z: Noisy) -> Array:
+    """The largest magnitude in z, at least 1."""
+    return np.maximum(1.0, np.abs(z.data[0]).max())
+
+
+def _textbook_loss(row: Loss) -> Loss:
+    """The row with the noise of the customary formula's intermediate terms."""
+
+    def value(y: Noisy, t: Array) -> Noisy:
+        return row.value(y, t).jitter(row.textbook_value(y, t))
+
+    def gradient(y: Noisy, t: Array) -> Noisy:
+        return row.gradient(y, t).jitter(row.textbook_gradient(y, t))
+
+    return changed(row, value=value, gradient=gradient)

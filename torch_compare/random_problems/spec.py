@@ -1,0 +1,257 @@
+"""A random problem as a short specification, built the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference import activations as act
+from reference import losses as los
+
+FEATURES = ("kinks", "saturated", "dead", "zeros", "integers", "tiny", "huge", "negative_zero")
+"""What a problem may exercise besides the ordinary: kinks hit exactly, units far in the tails, units that
+are off for every example, exact zeros in weights and inputs, small integers throughout (so that sums are
+exact), weights down to 1e-12 and up to 1e3 times their usual size, and inputs of −0.0."""
+
+
+MAX_DEPTH, MAX_WIDTH, MAX_BATCH = 100, 64, 32
+
+
+_VARIANTS: dict[str, Callable[[np.random.Generator], ref.Activation]] = {
+    "leaky_relu": lambda rng: act.leaky_relu(float(rng.choice([0.2, 0.0, -0.5, 1.0]))),
+    "rrelu": lambda rng: act.rrelu(0.1, 0.5),
+    "elu": lambda rng: act.elu(float(rng.choice([2.0, 0.5, -1.0]))),
+    "celu": lambda rng: act.celu(float(rng.choice([2.0, 0.3]))),
+    "softplus": lambda rng: act.softplus(*((2.0, 20.0), (0.3, 5.0), (1.0, float("inf")))[rng.integers(3)]),
+    "hardtanh": lambda rng: act.hardtanh(-0.5, 2.0),
+    "hardshrink": lambda rng: act.hardshrink(0.25),
+    "softshrink": lambda rng: act.softshrink(0.25),
+    "threshold": lambda rng: act.threshold(-0.5, 0.25),
+}
+"""Rows with parameters other than the default ones, for a third of the layers that can have them."""
+
+
+_OUTPUTS = {
+    "bce": ("sigmoid", "softmax", "hardsigmoid", "sigmoid"),
+    "nll": ("log_softmax", "logsigmoid", "identity"),
+    "kl_div": ("log_softmax", "logsigmoid", "identity"),
+}
+"""Activations of the last layer that suit a loss; any will do where none is named."""
+
+
+_LARGEST_OUTPUT = {"poisson_nll": 30.0}
+
+
+_CHANCE = 0.15
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The structure of a random problem; with its seed it determines every number.
+
+    Attributes:
+        widths: features before the first layer and behind each layer.
+        activations: one name per layer.
+        loss: a name in `ref.LOSSES`.
+        batch: the number of examples.
+        seed: of the numbers.
+        biases: whether each layer has a bias; all have if empty.
+        reduction: "mean" or "sum".
+        dtype: "float64" or "float32".
+        features: names in `FEATURES`.
+        variants: whether rows may have parameters other than their defaults.
+    """
+
+    widths: tuple[int, ...]
+    activations: tuple[str, ...]
+    loss: str
+    batch: int
+    seed: int
+    biases: tuple[bool, ...] = ()
+    reduction: str = "mean"
+    dtype: str = "float64"
+    features: tuple[str, ...] = ()
+    variants: bool = True
+
+
+def build(spec: Spec) -> ref.Problem:
+    """The problem of a spec.
+
+    Weights that would let the forward or backward pass leave the middle of the type's range are halved
+    until they do not: every number of a problem and of its gradients is finite.
+
+    Raises:
+        ValueError: the spec names something that does not exist.
+    """
+    for shrink in (0, 4, 12, 30):
+        with np.errstate(all="ignore"):
+            problem = _attempt(spec, shrink)
+            found = ref.gradients(problem)
+            limit = 1e150 if spec.dtype == "float64" else 1e30
+            if all(np.all(np.abs(leaf) < limit) for leaf in (*found.leaves().values(), found.loss)):
+                return problem
+    raise ValueError(f"no finite problem came of {spec}")
+
+
+def _attempt(spec: Spec, shrink: int) -> ref.Problem:
+    rng = np.random.default_rng(spec.seed)
+    number = np.dtype(spec.dtype)
+    biases = spec.biases or (True,) * len(spec.activations)
+    x = _inputs(rng, spec, number)
+    layers: list[ref.Layer] = []
+    h = x
+    for index, (name, biased) in enumerate(zip(spec.activations, biases, strict=True)):
+        last = index == len(spec.activations) - 1
+        row = _VARIANTS[name](rng) if spec.variants and name in _VARIANTS and rng.random() < 1 / 3 else act.get(name)
+        layer = _layer(rng, spec, row, h.shape[1], spec.widths[index + 1], biased, number)
+        h, layer = _bounded(layer, h, shrink, _LARGEST_OUTPUT.get(spec.loss) if last else None)
+        layers.append(layer)
+    mlp = ref.MLP(tuple(layers))
+    loss = _loss(rng, spec.loss, h, number)
+    if spec.loss == "poisson_nll" and np.any(h <= 0):
+        loss = los.poisson_nll(full=bool(rng.integers(2)))
+    target = _target(rng, loss, h, number, "kinks" in spec.features)
+    return ref.Problem(mlp, x, target, loss, spec.reduction)
+
+
+def _inputs(rng: np.random.Generator, spec: Spec, number: np.dtype[Any]) -> Any:
+    shape = (spec.batch, spec.widths[0])
+    x = rng.integers(-3, 4, shape).astype(number) if "integers" in spec.features else rng.normal(size=shape)
+    if "zeros" in spec.features:
+        x = np.where(rng.random(shape) < 0.3, 0.0, x)
+    if "negative_zero" in spec.features:
+        x = np.where(rng.random(shape) < 0.3, -0.0, x)
+    return x.astype(number)
+
+
+def _layer(
+    rng: np.random.Generator, spec: Spec, row: ref.Activation, fan_in: int, width: int, biased: bool, number: Any
+) -> ref.Layer:
+    fan_out = width * row.shrink
+    features = set(spec.features)
+    if "integers" in features:
+        weight = rng.integers(-2, 3, (fan_out, fan_in)).astype(float)
+        bias = rng.integers(-3, 4, fan_out).astype(float)
+    else:
+        gain = np.sqrt(2.0 if "relu" in row.name else 1.0)
+        weight = rng.normal(size=(fan_out, fan_in)) * gain / np.sqrt(fan_in)
+        bias = rng.normal(size=fan_out) * 0.3
+    if "tiny" in features and rng.random() < 0.5:
+        weight = weight * 10.0 ** -rng.uniform(0, 12)
+    if "huge" in features and rng.random() < 0.5:
+        weight = weight * 10.0 ** rng.uniform(0, 3)
+    if "zeros" in features:
+        weight = np.where(rng.random(weight.shape) < 0.3, 0.0, weight) * (rng.random() > 0.1)
+    if "saturated" in features:
+        bias = bias + rng.choice([-1, 0, 1], fan_out) * 10.0 ** rng.uniform(1, 2.5)
+    if "dead" in features:
+        bias = np.where(rng.random(fan_out) < 0.4, -100.0, bias)
+    if "kinks" in features and row.kinks:
+        at = np.array([rng.choice([k.at for k in row.kinks]) for _ in range(fan_out)])
+        hit = (rng.random(fan_out) < 0.4) & (biased | (at == 0)) & (at.astype(number) == at)
+        weight = np.where(hit[:, None], 0.0, weight)
+        bias = np.where(hit, at, bias)
+    return ref.Layer(weight.astype(number), bias.astype(number) if biased else None, row)
+
+
+def _bounded(layer: ref.Layer, h: Any, shrink: int, limit: float | None) -> tuple[Any, ref.Layer]:
+    """The layer's output, and the layer with its weights halved until that is in range."""
+    bound = limit or (1e8 if layer.weight.dtype == np.float64 else 1e4)
+    factor = layer.weight.dtype.type(0.5**shrink)
+    for attempt in range(60):
+        bias_factor = factor if shrink or limit or attempt > 20 else layer.weight.dtype.type(1)
+        bias = None if layer.bias is None else layer.bias * bias_factor
+        smaller = ref.Layer(layer.weight * factor, bias, layer.activation)
+        output = ref.forward(ref.MLP((smaller,)), h).output
+        if np.all(np.abs(output) <= bound):
+            break
+        factor = factor * layer.weight.dtype.type(0.25)
+    return output, smaller
+
+
+def _loss(rng: np.random.Generator, name: str, y: Any, number: np.dtype[Any]) -> ref.Loss:
+    """The loss with parameters drawn for half of the problems."""
+    if rng.random() < 0.5:
+        return los.get(name)
+    k = y.shape[1]
+    weight = np.round(rng.uniform(0.25, 2, k), 3).astype(number)
+    variants: dict[str, Callable[[], ref.Loss]] = {
+        "smooth_l1": lambda: los.smooth_l1(float(rng.choice([0.5, 2.0, 0.0]))),
+        "huber": lambda: los.huber(float(rng.choice([0.5, 2.0]))),
+        "cross_entropy": lambda: los.cross_entropy(weight, label_smoothing=float(rng.choice([0.0, 0.1]))),
+        "nll": lambda: los.nll(weight),
+        "bce": lambda: los.bce(weight),
+        "bce_with_logits": lambda: los.bce_with_logits(
+            None if rng.random() < 0.5 else weight, None if rng.random() < 0.5 else weight[::-1].copy()
+        ),
+        "kl_div": lambda: los.kl_div(log_target=True),
+        "poisson_nll": lambda: los.poisson_nll(log_input=False, full=bool(rng.integers(2))),
+        "gaussian_nll": lambda: los.gaussian_nll(float(rng.uniform(0.1, 3)), full=True),
+        "multilabel_soft_margin": lambda: los.multilabel_soft_margin(weight),
+        "multi_margin": lambda: los.multi_margin(int(rng.integers(1, 3)), float(rng.choice([0.5, 1.0])), weight),
+        "hinge_embedding": lambda: los.hinge_embedding(0.5),
+    }
+    return variants[name]() if name in variants else los.get(name)
+
+
+def _target(rng: np.random.Generator, loss: ref.Loss, y: Any, number: np.dtype[Any], kinks: bool) -> Any:
+    n, k = y.shape
+    if loss.target == "indices" or (loss.target == "classes" and rng.random() < 0.6):
+        t = rng.integers(0, k, n)
+        if loss.ignore_index is not None and n > 1:
+            t[1:][rng.random(n - 1) < 0.15] = loss.ignore_index
+        return t
+    if loss.target == "classes":
+        raw = rng.exponential(size=(n, k))
+        return (raw / raw.sum(axis=1, keepdims=True)).astype(number)
+    if loss.target == "probabilities":
+        soft = rng.random((n, k))
+        return np.where(rng.random((n, k)) < 0.6, np.round(soft), soft).astype(number)
+    if loss.target == "nonnegative":
+        return np.where(rng.random((n, k)) < 0.2, 0.0, rng.exponential(2.0, (n, k))).astype(number)
+    if loss.target == "signs":
+        return rng.choice([-1.0, 1.0], (n, k)).astype(number)
+    if loss.target == "labels":
+        t = np.full((n, k), -1)
+        for row in t:
+            labels = rng.permutation(k)[: rng.integers(0, k + 1)]
+            row[: len(labels)] = labels
+        return t
+    t = (rng.normal(size=(n, k)) * (1 if rng.random() < 0.7 else 10.0 ** rng.uniform(-3, 3))).astype(number)
+    if loss.parameters.get("log_target"):
+        t = -np.abs(np.clip(t, -30, 30))
+    return np.where(rng.random((n, k)) < 0.2, y, t) if kinks else t
+
+
+def random_spec(rng: np.random.Generator, case: int, dtype: str) -> Spec:
+    """A spec for case number `case` of a campaign: every activation and loss comes round in turn."""
+    names, loss_names = list(ref.ACTIVATIONS), list(ref.LOSSES)
+    loss = loss_names[case % len(loss_names)]
+    kind = rng.random()
+    depth = int(rng.integers(1, 6) if kind < 0.9 else rng.integers(6, 21) if kind < 0.98 else rng.integers(21, 101))
+    most = MAX_WIDTH if depth <= 5 else 12
+    widths = [int(np.exp(rng.uniform(0, np.log(most + 1)))) for _ in range(depth + 1)]
+    if loss == "multilabel_margin":
+        widths[-1] = min(widths[-1], 16)  # it compares every pair of outputs
+    mixed = rng.random() < 0.5
+    rows = [str(rng.choice(names)) for _ in range(depth)] if mixed else [str(rng.choice(names))] * depth
+    rows[int(rng.integers(depth))] = names[case % len(names)]
+    if loss in _OUTPUTS:
+        rows[-1] = str(rng.choice(_OUTPUTS[loss]))
+    elif depth > 1 and rng.random() < 0.5:
+        rows[-1] = "identity"
+    return Spec(
+        widths=tuple(widths),
+        activations=tuple(rows),
+        loss=loss,
+        batch=int(np.exp(rng.uniform(0, np.log(MAX_BATCH + 1)))),
+        seed=int(rng.integers(2**63)),
+        biases=tuple(bool(b) for b in (rng.random(depth) < 0.8)) if rng.random() < 0.4 else (),
+        reduction="mean" if rng.random() < 0.7 else "sum",
+        dtype=dtype,
+        features=tuple(f for f in FEATURES if rng.random() < _CHANCE),
+    )

@@ -1,0 +1,89 @@
+"""Whether the problem leaves the range of a format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference.arithmetic.formats import Format
+from reference.rounding.distance import FACTOR
+
+from ..mistakes.rules import RIGHT, backward_with
+
+
+def in_range(problem: ref.Problem, leaves: Mapping[str, Any], fmt: Format) -> dict[str, Any]:
+    """The leaves without those that are not finite, where the problem overflows in the format."""
+    finite = {leaf: values for leaf, values in leaves.items() if np.all(np.isfinite(values))}
+    return finite if len(finite) < len(leaves) and _overflows(problem, fmt) else dict(leaves)
+
+
+def _overflows(problem: ref.Problem, fmt: Format) -> bool:
+    """Whether a number of the forward or backward pass lies beyond the format's range, or within rounding of it.
+
+    Formulas have larger numbers on their way than in the end: the oracle's are run in a type of that range.
+    """
+    bound = fmt.largest * (1 - FACTOR * fmt.unit_roundoff)
+    if any(not np.all(np.abs(a) <= bound) for a in _numbers(problem)):
+        return True
+    number = next(t for t in (np.float16, np.float32, np.float64) if fmt.largest <= float(np.finfo(t).max))
+    try:
+        with np.errstate(all="ignore", over="raise"):
+            ref.gradients(problem.in_dtype(number))
+    except FloatingPointError:
+        return True
+    return False
+
+
+def underflows(problem: ref.Problem, fmt: Format) -> bool:
+    """Whether numbers of the forward or backward pass come so near to underflow that flushing it to 0 may show.
+
+    Never in float16, whose subnormals are kept: GPUs compute with them, and elsewhere they are normal in float32.
+    """
+    if fmt.name == "float16":
+        return False
+    bound = fmt.smallest * 2.0 ** (2 * fmt.bits + 8)
+    return any(np.any((a != 0) & (np.abs(a) < bound)) for a in _numbers(problem))
+
+
+def _numbers(problem: ref.Problem) -> list[Any]:
+    """What the forward and the backward pass compute, layer by layer, in float64."""
+    double = problem.in_float64()
+    numbers: list[Any] = []
+
+    def slope(problem: ref.Problem, trace: ref.Trace, l: int, d_h: Any) -> Any:
+        d_z = RIGHT.slope(problem, trace, l, d_h)
+        numbers.extend((d_h, d_z))
+        return d_z
+
+    with np.errstate(all="ignore"):
+        trace = ref.forward(double.mlp, double.x)
+        found = backward_with(replace(RIGHT, slope=slope), double, trace)
+        terms = _terms(double, trace.output)
+    return [*numbers, *trace.preactivations, *trace.inputs, trace.output, *found.leaves().values(), terms, terms.sum()]
+
+
+def _terms(problem: ref.Problem, y: Any) -> Any:
+    """What the customary formula of the loss adds up: with label smoothing −log p of every class, before its ε/K."""
+    terms = problem.loss.value(y, problem.target)
+    if problem.loss.parameters.get("label_smoothing"):
+        everywhere = dict(problem.loss.parameters) | {"label_smoothing": 1.0}
+        smooth = getattr(ref.losses, problem.loss.name)(**everywhere).value(y, problem.target)
+        terms = np.maximum(terms, smooth * y.shape[1])
+    return terms
+
+
+def beyond_rounding(problem: ref.Problem, fmt: Format) -> bool:
+    """Whether bce takes the logarithm of 1 − y at a y that rounds to 1: no float implementation can tell how far off.
+
+    The exact derivative of bce behind a sigmoid is y − t there; that of the rounded y is 0 or anything (pytorch#103316
+    is the same on the forward pass). `bce_with_logits` has no such point.
+    """
+    if problem.loss.name != "bce":
+        return False
+    with np.errstate(all="ignore"):
+        output = ref.forward(problem.mlp, problem.x).output
+    return bool(np.any(1 - output <= 4 * fmt.unit_roundoff))
