@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reference.rounding.distance import Place
+    from reference.rounding.distance import WorstElement
 
     from .random_problems.spec import Spec, build
     from .random_problems.strategies import problems, specs
@@ -20,13 +20,23 @@ if TYPE_CHECKING:
     from .verdict.checks import Verdict, assert_gradients, check, check_module
 
 __all__ = [
-    "DEVIATIONS", "SOURCES", "Deviation", "Place", "Spec", "Verdict", "assert_gradients", "build", "check",
-    "check_module", "problems", "specs",
+    "DEVIATIONS",
+    "SOURCES",
+    "Deviation",
+    "Spec",
+    "Verdict",
+    "WorstElement",
+    "assert_gradients",
+    "build",
+    "check",
+    "check_module",
+    "problems",
+    "specs",
 ]  # fmt: skip
 
 _HOMES = {
     "torch_compare.torch_side.deviations": ("DEVIATIONS", "Deviation"),
-    "reference.rounding.distance": ("Place",),
+    "reference.rounding.distance": ("WorstElement",),
     "torch_compare.sources.table": ("SOURCES",),
     "torch_compare.random_problems.strategies": ("Spec", "build", "problems", "specs"),
     "torch_compare.verdict.checks": ("Verdict", "assert_gradients", "check", "check_module"),

@@ -21,7 +21,7 @@ from rich.console import Console
 import reference as ref
 from reference.arithmetic.ball import Ball
 from reference.arithmetic.ball_decisions import Decisions, precision
-from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noise_source import NoiseSource
 from reference.rounding.distance import FACTOR, in_scales
 from reference.rounding.scale import RUNS, Noisy, get_format
 
@@ -74,7 +74,7 @@ def differences(mlp: ref.MLP, x: Array, v: Array) -> tuple[Array, Array]:
     """What the collapsed layer's output (N, K) and input gradient (N, I), for the cotangent v, are off by."""
     one = ref.MLP((ref.collapse(mlp),))
     deep, single = ref.forward(mlp, x), ref.forward(one, x)
-    return single.output - deep.output, ref.backward(one, single, v).input - ref.backward(mlp, deep, v).input
+    return single.output - deep.output, ref.backward(one, single, v)["input"] - ref.backward(mlp, deep, v)["input"]
 
 
 def bend(mlp: ref.MLP, x: Array) -> Array:
@@ -107,7 +107,7 @@ def one_network(depth: int, seed: int) -> dict[str, Any]:
     mlp, index = linear_network(depth, seed), int(rng.integers(depth))
     x = rng.normal(size=(EXAMPLES, mlp.layers[0].fan_in))
     v = rng.normal(size=(EXAMPLES, mlp.layers[-1].width))
-    noise = Source(get_format(np.float64), RUNS, rng)
+    noise = NoiseSource(get_format(np.float64), RUNS, rng)
     with precision(BITS):
         exact = [is_zero(d) for d in _in(mlp, lambda a: Ball.exact(a, RATIONAL), differences, x, v)]
     found, noisy = differences(mlp, x, v), _in(mlp, lambda a: Noisy.exact(a, noise), differences, x, v)

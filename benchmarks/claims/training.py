@@ -38,7 +38,7 @@ from rich.console import Console
 
 import reference as ref
 from reference.arithmetic.formats import get_format
-from reference.arithmetic.noise_source import Source, Split
+from reference.arithmetic.noise_source import NoiseSource, Split
 from reference.arithmetic.noisy import Noisy
 from reference.optimizers import Optimizer
 from reference.rounding.distance import FACTOR, in_scales
@@ -65,7 +65,7 @@ POINTS = 60
 
 def loss_scales(task: Task, optimizer: Optimizer, steps: int, runs: int, seed: int) -> Array:
     """σ of the loss at each of the first steps; as far as the runs take the same branches of a line search."""
-    source = Source(get_format(task.problem.dtype), runs, np.random.default_rng(seed))
+    source = NoiseSource(get_format(task.problem.dtype), runs, np.random.default_rng(seed))
     noisy = task.problem.map(lambda values: Noisy.exact(values, source))
     losses: list[Array] = []
 

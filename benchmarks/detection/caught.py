@@ -85,7 +85,7 @@ def named(index: int, seed: int) -> Row:
     start = perf_counter()
     verdict = tc.check(problem.in_float64(), mutant.gradients(problem), mutant.dtype)
     taken = perf_counter() - start
-    names = set(verdict.explanation.names) if verdict.explanation else set()
+    names = set(verdict.diagnosis.names)
     right = bool(names) and names <= mutant.expected_names
     found = {"names": sorted(names), "expected": sorted(mutant.expected_names), "right": right, "seconds": taken}
     return {**row_of(mutant, seed), **found}

@@ -60,11 +60,15 @@ def _ordered(problem: ref.Problem, leaves: Leaves) -> Iterator[tuple[str, Array]
 
 
 def _ours(problem: ref.Problem, leaves: Leaves, name: str) -> bool:
-    return tc.check(problem, dict(leaves), name, explain=False).status in ("agrees", "unresolved", "another convention")
+    return tc.check(problem, dict(leaves), name, diagnose=False).status in (
+        "agrees",
+        "unresolved",
+        "another convention",
+    )
 
 
 def _ours_certified(problem: ref.Problem, leaves: Leaves, name: str) -> bool:
-    verdict = tc.check(problem, dict(leaves), name, explain=False, certified=True)
+    verdict = tc.check(problem, dict(leaves), name, diagnose=False, certified=True)
     return verdict.status in ("agrees", "unresolved", "another convention")
 
 

@@ -100,7 +100,7 @@ def explained(problem: ref.Problem, leaves: Leaves, implementation: str, name: s
         for row in rows:
             if row.as_torch is not None:
                 theirs, names = row.as_torch(theirs), [*names, row.name]
-        agrees = bool(names) and tc.check(theirs, leaves, name, explain=False).agrees
+        agrees = bool(names) and tc.check(theirs, leaves, name, diagnose=False).agrees
         return " + ".join(names) if agrees else ""
     return "gelu_tanh_cube_overflow" if not finite and _cube_overflows(narrow) else ""
 
@@ -127,7 +127,7 @@ def _cube_overflows(problem: ref.Problem) -> bool:
 
 def judged(tally: Tally, problem: ref.Problem, leaves: Leaves, implementation: str, name: str, title: str) -> None:
     """Count what this project's checker says about one gradient."""
-    verdict = tc.check(problem, leaves, name, explain=False)
+    verdict = tc.check(problem, leaves, name, diagnose=False)
     tally.arrays += len(leaves)
     outcome = verdict.status
     if verdict.agrees:

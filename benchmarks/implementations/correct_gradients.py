@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 import reference as ref
+from reference.network.gradients import place_of
 from reference.network.validation import require_finite
 from torch_compare.random_problems.spec import build, random_spec
 from torch_compare.torch_side.gradients import ACTIVATIONS, LOSSES
@@ -63,7 +64,7 @@ def representable(problem: ref.Problem, name: str) -> ref.Problem:
     require_finite(found)
     with np.errstate(all="ignore"):
         exact = ref.gradients(found)
-    if not all(np.all(np.isfinite(leaf)) for leaf in (*exact.leaves().values(), exact.loss)):
+    if not all(np.all(np.isfinite(leaf)) for leaf in exact.leaves().values()):
         raise ValueError(f"problem: rounded to {name}, its gradients overflow even in float64")
     return found
 
@@ -124,9 +125,9 @@ def torch_function(problem: ref.Problem, name: str) -> tuple[Callable[..., torch
 
     leaves = {}
     for index, layer in enumerate(problem.mlp.layers):
-        leaves[f"layers[{index}].weight"] = tensor(layer.weight)
+        leaves[place_of(index, "weight")] = tensor(layer.weight)
         if layer.bias is not None:
-            leaves[f"layers[{index}].bias"] = tensor(layer.bias)
+            leaves[place_of(index, "bias")] = tensor(layer.bias)
     leaves["input"] = tensor(problem.x)
     parameters = {
         key: tensor(value) if key in ("weight", "pos_weight", "var") and value is not None else value
@@ -157,9 +158,9 @@ def by_torch(problem: ref.Problem, name: str) -> Leaves:
 def _named(pairs: Any, d_x: Array, loss: Array) -> Leaves:
     leaves: Leaves = {}
     for index, (weight, bias) in enumerate(pairs):
-        leaves[f"layers[{index}].weight"] = np.asarray(weight)
+        leaves[place_of(index, "weight")] = np.asarray(weight)
         if bias is not None:
-            leaves[f"layers[{index}].bias"] = np.asarray(bias)
+            leaves[place_of(index, "bias")] = np.asarray(bias)
     return leaves | {"input": np.asarray(d_x), "loss": np.asarray(loss)}
 
 
@@ -230,7 +231,7 @@ def by_reference(problem: ref.Problem, name: str) -> Leaves:
     """The oracle's own formulas in the format."""
     with np.errstate(all="ignore"):
         found = ref.gradients(problem.in_dtype(NUMBERS[name]))
-    return found.leaves() | {"loss": np.asarray(found.loss)}
+    return found.leaves()
 
 
 Implementation = Callable[[ref.Problem, str, np.random.Generator], Callable[[ref.Problem], Leaves]]

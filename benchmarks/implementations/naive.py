@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import erf
 
 import reference as ref
+from reference.network.gradients import place_of
 
 from .naive_losses import loss_and_gradient, softmax
 
@@ -192,9 +193,9 @@ class Naive:
         leaves = {}
         for l in reversed(range(self.depth)):
             d_z = self._rounded(self._through_activation(l, z, h, d_h))
-            leaves[f"layers[{l}].weight"] = self._weight_gradient(l, h, d_z)
+            leaves[place_of(l, "weight")] = self._weight_gradient(l, h, d_z)
             if self.biases[l] is not None:
-                leaves[f"layers[{l}].bias"] = self._bias_gradient(l, d_z)
+                leaves[place_of(l, "bias")] = self._bias_gradient(l, d_z)
             d_h = self._downward(l, h, d_z)
         leaves["input"] = d_h
         return leaves | {"loss": np.asarray(loss)}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.network.gradients import is_parameter, place_of
 
 from ..implementations.naive import Bug, Naive
 
@@ -21,12 +22,8 @@ def naive(problem: ref.Problem, *bugs: Bug, dtype: str | None = None) -> Leaves:
     return Naive(problem, bugs, dtype).run()
 
 
-def _is_parameter(place: str) -> bool:
-    return place.startswith("layers")
-
-
 def _norm(leaves: Leaves) -> float:
-    return float(np.sqrt(sum(np.sum(np.square(v, dtype=float)) for k, v in leaves.items() if _is_parameter(k))))
+    return float(np.sqrt(sum(np.sum(np.square(v, dtype=float)) for k, v in leaves.items() if is_parameter(k))))
 
 
 def times(factor: float, ends: tuple[str, ...] = ("weight", "bias", "input")) -> Change:
@@ -53,7 +50,7 @@ def other_batch(problem: ref.Problem, what: str) -> ref.Problem:
 def accumulated(problem: ref.Problem, leaves: Leaves) -> Leaves:
     """The gradients of an earlier batch, which were not set to 0, added."""
     earlier = naive(other_batch(problem, "both"))
-    return {k: v + earlier[k] if _is_parameter(k) else v for k, v in leaves.items()}
+    return {k: v + earlier[k] if is_parameter(k) else v for k, v in leaves.items()}
 
 
 def of_other_batch(what: str) -> Change:
@@ -69,7 +66,7 @@ def decayed(rate: float, ends: tuple[str, ...], shape: Callable[[Any], Any]) -> 
         for l, layer in enumerate(problem.mlp.layers):
             for end, parameter in (("weight", layer.weight), ("bias", layer.bias)):
                 if end in ends and parameter is not None:
-                    place = f"layers[{l}].{end}"
+                    place = place_of(l, end)
                     found[place] = found[place] + found[place].dtype.type(rate) * shape(parameter)
         return found
 
@@ -80,7 +77,7 @@ def clipped(how: str, size: float) -> Change:
     """By value, by the norm over all parameters, or by each array's norm, to a size relative to the largest there."""
 
     def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
-        parameters = {k: v for k, v in leaves.items() if _is_parameter(k)}
+        parameters = {k: v for k, v in leaves.items() if is_parameter(k)}
         norm = _norm(parameters)
         if how == "value":
             bound = size * max(float(np.abs(v).max()) for v in parameters.values())

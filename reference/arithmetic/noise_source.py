@@ -15,7 +15,7 @@ class Split(ArithmeticError):  # noqa: N818 (nothing went wrong: rounding may le
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class NoiseSource:
     """Where the errors come from: one generator, format and number of runs for a whole computation."""
 
     format: Format

@@ -34,7 +34,7 @@ import numpy as np
 from . import dispatch as arithmetic
 from .constants import Constant
 from .dispatch import Array
-from .noise_source import Source, granularity, representable
+from .noise_source import NoiseSource, granularity, representable
 
 WIDENING = 8.0
 """With 32 runs, 24 of them widened, a unit within 3 of its σ of a kink stays on one side in all runs once in
@@ -56,17 +56,17 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
 
     __slots__ = ("data", "source")
 
-    def __init__(self, data: Array, source: Source) -> None:
+    def __init__(self, data: Array, source: NoiseSource) -> None:
         self.data = data
         self.source = source
 
     @classmethod
-    def exact(cls, values: Array, source: Source) -> Noisy:
+    def exact(cls, values: Array, source: NoiseSource) -> Noisy:
         """Values that carry no error."""
         return cls(np.asarray(values, dtype=float)[None], source)
 
     @classmethod
-    def held(cls, values: Array, source: Source) -> Noisy:
+    def held(cls, values: Array, source: NoiseSource) -> Noisy:
         """Values that carry an error where the format cannot hold them."""
         return cls(_operand(values, source), source)
 
@@ -226,7 +226,7 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         return _noisy(self.source, x + 0 * size, size, size > 0)
 
 
-def _operand(x: Any, source: Source) -> Array:
+def _operand(x: Any, source: NoiseSource) -> Array:
     """An operand with its axis of runs; numbers that the format cannot hold get their rounding error."""
     if isinstance(x, Noisy):
         return x.data
@@ -255,7 +255,7 @@ def _power_of_two(x: Array) -> Array:
     return (mantissa == 0.0) | (mantissa == 0.5)
 
 
-def _inexact(source: Source, ufunc: np.ufunc, x: list[Array], y: Array) -> Array:
+def _inexact(source: NoiseSource, ufunc: np.ufunc, x: list[Array], y: Array) -> Array:
     """Where an operation rounds. An exact result is exact in every implementation."""
     if ufunc in (np.add, np.subtract):
         lost = arithmetic.two_sum(x[0], -x[1] if ufunc is np.subtract else x[1])[1] != 0
@@ -269,7 +269,7 @@ def _inexact(source: Source, ufunc: np.ufunc, x: list[Array], y: Array) -> Array
     return (x[0] != 0) | (ufunc is np.log)
 
 
-def _rounded(source: Source, y: Array, inexact: Array) -> Noisy:
+def _rounded(source: NoiseSource, y: Array, inexact: Array) -> Noisy:
     """y with an error of up to one ulp wherever the operation rounds: what good library functions promise."""
     if not np.any(inexact):
         return Noisy(y, source)
@@ -277,7 +277,7 @@ def _rounded(source: Source, y: Array, inexact: Array) -> Noisy:
     return _noisy(source, y, np.where(inexact, size, 0.0), inexact)
 
 
-def _noisy(source: Source, y: Array, size: Array, terms: Array) -> Noisy:
+def _noisy(source: NoiseSource, y: Array, size: Array, terms: Array) -> Noisy:
     """y + u·size·ξ + ½η·terms·(ξ + ξ′) wherever the number of terms rounded is not 0."""
     if not np.any(terms):
         return Noisy(y, source)
@@ -291,7 +291,7 @@ def _noisy(source: Source, y: Array, size: Array, terms: Array) -> Noisy:
     return Noisy(y + noise, source)
 
 
-def _accumulated(source: Source, y: Array, size: Array, terms: Array) -> Noisy:
+def _accumulated(source: NoiseSource, y: Array, size: Array, terms: Array) -> Noisy:
     """Sums y with the error of their accumulation, and that of the rounding to the format where it is another."""
     bits = source.format.accumulation
     if bits is None:
@@ -301,14 +301,14 @@ def _accumulated(source: Source, y: Array, size: Array, terms: Array) -> Noisy:
     return _noisy(source, y, finer + stored, np.minimum(terms, 1.0))
 
 
-def _stored(source: Source, y: Array) -> Noisy:
+def _stored(source: NoiseSource, y: Array) -> Noisy:
     """Sums y that the accumulation holds exactly, rounded to the format where that is coarser."""
     if source.format.accumulation is None:
         return Noisy(y, source)
     return _rounded(source, y, ~source.representable(y))
 
 
-def _operand_of_product(source: Source, x: Array) -> Array:
+def _operand_of_product(source: NoiseSource, x: Array) -> Array:
     """x rounded to what the format's matrix products take."""
     bits = source.format.operands
     if bits is None:
@@ -328,7 +328,7 @@ def _summation(terms: Array, total: Array, length: Array) -> Array:
     return np.sqrt(terms / 3) * total + np.sqrt(terms / 6 + 1) * length
 
 
-def _exact_sum(source: Source, terms: Array, axes: tuple[int, ...], keepdims: bool) -> bool:
+def _exact_sum(source: NoiseSource, terms: Array, axes: tuple[int, ...], keepdims: bool) -> bool:
     """Whether a sum of these terms is exact in every order: multiples of one number, few enough.
 
     The total is below the bound, not at it: one that float64 has rounded down to the bound is not exact.
@@ -340,7 +340,7 @@ def _exact_sum(source: Source, terms: Array, axes: tuple[int, ...], keepdims: bo
     return bool(total < grain * 2.0 ** (source.format.accumulation or source.format.bits))
 
 
-def _matmul(source: Source, a: Array, b: Array) -> Noisy:
+def _matmul(source: NoiseSource, a: Array, b: Array) -> Noisy:
     a, b = _operand_of_product(source, a), _operand_of_product(source, b)
     y = a @ b
     first, second = _largest_of_runs(a), _largest_of_runs(b)

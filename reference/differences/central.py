@@ -21,7 +21,6 @@ from .one_parameter import (
     choose_elements,
     in_batches,
     in_float64,
-    leaves_of,
     starts_and_motions,
 )
 
@@ -111,7 +110,7 @@ def directional_difference(problem: Problem, direction: Gradients) -> tuple[floa
     >>> problem = Problem(mlp, np.array([[0.3, -0.7]]), np.array([[1.0]]), loss="mse")
     >>> along = random_direction(problem, seed=1)
     >>> value, error = directional_difference(problem, along)
-    >>> expected = sum(np.sum(g * along.leaves()[place]) for place, g in gradients(problem).leaves().items())
+    >>> expected = sum(np.sum(d * gradients(problem)[place]) for place, d in along.leaves().items())
     >>> bool(abs(value - expected) <= error < 1e-12)
     True
     """
@@ -123,7 +122,7 @@ def directional_difference(problem: Problem, direction: Gradients) -> tuple[floa
         base = Base.of(problem)
         if not np.isfinite(base.sigma):
             return np.nan, np.inf
-        size = max(float(np.abs(leaf).max()) for leaf in leaves_of(problem).values())
+        size = max(float(np.abs(leaf).max()) for leaf in problem.leaves().values())
         scale = np.array([(size if size > 0 else 1.0) / largest])
         value, error = extrapolate(base, along_direction(problem, direction), scale)
     return float(value[0]), float(error[0])

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..arithmetic.dispatch import Array
 from ..arithmetic.formats import get_format
-from ..arithmetic.noise_source import Source
+from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
 from ..network.mlp import Trace, forward
 from ..network.problem import Problem, loss_value
@@ -66,7 +66,7 @@ class Base:
         So a sum that happens to be exact at the base point, but not beside it, does not pass for exact.
         """
         trace = forward(problem.mlp, problem.x)
-        source = Source(get_format("float64"), RUNS, np.random.default_rng(0))
+        source = NoiseSource(get_format("float64"), RUNS, np.random.default_rng(0))
         noisy = problem.map(
             lambda v: Noisy(v + np.where(v == 0, 2.0**-200, 2 * ROUNDOFF * v) * source.errors(v.shape), source)
         )

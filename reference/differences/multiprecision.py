@@ -17,11 +17,11 @@ from flint import arb
 from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import Undecided, precision
 from ..arithmetic.dispatch import Array
-from ..network.gradients import Gradients, LayerGradients
+from ..network.gradients import Gradients
 from ..network.in_arithmetic import in_balls
 from ..network.mlp import Trace, forward
 from ..network.problem import Problem, loss_value
-from .one_parameter import choose_elements, leaves_of
+from .one_parameter import choose_elements
 
 __all__ = ["MultiprecisionDifference", "multiprecision_difference", "multiprecision_directional"]
 
@@ -71,7 +71,7 @@ def multiprecision_difference(
     """
     with precision(bits):
         base = _Base.of(in_balls(problem), bits)
-        leaves = leaves_of(base.problem)
+        leaves = base.problem.leaves()
         value = {place: [arb("nan")] * leaf.size for place, leaf in leaves.items()}
         error: dict[str, Array] = {place: np.full(leaf.size, np.inf) for place, leaf in leaves.items()}
         for place, chosen in choose_elements(problem, entries, seed).items():
@@ -80,10 +80,9 @@ def multiprecision_difference(
                 value[place][index], error[place][index] = base.quotient(moved)
         shapes = {place: leaf.shape for place, leaf in leaves.items()}
         loss_error = np.asarray(_above(base.loss.flat[0].rad()))
-        return MultiprecisionDifference(
-            _tree(problem, {place: Ball(value[place], shapes[place]) for place in leaves}, base.loss),
-            _tree(problem, {place: error[place].reshape(shapes[place]) for place in leaves}, loss_error),
-        )
+        values = {place: Ball(value[place], shapes[place]) for place in leaves} | {"loss": base.loss}
+        errors = {place: error[place].reshape(shapes[place]) for place in leaves} | {"loss": loss_error}
+        return MultiprecisionDifference(Gradients.from_leaves(values), Gradients.from_leaves(errors))
 
 
 def multiprecision_directional(problem: Problem, direction: Gradients, *, bits: int = BITS) -> tuple[Ball, float]:
@@ -110,7 +109,7 @@ def multiprecision_directional(problem: Problem, direction: Gradients, *, bits: 
     """
     with precision(bits):
         base = _Base.of(in_balls(problem), bits)
-        along = [Ball.exact(direction.leaves()[place]) for place in leaves_of(problem)]
+        along = [Ball.exact(direction.leaves()[place]) for place in problem.leaves()]
 
         def moved(h: Any) -> Problem:
             steps = iter(along)
@@ -213,11 +212,3 @@ def _mover(problem: Problem, leaves: dict[str, Ball], place: str, index: int) ->
         return problem.map(lambda values: changed if values is target else values)
 
     return moved
-
-
-def _tree(problem: Problem, leaves: dict[str, Any], loss: Any) -> Gradients:
-    layers = tuple(
-        LayerGradients(leaves[f"layers[{i}].weight"], leaves.get(f"layers[{i}].bias"))
-        for i in range(len(problem.mlp.layers))
-    )
-    return Gradients(layers, leaves["input"], loss)

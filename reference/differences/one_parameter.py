@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arithmetic.dispatch import Array
-from ..network.gradients import Gradients, LayerGradients
+from ..network.gradients import Gradients, kind_of, layer_of
 from ..network.mlp import Trace, forward
 from ..network.problem import Problem
 
@@ -107,28 +107,14 @@ def along_direction(problem: Problem, direction: Gradients) -> Evaluate:
 
 
 def _moved(problem: Problem, direction: Gradients, h: float) -> Problem:
-    places = _places(problem)
-    steps = iter([h * direction.leaves()[place] for place in places])
+    along = direction.leaves()
+    steps = iter([h * along[place] for place in problem.leaves()])
     return problem.map(lambda values: values + next(steps))
-
-
-def _places(problem: Problem) -> list[str]:
-    """The leaves' places in the order in which `Problem.map` visits them."""
-    biased = [layer.bias is not None for layer in problem.mlp.layers]
-    layers = [f"layers[{i}].{part}" for i, has in enumerate(biased) for part in ("weight", "bias")[: 1 + has]]
-    return [*layers, "input"]
-
-
-def leaves_of(problem: Problem) -> dict[str, Array]:
-    """Every parameter array and x, by the place of its gradient."""
-    arrays: list[Array] = []
-    problem.map(lambda values: (arrays.append(values), values)[1])  # type: ignore[func-returns-value]
-    return dict(zip(_places(problem), arrays, strict=True))
 
 
 def choose_elements(problem: Problem, entries: int | None, seed: int) -> dict[str, Array]:
     """Flat indices into each leaf: all of them, or `entries` drawn at random, evenly over the leaves."""
-    leaves = leaves_of(problem)
+    leaves = problem.leaves()
     if entries is None:
         return {place: np.arange(leaf.size) for place, leaf in leaves.items()}
     if entries < 1:
@@ -150,7 +136,7 @@ def _motion(problem: Problem, trace: Trace, place: str, index: Array) -> Array:
     if place == "input":
         example, feature = np.divmod(index, x.shape[1])
         motion[each, example] = weight[:, feature].T
-    elif place.endswith("bias"):
+    elif kind_of(place) == "bias":
         motion[each, :, index] = 1
     else:
         unit, feature = np.divmod(index, weight.shape[1])
@@ -159,7 +145,7 @@ def _motion(problem: Problem, trace: Trace, place: str, index: Array) -> Array:
 
 
 def _start(place: str) -> int:
-    return 0 if place == "input" else int(place[len("layers[") : place.index("]")])
+    return layer_of(place) or 0
 
 
 def in_batches(problem: Problem, chosen: dict[str, Array], steps: int) -> Iterator[list[tuple[str, Array]]]:
@@ -176,8 +162,7 @@ class Tree:
     """Leaves to be filled in, element by element."""
 
     def __init__(self, problem: Problem, fill: float) -> None:
-        self.leaves: dict[str, Array] = {place: np.full(leaf.shape, fill) for place, leaf in leaves_of(problem).items()}
-        self.layers = len(problem.mlp.layers)
+        self.leaves: dict[str, Array] = {place: np.full(leaf.shape, fill) for place, leaf in problem.leaves().items()}
 
     def put(self, groups: list[tuple[str, Array]], values: Array) -> None:
         """Write the values (E,) of a batch of elements to their places."""
@@ -188,11 +173,7 @@ class Tree:
 
     def gradients(self, loss: Array) -> Gradients:
         """The leaves as a tree like the gradients."""
-        layers = tuple(
-            LayerGradients(self.leaves[f"layers[{i}].weight"], self.leaves.get(f"layers[{i}].bias"))
-            for i in range(self.layers)
-        )
-        return Gradients(layers, self.leaves["input"], loss)
+        return Gradients.from_leaves(self.leaves | {"loss": loss})
 
 
 def starts_and_motions(problem: Problem, trace: Trace, groups: list[tuple[str, Array]]) -> tuple[Array, list[Array]]:

@@ -1,12 +1,54 @@
-"""The tree of gradients: its leaves, and the places that name them."""
+"""The tree of gradients, and the places that name its leaves: "layers[0].weight", "layers[0].bias", "input", "loss".
+
+Every place is made by `place_of` and read by `layer_of` and `kind_of`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..arithmetic.dispatch import Array
+
+_PLACE = re.compile(r"layers\[(\d+)\](?:\.(weight|bias))?")
+
+
+def place_of(layer: int, kind: str = "") -> str:
+    """The place of a layer, or of its "weight" or "bias".
+
+    >>> place_of(2, "weight"), place_of(2)
+    ('layers[2].weight', 'layers[2]')
+    """
+    return f"layers[{layer}].{kind}" if kind else f"layers[{layer}]"
+
+
+def layer_of(place: str) -> int | None:
+    """The number of the layer that a place is in; None for the input, the loss and what is no place.
+
+    >>> layer_of("layers[2].weight"), layer_of("layers[2]"), layer_of("input")
+    (2, 2, None)
+    """
+    found = _PLACE.fullmatch(place)
+    return int(found[1]) if found else None
+
+
+def kind_of(place: str) -> str:
+    """What stands at a place: "weight", "bias", or the place itself.
+
+    >>> kind_of("layers[2].bias"), kind_of("loss")
+    ('bias', 'loss')
+    """
+    found = _PLACE.fullmatch(place)
+    return (found[2] or place) if found else place
+
+
+def is_parameter(place: str) -> bool:
+    """Whether a place is that of a weight or a bias."""
+    return kind_of(place) in ("weight", "bias")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -25,20 +67,49 @@ class Gradients:
         layers: the gradients of each layer's parameters.
         input: ∂L/∂x, (N, I), or None where it was not asked for.
         loss: L, or None from `backward`, which does not know it.
+
+    >>> g = Gradients((LayerGradients(np.array([[2.0]]), None),), np.array([[3.0]]), loss=np.float64(5.0))
+    >>> g["layers[0].weight"], g["loss"]
+    (array([[2.]]), array(5.))
     """
 
     layers: tuple[LayerGradients, ...]
-    input: Array
+    input: Array | None
     loss: Array | None = None
 
     def leaves(self) -> dict[str, Array]:
-        """Every gradient by its place: "layers[0].weight", …, "input"; those that are None are left out."""
-        named = {}
+        """Every leaf by its place, the loss last; those that are None are left out. Numbers are arrays of shape ()."""
+        named: dict[str, Array | None] = {}
         for index, layer in enumerate(self.layers):
-            named[f"layers[{index}].weight"] = layer.weight
-            named[f"layers[{index}].bias"] = layer.bias
+            named[place_of(index, "weight")] = layer.weight
+            named[place_of(index, "bias")] = layer.bias
         named["input"] = self.input
+        named["loss"] = np.asarray(self.loss) if isinstance(self.loss, np.generic | float) else self.loss
         return {place: leaf for place, leaf in named.items() if leaf is not None}
+
+    def __getitem__(self, place: str) -> Array:
+        """The leaf at a place.
+
+        Raises:
+            KeyError: there is none; the message lists those that exist.
+        """
+        leaves = self.leaves()
+        if place not in leaves:
+            raise KeyError(f"{place!r} is no place of these gradients; there are {', '.join(leaves)}")
+        return leaves[place]
+
+    @classmethod
+    def from_leaves(cls, leaves: Mapping[str, Any]) -> Gradients:
+        """The tree with these leaves by place, as `leaves` names them; a bias, the input or the loss may be missing.
+
+        >>> Gradients.from_leaves({"layers[0].weight": np.array([[2.0]]), "input": np.array([[3.0]])}).layers[0].bias
+        """
+        depth = 1 + max(layer for layer in map(layer_of, leaves) if layer is not None)
+        layers = tuple(
+            LayerGradients(leaves[place_of(index, "weight")], leaves.get(place_of(index, "bias")))
+            for index in range(depth)
+        )
+        return cls(layers, leaves.get("input"), leaves.get("loss"))
 
     def map(self, f: Callable[..., Any], *others: Gradients) -> Gradients:
         """The tree with f applied to every leaf (with the others' leaves); None where a leaf is None."""
@@ -54,8 +125,3 @@ class Gradients:
             input=apply(self.input, *(o.input for o in others)),
             loss=apply(self.loss, *(o.loss for o in others)),
         )
-
-
-def is_parameter(place: str) -> bool:
-    """Whether a place is the gradient of a weight or a bias."""
-    return place.startswith("layers")

@@ -9,7 +9,7 @@ from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import RAISE, Decisions
 from ..arithmetic.dispatch import Array
 from ..arithmetic.formats import FORMATS
-from ..arithmetic.noise_source import Source
+from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
 from ..losses.row import Loss
 from .mlp import Layer
@@ -47,7 +47,7 @@ add up; NumPy's and torch's stay within 0.9. A test of this room measures them. 
 by root mean square, and nearer to 0 none does in either: that is within the factor of the usual ulp."""
 
 
-def in_noise(problem: Problem, source: Source, textbook: bool = False) -> Problem:
+def in_noise(problem: Problem, source: NoiseSource, textbook: bool = False) -> Problem:
     """The problem in noisy arithmetic, on which any function of the calculus shows how far rounding takes it.
 
     Args:

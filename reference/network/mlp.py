@@ -19,7 +19,7 @@ import numpy as np
 from .. import activations
 from ..activations.row import Activation
 from ..arithmetic.dispatch import Array, is_numpy
-from .gradients import Gradients, LayerGradients
+from .gradients import Gradients, LayerGradients, place_of
 from .validation import check_array
 
 
@@ -108,10 +108,16 @@ class MLP:
     @property
     def parameters(self) -> int:
         """The number of weights and biases."""
-        return sum(
-            int(np.prod(layer.weight.shape)) + (0 if layer.bias is None else layer.weight.shape[0])
-            for layer in self.layers
-        )
+        return sum(int(np.prod(values.shape)) for values in self.named_parameters().values())
+
+    def named_parameters(self) -> dict[str, Array]:
+        """Every weight and bias by its place, layer by layer, the weight first."""
+        named: dict[str, Array] = {}
+        for index, layer in enumerate(self.layers):
+            named[place_of(index, "weight")] = layer.weight
+            if layer.bias is not None:
+                named[place_of(index, "bias")] = layer.bias
+        return named
 
 
 @dataclass(frozen=True, eq=False, slots=True)

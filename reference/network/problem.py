@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-import reference as ref
-
 from .. import losses
 from ..arithmetic.dispatch import Array
 from ..losses.row import Loss
@@ -75,10 +73,19 @@ class Problem:
         """The number type of the problem's arrays."""
         return self.mlp.dtype
 
+    def leaves(self) -> dict[str, Array]:
+        """Every array that gradients are taken of, by the place of its gradient: the parameters, then the input."""
+        return self.mlp.named_parameters() | {"input": self.x}
+
+    def gradient_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every gradient by its place, and () for the loss."""
+        return {place: tuple(values.shape) for place, values in self.leaves().items()} | {"loss": ()}
+
     def map(self, f: Callable[[Array], Array]) -> Problem:
         """The same problem with f applied to weights, biases and x: in another arithmetic, say.
 
-        Nothing is checked again, and the target stays as it is: an exact array of floats.
+        They are visited in the order of `leaves`. Nothing is checked again, and the target stays as it is: an exact
+        array of floats.
         """
         layers = tuple(
             unchecked(
@@ -160,13 +167,3 @@ def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
     trace = forward(problem.mlp, problem.x)
     found = backward(problem.mlp, trace, loss_gradient(problem, trace.output), to_input=to_input)
     return Gradients(found.layers, found.input, loss_value(problem, trace.output))
-
-
-def places_of(problem: ref.Problem) -> dict[str, tuple[int, ...]]:
-    """The shape of every gradient of a problem, by place, the loss included."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for index, layer in enumerate(problem.mlp.layers):
-        shapes[f"layers[{index}].weight"] = tuple(layer.weight.shape)
-        if layer.bias is not None:
-            shapes[f"layers[{index}].bias"] = tuple(layer.bias.shape)
-    return shapes | {"input": tuple(problem.x.shape), "loss": ()}

@@ -50,11 +50,8 @@ def first_place(bad: Array) -> str:
 
 def require_finite(problem: Any) -> None:
     """Raise ValueError naming the first array element of the problem that is NaN or infinite."""
-    named = {"x": problem.x, "target": problem.target}
-    for index, layer in enumerate(problem.mlp.layers):
-        named |= {f"layers[{index}].weight": layer.weight, f"layers[{index}].bias": layer.bias}
-    for name, values in named.items():
-        bad = np.zeros(1, dtype=bool) if values is None else ~np.isfinite(values)
+    for name, values in ({"x": problem.x, "target": problem.target} | problem.mlp.named_parameters()).items():
+        bad = ~np.isfinite(values)
         if np.any(bad):
             at = tuple(int(i) for i in np.argwhere(bad)[0])
             raise ValueError(f"{name}{list(at)}: expected a finite number, got {values[at]}")

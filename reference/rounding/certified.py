@@ -140,7 +140,7 @@ def certified_gradients(problem: Problem, target_bits: int = 53, *, cap: int = C
                     bits = min(2 * bits, cap)
                     balls = in_balls(problem, Decisions(rational=small))
                 continue
-            done = all(np.all(leaf.resolved) for leaf in (*leaves.leaves().values(), leaves.loss))
+            done = all(np.all(leaf.resolved) for leaf in leaves.leaves().values())
             if done or bits >= cap:
                 status = "certified" if done else "unresolved"
                 kinks = _exact_kinks(problem, trace)

@@ -18,7 +18,7 @@ the worst leaves no false alarm; a relative error of 1e-12 in one layer stands a
 
 
 @dataclass(frozen=True)
-class Place:
+class WorstElement:
     """One element of the gradients, with its error.
 
     Attributes:
@@ -62,7 +62,7 @@ def in_scales(given: Any, expected: Any, scale: Any, fmt: Format) -> Any:
 
 def worst_places(
     leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
-) -> dict[str, Place]:
+) -> dict[str, WorstElement]:
     """The element of every leaf that is furthest off in units of the scale; NaN scales where nothing decides."""
     found = {}
     for leaf, given in leaves.items():
@@ -73,16 +73,18 @@ def worst_places(
         with np.errstate(all="ignore"):
             ulps = float(abs(value - truth) / fmt.ulp(truth)) if value != truth else 0.0
         scales = float(judged[index])
-        found[leaf] = Place(leaf, index, value, truth, float("nan") if scales < 0 else scales, ulps)
+        found[leaf] = WorstElement(leaf, index, value, truth, float("nan") if scales < 0 else scales, ulps)
     return found
 
 
-def worst_of(places: Mapping[str, Place]) -> Place:
+def worst_of(places: Mapping[str, WorstElement]) -> WorstElement:
     """The first of the places that are furthest off; one that nothing decides (NaN) counts least."""
     return max(places.values(), key=lambda place: -1.0 if np.isnan(place.scales) else place.scales)
 
 
-def worst_place(leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format) -> Place:
+def worst_place(
+    leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
+) -> WorstElement:
     """The element furthest off in units of the scale; an undecidable one (NaN) if nothing decides."""
     return worst_of(worst_places(leaves, expected, scale, fmt))
 

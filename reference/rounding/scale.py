@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arithmetic.dispatch import Array
 from ..arithmetic.formats import FORMATS, Format, get_format
-from ..arithmetic.noise_source import Source
+from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
 from ..network.gradients import Gradients
 from ..network.in_arithmetic import in_noise, spread_of
@@ -57,7 +57,7 @@ def rounding_scale(
     fmt, rng = get_format(problem.dtype if dtype is None else dtype), np.random.default_rng(seed)
     part = max(2, LARGEST // _largest_array(problem) - 1)
     sizes = [len(piece) for piece in np.array_split(np.arange(runs), -(-runs // part))]
-    parts = [_spread(problem, Source(fmt, size, rng), textbook) for size in sizes]
+    parts = [_spread(problem, NoiseSource(fmt, size, rng), textbook) for size in sizes]
     weights = np.sqrt(np.array(sizes) / runs)
 
     def together(*sigmas: Array) -> Array:
@@ -74,7 +74,7 @@ def _largest_array(problem: Problem) -> int:
     return int(max(max(layer.weight.size, examples * max(layer.weight.shape)) for layer in problem.mlp.layers))
 
 
-def _spread(problem: Problem, source: Source, textbook: bool) -> Gradients:
+def _spread(problem: Problem, source: NoiseSource, textbook: bool) -> Gradients:
     """σ from as many runs as the source makes."""
     with np.errstate(all="ignore"):
         return gradients(in_noise(problem, source, textbook)).map(spread_of)

@@ -19,6 +19,7 @@ from safetensors.numpy import save as to_bytes
 
 from ..activations.row import name_and_parameters
 from ..arithmetic.dispatch import Array
+from ..network.gradients import place_of
 from ..network.mlp import MLP, Layer
 from ..network.unchecked import unchecked
 from ..optimizers.optimizer import State
@@ -259,7 +260,7 @@ def _like(mlp: MLP, layers: Any) -> MLP:
     made = []
     for index, (given, layer) in enumerate(zip(layers, mlp.layers, strict=True)):
         for key, wanted in _plain_layer(layer).items():
-            place = f"layers[{index}].{key}"
+            place = place_of(index, key)
             if not isinstance(given, dict) or key not in given:
                 raise ValueError(f"{place}: missing")
             _require_like(place, given[key], wanted)

@@ -96,7 +96,7 @@ def readers(folder: Path) -> tuple[Reader, ...]:
 
 def _results(problem: ref.Problem) -> Iterator[bytes]:
     found = ref.gradients(problem)
-    leaves = found.leaves() | {"loss": found.loss}
+    leaves = found.leaves()
     nested = {place: np.asarray(leaf).tolist() for place, leaf in leaves.items()}
     flat = {place: np.asarray(leaf).ravel().tolist() for place, leaf in leaves.items()}
     halves = {place: [f"0x{n:04x}" for n in np.float16(leaf).ravel().view(np.uint16)] for place, leaf in leaves.items()}

@@ -32,11 +32,11 @@ def test_tests_that_should_pass_pass(pytester):
 def test_asserting(gradient_oracle):
     gradient_oracle.assert_gradients(PROBLEM, my_gradients(PROBLEM))
     half = my_gradients(PROBLEM).map(lambda leaf: leaf.astype(np.float32))
-    gradient_oracle.assert_gradients(PROBLEM, half, "bfloat16", accumulate="float32", certified=True, explain=False)
+    gradient_oracle.assert_gradients(PROBLEM, half, "bfloat16", accumulate="float32", certified=True, diagnose=False)
 
 def test_checking(gradient_oracle):
     assert gradient_oracle.check(PROBLEM, my_gradients(PROBLEM)).agrees
-    assert gradient_oracle.check(PROBLEM, my_gradients(PROBLEM, -1)).explanation.names == ("sign",)
+    assert gradient_oracle.check(PROBLEM, my_gradients(PROBLEM, -1)).diagnosis.names == ("sign",)
 
 def test_cases(gradient_oracle):
     named = gradient_oracle.cases("kink", "float32")
@@ -70,7 +70,7 @@ def test_module(gradient_oracle):
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).double()
     arguments = module, torch.tensor(PROBLEM.x), torch.tensor(PROBLEM.target), torch.nn.MSELoss()
     assert gradient_oracle.check_module(*arguments).agrees
-    assert gradient_oracle.check_module(*arguments, "float32", explain=False).dtype == "float32"
+    assert gradient_oracle.check_module(*arguments, "float32", diagnose=False).dtype == "float32"
     module[0].weight.register_hook(lambda grad: 2 * grad)
     assert gradient_oracle.check_module(*arguments).agrees
 

@@ -55,7 +55,10 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE as JSON")
     command.add_argument(
-        "--no-explain", dest="explain", action="store_false", help="do not look for the mistake behind a wrong gradient"
+        "--no-diagnose",
+        dest="diagnose",
+        action="store_false",
+        help="do not look for the mistake behind a wrong gradient",
     )
     command.add_argument(
         "--accept-conventions", action="store_true", help="let another slope at an exact kink count as agreeing"
@@ -127,7 +130,7 @@ def _judge(case_path: Path, result_path: Path, options: argparse.Namespace) -> V
             options.dtype or result.dtype,
             accumulate=options.accumulate or result.accumulate,
             certified=case.certified,
-            explain=options.explain,
+            diagnose=options.diagnose,
         ),
     )
 

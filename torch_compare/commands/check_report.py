@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reference.rounding.distance import Place
+from reference.rounding.distance import WorstElement
 
 from ..verdict.verdict import Verdict
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
@@ -97,14 +97,14 @@ def _table(title: str) -> Table:
     )
 
 
-def _where(place: Place) -> str:
+def _where(place: WorstElement) -> str:
     return f"{place.leaf}{list(place.index)}" if place.index else place.leaf
 
 
 def _in_short(verdict: Verdict) -> str:
     """The kinds of the mistakes; or what the status means, unless it is that all is well."""
-    if verdict.explanation is not None:
-        return " and ".join(verdict.explanation.names) or "no known mistake"
+    if verdict.diagnosis.sought:
+        return " and ".join(verdict.diagnosis.names) or "no known mistake"
     return verdict.diagnosis if not verdict.agrees or verdict.scale == "textbook" else ""
 
 
@@ -152,7 +152,7 @@ def _as_data(one: Checked) -> dict[str, Any]:
         "dtype": verdict.dtype,
         "scale": verdict.scale,
         "diagnosis": verdict.diagnosis,
-        "mistakes": list(verdict.explanation.names) if verdict.explanation else [],
+        "mistakes": list(verdict.diagnosis.names),
         "runner_up": verdict.runner_up,
         "worst": verdict.worst.leaf,
         "gradients": leaves,

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import Format
-from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noise_source import NoiseSource
 from reference.network.in_arithmetic import in_noise, spread_of
 from reference.rounding.distance import FACTOR, in_scales
 
@@ -48,26 +48,41 @@ SHARE = 4.0
 """An explanation leaves a fourth of the error at the most, or it explains little."""
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """What explains a wrong gradient.
+class Diagnosis(str):
+    """One sentence on what gradients are, with the facts behind it: it prints, compares and is searched as its text.
 
     Attributes:
-        names: the kinds of the mistakes, one or two; none if nothing fits.
-        text: what was done, where, and how well it fits; or that nothing fits, and where the gradients part.
-        scales: the largest distance from what the mistake makes, in rounding scales.
+        names: the kinds of the mistakes that make the gradients, one or two; none if nothing fits, or none was made.
+        scales: the largest distance from what the mistakes make, in rounding scales.
         runner_up: another explanation that fits within rounding too; "" if there is none.
         others: the kinds of every other explanation that fits within rounding as well and is as simple.
+        sought: whether a mistake was looked for.
+
+    >>> found = Diagnosis("the sign is wrong", ("sign",), 0.5)
+    >>> found, found.names, "sign" in found
+    ('the sign is wrong', ('sign',), True)
     """
 
     names: tuple[str, ...]
-    text: str
-    scales: float = float("inf")
-    runner_up: str = ""
-    others: tuple[tuple[str, ...], ...] = ()
+    scales: float
+    runner_up: str
+    others: tuple[tuple[str, ...], ...]
+    sought: bool
 
-    def __str__(self) -> str:
-        return f"{self.text}\n  or else: {self.runner_up}" if self.runner_up else self.text
+    def __new__(
+        cls,
+        text: str,
+        names: tuple[str, ...] = (),
+        scales: float = float("inf"),
+        runner_up: str = "",
+        others: tuple[tuple[str, ...], ...] = (),
+        *,
+        sought: bool = True,
+    ) -> Self:
+        """The sentence, and what is known behind it."""
+        made = super().__new__(cls, text)
+        made.names, made.scales, made.runner_up, made.others, made.sought = names, scales, runner_up, others, sought
+        return made
 
 
 def _names(mistakes: tuple[Mistake, ...]) -> tuple[str, ...]:
@@ -117,7 +132,7 @@ class _Search:
         if self.noisy is None:
             largest = max(problem.x.shape[0] * max(l.weight.shape) + l.weight.size for l in problem.mlp.layers)
             runs = int(np.clip(NUMBERS // largest, 3, RUNS))
-            source = Source(self.fmt, runs, np.random.default_rng(self.seed))
+            source = NoiseSource(self.fmt, runs, np.random.default_rng(self.seed))
             self.noisy = in_noise(problem, source, textbook=True)
         noisy = {k: spread_of(v) for k, v in leaves_with(mistakes, self.noisy).items()}
         exact = leaves_with(mistakes, problem)
@@ -164,7 +179,7 @@ class _Search:
         text = sentence(first, problem, scales) + self._loss(first)
         texts = [sentence(c, problem) for c in rivals]
         texts = [t for t in dict.fromkeys(texts) if t != sentence(first, problem)]
-        return Diagnosis(_names(first), text, scales, " or ".join(texts[:2]), tuple(others))
+        return Diagnosis(text, _names(first), scales, " or ".join(texts[:2]), tuple(others))
 
     def _loss(self, mistakes: tuple[Mistake, ...]) -> str:
         """What is to be said of the loss that was given besides: it may be right, or as wrong as the gradients."""
@@ -224,18 +239,19 @@ def diagnose(
     >>> rng = np.random.default_rng(0)
     >>> problem = ref.Problem(mlp, rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), "mse")
     >>> import torch_compare as tc
-    >>> tc.check(problem, ref.gradients(problem).map(lambda leaf: -leaf)).explanation.names
+    >>> tc.check(problem, ref.gradients(problem).map(lambda leaf: -leaf)).diagnosis.names
     ('sign',)
     """
     problem = problem.in_float64()
     with np.errstate(all="ignore"):
         broken = not_finite(problem, given, fmt)
         if broken:
-            return Diagnosis(("not finite",), broken)
+            return Diagnosis(broken, ("not finite",))
         evidence = Evidence.of(problem, given, expected, scale, fmt.unit_roundoff)
         search = _Search(evidence, expected, scale, fmt, seed)
         for budget in BITS:
             found = search.best(budget)
             if found is not None:
                 return found
-        return Diagnosis(*unexplained(evidence, given, expected, scale, fmt))
+        names, text = unexplained(evidence, given, expected, scale, fmt)
+        return Diagnosis(text, names)

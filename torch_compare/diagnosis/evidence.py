@@ -116,8 +116,7 @@ class Evidence:
 
     def parameter(self, place: str) -> Any:
         """The weight or bias that a place is the gradient of."""
-        layer = self.problem.mlp.layers[int(place[len("layers[") : place.index("]")])]
-        return layer.weight if place.endswith("weight") else layer.bias
+        return self.problem.leaves()[place]
 
 
 def norm(values: Any) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.network.gradients import is_parameter
+from reference.network.gradients import is_parameter, place_of
 
 from ..mistakes.loss import loss_mistakes
 from ..mistakes.mistake import leaves_with
@@ -85,7 +85,7 @@ def other_inputs(evidence: Evidence, wrong: list[str]) -> Told:
 def below(evidence: Evidence, layer: int, expected: Mapping[str, Any]) -> Any:
     """The d_z (N, O) of a layer from which all that lies below follows, as it was given; None if nothing tells it."""
     problem, given = evidence.problem, evidence.given
-    weight, bias = f"layers[{layer}].weight", f"layers[{layer}].bias"
+    weight, bias = place_of(layer, "weight"), place_of(layer, "bias")
     trace = evidence.trace
     if weight not in given:
         return None
@@ -100,7 +100,7 @@ def below(evidence: Evidence, layer: int, expected: Mapping[str, Any]) -> Any:
     for l in reversed(range(layer)):
         d_h = d_z @ problem.mlp.layers[l + 1].weight
         d_z = problem.mlp.layers[l].activation.pullback(trace.preactivations[l], d_h)
-        follows |= {f"layers[{l}].weight": d_z.T @ trace.inputs[l], f"layers[{l}].bias": d_z.sum(axis=0)}
+        follows |= {place_of(l, "weight"): d_z.T @ trace.inputs[l], place_of(l, "bias"): d_z.sum(axis=0)}
     follows["input"] = d_z @ problem.mlp.layers[0].weight
     condition = float(singular[0] / singular[-1])
     judged = [p for p in follows if p in given]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.network.gradients import place_of
 
 from ..mistakes.backward import (
     KINKED,
@@ -130,7 +131,7 @@ class Walk:
 
     def _away(self, layer: int, d_z: Any) -> float:
         """How far the gradients that this d_z makes for the layer are from those given; ∞ where none was given."""
-        places = [p for p in (f"layers[{layer}].bias", f"layers[{layer}].weight") if p in self.given]
+        places = [p for p in (place_of(layer, "bias"), place_of(layer, "weight")) if p in self.given]
         away = 0.0 if places else float("inf")
         for place in places:
             if away <= BY_NORM:
@@ -179,7 +180,7 @@ class Walk:
         for mistake in way.mistakes:
             if mistake.form == form:
                 return mistake.constant, mistake.uncertainty
-        place = next((p for p in (f"layers[{layer}].weight", f"layers[{layer}].bias") if p in self.given), None)
+        place = next((p for p in (place_of(layer, "weight"), place_of(layer, "bias")) if p in self.given), None)
         if layer >= 0 and place is None:
             return None
         place = place or "input"
@@ -207,7 +208,7 @@ class Walk:
         """Mistakes that make the leaves of the layer, and the factor that d_z has if they show the same one."""
         options = []
         for end, bank in (("bias", bias_mistakes), ("weight", weight_mistakes)):
-            if f"layers[{layer}].{end}" in self.given:
+            if place_of(layer, end) in self.given:
                 found = list(self._leaf(layer, way, end, bank(self.problem, layer), d_z))
                 if not found:
                     return
@@ -229,7 +230,7 @@ class Walk:
     def _leaf(
         self, layer: int, way: Way, end: str, bank: Iterable[Mistake], d_z: Any
     ) -> Iterator[tuple[tuple[Mistake, ...], Fit]]:
-        place = f"layers[{layer}].{end}"
+        place = place_of(layer, end)
         self.effort.spent += OVERHEAD + d_z.size * self.trace.inputs[layer].shape[1] * (end == "weight")
         floor, right = self._floor(layer, place, d_z), self._made(layer, place, d_z)
         for fit in leaf_fits(self.evidence, place, right, floor, way.mistakes):

@@ -9,7 +9,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import Format
-from reference.network.gradients import is_parameter
+from reference.network.gradients import is_parameter, layer_of, place_of
 from reference.rounding.distance import FACTOR, in_scales
 
 from .evidence import Evidence
@@ -30,7 +30,9 @@ def not_finite(problem: ref.Problem, given: Mapping[str, Any], fmt: Format) -> s
     if len(spoilt) > 1:
         text += f"; so are elements of {listed(spoilt[1:], 4)}"
     if is_parameter(place):
-        text += _origin(problem, place, np.atleast_1d(bad[place]), fmt)
+        layer = layer_of(place)
+        assert layer is not None
+        text += _origin(problem, layer, np.atleast_1d(bad[place]), fmt)
     return text
 
 
@@ -38,13 +40,12 @@ def _from_output(problem: ref.Problem, given: Mapping[str, Any]) -> list[str]:
     """The places that were given, in the order in which a backward pass makes them."""
     order = ["loss"]
     for layer in reversed(range(len(problem.mlp.layers))):
-        order += [f"layers[{layer}].bias", f"layers[{layer}].weight"]
+        order += [place_of(layer, "bias"), place_of(layer, "weight")]
     return [place for place in (*order, "input") if place in given]
 
 
-def _origin(problem: ref.Problem, place: str, bad: Any, fmt: Format) -> str:
+def _origin(problem: ref.Problem, layer: int, bad: Any, fmt: Format) -> str:
     """The units whose gradients are not finite, and the largest pre-activation of each, which exp may overflow on."""
-    layer = int(place[len("layers[") : place.index("]")])
     units = np.unique(np.argwhere(bad)[:, 0])
     if len(units) > bad.shape[0] // 2 and bad.shape[0] > 1:
         return f"; most units of layers[{layer}] have it: look at what comes down from above, and at the loss"
@@ -66,7 +67,7 @@ def agrees(place: str, given: Mapping[str, Any], expected: Any, scale: Any, fmt:
 def parting(problem: ref.Problem, wrong: list[str]) -> int:
     """The layer, counted from the output down, in which gradients first are wrong; −1 for the input's alone."""
     for layer in reversed(range(len(problem.mlp.layers))):
-        if f"layers[{layer}].weight" in wrong or f"layers[{layer}].bias" in wrong:
+        if place_of(layer, "weight") in wrong or place_of(layer, "bias") in wrong:
             return layer
     return -1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import reference as ref
+from reference.network.gradients import place_of
 
 from ..mistakes.mistake import Mistake
 
@@ -67,16 +68,16 @@ def places(where: Sequence[str], problem: ref.Problem) -> str:
     if len(unique) == 1:
         return unique[0]
     layers = problem.mlp.layers
-    weights = {f"layers[{l}].weight" for l in range(len(layers))}
-    biases = {f"layers[{l}].bias" for l, layer in enumerate(layers) if layer.bias is not None}
-    active = {f"layers[{l}]" for l, layer in enumerate(layers) if layer.activation.name != "identity"}
+    weights = {place_of(l, "weight") for l in range(len(layers))}
+    biases = {place_of(l, "bias") for l, layer in enumerate(layers) if layer.bias is not None}
+    active = {place_of(l) for l, layer in enumerate(layers) if layer.activation.name != "identity"}
     titles = (
         (weights | biases | {"input"}, "every gradient"),
         (weights | biases, "every weight and bias"),
         (weights, "every weight"),
         (biases, "every bias"),
-        ({f"layers[{l}]" for l in range(len(layers))}, "every layer"),
-        ({f"layers[{l}]" for l in range(1, len(layers))}, "every layer but the first"),
+        ({place_of(l) for l in range(len(layers))}, "every layer"),
+        ({place_of(l) for l in range(1, len(layers))}, "every layer but the first"),
         (active, "every layer with an activation"),
     )
     for full, title in titles:

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.network.gradients import LayerGradients
-from reference.network.problem import places_of
+from reference.network.gradients import place_of
 from reference.rounding.certified import CertifiedLeaf, ExactKink
 
 from . import bit_arrays
@@ -150,7 +149,7 @@ def _problem(head: dict[str, Any], arrays: dict[str, Any]) -> ref.Problem:
 
     made = []
     for index, layer in enumerate(layers):
-        place = f"layers[{index}]"
+        place = place_of(index)
         _require_keys(f"architecture: {place}", layer, {"fan_in", "fan_out", "bias", "activation", "kinks"})
         weight = take(f"{place}.weight", (dtype,))
         bias = take(f"{place}.bias", (dtype,)) if layer["bias"] is True else None
@@ -207,7 +206,7 @@ def _leaf(place: str, ends: dict[str, Any], resolved: Any) -> CertifiedLeaf:
 
 
 def _case(head: dict[str, Any], problem: ref.Problem, leaves: dict[str, CertifiedLeaf]) -> Case:
-    shapes = places_of(problem)
+    shapes = problem.gradient_shapes()
     if missing := sorted(set(shapes) - set(leaves)):
         raise ValueError(f"gradients: {missing[0]}: missing")
     for place, leaf in leaves.items():
@@ -224,13 +223,10 @@ def _case(head: dict[str, Any], problem: ref.Problem, leaves: dict[str, Certifie
         or not all(isinstance(f, str) and NAME.fullmatch(f) for f in flags)
     ):
         raise ValueError(f"flags: expected a list of names, got {short(flags)}")
-    layers = tuple(
-        LayerGradients(leaves[f"layers[{i}].weight"], leaves.get(f"layers[{i}].bias"))
-        for i in range(len(problem.mlp.layers))
-    )
+    tree = ref.Gradients.from_leaves(leaves)
     status = "certified" if all(np.all(leaf.resolved) for leaf in leaves.values()) else "unresolved"
     certified = ref.CertifiedGradients(
-        layers, leaves["input"], leaves["loss"], status=status, kinks=_kinks(head["kinks_hit"])
+        tree.layers, tree.input, tree.loss, status=status, kinks=_kinks(head["kinks_hit"])
     )
     return Case(
         head["name"], problem, certified, tuple(flags), read_text("note", head["note"]), read_text("link", head["link"])

@@ -93,16 +93,11 @@ def _head(case: Case) -> dict[str, Any]:
 
 
 def _arrays(problem: ref.Problem) -> dict[str, Any]:
-    arrays = {"x": problem.x, "target": problem.target}
-    for index, layer in enumerate(problem.mlp.layers):
-        arrays[f"layers[{index}].weight"] = layer.weight
-        if layer.bias is not None:
-            arrays[f"layers[{index}].bias"] = layer.bias
-    return arrays
+    return {"x": problem.x, "target": problem.target} | problem.mlp.named_parameters()
 
 
 def _leaves(certified: ref.CertifiedGradients) -> dict[str, CertifiedLeaf]:
-    return certified.leaves() | {"loss": certified.loss}
+    return certified.leaves()
 
 
 def _encode_leaf(place: str, leaf: CertifiedLeaf) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.network.gradients import place_of
 
 from .bit_arrays import from_decimals
 from .rows_as_data import LARGEST_DEPTH, make_problem, make_row
@@ -71,7 +72,7 @@ def decode(data: Any) -> ref.Problem:
         raise ValueError(f"layers: expected a list of 1 to {LARGEST_DEPTH}, got {short(layers)}")
     made = []
     for index, layer in enumerate(layers):
-        place = f"layers[{index}]"
+        place = place_of(index)
         bias = _member(place, layer, "bias")
         made.append(
             (

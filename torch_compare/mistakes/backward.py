@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.network.gradients import place_of
 
 from .mistake import Mistake
 from .rules import Rules
@@ -55,7 +56,7 @@ def slope_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
     row = layers[layer].activation
 
     def mistake(name: str, what: str, wrong: Callable[..., Any]) -> Mistake:
-        return Mistake(name, f"layers[{layer}]", what, rules=at_step("slope", wrong, layer))
+        return Mistake(name, place_of(layer), what, rules=at_step("slope", wrong, layer))
 
     if row.name == "identity":
         return
@@ -97,7 +98,7 @@ def slope_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
 
 def _neighbour(text: str, layer: int, other: int) -> str:
     """A layer beside this one is named by where it lies, so that the mistake reads the same in every layer."""
-    beside = {1: "the layer above", -1: "the layer below"}.get(other - layer, f"layers[{other}]")
+    beside = {1: "the layer above", -1: "the layer below"}.get(other - layer, place_of(other))
     return f"{text} {beside}"
 
 
@@ -133,7 +134,7 @@ def other_slopes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
         kind = activation_kind(row, other)
         yield Mistake(
             kind,
-            f"layers[{layer}]",
+            place_of(layer),
             f"the backward pass takes the derivative of {other.name} for that of {row.name}",
             rules=at_step("slope", lambda p, t, l, d, other=other: d * other.derivative(t.preactivations[l]), layer),
             vague=kind == "another activation",
@@ -164,7 +165,7 @@ def early_mistake(problem: ref.Problem, layer: int) -> Mistake | None:
         return replace(at_step("slope", lambda p, t, l, d: d, layer)(rules), downward=late)
 
     what = "weight and bias gradients are made from the gradient of the output, not of the pre-activation"
-    return Mistake("gradient before the derivative", f"layers[{layer}]", what, rules=change)
+    return Mistake("gradient before the derivative", place_of(layer), what, rules=change)
 
 
 # ── products and sums ────────────────────────────────────────────────────────────────────────────────
@@ -176,7 +177,7 @@ def weight_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
     o, i = layers[layer].weight.shape
 
     def mistake(name: str, what: str, wrong: Callable[..., Any]) -> Mistake:
-        return Mistake(name, f"layers[{layer}].weight", what, rules=at_step("weight", wrong, layer))
+        return Mistake(name, place_of(layer, "weight"), what, rules=at_step("weight", wrong, layer))
 
     if min(o, i) > 1:
         yield mistake(
@@ -226,7 +227,7 @@ def bias_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
             lambda p, l, d: d.sum(axis=0) / d.shape[0],
         ),
     ):
-        yield Mistake(name, f"layers[{layer}].bias", what, rules=at_step("bias", wrong, layer))
+        yield Mistake(name, place_of(layer, "bias"), what, rules=at_step("bias", wrong, layer))
 
 
 def downward_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
@@ -235,13 +236,13 @@ def downward_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
     if min(o, i) > 1:
         yield Mistake(
             "weight not transposed",
-            f"layers[{layer}]",
+            place_of(layer),
             "on the way back the gradient is multiplied by the weight in the wrong orientation",
             rules=at_step("downward", lambda p, t, l, d: d @ p.mlp.layers[l].weight.reshape(i, o).T, layer),
         )
     yield Mistake(
         "layers below detached",
-        f"layers[{layer}]",
+        place_of(layer),
         "nothing is passed on to the layers below: their gradients are 0",
         rules=at_step("downward", lambda p, t, l, d: 0 * (d @ p.mlp.layers[l].weight), layer),
     )
@@ -264,7 +265,7 @@ def update_mistake(layer: int, rate: float, along: str, uncertainty: float = 0.0
 
     return Mistake(
         "weights already updated",
-        f"layers[{layer}]",
+        place_of(layer),
         f"the backward pass goes through a weight that is updated already, by {-rate:+.6g} × {along}",
         rules=at_step("downward", downward, layer),
         form=along,
@@ -277,7 +278,7 @@ def leaky_mistake(layer: int, slope: float, uncertainty: float = 0.0) -> Mistake
     """Another slope below 0, in the backward pass alone."""
     return Mistake(
         "leaky slope",
-        f"layers[{layer}]",
+        place_of(layer),
         f"the backward pass takes the slope {slope:.6g} below 0",
         rules=at_step("slope", lambda p, t, l, d: d * np.where(t.preactivations[l] > 0, 1.0, slope), layer),
         form="leaky",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.network.gradients import place_of
 from reference.network.unchecked import changed, unchecked
 
 from ..torch_side.deviations import deviations
@@ -49,7 +50,7 @@ def activation_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
             yield Mistake(kind, "every layer", what, problem=_with_row(name, other, None), vague=vague)
             layers = [l for l, layer in enumerate(problem.mlp.layers) if layer.activation.name == name]
             for l in layers if not vague and len(layers) > 1 else []:
-                yield Mistake(kind, f"layers[{l}]", what, problem=_with_row(name, other, l))
+                yield Mistake(kind, place_of(l), what, problem=_with_row(name, other, l))
 
 
 def _row_title(row: ref.Activation, name: str) -> str:

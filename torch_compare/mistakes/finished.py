@@ -58,10 +58,7 @@ def _decay(place: str, along: str, rate: float, uncertainty: float) -> Mistake:
     def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
         if place not in leaves:
             return leaves
-        index = int(place[len("layers[") : place.index("]")])
-        layer = problem.mlp.layers[index]
-        parameter = layer.weight if place.endswith("weight") else layer.bias
-        return leaves | {place: leaves[place] + DECAYS[along](parameter) * rate}
+        return leaves | {place: leaves[place] + DECAYS[along](problem.leaves()[place]) * rate}
 
     what = f"{rate:.6g} × {along} is added: a weight decay that belongs to the optimiser"
     return Mistake(

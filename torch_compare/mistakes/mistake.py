@@ -88,7 +88,7 @@ def leaves_with(mistakes: tuple[Mistake, ...], problem: ref.Problem) -> Leaves:
         differentiated = mistake.problem(differentiated)
         rules = mistake.rules(rules)
     found = backward_with(rules, differentiated)
-    leaves: Leaves = found.leaves() | {"loss": found.loss}
+    leaves: Leaves = found.leaves()
     for mistake in mistakes:
         leaves = mistake.leaves(problem, leaves)
     return leaves

@@ -30,7 +30,7 @@ def compare(problem: ref.Problem, seed: int = 0, *, certify: bool = True) -> tup
 
     def scale(textbook: bool, name: str = fmt.name) -> dict[str, Any]:
         found = rounding_scale(problem, name, textbook=textbook, seed=seed)
-        return found.leaves() | {"loss": np.asarray(found.loss)}
+        return found.leaves()
 
     accurate = scale(False)
     torch_leaves = _torch_leaves(problem, expected)
@@ -39,7 +39,7 @@ def compare(problem: ref.Problem, seed: int = 0, *, certify: bool = True) -> tup
     accurate64, own = accurate, expected
     if fmt.name != "float64":
         found = ref.gradients(problem)
-        own = found.leaves() | {"loss": np.asarray(found.loss)}
+        own = found.leaves()
         place = worst_place(own, expected, accurate, fmt)
         outcomes.append(measured("float32 ~ float64 reference", place.scales, place.ulps, str(place)))
         accurate64 = scale(False, "float64")
@@ -58,7 +58,7 @@ def _torch_leaves(problem: ref.Problem, expected: dict[str, Any]) -> dict[str, A
             given = torch_gradients(problem)
     except RuntimeError:
         return {place: np.full(np.shape(leaf), np.nan) for place, leaf in expected.items()}
-    return given.leaves() | {"loss": np.asarray(given.loss)}
+    return given.leaves()
 
 
 def _torch(

@@ -11,7 +11,7 @@ from ..verdict.checks import Verdict, check
 def plant(fault: Fault, seed: int = 0) -> Verdict:
     """The verdict on the fault's gradients: anything but "agrees" catches it."""
     problem = bank_problem(fault.activation, fault.loss, seed)
-    return check(problem, fault.make(problem), explain=False)
+    return check(problem, fault.make(problem), diagnose=False)
 
 
 def verdicts() -> Iterator[tuple[str, Verdict]]:

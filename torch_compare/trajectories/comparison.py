@@ -21,10 +21,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from reference.arithmetic.formats import Format, get_format
-from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noise_source import NoiseSource
 from reference.arithmetic.noisy import Noisy
 from reference.optimizers import Optimizer
-from reference.rounding.distance import FACTOR, Place, worst_place
+from reference.rounding.distance import FACTOR, WorstElement, worst_place
 from reference.rounding.scale import RUNS
 
 from ..torch_side.optimizer_deviations import as_torch
@@ -61,8 +61,8 @@ class Outcome:
     steps: int
     elements: int
     undecided: int
-    worst: Place
-    own: Place
+    worst: WorstElement
+    own: WorstElement
     deviations: tuple[str, ...]
 
     @property
@@ -117,7 +117,7 @@ def rounding_scales(trajectory: Trajectory, fmt: Format | None = None, *, runs: 
         runs: how many noisy runs to take the root mean square of.
         seed: of the noise.
     """
-    source = Source(fmt or get_format(trajectory.dtype), runs, np.random.default_rng(seed))
+    source = NoiseSource(fmt or get_format(trajectory.dtype), runs, np.random.default_rng(seed))
     sizes = [p.size for p in trajectory.params]
 
     def noisy(arrays: Arrays) -> list[Noisy]:
@@ -139,7 +139,7 @@ def rounding_scales(trajectory: Trajectory, fmt: Format | None = None, *, runs: 
     return scales
 
 
-def _spread(values: list[Noisy], source: Source) -> Array:
+def _spread(values: list[Noisy], source: NoiseSource) -> Array:
     """(steps, size)."""
     runs = max(len(v.data) for v in values)
     return Noisy(np.stack([np.broadcast_to(v.data, (runs, *v.shape)) for v in values], axis=1), source).spread()
@@ -159,7 +159,7 @@ def _stacked(records: Sequence[History]) -> History:
 # ── comparing ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def distance(given: History, expected: History, scale: History, fmt: Format) -> tuple[Place, int]:
+def distance(given: History, expected: History, scale: History, fmt: Format) -> tuple[WorstElement, int]:
     """The element furthest apart in units of the scale, and how many have no scale to be judged by.
 
     Numbers that are NaN on both sides are the same.

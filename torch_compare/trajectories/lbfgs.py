@@ -8,7 +8,7 @@ import numpy as np
 
 import reference as ref
 from reference.optimizers.optimizer import Optimizer, State
-from reference.rounding.distance import Place
+from reference.rounding.distance import WorstElement
 
 from ..torch_side.lbfgs import lbfgs_step
 from .comparison import Outcome
@@ -53,7 +53,7 @@ def lbfgs_against_torch(seed: int, steps: int) -> Outcome:
 
     found = follow(optimizer, theirs, objective, steps, dtype, seed)
     places = [step.worst for step in found if not step.unresolved]
-    own = [Place("params[0]", (0,), 0.0, 0.0, 0.0, 0.0)]
+    own = [WorstElement("params[0]", (0,), 0.0, 0.0, 0.0, 0.0)]
     if dtype is np.float32:
         own = [step.worst for step in follow(optimizer, itself(optimizer), objective, steps, dtype, seed)
                if not step.unresolved] or own  # fmt: skip

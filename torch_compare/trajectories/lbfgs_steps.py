@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetic.formats import Format, get_format
-from reference.arithmetic.noise_source import Source, Split
+from reference.arithmetic.noise_source import NoiseSource, Split
 from reference.arithmetic.noisy import Noisy
 from reference.optimizers.optimizer import Evaluate, Optimizer, State
-from reference.rounding.distance import FACTOR, Place, worst_place
+from reference.rounding.distance import FACTOR, WorstElement, worst_place
 from reference.rounding.scale import RUNS
 
 Array = Any
@@ -37,7 +37,7 @@ MOST_PATHS = 32
 
 
 @dataclass(frozen=True, eq=False)
-class Guided(Source):
+class Guided(NoiseSource):
     """A source that takes given sides where its runs split, then the side of "true".
 
     Attributes:
@@ -60,7 +60,7 @@ class Guided(Source):
 class Astray(ArithmeticError):  # noqa: N818 (a path ends)
     """A path asks for the loss where the twin did not."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: WorstElement) -> None:
         super().__init__(str(place))
         self.place = place
 
@@ -76,7 +76,7 @@ class Step:
         given: the parameters and state that the other made.
     """
 
-    worst: Place
+    worst: WorstElement
     paths: int
     numbers: int
     given: tuple[Arrays, State]
@@ -139,7 +139,7 @@ def step_leaves(params: Arrays, state: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def deviation(given: Mapping[str, Any], expected: Mapping[str, Any], fmt: Format) -> Place:
+def deviation(given: Mapping[str, Any], expected: Mapping[str, Any], fmt: Format) -> WorstElement:
     """The given number furthest from the expected ones' noise-free run, in units of their spread.
 
     A number that has no finite spread to be judged by counts as infinitely far off, and so does a missing one.
@@ -154,8 +154,8 @@ def deviation(given: Mapping[str, Any], expected: Mapping[str, Any], fmt: Format
     return worst_place({place: np.asarray(v) for place, v in given.items()}, values, spreads, fmt)
 
 
-def _missing(place: str) -> Place:
-    return Place(place, (), float("nan"), float("nan"), float("inf"), 0.0)
+def _missing(place: str) -> WorstElement:
+    return WorstElement(place, (), float("nan"), float("nan"), float("inf"), 0.0)
 
 
 def compare_step(
@@ -192,7 +192,7 @@ def compare_step(
     given = twin(params, state, noted)
     leaves = step_leaves(*given)
 
-    def along(source: Guided) -> Place:
+    def along(source: Guided) -> WorstElement:
         replay = iter(asked)
 
         def beside(there: Any) -> tuple[Any, Any]:
@@ -219,7 +219,7 @@ def compare_step(
     return Step(best, count, numbers, given)
 
 
-def noisy_tree(tree: Any, source: Source) -> Any:
+def noisy_tree(tree: Any, source: NoiseSource) -> Any:
     """The tree with every floating number and array made `Noisy`, without errors yet."""
     if isinstance(tree, Mapping):
         return {key: noisy_tree(value, source) for key, value in tree.items()}
@@ -237,7 +237,7 @@ def steps_together(
     *,
     runs: int = RUNS,
     seed: int = 0,
-) -> list[Place]:
+) -> list[WorstElement]:
     """The worst number after each step of another implementation, both going on without a common restart.
 
     The noise accumulates from step to step, until some of the runs take another branch than the others; there the list
@@ -253,7 +253,7 @@ def steps_together(
         seed: of the noise.
     """
     fmt = get_format(dtype)
-    here = noisy_tree(params, Source(fmt, runs, np.random.default_rng(seed)))
+    here = noisy_tree(params, NoiseSource(fmt, runs, np.random.default_rng(seed)))
     state, worst = optimizer.init(here), []
     for given, evaluate in zip(trajectory, evaluates, strict=True):
         try:

@@ -16,7 +16,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import get_format
-from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noise_source import NoiseSource
 from reference.arithmetic.noisy import Noisy
 from reference.optimizers import Optimizer
 from reference.optimizers.muon import NS_COEFFICIENTS, newton_schulz
@@ -93,7 +93,7 @@ def matrix_scales(trajectory: Trajectory, *, runs: int = RUNS, seed: int = 0) ->
 def bfloat16_scales(trajectory: Trajectory, *, runs: int = RUNS, seed: int = 0) -> History:
     """The same for muon, whose Newton–Schulz iteration is computed in bfloat16."""
     hyperparameters = dict(trajectory.optimizer.hyperparameters)
-    inside = Source(get_format("bfloat16"), runs, np.random.default_rng([seed, 1]))
+    inside = NoiseSource(get_format("bfloat16"), runs, np.random.default_rng([seed, 1]))
 
     def orthogonalize(b: Noisy) -> Noisy:
         narrow = Noisy(b.data, inside)
@@ -105,7 +105,7 @@ def bfloat16_scales(trajectory: Trajectory, *, runs: int = RUNS, seed: int = 0) 
 
 
 def _scales(trajectory: Trajectory, optimizer: Optimizer, runs: int, seed: int) -> History:
-    source = Source(get_format(trajectory.dtype), runs, np.random.default_rng(seed))
+    source = NoiseSource(get_format(trajectory.dtype), runs, np.random.default_rng(seed))
     here = [Noisy.exact(p, source) for p in trajectory.params]
     state, spreads = optimizer.init(here), []
     for grads in trajectory.grads:

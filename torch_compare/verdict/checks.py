@@ -11,12 +11,12 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS, STORED, Format, get_format
-from reference.network.problem import places_of
 from reference.network.validation import require_finite
 from reference.rounding.distance import FACTOR, digits, worst_place
 from reference.rounding.scale import RUNS, rounding_scale
 
-from ..diagnosis.diagnosis import diagnose
+from ..diagnosis.diagnosis import Diagnosis
+from ..diagnosis.diagnosis import diagnose as diagnosis_of
 from .given import Given, read_given
 from .overflow import beyond_rounding, in_range, underflows
 from .verdict import Verdict, expected_leaves, judge
@@ -36,7 +36,7 @@ def check(
     *,
     accumulate: str | None = None,
     certified: bool | ref.CertifiedGradients = False,
-    explain: bool = True,
+    diagnose: bool = True,
     seed: int = 0,
 ) -> Verdict:
     """Judge gradients of a problem that were computed elsewhere, in any way.
@@ -53,7 +53,7 @@ def check(
             if not given both are tried, and `Verdict.dtype` says which it was.
         certified: whether to judge against the certified gradients rather than the oracle's in float64; or
             certified gradients that are at hand already.
-        explain: whether to look for the mistake behind a gradient that is wrong or seems imprecise, which takes a
+        diagnose: whether to look for the mistake behind a gradient that is wrong or seems imprecise, which takes a
             second or a few.
         seed: of the noise that measures the rounding scale.
 
@@ -89,14 +89,14 @@ def check(
     lost = certificate is not None or attempt.bits < FORMATS["float64"].bits
     if lost and verdict.status in ("wrong", "imprecise") and beyond_rounding(problem, attempt):
         text = f"bce takes the logarithm of 1 − y at a y that {attempt.name} rounds to 1: use bce_with_logits"
-        return replace(verdict, status="unresolved", diagnosis=text)
-    if not explain or verdict.status not in ("wrong", "imprecise"):
+        return replace(verdict, status="unresolved", diagnosis=Diagnosis(text, sought=False))
+    if not diagnose or verdict.status not in ("wrong", "imprecise"):
         return verdict
-    explanation = diagnose(problem, in_range(problem, read.leaves, attempt), expected, scale(), attempt, seed)
+    found = diagnosis_of(problem, in_range(problem, read.leaves, attempt), expected, scale(), attempt, seed)
     # A small mistake looks like a low precision. It is one if it leaves no more of the error than rounding leaves.
-    if verdict.status == "imprecise" and not explanation.scales * FACTOR <= verdict.worst.scales:
+    if verdict.status == "imprecise" and not found.scales * FACTOR <= verdict.worst.scales:
         return verdict
-    return replace(verdict, status="wrong", diagnosis=explanation.text, explanation=explanation)
+    return replace(verdict, status="wrong", diagnosis=found)
 
 
 def assert_gradients(
@@ -106,7 +106,7 @@ def assert_gradients(
     *,
     accumulate: str | None = None,
     certified: bool | ref.CertifiedGradients = False,
-    explain: bool = True,
+    diagnose: bool = True,
     seed: int = 0,
 ) -> None:
     """Raise AssertionError with the verdict's text unless the gradients agree. Arguments and errors as for `check`.
@@ -116,7 +116,7 @@ def assert_gradients(
     >>> assert_gradients(problem, ref.gradients(problem))
     """
     __tracebackhide__ = True  # pytest shows the line of the test that failed
-    verdict = check(problem, given, dtype, accumulate=accumulate, certified=certified, explain=explain, seed=seed)
+    verdict = check(problem, given, dtype, accumulate=accumulate, certified=certified, diagnose=diagnose, seed=seed)
     if not verdict.agrees:
         raise AssertionError(str(verdict))
 
@@ -130,7 +130,7 @@ def check_module(
     *,
     accumulate: str | None = None,
     certified: bool = False,
-    explain: bool = True,
+    diagnose: bool = True,
     seed: int = 0,
 ) -> Verdict:
     """Judge the gradients that torch.autograd makes of a user's own module and loss.
@@ -141,10 +141,10 @@ def check_module(
         target: what loss_fn compares the output with.
         loss_fn: a loss module, a function of torch.nn.functional, or any callable (output, target) ↦ loss;
             of the last kind the derivative is taken as given, and the network's gradients are judged.
-        dtype: as for `check`; so are accumulate, certified, explain and seed.
+        dtype: as for `check`; so are accumulate, certified, diagnose and seed.
         accumulate: see `check`.
         certified: see `check`.
-        explain: see `check`.
+        diagnose: see `check`.
         seed: see `check`.
 
     Raises:
@@ -155,7 +155,7 @@ def check_module(
 
     problem = problem_from_module(module, x, target, loss_fn)
     given = module_gradients(module, x, target, loss_fn)
-    return check(problem, given, dtype, accumulate=accumulate, certified=certified, explain=explain, seed=seed)
+    return check(problem, given, dtype, accumulate=accumulate, certified=certified, diagnose=diagnose, seed=seed)
 
 
 # ── against a certificate ────────────────────────────────────────────────────────────────────────────
@@ -166,14 +166,14 @@ def _certificate(problem: ref.Problem, asked: bool | ref.CertifiedGradients) -> 
     if not isinstance(asked, ref.CertifiedGradients):
         return ref.certified_gradients(problem) if asked else None
     shapes = {place: np.shape(leaf.nearest) for place, leaf in _certified_leaves(asked).items()}
-    for place, shape in places_of(problem).items():
+    for place, shape in problem.gradient_shapes().items():
         if shapes.get(place) != shape:
             raise ValueError(f"certified: expected a gradient of {place} of shape {shape}, got {shapes.get(place)}")
     return asked
 
 
 def _certified_leaves(certificate: ref.CertifiedGradients) -> dict[str, Any]:
-    return certificate.leaves() | {"loss": certificate.loss}
+    return certificate.leaves()
 
 
 def _nearest(certificate: ref.CertifiedGradients, given: Given) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def _doubted(verdict: Verdict, certificate: ref.CertifiedGradients, given: Given
             text = f"{place}{list(index) if index else ''}: the exact gradient lies between {lower!r} and {upper!r}, "
             text += f"and no precision says where; yours is {yours!r}"
             text += f" ({certificate.undecided})" if certificate.undecided else ""
-            return replace(verdict, status="unresolved", diagnosis=text)
+            return replace(verdict, status="unresolved", diagnosis=Diagnosis(text, sought=False))
     return verdict
 
 
@@ -243,7 +243,7 @@ def _judge_with(
     @cache
     def scale(textbook: bool, runs: int = RUNS) -> dict[str, Any]:
         found = rounding_scale(problem, fmt, textbook=textbook, seed=seed, runs=runs)
-        return _stored(found.leaves() | {"loss": np.asarray(found.loss)}, given, expected, fmt)
+        return _stored(found.leaves(), given, expected, fmt)
 
     leaves = given.leaves
     quick = scale(False, SCREEN_RUNS)

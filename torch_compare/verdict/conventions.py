@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.network.gradients import layer_of
 from reference.network.unchecked import changed
 from reference.rounding.distance import FACTOR, worst_place
 from reference.rounding.scale import Format, rounding_scale
@@ -104,7 +105,7 @@ def _layer_of(place: str) -> float:
     """The layer whose slope a gradient depends on last: the first layer for the input, all for the loss's value."""
     if place == "loss":
         return np.inf
-    return 0 if place == "input" else int(place[len("layers[") : place.index("]")])
+    return layer_of(place) or 0
 
 
 def _said(kinks: Iterable[_Kink], sides: Sides) -> str:
@@ -117,7 +118,7 @@ def _said(kinks: Iterable[_Kink], sides: Sides) -> str:
 
 
 def _leaves(found: ref.Gradients) -> dict[str, Any]:
-    return found.leaves() | {"loss": np.asarray(found.loss)}
+    return found.leaves()
 
 
 def _with_sides(problem: ref.Problem, output: Any, sides: Mapping[tuple[str, float], float]) -> ref.Problem:

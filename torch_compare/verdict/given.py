@@ -15,7 +15,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS, Format, get_format
-from reference.network.problem import places_of
+from reference.network.gradients import place_of
 
 _NARROW = {name: name for name in ("bfloat16", "float8_e4m3", "float8_e5m2")} | {"float8_e4m3fn": "float8_e4m3"}
 """Types that NumPy has not, by the name that torch, JAX and ml_dtypes give them."""
@@ -79,7 +79,7 @@ def as_array(place: str, values: Any) -> tuple[Any, str]:
 def read_given(problem: ref.Problem, given: Any) -> Given:
     """What was given, as NumPy arrays by place; see `check` for what it may be and what it raises."""
     leaves, formats = {}, {}
-    shapes = places_of(problem)
+    shapes = problem.gradient_shapes()
     for place, values in _named(given).items():
         if values is None:
             continue
@@ -100,7 +100,7 @@ def _named(given: Any) -> dict[str, Any]:
     if isinstance(given, Given):
         return dict(given.leaves)
     if isinstance(given, ref.Gradients):
-        return given.leaves() | {"loss": given.loss}
+        return given.leaves()
     if isinstance(given, Mapping):
         return dict(given)
     if not isinstance(given, Sequence) or isinstance(given, str):
@@ -111,5 +111,5 @@ def _named(given: Any) -> dict[str, Any]:
     for index, pair in enumerate(given):
         if not isinstance(pair, Sequence) or len(pair) != 2:
             raise TypeError(f"layers[{index}]: expected a (weight, bias) pair, got {type(pair).__name__}")
-        named |= {f"layers[{index}].weight": pair[0], f"layers[{index}].bias": pair[1]}
+        named |= {place_of(index, "weight"): pair[0], place_of(index, "bias"): pair[1]}
     return named

@@ -17,7 +17,6 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS
-from reference.network.problem import places_of
 
 from ..files import bit_arrays
 from ..files.untrusted import parse_json, parse_tensors, read_bytes, short
@@ -112,7 +111,7 @@ def _stated(words: dict[str, Any]) -> dict[str, str | None]:
 
 def _fitting(given: dict[str, Any], problem: ref.Problem) -> dict[str, tuple[int, ...]]:
     """The shapes of the places that are given, in the problem's order."""
-    shapes = places_of(problem)
+    shapes = problem.gradient_shapes()
     for place in given:
         if place not in shapes:
             raise ValueError(f"{short(place)}: the problem has no such gradient; it has {', '.join(shapes)}")

@@ -19,7 +19,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import Format
-from reference.rounding.distance import FACTOR, Place, worst_of, worst_places
+from reference.rounding.distance import FACTOR, WorstElement, worst_of, worst_places
 
 from ..diagnosis.diagnosis import Diagnosis
 from .conventions import another_convention
@@ -36,25 +36,24 @@ class Verdict:
         worst: the element whose error is largest in units of the scale that it was judged by.
         scale: "accurate" or "textbook": the scale that it was judged by.
         dtype: the precision that was asked of it.
-        diagnosis: one sentence saying what the status means here.
+        diagnosis: one sentence saying what the status means here; of a wrong gradient, the mistake that makes it, if
+            it was looked for.
         reproduce: a line that computes the expected number again.
         accurate: the largest error in units of the accurate scale.
         digits: the decimal digits that agree in the worst element of every leaf, −log₁₀ of its relative error, as
             NIST's Statistical Reference Datasets score it; infinite where all are equal.
-        explanation: of a wrong gradient: the mistake that makes it; None otherwise.
         places: the worst element of every leaf, by place.
     """
 
     status: str
-    worst: Place
+    worst: WorstElement
     scale: str
     dtype: str
-    diagnosis: str
+    diagnosis: Diagnosis
     reproduce: str
     accurate: float
     digits: Mapping[str, float] = field(default_factory=dict, repr=False)
-    explanation: Diagnosis | None = None
-    places: Mapping[str, Place] = field(default_factory=dict, repr=False)
+    places: Mapping[str, WorstElement] = field(default_factory=dict, repr=False)
 
     @property
     def agrees(self) -> bool:
@@ -64,7 +63,7 @@ class Verdict:
     @property
     def runner_up(self) -> str:
         """Another mistake that explains a wrong gradient as well; "" if there is none."""
-        return self.explanation.runner_up if self.explanation else ""
+        return self.diagnosis.runner_up
 
     @property
     def fewest_digits(self) -> tuple[str, float]:
@@ -73,7 +72,7 @@ class Verdict:
 
     def __str__(self) -> str:
         lines = [f"{self.status} ({self.dtype}, {self.scale} scale)", f"worst at {self.worst}"]
-        lines.append(f"{'diagnosis' if self.explanation else 'that is'}: {self.diagnosis}")
+        lines.append(f"{'diagnosis' if self.diagnosis.sought else 'that is'}: {self.diagnosis}")
         if self.runner_up:
             lines.append(f"or else: {self.runner_up}")
         if self.digits:
@@ -94,10 +93,10 @@ def judge(
     places = worst_places(leaves, expected, accurate, fmt)
     worst = worst_of(places)
 
-    def verdict(status: str, places: Mapping[str, Place], scale: str, diagnosis: str) -> Verdict:
-        place = worst_of(places)
+    def verdict(status: str, places: Mapping[str, WorstElement], scale: str, diagnosis: str) -> Verdict:
+        place, said = worst_of(places), Diagnosis(diagnosis, sought=False)
         reproduce = f"ref.gradients(problem).{place.leaf}{_at(place)}"
-        return Verdict(status, place, scale, fmt.name, diagnosis, reproduce, worst.scales, places=places)
+        return Verdict(status, place, scale, fmt.name, said, reproduce, worst.scales, places=places)
 
     if np.isnan(worst.scales):
         return verdict("unresolved", places, "accurate", f"the problem's gradients overflow in {fmt.name}")
@@ -125,7 +124,7 @@ def judge(
     return verdict("wrong", places, "textbook", "no rounding of a correct formula explains the difference")
 
 
-def _at(place: Place) -> str:
+def _at(place: WorstElement) -> str:
     return f"[{', '.join(map(str, place.index))}]" if place.index else ""
 
 
@@ -136,4 +135,4 @@ def expected_leaves(problem: ref.Problem) -> dict[str, Any]:
     """The oracle's gradients by place, the loss included, computed in float64."""
     with np.errstate(all="ignore"):
         found = ref.gradients(problem.in_float64())
-    return found.leaves() | {"loss": np.asarray(found.loss)}
+    return found.leaves()

@@ -7,14 +7,14 @@ import torch
 import reference as ref
 from reference.arithmetic import dispatch as arithmetic
 from reference.arithmetic.constants import SQRT_HALF
-from reference.arithmetic.noise_source import Source, Split, granularity
+from reference.arithmetic.noise_source import NoiseSource, Split, granularity
 from reference.arithmetic.noisy import Noisy
 from reference.network.in_arithmetic import TANH_TAIL, TANH_ULPS
 from reference.rounding.scale import FORMATS, get_format, rounding_scale
 
 
 def source(name="float64", runs=200, seed=0):
-    return Source(FORMATS[name], runs, np.random.default_rng(seed))
+    return NoiseSource(FORMATS[name], runs, np.random.default_rng(seed))
 
 
 def noisy(values, name="float64", runs=200):

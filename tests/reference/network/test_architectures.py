@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import reference as ref
 from reference.arithmetic.ball import Ball
 from reference.arithmetic.ball_decisions import Decisions, precision
-from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noise_source import NoiseSource
 from reference.rounding.distance import FACTOR, in_scales
 from reference.rounding.scale import Noisy, get_format
 from tests.helpers import DTYPES, assert_same, integers
@@ -58,7 +58,7 @@ def differences(mlp, x, v, spoil=0.0):
 
 def worst_in_scales(mlp, x, v, dtype, spoil=0.0):
     """The largest difference in units of the spread that it has in noisy arithmetic."""
-    source = Source(get_format(dtype), 32, np.random.default_rng(0))
+    source = NoiseSource(get_format(dtype), 32, np.random.default_rng(0))
 
     def noisy(a):
         return Noisy.exact(a, source)

@@ -10,7 +10,7 @@ import torch
 
 import reference as ref
 from reference.arithmetic.formats import get_format
-from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noise_source import NoiseSource
 from reference.arithmetic.noisy import Noisy
 from reference.optimizers import adafactor, adam, lbfgs, muon
 from reference.optimizers.muon import newton_schulz
@@ -127,7 +127,7 @@ def test_newton_schulz_leaves_singular_vectors_alone():
     rng = np.random.default_rng(3)
     q, r = np.linalg.qr(rng.normal(size=(6, 4)))[0], np.linalg.qr(rng.normal(size=(4, 4)))[0]
     s = np.array([3.0, 0.7, 0.2, 0.01])
-    source = Source(get_format(np.float64), 64, rng)
+    source = NoiseSource(get_format(np.float64), 64, rng)
     noisy = newton_schulz(Noisy.exact(q, source) @ np.diag(s) @ r.T)
     error = np.abs(newton_schulz(q @ np.diag(s) @ r.T) - q @ newton_schulz(np.diag(s)) @ r.T)
     assert np.max(error / noisy.spread()) < FACTOR

@@ -14,7 +14,7 @@ from safetensors.numpy import save as to_bytes
 
 import reference as ref
 from reference.arithmetic.formats import get_format
-from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noise_source import NoiseSource
 from reference.arithmetic.noisy import Noisy
 from reference.training import checkpoint
 from tests.reference.training.helpers import OPTIMIZERS, small_problem
@@ -192,7 +192,7 @@ def test_what_has_no_place_in_a_file_is_refused_by_its_place(file, value, messag
 
 
 def test_noisy_numbers_are_refused(file):
-    source = Source(get_format("float64"), 4, np.random.default_rng(0))
+    source = NoiseSource(get_format("float64"), 4, np.random.default_rng(0))
     with pytest.raises(TypeError, match=r"state\.value"):
         checkpoint.save(file, mlp(), {"value": Noisy.exact(np.ones(2), source)})
 

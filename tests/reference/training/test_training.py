@@ -9,7 +9,7 @@ from sklearn.datasets import load_diabetes, load_digits
 import reference as ref
 from reference import optimizers as opt
 from reference.arithmetic.formats import get_format
-from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noise_source import NoiseSource
 from reference.arithmetic.noisy import Noisy
 from reference.training import checkpoint
 from reference.training.training import Training, batch_order
@@ -398,7 +398,7 @@ def test_a_training_that_diverges_stops_by_itself(batch_size):
 @pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "rmsprop", "adafactor"])
 def test_a_noisy_training_spreads_around_the_plain_one(name, batch_size):
     problem = small_problem()
-    source = Source(get_format("float64"), 8, np.random.default_rng(0))
+    source = NoiseSource(get_format("float64"), 8, np.random.default_rng(0))
     noisy = problem.map(lambda values: Noisy.exact(values, source))
     arguments = {"max_steps": 6, "batch_size": batch_size, "until": 1e-9}
     got, plain = (ref.train(p, OPTIMIZERS[name], **arguments) for p in (noisy, problem))

@@ -201,7 +201,7 @@ def test_the_known_numbers_of_the_bugs(cases):
 
 def test_the_oracle_in_floating_point_agrees_with_every_case(cases):
     for case in cases:
-        verdict = check(case.problem, ref.gradients(case.problem), certified=case.certified, explain=False)
+        verdict = check(case.problem, ref.gradients(case.problem), certified=case.certified, diagnose=False)
         expected = "unresolved" if "unresolved" in case.flags else "agrees"
         assert (case.name, verdict.status, verdict.scale) == (case.name, expected, "accurate")
 
@@ -211,14 +211,14 @@ def test_torch_agrees_with_every_case_or_a_published_deviation_says_why(cases):
     for case in cases:
         with np.errstate(all="ignore"):
             given = torch_gradients(case.problem)
-        verdict = check(case.problem, given, certified=case.certified, explain=False)
+        verdict = check(case.problem, given, certified=case.certified, diagnose=False)
         if verdict.status not in ("agrees", "unresolved"):
             rows = deviations(case.problem)
             theirs = case.problem
             for row in rows:
                 theirs = row.as_torch(theirs)
             assert rows, f"{case.name}: {verdict}"
-            assert check(theirs, given, str(case.problem.dtype), explain=False).agrees
+            assert check(theirs, given, str(case.problem.dtype), diagnose=False).agrees
             deviating[case.name] = [row.name for row in rows]
     assert deviating == {
         "activation_celu_alpha_0_3": ["celu_float32_alpha"],
@@ -234,7 +234,7 @@ def test_a_planted_error_is_caught(cases, name):
     leaves = {place: np.array(leaf) for place, leaf in found.leaves().items()}
     at = np.unravel_index(np.argmax(np.abs(leaves["layers[0].weight"])), leaves["layers[0].weight"].shape)
     leaves["layers[0].weight"][at] *= 1.25
-    assert not check(case.problem, leaves, certified=case.certified, explain=False).agrees
+    assert not check(case.problem, leaves, certified=case.certified, diagnose=False).agrees
 
 
 # ── flags and index ──────────────────────────────────────────────────────────────────────────────────
@@ -279,7 +279,7 @@ def test_random_cases_are_small_varied_and_true():
     for case in made:
         assert max(case.problem.x.shape) <= 4
         assert {"random"} <= set(case.flags)
-        verdict = check(case.problem, ref.gradients(case.problem), certified=case.certified, explain=False)
+        verdict = check(case.problem, ref.gradients(case.problem), certified=case.certified, diagnose=False)
         assert verdict.status in ("agrees", "unresolved"), f"{case.name}: {verdict}"
     assert all(case.problem.dtype == np.float32 for case in random_cases.random_cases(3, 0, "float32"))
 

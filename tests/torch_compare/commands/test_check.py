@@ -10,7 +10,7 @@ import pytest
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS, get_format
-from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noise_source import NoiseSource
 from reference.network.in_arithmetic import in_noise
 from torch_compare.commands import cli
 from torch_compare.commands.check import exit_status
@@ -66,8 +66,8 @@ def write_result(path, leaves, **stated):
 def computed_in(name, problem, seed=1):
     """Gradients as a correct implementation in that format makes them: one noisy run, then stored in it."""
     fmt = get_format(name)
-    found = ref.gradients(in_noise(problem, Source(fmt, 2, np.random.default_rng(seed)))).map(lambda a: a.data[1])
-    leaves = found.leaves() | {"loss": found.loss}
+    found = ref.gradients(in_noise(problem, NoiseSource(fmt, 2, np.random.default_rng(seed)))).map(lambda a: a.data[1])
+    leaves = found.leaves()
     storage = {"float64": np.float64, "float16": np.float16}.get(name, np.float32)
     return {place: np.asarray(values).astype(storage).astype(float) for place, values in leaves.items()}
 
@@ -154,7 +154,7 @@ def test_every_gradient_is_reported_with_its_worst_element(cases, tmp_path, caps
     leaves["layers[0].weight"][4, 1] *= 1 + 1e-6
     report = tmp_path / "report.json"
     result = write_result(tmp_path / "r.json", leaves)
-    assert run(cases / "two_layers.json", result, "--no-explain", "--json", report) == 1
+    assert run(cases / "two_layers.json", result, "--no-diagnose", "--json", report) == 1
     found = json.loads(report.read_text(encoding="utf-8"))["cases"][0]
     assert found["gradients"].keys() == leaves.keys()
     assert found["gradients"]["layers[0].weight"]["index"] == [4, 1]
@@ -185,13 +185,13 @@ def test_nine_digits_of_a_float32_are_that_number(tmp_path):
     result = tmp_path / "result.json"
     result.write_text('{"layers[0].weight": [0.100000001]}')
     assert run(case, result, "--dtype", "float32") == 0
-    assert run(case, result, "--no-explain") == 1
+    assert run(case, result, "--no-diagnose") == 1
 
 
 def test_options_outrank_what_the_file_says(cases, tmp_path):
     leaves = computed_in("bfloat16", two_layers())
     result = write_result(tmp_path / "r.json", leaves, dtype="float32")
-    assert run(cases / "two_layers.json", result, "--no-explain") == 1
+    assert run(cases / "two_layers.json", result, "--no-diagnose") == 1
     assert run(cases / "two_layers.json", result, "--dtype", "bfloat16") == 0
 
 
@@ -259,12 +259,12 @@ def test_the_reference_agrees_with_every_committed_case_and_one_planted_fault_st
         text = json.dumps({k: (factor * np.asarray(v, float)).tolist() for k, v in found.leaves().items()})
         text = re.sub(r"-?(?:Infinity|NaN)", lambda match: f'"{match[0].lower().replace("inity", "")}"', text)
         (folder / path.name).write_text(f'{{"dtype": "{dtype}", "gradients": {text}}}')
-    assert run(COMMITTED, folder, "--no-explain", "--json", report) == 1
+    assert run(COMMITTED, folder, "--no-diagnose", "--json", report) == 1
     found = {one["case"]: one["status"] for one in json.loads(report.read_text(encoding="utf-8"))["cases"]}
     others = {name: status for name, status in found.items() if status != "agrees"}
     assert others == dict.fromkeys(UNRESOLVED[dtype] & set(others), "unresolved") | {"activation_gelu": "wrong"}
     (folder / "activation_gelu.json").unlink()
-    assert run(COMMITTED, folder, "--no-explain", "--partial") == 3
+    assert run(COMMITTED, folder, "--no-diagnose", "--partial") == 3
 
 
 def test_a_missing_result_is_not_judged(cases, results, capsys):

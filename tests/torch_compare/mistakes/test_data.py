@@ -18,7 +18,7 @@ from torch_compare.files.case_file import read_case
 def test_torchs_published_deviations_are_named(case, row):
     found = read_case(COMMITTED / f"{case}.json")
     verdict = tc.check(found.problem, tc.SOURCES["torch"](found.problem), certified=found.certified)
-    assert verdict.explanation.names == ("deviation of torch",)
+    assert verdict.diagnosis.names == ("deviation of torch",)
     assert row in verdict.diagnosis
 
 
@@ -27,4 +27,4 @@ def test_a_published_deviation_is_named_beside_another_mistake(case):
     """Not of bug_13_bce, whose gradient is two numbers: one constant explains any two that keep their ratio."""
     found = read_case(COMMITTED / f"{case}.json")
     doubled = {k: 2 * v for k, v in tc.SOURCES["torch"](found.problem).leaves().items()}
-    assert "deviation of torch" in tc.check(found.problem, doubled).explanation.names
+    assert "deviation of torch" in tc.check(found.problem, doubled).diagnosis.names

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import torch_compare as tc
-from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noise_source import NoiseSource
 from reference.network.in_arithmetic import in_noise, spread_of
 from reference.rounding.distance import FACTOR, in_scales
 from reference.rounding.scale import FORMATS, Noisy
@@ -40,7 +40,7 @@ def named(problem, mistake, dtype):
     verdict = tc.check(problem.in_float64(), given, dtype)
     if verdict.status != "wrong":
         return verdict.status
-    names = {verdict.explanation.names, *verdict.explanation.others}
+    names = {verdict.diagnosis.names, *verdict.diagnosis.others}
     right = {(mistake.name,), *((name,) for name in ALSO.get(mistake.name, ()))}
     return "right" if names & right else f"{mistake}: {verdict.diagnosis}"
 
@@ -66,7 +66,7 @@ def test_a_mistake_runs_in_noise_whose_first_run_has_none():
     """The diagnosis judges by the mistake's own rounding scale: its formulas run on Noisy. Without noise they give what
     they give in float64, but for the order of sums: within float64's rounding scale of the mistake itself."""
     problem = build(random_spec(np.random.default_rng(3), 3, "float64"))
-    noisy = in_noise(problem, Source(FORMATS["float64"], 16, np.random.default_rng(0)))
+    noisy = in_noise(problem, NoiseSource(FORMATS["float64"], 16, np.random.default_rng(0)))
     for mistake in mistakes_of(problem):
         with np.errstate(all="ignore"):
             plain, runs = leaves_with((mistake,), problem), leaves_with((mistake,), noisy)

@@ -36,7 +36,7 @@ def with_derivative(problem, change):
 def outcomes(problem, given):
     fmt = FORMATS[str(problem.dtype)]
     scale = {t: ref.rounding_scale(problem, textbook=t) for t in (False, True)}
-    leaves = {t: s.leaves() | {"loss": np.asarray(s.loss)} for t, s in scale.items()}
+    leaves = {t: s.leaves() for t, s in scale.items()}
     return {o.pair: o for o in against_certificate(problem, given, fmt, leaves[False], lambda: leaves[True], 0)}
 
 
@@ -45,7 +45,7 @@ def test_reference_and_torch_agree_with_the_certificate(dtype):
     problem = small_problem("gelu", dtype)
     own = ref.gradients(problem)
     torch = tc.SOURCES["torch"](problem)
-    given = {n: g.leaves() | {"loss": np.asarray(g.loss)} for n, g in (("reference", own), ("torch", torch))}
+    given = {n: g.leaves() for n, g in (("reference", own), ("torch", torch))}
     found = outcomes(problem, given)
     assert found["reference ~ certified"].verdict == "accurate"
     assert found["reference ~ certified"].scales < 8
@@ -80,7 +80,7 @@ def test_a_formula_off_by_1e_30_is_caught_by_the_loss_alone(activation):
 @settings(max_examples=60)
 def test_certificates_enclose_and_agree_with_differences(problem):
     found = ref.certified_gradients(problem)
-    for leaf in (*found.leaves().values(), found.loss):
+    for leaf in found.leaves().values():
         good = leaf.resolved
         assert np.all(leaf.lower[good] <= leaf.nearest[good])
         assert np.all(leaf.nearest[good] <= leaf.upper[good])

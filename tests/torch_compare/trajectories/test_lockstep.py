@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 import reference as ref
 import torch_compare as tc
 from reference.arithmetic.formats import get_format
-from reference.arithmetic.noise_source import Source
+from reference.arithmetic.noise_source import NoiseSource
 from reference.arithmetic.noisy import Noisy
 from reference.optimizers import OPTIMIZERS
 from reference.rounding.distance import FACTOR
@@ -81,7 +81,7 @@ class Lockstep(RuleBasedStateMachine):
         self.mlp = ref.initialize([3, width, 2], [activation, "identity"], seed=seed, bias=bias, dtype=self.dtype)
         self.state = self.optimizer().init(self.mlp)
         self.twin = Twin(self.optimizer(), flat(self.mlp))
-        self.source = Source(get_format(self.dtype), 32, np.random.default_rng(0))
+        self.source = NoiseSource(get_format(self.dtype), 32, np.random.default_rng(0))
         self.begin_noise()
         self.grads = None
         self.new_batch(seed, LOSSES[0])

@@ -9,6 +9,7 @@ import reference as ref
 import torch_compare as tc
 from reference.rounding.distance import FACTOR, in_scales
 from reference.rounding.scale import FORMATS
+from torch_compare.diagnosis.diagnosis import Diagnosis
 from torch_compare.mistakes import planted as faults
 from torch_compare.mistakes import rules as passes
 from torch_compare.sources.plant import plant
@@ -228,7 +229,7 @@ def test_the_text_of_a_verdict_has_every_part_on_a_line_of_its_own():
     assert [line.partition(" ")[0] for line in lines[1:]] == ["worst", "diagnosis:", "digits", "expected"]
     assert "oracle × 2" in lines[2]
     assert lines[-2].startswith("digits that agree: 0.0, in ")
-    other = replace(verdict, explanation=replace(verdict.explanation, runner_up="accumulated over two calls"))
+    other = replace(verdict, diagnosis=Diagnosis("text", runner_up="accumulated over two calls"))
     assert "\n  or else: accumulated over two calls\n" in str(other)
     assert "\n  that is: every element is within rounding" in str(tc.check(problem, ref.gradients(problem)))
 
@@ -238,7 +239,7 @@ def test_every_leaf_has_its_own_worst_element_and_digits():
     given = ref.gradients(problem).leaves()
     spoilt = given["layers[1].weight"].copy()
     spoilt[3, 5] *= 1 + 1e-6
-    verdict = tc.check(problem, given | {"layers[1].weight": spoilt}, explain=False)
+    verdict = tc.check(problem, given | {"layers[1].weight": spoilt}, diagnose=False)
     assert verdict.places.keys() == verdict.digits.keys() == given.keys()
     assert verdict.places["layers[1].weight"] == verdict.worst
     assert verdict.digits["layers[1].weight"] == pytest.approx(6, abs=0.01)
@@ -256,8 +257,8 @@ def test_certified_gradients_that_are_at_hand_are_not_computed_again(monkeypatch
     assert eval(f"found.{worst.leaf}.nearest", {"found": found})[worst.index] == worst.expected
     assert verdict.reproduce.startswith("ref.certified_gradients(problem).")
     wrong = given.map(lambda leaf: leaf * (1 + 1e-10))
-    assert tc.check(problem, wrong, certified=found, explain=False).status == "wrong"
-    tc.assert_gradients(problem, given, certified=found, explain=False)
+    assert tc.check(problem, wrong, certified=found, diagnose=False).status == "wrong"
+    tc.assert_gradients(problem, given, certified=found, diagnose=False)
     other = ref.Problem(ref.initialize([8, 4], ["tanh"], seed=0), problem.x, problem.target, "mse")
     with pytest.raises(ValueError, match=r"certified: expected a gradient of layers\[0\].weight of shape \(4, 8\)"):
         tc.check(other, {"input": given.input}, certified=found)
@@ -404,9 +405,9 @@ def test_a_small_mistake_is_not_taken_for_a_low_precision():
         )
         for name in ("gelu", "gelu_tanh")
     )
-    assert tc.check(right, ref.gradients(theirs), explain=False).status == "imprecise"
+    assert tc.check(right, ref.gradients(theirs), diagnose=False).status == "imprecise"
     verdict = tc.check(right, ref.gradients(theirs))
-    assert (verdict.status, verdict.explanation.names) == ("wrong", ("tanh formula for GELU",)), str(verdict)
+    assert (verdict.status, verdict.diagnosis.names) == ("wrong", ("tanh formula for GELU",)), str(verdict)
 
 
 def test_label_smoothing_may_overflow_before_its_share_of_the_classes_is_taken():
@@ -474,8 +475,8 @@ def test_a_mistake_is_named_beside_a_loss_that_overflows():
     problem = ref.Problem(ref.MLP(layers), x, np.zeros((2, 3)), "half_squared_error", "sum")
     right = ref.gradients(problem)
     given = {"layers[0].weight": -right.layers[0].weight, "input": -right.input, "loss": np.array(np.inf)}
-    assert tc.check(problem, given, "float16").explanation.names == ("sign",)
-    assert tc.check(problem, given, "float32").explanation.names == ("not finite",)
+    assert tc.check(problem, given, "float16").diagnosis.names == ("sign",)
+    assert tc.check(problem, given, "float32").diagnosis.names == ("not finite",)
 
 
 def test_a_sum_that_overflows_before_it_is_halved_is_unresolved():
