@@ -285,7 +285,7 @@ def test_what_the_calculus_asks():
 @pytest.mark.parametrize("name", [n for n, c in vars(constants).items() if isinstance(c, Constant)])
 @pytest.mark.parametrize("decisions", [HULL, RATIONAL])
 def test_constants_have_every_digit(name, decisions):
-    c = getattr(arithmetic, name)
+    c = getattr(constants, name)
     value = ball([1.0], decisions=decisions).constant(c)[0].flat[0]
     digits = fmpq(c.exact.numerator, c.exact.denominator)
     difference = abs(value - digits)

@@ -16,6 +16,7 @@ from reference.differences import (
 )
 from reference.differences import one_parameter as variants
 from reference.rounding.distance import FACTOR
+from tests.helpers import derivatives
 
 ULP = 2.0**-52
 ACTIVATIONS = list(ref.ACTIVATIONS)
@@ -84,7 +85,7 @@ def finite_gradients(problem):
 def outside(difference, gradients):
     """The places and elements where a gradient lies outside the bar."""
     found = []
-    for place, leaf in gradients.leaves().items():
+    for place, leaf in derivatives(gradients).items():
         value, error = difference.value.leaves()[place], difference.error.leaves()[place]
         judged = np.isfinite(value)
         assert np.array_equal(judged, np.isfinite(error))
@@ -96,11 +97,11 @@ def outside(difference, gradients):
 
 def judged(difference):
     values = difference.value if isinstance(difference, Difference) else difference
-    return sum(int(np.isfinite(leaf).sum()) for leaf in values.leaves().values())
+    return sum(int(np.isfinite(leaf).sum()) for leaf in derivatives(values).values())
 
 
 def largest(gradients):
-    return max(float(np.abs(leaf).max()) for leaf in gradients.leaves().values())
+    return max(float(np.abs(leaf).max()) for leaf in derivatives(gradients).values())
 
 
 def with_fault(gradients, layer, factor):
@@ -121,7 +122,7 @@ def test_every_activation_within_the_bar(name):
     g, found = ref.gradients(problem), central_difference(problem)
     assert outside(found, g) == []
     assert judged(found) == problem.mlp.parameters + problem.x.size
-    assert np.median(np.concatenate([e.ravel() for e in found.error.leaves().values()])) < 1e-10 * largest(g)
+    assert np.median(np.concatenate([e.ravel() for e in derivatives(found.error).values()])) < 1e-10 * largest(g)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -145,7 +146,7 @@ def test_bars_are_honest_and_informative_on_stiff_problems():
             continue
         found = central_difference(problem, entries=48, seed=seed)
         assert outside(found, g) == [], f"stiff_problem({seed})"
-        bars = np.concatenate([e[np.isfinite(e)] for e in found.error.leaves().values()])
+        bars = np.concatenate([e[np.isfinite(e)] for e in derivatives(found.error).values()])
         elements += bars.size
         if largest(g) > 0:
             relative.append(bars / largest(g))
@@ -165,7 +166,7 @@ def test_a_fault_of_1e6th_is_outside_the_bar_in_every_layer():
 def test_piecewise_linear_networks_get_bars_of_a_few_roundings():
     problem = network_problem(3, ["relu", "leaky_relu", "identity"], "half_squared_error", [4, 8, 8, 2], n=4)
     found = central_difference(problem)
-    bars = np.concatenate([e.ravel() for e in found.error.leaves().values()])
+    bars = np.concatenate([e.ravel() for e in derivatives(found.error).values()])
     # a rounding error of the loss, divided by steps of about 0.1 that stay between the kinks
     assert np.median(bars) < 1e4 * ULP * largest(ref.gradients(problem))
 
@@ -301,7 +302,7 @@ def test_a_subset_is_seeded_and_spread_over_the_leaves(method):
     both = {place: 2 * bar for place, bar in tree[0].error.leaves().items()} if method is central_difference else {}
     allowed = both or scale
     everything = everything.value if isinstance(everything, Difference) else everything
-    for place, leaf in values[0].leaves().items():
+    for place, leaf in derivatives(values[0]).items():
         assert np.isfinite(leaf).sum() == 2
         assert np.array_equal(leaf, again.leaves()[place], equal_nan=True)
         chosen = np.isfinite(leaf)
@@ -309,7 +310,7 @@ def test_a_subset_is_seeded_and_spread_over_the_leaves(method):
         assert np.all(apart <= allowed[place][chosen])
     assert any(
         not np.array_equal(np.isfinite(leaf), np.isfinite(values[1].leaves()[place]))
-        for place, leaf in values[0].leaves().items()
+        for place, leaf in derivatives(values[0]).items()
     )
     assert judged(method(problem, entries=3, seed=0)) == 3
     assert judged(method(problem, entries=10**6)) == problem.mlp.parameters + problem.x.size
@@ -332,7 +333,7 @@ def test_float32_is_computed_in_float64():
             target=target.astype(np.float64) if target.dtype.kind == "f" else target
         )
         found, expected = central_difference(single), central_difference(double)
-        for place, leaf in found.value.leaves().items():
+        for place, leaf in derivatives(found.value).items():
             assert leaf.dtype == np.float64
             assert np.array_equal(leaf, expected.value.leaves()[place])
             assert np.array_equal(complex_step(single).leaves()[place], complex_step(double).leaves()[place])
@@ -366,7 +367,7 @@ def test_bad_arguments_are_named():
 
 
 def along(gradients, direction):
-    return sum(float(np.sum(g * direction.leaves()[place])) for place, g in gradients.leaves().items())
+    return sum(float(np.sum(d * gradients[place])) for place, d in direction.leaves().items())
 
 
 def test_directions_within_the_bar_and_a_fault_outside():
@@ -408,7 +409,7 @@ def misfit(found, gradients):
     """The largest deviation in a leaf, in units of an ulp of the largest element of all."""
     return max(
         float(np.max(np.abs(leaf - gradients.leaves()[place]))) / (ULP * largest(gradients))
-        for place, leaf in found.leaves().items()
+        for place, leaf in derivatives(found).items()
     )
 
 
@@ -446,5 +447,5 @@ def test_complex_step_at_a_stationary_point_is_not_a_truncation_error():
     """The loss is h² there: with no other step than a large one, its derivative would come out as h."""
     layers = (ref.Layer(np.array([[1.0, 2.0]]), None, "gelu"), ref.Layer(np.array([[3.0]]), None, "identity"))
     problem = ref.Problem(ref.MLP(layers), np.zeros((2, 2)), np.zeros((2, 1)), "mse")
-    for leaf in complex_step(problem).leaves().values():
+    for leaf in derivatives(complex_step(problem)).values():
         assert np.all(np.isnan(leaf) | (leaf == 0))

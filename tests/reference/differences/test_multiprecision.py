@@ -10,6 +10,7 @@ from reference.differences import random_direction
 from reference.differences.multiprecision import BITS, multiprecision_difference, multiprecision_directional
 from reference.network.unchecked import unchecked
 from reference.rounding.certified import ball_gradients
+from tests.helpers import derivatives
 from torch_compare.random_problems.spec import Spec, build
 
 DIGITS = 40
@@ -25,7 +26,7 @@ def digits(problem, found):
     certified = ball_gradients(problem, BITS)
     worst, judged = np.inf, 0
     with precision(BITS):
-        for place, leaf in found.value.leaves().items():
+        for place, leaf in derivatives(found.value).items():
             for d, bar, g in zip(
                 leaf.flat, found.error.leaves()[place].ravel(), certified.leaves()[place].flat, strict=True
             ):
@@ -110,8 +111,8 @@ def test_a_switch_of_the_loss_is_not_judged():
         "l1",
     )
     found = multiprecision_difference(problem)
-    assert all(b.is_nan() for leaf in found.value.leaves().values() for b in leaf.flat)
-    assert all(np.all(np.isinf(e)) for e in found.error.leaves().values())
+    assert all(b.is_nan() for leaf in derivatives(found.value).values() for b in leaf.flat)
+    assert all(np.all(np.isinf(e)) for e in derivatives(found.error).values())
 
 
 def test_entries_are_drawn_from_a_seed():
@@ -119,7 +120,7 @@ def test_entries_are_drawn_from_a_seed():
     chosen = [
         [
             b.is_nan()
-            for leaf in multiprecision_difference(problem, entries=7, seed=s).value.leaves().values()
+            for leaf in derivatives(multiprecision_difference(problem, entries=7, seed=s).value).values()
             for b in leaf.flat
         ]
         for s in (1, 1, 2)
@@ -139,7 +140,7 @@ def test_directions_of_larger_networks_agree_to_40_digits(activation):
     value, bar = multiprecision_directional(problem, direction)
     certified = ball_gradients(problem, BITS)
     with precision(BITS):
-        expected = sum((g * direction.leaves()[place]).sum() for place, g in certified.leaves().items()).flat[0]
+        expected = sum((d * certified[place]).sum() for place, d in direction.leaves().items()).flat[0]
         assert not abs(value.flat[0] - expected) > bar
         assert abs(value.flat[0] - expected) < arb(10) ** -DIGITS * abs(expected)
         wrong = expected * (1 + arb("1e-30"))

@@ -195,7 +195,10 @@ def test_the_same_problem_gives_the_same_bits(seed):
 def test_gradients_name_and_map_their_leaves():
     mlp = ref.initialize([3, 4, 2], ["tanh", "identity"], seed=0, bias=[True, False])
     g = ref.gradients(ref.Problem(mlp, np.ones((1, 3)), np.ones((1, 2)), "mse"))
-    assert list(g.leaves()) == ["layers[0].weight", "layers[0].bias", "layers[1].weight", "input"]
+    assert list(g.leaves()) == ["layers[0].weight", "layers[0].bias", "layers[1].weight", "input", "loss"]
+    assert_same(g["layers[0].bias"], g.layers[0].bias)
+    with pytest.raises(KeyError, match=r"no place of these gradients; there are layers\[0\].weight"):
+        g["layers[1].bias"]
     doubled = g.map(lambda leaf: 2 * leaf)
     assert_same(doubled.loss, 2 * g.loss)
     assert doubled.layers[1].bias is None

@@ -360,7 +360,7 @@ def test_frozen_parameters_have_no_gradient():
     found = module_gradients(net, x, t, F.mse_loss)
     assert found.layers[0].weight is None
     assert found.layers[1].bias is None
-    assert set(found.leaves()) == {"layers[0].bias", "layers[1].weight", "input"}
+    assert set(found.leaves()) == {"layers[0].bias", "layers[1].weight", "input", "loss"}
     assert agrees(problem_from_module(net, x, t, F.mse_loss), found)
 
 

@@ -6,7 +6,6 @@ import torch
 
 import reference as ref
 import torch_compare as tc
-from reference.network.problem import places_of
 from torch_compare.verdict.given import as_array, read_given
 
 
@@ -75,7 +74,7 @@ def test_places_are_those_of_the_gradient_tree():
     problem = small_problem()
     found = ref.gradients(problem)
     shapes = {place: leaf.shape for place, leaf in found.leaves().items()} | {"loss": ()}
-    assert places_of(problem) == shapes
+    assert problem.gradient_shapes() == shapes
 
 
 def test_what_cannot_be_judged_is_named():
