@@ -61,7 +61,7 @@ def representable(problem: ref.Problem, name: str) -> ref.Problem:
     loss = getattr(ref.losses, problem.loss.name)(**parameters)
     mlp = problem.map(rounded).mlp
     found = ref.Problem(mlp, rounded(problem.x), target, loss, problem.reduction)
-    require_finite(found)
+    require_finite(found.arrays())
     with np.errstate(all="ignore"):
         exact = ref.gradients(found)
     if not all(np.all(np.isfinite(leaf)) for leaf in exact.leaves().values()):

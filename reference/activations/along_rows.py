@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array, largest, magnitude
+from ..arithmetic.array import Array
+from ..arithmetic.dispatch import largest, magnitude
 from ..functions import logistic
 from ..functions.basics import one_plus_size, zero
 from ..functions.softmax import log_softmax_value, softmax_parts

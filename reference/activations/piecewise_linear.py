@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array, indicator
+from ..arithmetic.array import Array
+from ..arithmetic.dispatch import indicator
 from ..functions.basics import nothing, one, zero
 from ..functions.parameters import check_finite
 from .row import Activation, Elementwise, Kink

@@ -7,18 +7,9 @@ from sys import float_info
 
 import numpy as np
 
+from ..arithmetic.array import Array
 from ..arithmetic.constants import SELU_SCALE, SELU_SCALE_ALPHA
-from ..arithmetic.dispatch import (
-    Array,
-    constant,
-    exp_of_sum,
-    finite,
-    indicator,
-    limited,
-    magnitude,
-    two_product,
-    two_sum,
-)
+from ..arithmetic.dispatch import constant, exp_of_sum, finite, indicator, limited, magnitude, two_product, two_sum
 from ..functions import logistic
 from ..functions.basics import nothing, one, size, zero
 from ..functions.parameters import check_finite

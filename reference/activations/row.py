@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array, Term
 
 Elementwise = Callable[[Array], Array]
+Size = Callable[[Array], Term]
 
 PROBES = (-2.3125, -0.40625, 0.28125, 1.71875)
 """Where a row is checked when it is made: on either side of 0, on no kink of the table."""
@@ -38,11 +39,11 @@ class Kink:
     jump: float = 0.0
 
 
-def _none(z: Array) -> Array:
+def _none(z: Array) -> Term:
     return 0.0
 
 
-def _unit(z: Array) -> Array:
+def _unit(z: Array) -> Term:
     return 1.0
 
 
@@ -88,8 +89,8 @@ class Activation:
     homogeneous: bool = False
     shrink: int = 1
     parameters: Mapping[str, float] = field(default_factory=dict)
-    textbook_value: Elementwise = field(default=_none, repr=False)
-    textbook_derivative: Elementwise = field(default=_unit, repr=False)
+    textbook_value: Size = field(default=_none, repr=False)
+    textbook_derivative: Size = field(default=_unit, repr=False)
 
     @property
     def rowwise(self) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array, magnitude, tanh_residual
+from ..arithmetic.array import Array
+from ..arithmetic.dispatch import magnitude, tanh_residual
 from ..functions import gates, logistic
 from ..functions import mish as mish_functions
 from ..functions.basics import nothing, one_plus_size, size, zero

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_mat, fmpq
 
+from .array import Array, NumPyArray
 from .ball_decisions import RAISE, Decisions, Mask, Undecided, as_mask
 from .ball_elements import (
     COMPLEMENTS,
@@ -45,7 +46,6 @@ from .ball_elements import (
     stored,
 )
 from .constants import Constant
-from .dispatch import Array
 
 _BINARY: dict[Any, Callable[[Any, Any], Any]] = {
     np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.true_divide: operator.truediv,
@@ -145,7 +145,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
     def __repr__(self) -> str:
         return f"Ball({np.array([as_arb(b).str(15) for b in self.flat], dtype=object).reshape(self.shape)!r})"
 
-    def __array__(self, *_: Any, **__: Any) -> Any:
+    def __array__(self, *_: object, **__: object) -> NumPyArray:
         raise TypeError("a Ball has no single value: take its bounds()")
 
     def __bool__(self) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from flint import ctx
 
+from .array import Array
 from .ball_elements import as_arb
-from .dispatch import Array
 
 _PRECISION = threading.RLock()
 

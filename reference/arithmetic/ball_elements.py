@@ -8,11 +8,15 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from math import inf, nextafter
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from flint import arb, fmpq, fmpq_mat
 from scipy import special
+
+Element: TypeAlias = "arb | fmpq"
+"""One number of a `Ball`: a ball, or an exact rational number where those are carried along."""
+Unary = Callable[[Element], Element]
 
 FAR = 2.0**20
 """From here on erfcx comes from its asymptotic expansion: exp(a²) would leave even arb's range."""

@@ -10,64 +10,20 @@ range needs). `numpy.ndarray` is answered here; any other array type answers by 
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import cast
 
 import numpy as np
 
+from .array import Arithmetic, Array, NumPyArray, Term, is_numpy
 from .constants import Constant
-
-Array = Any
-"""A `numpy.ndarray` or any array type that answers NumPy's dispatch protocols and `Arithmetic`."""
-
-
-def is_numpy(values: Any) -> bool:
-    """Whether these are NumPy's own numbers (and not another arithmetic's)."""
-    return isinstance(values, np.ndarray | np.generic)
-
 
 _SPLITTER = {53: 2**27 + 1, 24: 2**12 + 1, 11: 2**6 + 1, 64: 2**32 + 1}
 """2^⌈p/2⌉ + 1 by the significand's bits p: Veltkamp's splitting constant (Dekker 1971, §5)."""
 
 
-@runtime_checkable
-class Arithmetic(Protocol):
-    """What an array type other than `numpy.ndarray` answers, besides NumPy's protocols."""
-
-    def magnitude(self) -> Any:
-        """See `magnitude` below."""
-        ...
-
-    def limited(self, bound: float) -> Any:
-        """See `limited` below."""
-        ...
-
-    def two_sum(self, other: Any) -> tuple[Any, Any]:
-        """See `two_sum` below."""
-        ...
-
-    def two_product(self, other: Any) -> tuple[Any, Any]:
-        """See `two_product` below."""
-        ...
-
-    def constant(self, c: Constant) -> tuple[Any, Any]:
-        """See `constant` below."""
-        ...
-
-    def indicator(self, mask: Any) -> Any:
-        """See `indicator` below."""
-        ...
-
-    def parameter(self, values: Any) -> Any:
-        """See `parameter` below."""
-        ...
-
-    def largest(self) -> Any:
-        """See `largest` below."""
-        ...
-
-    def tanh_residual(self) -> Any:
-        """See `tanh_residual` below."""
-        ...
+def _other(z: Array) -> Arithmetic:
+    """Another array type than NumPy's, which answers for itself."""
+    return cast(Arithmetic, z)
 
 
 def magnitude(z: Array) -> Array:
@@ -80,7 +36,7 @@ def magnitude(z: Array) -> Array:
     (array([2., 3.]), array([2.-1.e-09j]))
     """
     if not is_numpy(z):
-        return z.magnitude()
+        return _other(z).magnitude()
     return np.abs(z) if z.dtype.kind == "f" else np.where(z < 0, -z, z)
 
 
@@ -91,7 +47,7 @@ def limited(z: Array, bound: float) -> Array:
     an arithmetic without such limits returns z itself.
     """
     if not is_numpy(z):
-        return z.limited(bound)
+        return _other(z).limited(bound)
     if z.dtype.kind == "f":
         return np.minimum(np.maximum(z, -bound), bound)
     return np.where(np.abs(z.real) <= bound, z, np.copysign(bound, z.real))
@@ -104,14 +60,15 @@ def finite(z: Array) -> Array:
     return limited(z, np.finfo(z.dtype).max)
 
 
-def two_sum(x: Array, y: Array) -> tuple[Array, Array]:
+def two_sum(x: Array, y: Term) -> tuple[Array, Array]:
     """s and e with s = fl(x + y) and s + e = x + y exactly (Knuth, TAOCP 2, §4.2.2, theorem B).
 
     An arithmetic that does not round, or that carries its own error, returns e = 0.
     """
-    if not (is_numpy(x) and (is_numpy(y) or isinstance(y, float | int))):
-        owner, other = (y, x) if is_numpy(x) else (x, y)
-        return owner.two_sum(other)
+    if not is_numpy(x):
+        return _other(x).two_sum(y)
+    if not isinstance(y, float | int) and not is_numpy(y):
+        return _other(y).two_sum(x)
     s = x + y
     if s.dtype.kind == "c":
         return s, np.zeros_like(s)
@@ -119,13 +76,13 @@ def two_sum(x: Array, y: Array) -> tuple[Array, Array]:
     return s, (x - (s - part)) + (y - part)
 
 
-def two_product(x: Array, y: Array) -> tuple[Array, Array]:
+def two_product(x: Array, y: Term) -> tuple[Array, Array]:
     """p and e with p = fl(x·y) and p + e = x·y exactly, barring underflow (Dekker 1971, §5).
 
     |x| and |y| must stay below 2^(emax − p/2 − 1), or the splitting overflows; see `limited`.
     """
     if not is_numpy(x):
-        return x.two_product(y)
+        return _other(x).two_product(y)
     p = x * y
     if p.dtype.kind == "c":
         return p, np.zeros_like(p)
@@ -135,7 +92,7 @@ def two_product(x: Array, y: Array) -> tuple[Array, Array]:
     return p, ((xh * yh - p) + xh * yl + xl * yh) + xl * yl
 
 
-def _split(x: Array, splitter: Any) -> tuple[Array, Array]:
+def _split(x: NumPyArray, splitter: np.generic) -> tuple[NumPyArray, NumPyArray]:
     """x as a sum of two numbers of half the significand each (Veltkamp)."""
     c = splitter * x
     high = c - (c - x)
@@ -149,18 +106,18 @@ def constant(c: Constant, z: Array) -> Array:
 
 def constant_parts(c: Constant, z: Array) -> tuple[Array, Array]:
     """The constant in the arithmetic of z as a sum of a high and a low part."""
-    return c.in_dtype(z.dtype) if is_numpy(z) else z.constant(c)
+    return c.in_dtype(z.dtype) if is_numpy(z) else _other(z).constant(c)
 
 
 def indicator(mask: Array, z: Array) -> Array:
     """1 where the mask is true, 0 elsewhere, in the arithmetic of z."""
-    return mask.astype(z.dtype) if is_numpy(z) else z.indicator(mask)
+    return np.asarray(mask).astype(z.dtype) if is_numpy(z) else _other(z).indicator(mask)
 
 
-def parameter(values: Any, z: Array) -> Array:
+def parameter(values: object, z: Array) -> Array:
     """An array of parameters (class weights, say) in the arithmetic of z."""
     if not is_numpy(z):
-        return z.parameter(values)
+        return _other(z).parameter(values)
     return np.asarray(values, dtype=z.real.dtype)
 
 
@@ -171,13 +128,13 @@ def largest(z: Array) -> tuple[Array, Array]:
     them apart), any of them will do, for what is shifted by it does not depend on the choice.
     """
     if not is_numpy(z):
-        return z.largest()
+        return _other(z).largest()
     real = z.real
     mask = np.arange(z.shape[1]) == real.argmax(axis=1)[:, None]
     return mask, real.max(axis=1, keepdims=True)
 
 
-def exp_of_sum(high: Array, low: Array = 0.0) -> tuple[Array, Array]:
+def exp_of_sum(high: Array, low: Term = 0.0) -> tuple[Array, Term]:
     """e and r with exp(high + low) = e(1 + r), low and r ≪ 1.
 
     NumPy's float32 exponential is up to 2.3 ulps off; through float64, to 0.5 ulps, and low goes in with it.
@@ -198,10 +155,11 @@ def tanh_residual(z: Array) -> Array:
     partial quotients leave 2e-20 at |z| = 2. An arithmetic of unbounded precision just subtracts.
     """
     if not is_numpy(z):
-        return z.tanh_residual()
-    near = np.where(magnitude(z).real < 2, z, 0)
+        return _other(z).tanh_residual()
+    within = np.abs(z.real) < 2
+    near = np.where(within, z, 0)
     square = near * near
     q = square / 31
     for odd in range(29, 3, -2):
         q = square / (odd + q)
-    return np.where(magnitude(z).real < 2, near * (square / (square + (3 + q))), z - np.tanh(z))
+    return np.where(within, near * (square / (square + (3 + q))), z - np.tanh(z))

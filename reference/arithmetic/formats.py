@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from .dispatch import Array
+from .array import NumPyArray
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Format:
         smallest = self.smallest * 2.0 ** (self.bits - 1)
         return replace(self, name=f"{self.name}, subnormal numbers flushed to 0", smallest=smallest)
 
-    def ulp(self, values: Array) -> Array:
+    def ulp(self, values: ArrayLike) -> NumPyArray:
         """The unit in the last place of each value, as float64."""
         _, exponent = np.frexp(np.asarray(values, dtype=float))
         return np.maximum(np.ldexp(1.0, exponent - self.bits), self.smallest)
@@ -98,7 +98,7 @@ STORED: Mapping[str, Format] = {
 """The formats as arrays are stored in them (FP8: Micikevicius et al. 2022, table 1)."""
 
 
-def get_format(dtype: Any) -> Format:
+def get_format(dtype: DTypeLike | Format) -> Format:
     """The format of that name or NumPy type.
 
     Raises:

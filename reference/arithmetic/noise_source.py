@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .dispatch import Array
+from .array import NumPyArray
 from .formats import Format
 
 
@@ -22,7 +22,7 @@ class NoiseSource:
     runs: int
     rng: np.random.Generator
 
-    def errors(self, shape: tuple[int, ...]) -> Array:
+    def errors(self, shape: tuple[int, ...]) -> NumPyArray:
         """ξ for every run and element; the first run is free of noise.
 
         In every other run all elements of an operation share one ξ: equal numbers are rounded alike, so that
@@ -43,12 +43,12 @@ class NoiseSource:
         """
         raise Split("the runs are on both sides of a comparison, and the computation branches on it")
 
-    def representable(self, values: Array) -> Array:
+    def representable(self, values: NumPyArray) -> NumPyArray:
         """Whether each float64 value is a number of the format (its range apart)."""
         return representable(values, self.format.bits)
 
 
-def representable(values: Array, bits: int) -> Array:
+def representable(values: NumPyArray, bits: int) -> NumPyArray:
     """Whether each float64 value has a significand of so many bits, by Veltkamp's splitting (Dekker 1971)."""
     if bits == 53:
         return np.ones(np.shape(values), dtype=bool)
@@ -56,7 +56,7 @@ def representable(values: Array, bits: int) -> Array:
     return (c - (c - values)) == values
 
 
-def granularity(values: Array) -> float:
+def granularity(values: NumPyArray) -> float:
     """A power of two that every value is a multiple of: 0 where there is no other value than 0."""
     nonzero = values[values != 0]
     if not nonzero.size:

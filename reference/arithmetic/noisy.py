@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 
 from . import dispatch as arithmetic
+from .array import Array, NumPyArray, Term
 from .constants import Constant
-from .dispatch import Array
 from .noise_source import NoiseSource, granularity, representable
 
 WIDENING = 8.0
@@ -81,6 +81,11 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         return int(self.data.ndim) - 1
 
     @property
+    def size(self) -> int:
+        """The number of elements of one run."""
+        return int(np.prod(self.shape))
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """float64: the emulated format is that of the source."""
         return self.data.dtype
@@ -97,6 +102,9 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
     def __repr__(self) -> str:
         return f"Noisy({self.data[0]!r}, runs={self.source.runs}, format={self.source.format.name})"
 
+    def __array__(self, *_: object, **__: object) -> NumPyArray:
+        raise TypeError("a Noisy has many values: take its data or its spread()")
+
     def __bool__(self) -> bool:
         """What every run answers; where they differ, what the source decides."""
         if self.shape:
@@ -108,7 +116,7 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         """Each run in another shape, as `numpy.ndarray.reshape`."""
         return Noisy(self.data.reshape(len(self.data), *self.data[0].reshape(*shape).shape), self.source)
 
-    def spread(self) -> Array:
+    def spread(self) -> NumPyArray:
         """σ: the root mean square over the runs of their distance from the noise-free one."""
         if len(self.data) == 1:
             return np.zeros(self.shape)
@@ -213,7 +221,7 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         """z − tanh z."""
         return _rounded(self.source, arithmetic.tanh_residual(self.data), self.data != 0)
 
-    def jitter(self, size: Any, reach: Array = 1.0) -> Noisy:
+    def jitter(self, size: Term, reach: float = 1.0) -> Noisy:
         """The values with a further error of u·size: what a formula with a larger intermediate term makes.
 
         Such formulas also divide by what may overflow (1/(1 + e^−z)), and multiply the quotient by numbers up

@@ -18,7 +18,7 @@ from math import inf, isinf
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array, is_numpy
+from ..arithmetic.array import Array, is_numpy
 from ..network.mlp import MLP, Trace
 from .slopes import largest_slope, visited_slope
 

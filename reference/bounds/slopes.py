@@ -13,16 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from math import inf, isnan
+from typing import cast
 
 import numpy as np
 from flint import arb
 
 from .. import activations
 from ..activations.row import Activation, Elementwise, Kink
+from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import Decisions, precision
 from ..arithmetic.ball_elements import as_arb
-from ..arithmetic.dispatch import Array
 
 __all__ = ["largest_slope", "visited_slope"]
 
@@ -87,7 +88,7 @@ def visited_slope(row: Activation | str, z: Array) -> float:
     >>> visited_slope("square", np.array([[1.0, -3.0]]))
     6.0
     """
-    row = activations.get(row)
+    row, z = activations.get(row), np.asarray(z)
     if row.derivative is not None:
         return float(np.max(np.abs(row.derivative(z))))
     width = z.shape[1] // row.shrink
@@ -114,7 +115,7 @@ def _supremum(slope: Elementwise, bend: Elementwise, breaks: tuple[float, ...], 
     raise ArithmeticError(f"largest_slope: not decided after {_HALVINGS} halvings, near z = {low[:3]}")
 
 
-def _cover(left: float, right: float) -> tuple[Array, Array]:
+def _cover(left: float, right: float) -> tuple[NumPyArray, NumPyArray]:
     """Intervals that hold every float64 strictly between two breaks and touch neither: they double away from each."""
     middle = _MOST if right == inf else -_MOST if left == -inf else left + (right - left) / 2
     doublings = np.arange(_OCTAVES)
@@ -130,12 +131,12 @@ def _cover(left: float, right: float) -> tuple[Array, Array]:
     return ends[:-1], ends[1:]
 
 
-def _at(slope: Elementwise, z: Array) -> float:
+def _at(slope: Elementwise, z: NumPyArray) -> float:
     """The largest |a′| at points, rounded to nearest."""
     return max(float(size.lower()) for size in _sizes(slope(Ball.exact(z, _HULL))))
 
 
-def _upper(slope: Elementwise, bend: Elementwise, low: Array, high: Array) -> list[float]:
+def _upper(slope: Elementwise, bend: Elementwise, low: NumPyArray, high: NumPyArray) -> list[float]:
     """An upper bound of |a′| on each interval, rounded to nearest; inf or NaN where nothing is known."""
     middle = [(arb(l) + arb(h)) / 2 for l, h in zip(low.tolist(), high.tolist(), strict=True)]
     reach = [(arb(h) - arb(l)) / 2 for l, h in zip(low.tolist(), high.tolist(), strict=True)]
@@ -146,8 +147,8 @@ def _upper(slope: Elementwise, bend: Elementwise, low: Array, high: Array) -> li
     return [_least(float(n.upper()), float(m.upper())) for n, m in zip(naive, mean, strict=True)]
 
 
-def _sizes(balls: Ball) -> list[arb]:
-    return [abs(as_arb(b)) for b in balls.flat]
+def _sizes(balls: Array) -> list[arb]:
+    return [abs(as_arb(b)) for b in cast(Ball, balls).flat]
 
 
 def _least(x: float, y: float) -> float:

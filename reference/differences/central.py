@@ -115,14 +115,14 @@ def directional_difference(problem: Problem, direction: Gradients) -> tuple[floa
     True
     """
     problem = in_float64(problem)
-    largest = max(float(np.abs(leaf).max()) for leaf in direction.leaves().values())
+    largest = max(float(np.abs(np.asarray(leaf)).max()) for leaf in direction.leaves().values())
     if largest == 0:
         return 0.0, 0.0
     with np.errstate(all="ignore"):
         base = Base.of(problem)
         if not np.isfinite(base.sigma):
             return np.nan, np.inf
-        size = max(float(np.abs(leaf).max()) for leaf in problem.leaves().values())
+        size = max(float(np.abs(np.asarray(leaf)).max()) for leaf in problem.leaves().values())
         scale = np.array([(size if size > 0 else 1.0) / largest])
         value, error = extrapolate(base, along_direction(problem, direction), scale)
     return float(value[0]), float(error[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import NumPyArray
 from ..network.gradients import Gradients
 from ..network.mlp import Trace, forward
 from ..network.problem import Problem, loss_value
@@ -65,7 +65,7 @@ def complex_step(problem: Problem, *, entries: int | None = None, seed: int = 0)
             evaluate = along_elements(problem, trace, starts, motions)
             h = np.full((len(starts), 1), COMPLEX_STEP)
             run = evaluate(np.arange(len(starts)), 1j * h)
-            derivative = run.terms.imag.sum(axis=2) / h / divisor
+            derivative = np.asarray(run.terms.imag.sum(axis=2) / h / divisor)
             weakest, strongest = _imaginary_range(run)
             # how fast the fastest number moves: the layer that an element enters, if all else underflows
             rate = np.maximum(strongest / COMPLEX_STEP, np.array([np.abs(motion).max() for motion in motions]))
@@ -91,7 +91,7 @@ def complex_step(problem: Problem, *, entries: int | None = None, seed: int = 0)
     return found.gradients(loss)
 
 
-def _straight_from(problem: Problem) -> Array:
+def _straight_from(problem: Problem) -> NumPyArray:
     """For each layer whether it and all behind it are straight lines and the loss does not bend everywhere."""
     probe = np.linspace(-8, 8, 33)
     straight = problem.loss.name not in (*CORNERS, "bce")
@@ -103,7 +103,7 @@ def _straight_from(problem: Problem) -> Array:
     return np.array(found[::-1])
 
 
-def _imaginary_range(run: Run) -> tuple[Array, Array]:
+def _imaginary_range(run: Run) -> tuple[NumPyArray, NumPyArray]:
     """The least and the greatest, over layers where one is not 0, of the largest imaginary part: (E,) each."""
     strongest = np.abs(run.terms.imag).max(axis=(1, 2))
     weakest = np.where(strongest > 0, strongest, np.inf)
@@ -114,12 +114,12 @@ def _imaginary_range(run: Run) -> tuple[Array, Array]:
     return weakest, strongest
 
 
-def _beyond_a_break(problem: Problem, trace: Trace, run: Run) -> Array:
+def _beyond_a_break(problem: Problem, trace: Trace, run: Run) -> NumPyArray:
     """Whether an element moves a unit or the loss off a point where the formula changes: (E,).
 
     Or whether complex products round to the other side of such a point than real ones.
     """
-    switch, base = (switches_of(problem, y) for y in (run.output[:, 0], trace.output[None]))
+    switch, base = (switches_of(problem, y) for y in (run.output[:, 0], np.asarray(trace.output)[None]))
     beyond = np.any(((switch.real == 0) & (switch.imag != 0)) | (np.sign(switch.real) != np.sign(base)), axis=1)
     for index, z in run.preactivations.items():
         breaks = problem.mlp.layers[index].activation.all_breaks

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array
 from ..arithmetic.formats import get_format
 from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy

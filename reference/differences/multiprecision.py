@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from flint import arb
 
+from ..arithmetic.array import NumPyArray
 from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import Undecided, precision
-from ..arithmetic.dispatch import Array
+from ..arithmetic.ball_elements import Element
 from ..network.gradients import Gradients
 from ..network.in_arithmetic import in_balls
 from ..network.mlp import Trace, forward
@@ -71,9 +72,9 @@ def multiprecision_difference(
     """
     with precision(bits):
         base = _Base.of(in_balls(problem), bits)
-        leaves = base.problem.leaves()
+        leaves = {place: cast(Ball, leaf) for place, leaf in base.problem.leaves().items()}
         value = {place: [arb("nan")] * leaf.size for place, leaf in leaves.items()}
-        error: dict[str, Array] = {place: np.full(leaf.size, np.inf) for place, leaf in leaves.items()}
+        error: dict[str, NumPyArray] = {place: np.full(leaf.size, np.inf) for place, leaf in leaves.items()}
         for place, chosen in choose_elements(problem, entries, seed).items():
             for index in chosen.tolist():
                 moved = _mover(base.problem, leaves, place, index)
@@ -111,7 +112,7 @@ def multiprecision_directional(problem: Problem, direction: Gradients, *, bits: 
         base = _Base.of(in_balls(problem), bits)
         along = [Ball.exact(direction.leaves()[place]) for place in problem.leaves()]
 
-        def moved(h: Any) -> Problem:
+        def moved(h: arb) -> Problem:
             steps = iter(along)
             return base.problem.map(lambda values: values + next(steps) * Ball([h], ()))
 
@@ -130,7 +131,7 @@ class _Base:
     """A problem in balls, and where it sits on breaks."""
 
     problem: Problem
-    step: Any
+    step: arb
     trace: Trace
     loss: Ball
     units: _Watched
@@ -144,13 +145,15 @@ class _Base:
             (index, place)
             for index, (layer, z) in enumerate(zip(problem.mlp.layers, trace.preactivations, strict=True))
             for at in layer.activation.all_breaks
-            for place, b in enumerate(z.flat)
+            for place, b in enumerate(cast(Ball, z).flat)
             if not abs(b - at) > near
         ]
         switches = [place for place, s in enumerate(_switches(problem, trace)) if not abs(s) > near]
-        return cls(problem, arb(2) ** -(bits // 3), trace, loss_value(problem, trace.output), units, switches)
+        return cls(
+            problem, arb(2) ** -(bits // 3), trace, cast(Ball, loss_value(problem, trace.output)), units, switches
+        )
 
-    def quotient(self, moved: Callable[[Any], Problem]) -> tuple[Any, float]:
+    def quotient(self, moved: Callable[[arb], Problem]) -> tuple[arb, float]:
         """(L(h) − L(−h))/2h and its error bar."""
         try:
             fine, coarse = (self._central(moved, h) for h in (self.step, 2 * self.step))
@@ -161,20 +164,21 @@ class _Base:
         bar = MARGIN * abs(coarse - fine) / 3 + fine.rad()
         return fine, np.inf if fine.is_nan() else _above(bar.upper())
 
-    def _central(self, moved: Callable[[Any], Problem], h: Any) -> Any:
+    def _central(self, moved: Callable[[arb], Problem], h: arb) -> arb | None:
         ends = []
         for step in (h, -h):
             variant = moved(step)
             trace = forward(variant.mlp, variant.x)
             if self._leaves_break(variant, trace):
                 return None
-            ends.append(loss_value(variant, trace.output).flat[0])
+            ends.append(cast(Ball, loss_value(variant, trace.output)).flat[0])
         return (ends[0] - ends[1]) / (2 * h)
 
     def _leaves_break(self, variant: Problem, trace: Trace) -> bool:
         """Whether a unit on a break, or a switch of the loss at 0, moves."""
         for index, place in self.units:
-            if not _still(trace.preactivations[index].flat[place], self.trace.preactivations[index].flat[place]):
+            here, there = (cast(Ball, t.preactivations[index]).flat[place] for t in (self.trace, trace))
+            if not _still(there, here):
                 return True
         if not self.switches:
             return False
@@ -182,8 +186,10 @@ class _Base:
         return any(not _still(there[place], here[place]) for place in self.switches)
 
 
-def _still(a: Any, b: Any) -> bool:
-    return bool(a == b) or bool(a.is_exact() is False and a.mid() == b.mid() and a.rad() == b.rad())
+def _still(a: Element, b: Element) -> bool:
+    if bool(a == b) or not (isinstance(a, arb) and isinstance(b, arb)):
+        return bool(a == b)
+    return bool(a.is_exact() is False and a.mid() == b.mid() and a.rad() == b.rad())
 
 
 def _switches(problem: Problem, trace: Trace) -> list[Any]:
@@ -193,7 +199,7 @@ def _switches(problem: Problem, trace: Trace) -> list[Any]:
     return found
 
 
-def _above(exact: Any) -> float:
+def _above(exact: arb) -> float:
     """A float64 that is not below an exact number."""
     return float(np.nextafter(float(exact), np.inf))
 
@@ -201,11 +207,11 @@ def _above(exact: Any) -> float:
 # ── trees ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _mover(problem: Problem, leaves: dict[str, Ball], place: str, index: int) -> Callable[[Any], Problem]:
+def _mover(problem: Problem, leaves: dict[str, Ball], place: str, index: int) -> Callable[[arb], Problem]:
     """h ↦ the problem with one element of one leaf moved by h."""
     target = leaves[place]
 
-    def moved(h: Any) -> Problem:
+    def moved(h: arb) -> Problem:
         flat = list(target.flat)
         flat[index] = flat[index] + h
         changed = Ball(flat, target.shape)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array, NumPyArray
 from ..network.gradients import Gradients, kind_of, layer_of
 from ..network.mlp import Trace, forward
 from ..network.problem import Problem
@@ -27,12 +27,12 @@ BATCH = 2**18
 class Run:
     """What variants of a problem give: each layer's z (E, S, N, O), y (E, S, N, K), the unreduced loss (E, S, …)."""
 
-    preactivations: dict[int, Array]
-    output: Array
-    terms: Array
+    preactivations: dict[int, NumPyArray]
+    output: NumPyArray
+    terms: NumPyArray
 
 
-Evaluate = Callable[[Array, Array], Run]
+Evaluate = Callable[[NumPyArray, NumPyArray], Run]
 """The variants of some elements (E,) at signed steps (E, S)."""
 
 
@@ -45,30 +45,30 @@ def in_float64(problem: Problem) -> Problem:
     return problem.in_float64()
 
 
-def _of_each(problem: Problem, y: Array, f: Callable[[Array, Array], tuple[Array, ...]]) -> Array:
+def _of_each(problem: Problem, y: NumPyArray, f: Callable[[Array, Array], tuple[Array, ...]]) -> NumPyArray:
     """The arrays f(y, target) of each variant of the output y (B, N, K), side by side: (B, …)."""
     variants, target = y.shape[0], problem.target
     arrays = f(y.reshape(-1, y.shape[2]), np.tile(target, (variants, *(1,) * (target.ndim - 1))))
-    return np.concatenate([np.zeros((variants, 0)), *(a.reshape(variants, -1) for a in arrays)], axis=1)
+    return np.concatenate([np.zeros((variants, 0)), *(np.asarray(a).reshape(variants, -1) for a in arrays)], axis=1)
 
 
-def unreduced_losses(problem: Problem, y: Array) -> Array:
+def unreduced_losses(problem: Problem, y: NumPyArray) -> NumPyArray:
     """The unreduced losses, (B, …)."""
     return _of_each(problem, y, lambda output, target: (problem.loss.value(output, target),))
 
 
-def switches_of(problem: Problem, y: Array) -> Array:
+def switches_of(problem: Problem, y: NumPyArray) -> NumPyArray:
     """The numbers whose signs say which formula of the loss applies, (B, …)."""
     return _of_each(problem, y, problem.loss.switches)
 
 
-def along_elements(problem: Problem, trace: Trace, starts: Array, motions: list[Array]) -> Evaluate:
+def along_elements(problem: Problem, trace: Trace, starts: NumPyArray, motions: list[NumPyArray]) -> Evaluate:
     """The variants θₑ + h of elements e, in the order of the layers that they enter.
 
     Element e moves the z of layer starts[e] by h·motions[e] (N, O); the layers before it stay as they are.
     """
 
-    def evaluate(which: Array, steps: Array) -> Run:
+    def evaluate(which: NumPyArray, steps: NumPyArray) -> Run:
         examples = problem.x.shape[0]
         preactivations = {}
         h = np.zeros((0, problem.x.shape[1]))
@@ -82,7 +82,7 @@ def along_elements(problem: Problem, trace: Trace, starts: Array, motions: list[
                 moved = trace.preactivations[index] + steps[entering][:, :, None, None] * motion
                 z = np.concatenate([z, moved.reshape(-1, z.shape[1])])
             preactivations[index] = z.reshape(-1, steps.shape[1], examples, z.shape[1])
-            h = layer.activation.value(z) if len(z) else np.zeros((0, layer.width))
+            h = np.asarray(layer.activation.value(z)) if len(z) else np.zeros((0, layer.width))
         y = h.reshape(*steps.shape, examples, -1)
         terms = unreduced_losses(problem, y.reshape(-1, *y.shape[2:]))
         return Run(preactivations, y, terms.reshape(*steps.shape, -1))
@@ -93,7 +93,7 @@ def along_elements(problem: Problem, trace: Trace, starts: Array, motions: list[
 def along_direction(problem: Problem, direction: Gradients) -> Evaluate:
     """The variants θ + h·direction."""
 
-    def evaluate(which: Array, steps: Array) -> Run:
+    def evaluate(which: NumPyArray, steps: NumPyArray) -> Run:
         traces = [forward(moved.mlp, moved.x) for moved in (_moved(problem, direction, h) for h in steps[0])]
         layers = range(len(problem.mlp.layers))
         output = np.stack([trace.output for trace in traces])
@@ -112,7 +112,7 @@ def _moved(problem: Problem, direction: Gradients, h: float) -> Problem:
     return problem.map(lambda values: values + next(steps))
 
 
-def choose_elements(problem: Problem, entries: int | None, seed: int) -> dict[str, Array]:
+def choose_elements(problem: Problem, entries: int | None, seed: int) -> dict[str, NumPyArray]:
     """Flat indices into each leaf: all of them, or `entries` drawn at random, evenly over the leaves."""
     leaves = problem.leaves()
     if entries is None:
@@ -127,7 +127,7 @@ def choose_elements(problem: Problem, entries: int | None, seed: int) -> dict[st
     return {place: np.array(sorted(i for _, _, p, i in chosen if p == place), dtype=int) for place in leaves}
 
 
-def _motion(problem: Problem, trace: Trace, place: str, index: Array) -> Array:
+def _motion(problem: Problem, trace: Trace, place: str, index: NumPyArray) -> NumPyArray:
     """∂z/∂θ for elements of one leaf: (E, N, O), z the pre-activations of the layer that the leaf enters."""
     start = _start(place)
     weight, x = problem.mlp.layers[start].weight, trace.inputs[start]
@@ -148,7 +148,7 @@ def _start(place: str) -> int:
     return layer_of(place) or 0
 
 
-def in_batches(problem: Problem, chosen: dict[str, Array], steps: int) -> Iterator[list[tuple[str, Array]]]:
+def in_batches(problem: Problem, chosen: dict[str, NumPyArray], steps: int) -> Iterator[list[tuple[str, NumPyArray]]]:
     """The chosen elements (place, indices), in the order of the layers that they enter, in batches."""
     width = max(layer.weight.shape[0] for layer in problem.mlp.layers)
     size = max(1, BATCH // (steps * problem.x.shape[0] * width))
@@ -162,21 +162,25 @@ class Tree:
     """Leaves to be filled in, element by element."""
 
     def __init__(self, problem: Problem, fill: float) -> None:
-        self.leaves: dict[str, Array] = {place: np.full(leaf.shape, fill) for place, leaf in problem.leaves().items()}
+        self.leaves: dict[str, NumPyArray] = {
+            place: np.full(leaf.shape, fill) for place, leaf in problem.leaves().items()
+        }
 
-    def put(self, groups: list[tuple[str, Array]], values: Array) -> None:
+    def put(self, groups: list[tuple[str, NumPyArray]], values: NumPyArray) -> None:
         """Write the values (E,) of a batch of elements to their places."""
         first = 0
         for place, index in groups:
             self.leaves[place].flat[index] = values[first : first + len(index)]
             first += len(index)
 
-    def gradients(self, loss: Array) -> Gradients:
+    def gradients(self, loss: Array | None) -> Gradients:
         """The leaves as a tree like the gradients."""
         return Gradients.from_leaves(self.leaves | {"loss": loss})
 
 
-def starts_and_motions(problem: Problem, trace: Trace, groups: list[tuple[str, Array]]) -> tuple[Array, list[Array]]:
+def starts_and_motions(
+    problem: Problem, trace: Trace, groups: list[tuple[str, NumPyArray]]
+) -> tuple[NumPyArray, list[NumPyArray]]:
     """The layer that each element of a batch enters, and how it moves that layer's z."""
     starts = np.concatenate([np.full(len(index), _start(place)) for place, index in groups])
     return starts, [motion for place, index in groups for motion in _motion(problem, trace, place, index)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array, is_numpy, magnitude
+from ..arithmetic.array import Array, Term, is_numpy
+from ..arithmetic.dispatch import magnitude
 
 
 def zero(z: Array) -> Array:
@@ -12,7 +13,7 @@ def zero(z: Array) -> Array:
     return np.zeros_like(z) if is_numpy(z) else z * 0
 
 
-def nothing(z: Array) -> Array:
+def nothing(z: Array) -> Term:
     """No intermediate term exceeds the result."""
     return 0.0
 

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import (
     GELU_CUBIC,
     LOG_SCALED_DENSITY,
     LOG_SCALED_DENSITY_FLOAT16,
     SQRT_8_OVER_PI,
 )
-from ..arithmetic.dispatch import (
-    Array,
-    constant_parts,
-    limited,
-    magnitude,
-    two_product,
-    two_sum,
-)
+from ..arithmetic.dispatch import constant_parts, limited, magnitude, two_product, two_sum
 from .logistic import WIDEST, exp_below, is_float16, over, over_square, scaled_exp
 from .mills_ratio import mills_ratio
 
@@ -37,7 +31,8 @@ def silu_derivative(z: Array) -> Array:
 def silu_second(z: Array) -> Array:
     """σ′(z)(2 − |z| tanh(|z|/2))."""
     a = magnitude(limited(z, WIDEST))
-    return _gate_second(a, *two_sum(-a, 2), *scaled_exp(a))
+    bracket, lost = two_sum(-a, 2)
+    return _gate_second(a, bracket, lost, *scaled_exp(a))
 
 
 def gelu_tanh(z: Array) -> Array:
@@ -85,12 +80,12 @@ def _gelu_tanh_exponent(z: Array) -> tuple[Array, Array, Array, Array, Array]:
     return a, exponent, error + (slope_low + (cubic_low + k_low)) * a, cubic, cubic_low
 
 
-def _gate(z: Array, a: Array, scaled: Array, rest: Array, small: float) -> Array:
+def _gate(z: Array, a: Array, scaled: Array, rest: Term, small: float) -> Array:
     """z·σ(A) = max(z, 0) − |z|·e/(1 + e), e = exp(−A(|z|))."""
     return np.maximum(z, 0) - scaled * (a / over(scaled * small, rest)) * small
 
 
-def _gate_derivative(z: Array, a_slope: Array, low: Array, scaled: Array, rest: Array, small: float) -> Array:
+def _gate_derivative(z: Array, a_slope: Array, low: Term, scaled: Array, rest: Term, small: float) -> Array:
     """k = e(1 + e − aA′)/(1 + e)² on the left, 1 − k on the right; aA′ as a sum of two numbers."""
     e = scaled * small
     bracket, lost = two_sum(-a_slope, 1)
@@ -99,7 +94,7 @@ def _gate_derivative(z: Array, a_slope: Array, low: Array, scaled: Array, rest: 
     return np.where(z < 0, k, 1 - k)
 
 
-def _gate_second(product: Array, bracket: Array, lost: Array, scaled: Array, rest: Array, small: float) -> Array:
+def _gate_second(product: Array, bracket: Array, lost: Term, scaled: Array, rest: Term, small: float) -> Array:
     """σ′(A)(2A′ + aA″ − p·tanh(A/2)): p, and 2A′ + aA″ − p as a sum; tanh(A/2) = 1 − 2e/(1 + e)."""
     e = scaled * small
     d = over(e, rest)
@@ -131,7 +126,7 @@ def gelu_second(z: Array) -> Array:
     return scaled * (factor + (factor * rest - lost)) * small
 
 
-def _scaled_density(a: Array) -> tuple[Array, Array, float]:
+def _scaled_density(a: Array) -> tuple[Array, Term, float]:
     """E, r and 2⁻⁴⁶ as in `scaled_exp`, for φ(a) = exp(−a²/2)/√(2π): the rounding error of a² would cost a²/2 ulps."""
     square, lost = two_product(a, a)
     return exp_below(LOG_SCALED_DENSITY_FLOAT16 if is_float16(a) else LOG_SCALED_DENSITY, square / 2, lost / 2)

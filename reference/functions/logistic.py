@@ -14,26 +14,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arithmetic.array import Array, Term, is_numpy
 from ..arithmetic.constants import (
     LOG_SCALE,
     LOG_SCALE_FLOAT16,
     Constant,
 )
-from ..arithmetic.dispatch import (
-    Array,
-    constant_parts,
-    exp_of_sum,
-    is_numpy,
-    limited,
-    magnitude,
-    two_sum,
-)
+from ..arithmetic.dispatch import constant_parts, exp_of_sum, limited, magnitude, two_sum
 
 WIDEST = 1024.0
 """exp(−1024) is 0 in every NumPy type up to float64; beyond it |z| changes no exponential."""
 
 
-def scaled_exp(a: Array, error: Array = 0.0) -> tuple[Array, Array, float]:
+def scaled_exp(a: Array, error: Term = 0.0) -> tuple[Array, Term, float]:
     """E, r and 2⁻⁴⁶ with exp(−a − error) = E(1 + r)2⁻⁴⁶, a ≥ 0, error and r ≪ 1: to be multiplied in this order.
 
     In float16, whose largest number is 2¹⁶, 2⁻¹¹ takes the place of 2⁻⁴⁶.
@@ -42,7 +35,7 @@ def scaled_exp(a: Array, error: Array = 0.0) -> tuple[Array, Array, float]:
     return exp_below(LOG_SCALE_FLOAT16 if half else LOG_SCALE, a, error)
 
 
-def exp_below(top: Constant, a: Array, error: Array) -> tuple[Array, Array, float]:
+def exp_below(top: Constant, a: Array, error: Term) -> tuple[Array, Term, float]:
     """E, r and the scale with exp(top − a − error) = E(1 + r)."""
     high, low = constant_parts(top, a)
     s, lost = two_sum(-a, high)
@@ -54,12 +47,12 @@ def is_float16(z: Array) -> bool:
     return is_numpy(z) and z.dtype.itemsize == 2
 
 
-def over(e: Array, rest: Array) -> Array:
+def over(e: Array, rest: Term) -> Array:
     """(1 + ê)/(1 + rest), ê = e(1 + rest): what divides e in ê/(1 + ê)."""
     return 1 + (e - rest)
 
 
-def over_square(e: Array, rest: Array) -> Array:
+def over_square(e: Array, rest: Term) -> Array:
     """(1 + ê)²/(1 + rest), ê = e(1 + rest): what divides e in ê/(1 + ê)²."""
     return 1 + (e * (2 + e) - rest * (1 - e * e))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
+from ..arithmetic.array import Array, Term, is_numpy
 from ..arithmetic.constants import SQRT_HALF, SQRT_HALF_PI
-from ..arithmetic.dispatch import Array, constant, is_numpy
+from ..arithmetic.dispatch import constant
 
 MILLS_CENTRE = 5.0
 
@@ -42,7 +43,7 @@ MILLS_COEFFICIENTS = (
 """(1 + a)·R(a) as a polynomial in t = (a − 5)/(a + 5), R Mills' ratio; see `mills_ratio`."""
 
 
-def mills_ratio(a: Array, rest: Array = 0.0) -> Array:
+def mills_ratio(a: Array, rest: Term = 0.0) -> Array:
     """R(a)(1 + rest), R(a) = (1 − Φ(a))/φ(a) = √(π/2)·erfcx(a/√2), Φ the normal distribution; a ≥ 0, rest ≪ 1.
 
     For real NumPy numbers by the truncated Chebyshev series of (1 + a)R(a) in t = (a − 5)/(a + 5) (the
@@ -58,8 +59,10 @@ def mills_ratio(a: Array, rest: Array = 0.0) -> Array:
     if not is_numpy(a) or a.dtype.kind == "c":
         if is_numpy(a) and a.dtype.itemsize > np.dtype(np.complex128).itemsize:
             raise TypeError(f"mills_ratio: there is none in {a.dtype}; float64 is the longest type that gelu takes")
-        erfcx = special.erfcx(a * constant(SQRT_HALF, a))
-        return constant(SQRT_HALF_PI, a) * (erfcx if not is_numpy(a) else erfcx.astype(a.dtype)) * (1 + rest)
+        erfcx: Array = special.erfcx(a * constant(SQRT_HALF, a))  # type: ignore[call-overload]
+        if is_numpy(erfcx):
+            erfcx = erfcx.astype(a.dtype)
+        return constant(SQRT_HALF_PI, a) * erfcx * (1 + rest)
     if a.dtype.itemsize > np.dtype(np.float64).itemsize:
         raise TypeError(f"mills_ratio: there is none in {a.dtype}; float64 is the longest type that gelu takes")
     x = np.asarray(a, dtype=np.float64)

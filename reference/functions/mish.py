@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arithmetic.dispatch import (
-    Array,
-    exp_of_sum,
-    indicator,
-    limited,
-    magnitude,
-    two_product,
-    two_sum,
-)
+from ..arithmetic.array import Array, Term
+from ..arithmetic.dispatch import exp_of_sum, indicator, limited, magnitude, two_product, two_sum
 from .logistic import WIDEST, scaled_exp
 
 
@@ -66,13 +59,13 @@ def mish_second(z: Array) -> Array:
     return scaled * (4 * ((steep + correction) - bent)) * small
 
 
-def _mish_exponential(z: Array) -> tuple[Array, Array, Array, float]:
+def _mish_exponential(z: Array) -> tuple[Array, Array, Term, float]:
     """E, e, r and a power of two with e = exp(−|z|) = E(1 + r)·(power of two)."""
     scaled, rest, small = scaled_exp(magnitude(z))
     e = scaled * small
     return scaled, e + e * rest, rest, small
 
 
-def _less(x: Array, rest: Array, more: Array = 0.0) -> Array:
+def _less(x: Array, rest: Term, more: Term = 0.0) -> Array:
     """(1 − x(1 + more))(1 + rest); more and rest ≪ 1."""
     return 1 - (x - ((1 - x) * rest - x * more))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array, exp_of_sum, finite, indicator, largest, two_sum
+from ..arithmetic.array import Array
+from ..arithmetic.dispatch import exp_of_sum, finite, indicator, largest, two_sum
 from . import logistic as f
 from .basics import zero
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..arithmetic.dispatch import Array, parameter
+from ..arithmetic.array import Array, NumPyArray, Term
+from ..arithmetic.dispatch import parameter
 
 
 def elements(y: Array, t: Array) -> int:
@@ -19,7 +19,7 @@ def examples(y: Array, t: Array) -> int:
     return int(y.shape[0])
 
 
-def check_weights(row: str, name: str, values: Any) -> Array:
+def check_weights(row: str, name: str, values: ArrayLike | None) -> NumPyArray | None:
     """Class weights as a float array of shape (K,), or None."""
     if values is None:
         return None
@@ -29,7 +29,7 @@ def check_weights(row: str, name: str, values: Any) -> Array:
     return array
 
 
-def outputs_of(row: str, *arrays: Array) -> int | None:
+def outputs_of(row: str, *arrays: NumPyArray | None) -> int | None:
     """The K that arrays of class weights are made for: None where there are none, or one weight for all."""
     sizes = {a.shape[-1] for a in arrays if a is not None and a.ndim}
     if len(sizes) > 1:
@@ -37,7 +37,7 @@ def outputs_of(row: str, *arrays: Array) -> int | None:
     return next(iter(sizes), None)
 
 
-def weights_like(array: Array, y: Array) -> Array:
+def weights_like(array: NumPyArray | None, y: Array) -> Term:
     """The weights in y's arithmetic; 1 where there are none."""
     return 1 if array is None else parameter(array, y)
 

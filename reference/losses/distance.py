@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ..arithmetic.array import Array
 from ..arithmetic.constants import HALF_LOG_2PI
-from ..arithmetic.dispatch import Array, constant, magnitude, parameter
+from ..arithmetic.dispatch import constant, magnitude, parameter
 from ..functions.parameters import check_number
 from .common import elements, examples
 from .row import Loss
@@ -106,7 +106,7 @@ def huber(delta: float = 1.0) -> Loss:
     )
 
 
-def gaussian_nll(var: Any = 1.0, full: bool = False, eps: float = 1e-6) -> Loss:
+def gaussian_nll(var: ArrayLike = 1.0, full: bool = False, eps: float = 1e-6) -> Loss:
     """½(log v + (y − t)²/v), v = max(var, eps), per element, + ½log 2π if full; mean divides by N·K.
 
     var: a number of at least 0, or an array of K of them.

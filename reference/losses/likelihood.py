@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import HALF_LOG_2PI
-from ..arithmetic.dispatch import Array, constant, indicator, largest, magnitude, parameter
+from ..arithmetic.dispatch import constant, indicator, largest, magnitude, parameter
 from ..functions import logistic
 from ..functions.basics import zero
 from ..functions.parameters import check_number
@@ -19,7 +19,7 @@ LOWEST_LOG = -100.0
 """torch's binary_cross_entropy limits both logarithms from below: part of the function, so kept here."""
 
 
-def cross_entropy(weight: Any = None, ignore_index: int = -100, label_smoothing: float = 0.0) -> Loss:
+def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, label_smoothing: float = 0.0) -> Loss:
     """−Σ_c q_c log softmax(y)_c per example; t holds class indices (N,) or probabilities (N, K).
 
     For indices q = (1 − ε)·w_t·onehot(t) + (ε/K)·w, and mean divides by the sum of the weights w_t of the
@@ -56,7 +56,7 @@ def cross_entropy(weight: Any = None, ignore_index: int = -100, label_smoothing:
         others = (q * (1 - indicator(mask, y))).sum(axis=1, keepdims=True)
         return np.where(mask, softmax * others - q * rest, softmax * total - q)
 
-    def divisor(y: Array, t: Array) -> Any:
+    def divisor(y: Array, t: Array) -> Term:
         if np.asarray(t).dtype.kind == "f":
             return y.shape[0]
         if weights is None:
@@ -86,14 +86,14 @@ def cross_entropy(weight: Any = None, ignore_index: int = -100, label_smoothing:
     )
 
 
-def nll(weight: Any = None, ignore_index: int = -100) -> Loss:
+def nll(weight: ArrayLike | None = None, ignore_index: int = -100) -> Loss:
     """−w_t·y_t per example, y log-probabilities, t class indices; mean divides by the sum of the weights."""
     weights = check_weights("nll", "weight", weight)
 
     def onehot(y: Array, t: Array) -> Array:
         return indicator(chosen_class(t, y.shape[1], ignore_index), y) * weights_like(weights, y)
 
-    def divisor(y: Array, t: Array) -> Any:
+    def divisor(y: Array, t: Array) -> Term:
         return onehot(y, t).sum() if weights is not None else int(np.sum(np.asarray(t) != ignore_index))
 
     return Loss(
@@ -114,7 +114,7 @@ def _in_unit_interval(y: Array) -> Array:
     return (y >= 0) & (y <= 1)
 
 
-def bce(weight: Any = None) -> Loss:
+def bce(weight: ArrayLike | None = None) -> Loss:
     """−w·(t·max(log y, −100) + (1 − t)·max(log(1 − y), −100)) per element; mean divides by N·K.
 
     The limit −100 is torch's. It is part of the function, so the derivative is 0 where it acts (torch's
@@ -153,7 +153,7 @@ def bce(weight: Any = None) -> Loss:
     )
 
 
-def bce_with_logits(weight: Any = None, pos_weight: Any = None) -> Loss:
+def bce_with_logits(weight: ArrayLike | None = None, pos_weight: ArrayLike | None = None) -> Loss:
     """w·((1 − t)·softplus(y) + p·t·softplus(−y)) per element; mean divides by N·K."""
     weights = check_weights("bce_with_logits", "weight", weight)
     positive = check_weights("bce_with_logits", "pos_weight", pos_weight)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..arithmetic.dispatch import Array, indicator
+from ..arithmetic.array import Array
+from ..arithmetic.dispatch import indicator
 from ..functions import logistic
 from ..functions.basics import one
 from ..functions.parameters import check_number
@@ -28,7 +28,7 @@ def soft_margin() -> Loss:
     )
 
 
-def multilabel_soft_margin(weight: Any = None) -> Loss:
+def multilabel_soft_margin(weight: ArrayLike | None = None) -> Loss:
     """The mean over the K classes of w·((1 − t)·softplus(y) + t·softplus(−y)), per example; mean: N."""
     weights = check_weights("multilabel_soft_margin", "weight", weight)
 
@@ -94,7 +94,7 @@ def multilabel_margin() -> Loss:
     )
 
 
-def multi_margin(p: int = 1, margin: float = 1.0, weight: Any = None) -> Loss:
+def multi_margin(p: int = 1, margin: float = 1.0, weight: ArrayLike | None = None) -> Loss:
     """(1/K) Σ_{i≠t} w_t·max(0, margin − y_t + y_i)^p per example; mean divides by N."""
     weights = check_weights("multi_margin", "weight", weight)
     check_number("multi_margin", "margin", margin)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..activations.row import AGREE
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array, Term
 
 
 def _no_switches(y: Array, t: Array) -> tuple[Array, ...]:
@@ -20,7 +20,7 @@ def _everything(y: Array) -> Array:
     return np.ones(y.shape, dtype=bool)
 
 
-def _no_term(y: Array, t: Array) -> Array:
+def _no_term(y: Array, t: Array) -> Term:
     return 0.0
 
 
@@ -54,15 +54,15 @@ class Loss:
     target: str
     value: Callable[[Array, Array], Array] = field(repr=False)
     gradient: Callable[[Array, Array], Array] = field(repr=False)
-    divisor: Callable[[Array, Array], Any] = field(repr=False)
+    divisor: Callable[[Array, Array], Term] = field(repr=False)
     domain: Callable[[Array], Array] = field(default=_everything, repr=False)
     domain_text: str = "any real number"
     ignore_index: int | None = None
     switches: Callable[[Array, Array], tuple[Array, ...]] = field(default=_no_switches, repr=False)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     outputs: int | None = None
-    textbook_value: Callable[[Array, Array], Array] = field(default=_no_term, repr=False)
-    textbook_gradient: Callable[[Array, Array], Array] = field(default=_no_term, repr=False)
+    textbook_value: Callable[[Array, Array], Term] = field(default=_no_term, repr=False)
+    textbook_gradient: Callable[[Array, Array], Term] = field(default=_no_term, repr=False)
 
     def __post_init__(self) -> None:
         y, t, dy = _probe(self.target, self.outputs or 3)

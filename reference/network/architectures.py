@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from .. import activations as table
 from ..activations.row import Activation
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array
 from .initialization import check_widths
 from .mlp import MLP, Layer
 
@@ -30,8 +30,8 @@ def collapse(mlp: MLP) -> Layer:
     >>> collapse(MLP((doubled, doubled))).weight, collapse(MLP((doubled, doubled))).bias
     (array([[4.]]), array([3.]))
     """
-    weight: Array = None
-    bias: Array = None
+    weight: Array | None = None
+    bias: Array | None = None
     for index, layer in enumerate(mlp.layers):
         if layer.activation.name != "identity":
             raise ValueError(
@@ -40,6 +40,7 @@ def collapse(mlp: MLP) -> Layer:
         carried = None if bias is None else (bias[None] @ layer.weight.T)[0]
         bias = layer.bias if carried is None else carried if layer.bias is None else carried + layer.bias
         weight = layer.weight if weight is None else layer.weight @ weight
+    assert weight is not None, "an MLP has a layer"
     return Layer(weight, bias, table.ACTIVATIONS["identity"])
 
 

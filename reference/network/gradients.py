@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array
 
 _PLACE = re.compile(r"layers\[(\d+)\](?:\.(weight|bias))?")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from ..activations.row import Activation
+from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import RAISE, Decisions
-from ..arithmetic.dispatch import Array
 from ..arithmetic.formats import FORMATS
 from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
@@ -29,7 +31,7 @@ def in_balls(problem: Problem, decisions: Decisions = RAISE) -> Problem:
         )
     if np.dtype(problem.dtype).kind != "f" or np.dtype(problem.dtype).itemsize > 8:
         raise TypeError(f"layers[0].weight: expected float64, float32 or float16 to certify, got {problem.dtype}")
-    require_finite(problem)
+    require_finite(problem.arrays())
     balls = problem.map(lambda values: Ball.exact(values, decisions))
     return (
         balls.replace(target=Ball.exact(problem.target, decisions)) if problem.loss.target == "probabilities" else balls
@@ -58,10 +60,11 @@ def in_noise(problem: Problem, source: NoiseSource, textbook: bool = False) -> P
     noisy = problem.map(lambda values: Noisy.held(values, source))
     if textbook:
         noisy = _textbook(noisy)
-    return noisy.replace(target=noisy.target.astype(float)) if noisy.target.dtype.kind == "f" else noisy
+    target = np.asarray(noisy.target)
+    return noisy.replace(target=target.astype(float)) if target.dtype.kind == "f" else noisy
 
 
-def spread_of(leaf: Array) -> Array:
+def spread_of(leaf: Array) -> NumPyArray:
     """σ of what a noisy computation gave: 0 where no operation rounded."""
     return leaf.spread() if isinstance(leaf, Noisy) else np.zeros(np.shape(leaf))
 
@@ -78,36 +81,41 @@ def _textbook_activation(row: Activation) -> Activation:
     """The row with the noise of the customary formula's intermediate terms."""
 
     def value(z: Noisy) -> Noisy:
-        return row.value(z).jitter(row.textbook_value(z), _reach(z))
+        return _noisy(row.value(z)).jitter(row.textbook_value(z), _reach(z))
 
     def derivative(z: Noisy) -> Noisy:
         assert row.derivative is not None
         size = row.textbook_derivative(z)
         if row.name in TANH_TAIL and z.source.format.bits == FORMATS["float64"].bits:
             size = np.where(z.magnitude() > TANH_TAIL[row.name], 2 * TANH_ULPS * size, size)
-        return row.derivative(z).jitter(size, _reach(z))
+        return _noisy(row.derivative(z)).jitter(size, _reach(z))
 
     def vjp(z: Noisy, d_y: Noisy) -> Noisy:
         assert row.vjp is not None
         largest = Noisy(np.abs(d_y.data).max(axis=2, keepdims=True), d_y.source)
-        return row.vjp(z, d_y).jitter(row.textbook_derivative(z) * largest, _reach(z) * _reach(d_y))
+        return _noisy(row.vjp(z, d_y)).jitter(row.textbook_derivative(z) * largest, _reach(z) * _reach(d_y))
 
     changes = {"value": value} | ({"vjp": vjp} if row.rowwise else {"derivative": derivative})
     return changed(row, **changes)
 
 
-def _reach(z: Noisy) -> Array:
+def _noisy(values: Array) -> Noisy:
+    """What a formula makes of noisy numbers is noisy."""
+    return cast(Noisy, values)
+
+
+def _reach(z: Noisy) -> float:
     """The largest magnitude in z, at least 1."""
-    return np.maximum(1.0, np.abs(z.data[0]).max())
+    return max(1.0, float(np.abs(z.data[0]).max()))
 
 
 def _textbook_loss(row: Loss) -> Loss:
     """The row with the noise of the customary formula's intermediate terms."""
 
     def value(y: Noisy, t: Array) -> Noisy:
-        return row.value(y, t).jitter(row.textbook_value(y, t))
+        return _noisy(row.value(y, t)).jitter(row.textbook_value(y, t))
 
     def gradient(y: Noisy, t: Array) -> Noisy:
-        return row.gradient(y, t).jitter(row.textbook_gradient(y, t))
+        return _noisy(row.gradient(y, t)).jitter(row.textbook_gradient(y, t))
 
     return changed(row, value=value, gradient=gradient)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .. import activations as table
 from ..activations.row import Activation
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import NumPyArray
 from .mlp import MLP, Layer
 
 
-def _orthogonal(rng: np.random.Generator, o: int, i: int) -> Array:
+def _orthogonal(rng: np.random.Generator, o: int, i: int) -> NumPyArray:
     """Orthonormal columns, or rows where there are fewer: uniform, once the signs of R are undone (Mezzadri 2007)."""
     q, r = np.linalg.qr(rng.normal(size=(max(o, i), min(o, i))))
     q = q * np.where(np.diagonal(r) < 0, -1, 1)
     return q if o >= i else q.T
 
 
-SCHEMES: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
+SCHEMES: dict[str, Callable[[np.random.Generator, int, int], NumPyArray]] = {
     "glorot_normal": lambda rng, o, i: rng.normal(0, np.sqrt(2 / (i + o)), (o, i)),
     "glorot_uniform": lambda rng, o, i: rng.uniform(-1, 1, (o, i)) * np.sqrt(6 / (i + o)),
     "he_normal": lambda rng, o, i: rng.normal(0, np.sqrt(2 / i), (o, i)),
@@ -41,7 +41,7 @@ def initialize(
     activations: Sequence[str | Activation],
     seed: int,
     *,
-    dtype: Any = np.float64,
+    dtype: DTypeLike = np.float64,
     bias: bool | Sequence[bool] = True,
     scheme: str = "glorot_normal",
 ) -> MLP:

@@ -12,13 +12,12 @@ Shapes: N examples, I a layer's fan-in, O its fan-out. Rows are examples, column
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from .. import activations
 from ..activations.row import Activation
-from ..arithmetic.dispatch import Array, is_numpy
+from ..arithmetic.array import Array, DType, is_numpy
 from .gradients import Gradients, LayerGradients, place_of
 from .validation import check_array
 
@@ -101,7 +100,7 @@ class MLP:
                 )
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> DType:
         """The number type of every array of the network."""
         return self.layers[0].weight.dtype
 
@@ -169,8 +168,9 @@ def backward(mlp: MLP, trace: Trace, d_output: Array, *, to_input: bool = True) 
     (array([[10., 30.]]), array([10.]), array([[ 20., -10.]]))
     """
     found: list[LayerGradients] = []
-    d_h = d_output
+    d_h: Array | None = d_output
     for layer, x, z in zip(reversed(mlp.layers), reversed(trace.inputs), reversed(trace.preactivations), strict=True):
+        assert d_h is not None
         d_z = layer.activation.pullback(z, d_h)
         d_bias = None if layer.bias is None else d_z.sum(axis=0)
         found.append(LayerGradients(weight=d_z.T @ x, bias=d_bias))

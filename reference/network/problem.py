@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .. import losses
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array, DType
 from ..losses.row import Loss
 from .gradients import Gradients
 from .mlp import MLP, Layer, backward, forward
@@ -36,6 +37,7 @@ class Problem:
         ValueError: a shape, a target, the reduction or the output's range does not fit.
 
     >>> import numpy as np
+    from numpy.typing import DTypeLike
     >>> mlp = MLP((Layer(np.ones((1, 2)), None, "identity"),))
     >>> Problem(mlp, np.zeros((3, 4)), np.zeros((3, 1)), loss="mse")
     Traceback (most recent call last):
@@ -69,9 +71,13 @@ class Problem:
             object.__setattr__(self, name, value)
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> DType:
         """The number type of the problem's arrays."""
         return self.mlp.dtype
+
+    def arrays(self) -> dict[str, Array]:
+        """Every array by its name: x, the target, and the parameters by place."""
+        return {"x": self.x, "target": self.target} | self.mlp.named_parameters()
 
     def leaves(self) -> dict[str, Array]:
         """Every array that gradients are taken of, by the place of its gradient: the parameters, then the input."""
@@ -102,7 +108,7 @@ class Problem:
         """The same problem in float64: exactly, for float64 holds every float32 and float16."""
         return self if self.dtype == np.float64 else self.in_dtype(np.float64)
 
-    def in_dtype(self, dtype: Any) -> Problem:
+    def in_dtype(self, dtype: DTypeLike) -> Problem:
         """The same problem with every number, real targets too, rounded to another type; unchecked.
 
         >>> from reference import initialize
@@ -110,8 +116,9 @@ class Problem:
         >>> problem.in_dtype(np.float16).target.dtype
         dtype('float16')
         """
-        target = self.target.astype(dtype) if self.target.dtype.kind == "f" else self.target
-        return self.map(lambda values: values.astype(dtype)).replace(target=target)
+        target = np.asarray(self.target)
+        target = target.astype(dtype) if target.dtype.kind == "f" else target
+        return self.map(lambda values: np.asarray(values).astype(dtype)).replace(target=target)
 
     def replace(self, **changes: Any) -> Problem:
         """The same problem with some fields changed, unchecked."""
@@ -123,6 +130,7 @@ def loss_value(problem: Problem, output: Array | None = None) -> Array:
     """The loss of the problem: a scalar, or with reduction "none" one number per example or element.
 
     >>> import numpy as np
+    from numpy.typing import DTypeLike
     >>> mlp = MLP((Layer(np.array([[1.0]]), None, "identity"),))
     >>> x, t = np.array([[1.0], [2.0]]), np.array([[0.0], [0.0]])
     >>> loss_value(Problem(mlp, x, t, loss="half_squared_error", reduction="none"))
@@ -155,6 +163,7 @@ def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
         ValueError: reduction is "none": a loss of many numbers has no single gradient.
 
     >>> import numpy as np
+    from numpy.typing import DTypeLike
     >>> mlp = MLP((Layer(np.array([[1.0, 2.0]]), np.array([0.5]), "identity"),))
     >>> g = gradients(Problem(mlp, np.array([[3.0, 4.0]]), np.array([[10.0]]), loss="half_squared_error"))
     >>> g.loss, g.layers[0].weight, g.layers[0].bias, g.input

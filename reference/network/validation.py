@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array, is_numpy
+from ..arithmetic.array import Array, DType, NumPyArray, is_numpy
 from ..losses.row import Loss
 
 
-def check_array(name: str, values: Any, ndim: int) -> Array:
+def check_array(name: str, values: object, ndim: int) -> Array:
     """The values as a floating array of `ndim` dimensions, none of them of length 0.
 
     An array type of another arithmetic passes as it is.
@@ -20,17 +20,18 @@ def check_array(name: str, values: Any, ndim: int) -> Array:
         TypeError: not floating numbers (integers, strings, objects, ragged lists).
         ValueError: another number of dimensions, or an empty one.
     """
+    array: Array
     if hasattr(values, "shape") and hasattr(values, "dtype") and not is_numpy(values):
         if not hasattr(values, "__array_ufunc__"):
             raise TypeError(f"{name}: expected a NumPy array, got {type(values).__module__}.{type(values).__name__}")
-        array = values
+        array = cast(Array, values)
     else:
         try:
-            array = np.asarray(values)
+            array = numbers = np.asarray(values)
         except ValueError as error:
             raise TypeError(f"{name}: expected an array of floating numbers, got ragged input ({error})") from None
-        if array.dtype.kind not in "fc":
-            raise TypeError(f"{name}: expected an array of floating numbers, got {_kind(array)}")
+        if numbers.dtype.kind not in "fc":
+            raise TypeError(f"{name}: expected an array of floating numbers, got {_kind(numbers)}")
     if array.ndim != ndim or 0 in array.shape:
         raise ValueError(
             f"{name}: expected {ndim} dimension{'s' * (ndim > 1)}, none of length 0, got shape {array.shape}"
@@ -38,26 +39,26 @@ def check_array(name: str, values: Any, ndim: int) -> Array:
     return array
 
 
-def _kind(array: Array) -> str:
+def _kind(array: NumPyArray) -> str:
     hint = {"i": "; convert it with .astype(float)", "u": "; convert it with .astype(float)"}
     return f"{array.dtype}{hint.get(array.dtype.kind, '')}"
 
 
-def first_place(bad: Array) -> str:
+def first_place(bad: NumPyArray) -> str:
     """The index of the first True, as one would write it: "[3, 1]"."""
     return str([int(i) for i in np.argwhere(bad)[0]])
 
 
-def require_finite(problem: Any) -> None:
+def require_finite(arrays: Mapping[str, Array]) -> None:
     """Raise ValueError naming the first array element of the problem that is NaN or infinite."""
-    for name, values in ({"x": problem.x, "target": problem.target} | problem.mlp.named_parameters()).items():
+    for name, values in arrays.items():
         bad = ~np.isfinite(values)
         if np.any(bad):
             at = tuple(int(i) for i in np.argwhere(bad)[0])
             raise ValueError(f"{name}{list(at)}: expected a finite number, got {values[at]}")
 
 
-def check_target(loss: Loss, values: Any, shape: tuple[int, int], dtype: Any, reduction: str) -> Array:
+def check_target(loss: Loss, values: object, shape: tuple[int, int], dtype: DType, reduction: str) -> NumPyArray:
     """The target as the loss wants it, for an output of the given shape and type.
 
     Raises:
@@ -79,13 +80,13 @@ def check_target(loss: Loss, values: Any, shape: tuple[int, int], dtype: Any, re
     return _check_numbers(loss, t, shape, dtype, loss.target)
 
 
-def _require(loss: Loss, good: Array, t: Array, expected: str) -> None:
+def _require(loss: Loss, good: NumPyArray, t: NumPyArray, expected: str) -> None:
     if not np.all(good):
         place = first_place(~good)
         raise ValueError(f"target{place}: {loss.name} expects {expected}, got {t[tuple(np.argwhere(~good)[0])]}")
 
 
-def _check_numbers(loss: Loss, t: Array, shape: tuple[int, int], dtype: Any, kind: str) -> Array:
+def _check_numbers(loss: Loss, t: NumPyArray, shape: tuple[int, int], dtype: DType, kind: str) -> NumPyArray:
     if t.dtype.kind != "f":
         raise TypeError(f"target: {loss.name} expects floating numbers of shape {shape}, got {_kind(t)}")
     if t.shape != shape:
@@ -103,7 +104,7 @@ def _check_numbers(loss: Loss, t: Array, shape: tuple[int, int], dtype: Any, kin
     return t
 
 
-def _check_indices(loss: Loss, t: Array, shape: tuple[int, int], reduction: str) -> Array:
+def _check_indices(loss: Loss, t: NumPyArray, shape: tuple[int, int], reduction: str) -> NumPyArray:
     expected = f"class indices of shape ({shape[0]},)"
     if t.dtype.kind not in "iu":
         raise TypeError(f"target: {loss.name} expects {expected}, integers, got {t.dtype}")
@@ -116,7 +117,7 @@ def _check_indices(loss: Loss, t: Array, shape: tuple[int, int], reduction: str)
     return t
 
 
-def _check_labels(loss: Loss, t: Array, shape: tuple[int, int]) -> Array:
+def _check_labels(loss: Loss, t: NumPyArray, shape: tuple[int, int]) -> NumPyArray:
     if t.dtype.kind not in "iu":
         raise TypeError(f"target: {loss.name} expects label indices of shape {shape}, integers, got {t.dtype}")
     if t.shape != shape:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array, magnitude
+from ..arithmetic.array import Array
+from ..arithmetic.dispatch import magnitude
 from .optimizer import (
     BELOW_ONE,
     Optimizer,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array
 from .optimizer import Optimizer, elementwise, moved_towards, numbers, require, running_square, zeros_like
 
 Slots = Mapping[str, Any]

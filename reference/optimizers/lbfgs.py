@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array, is_numpy
+from ..arithmetic.array import Array, is_numpy
 from .line_search import Point, strong_wolfe
 from .optimizer import Flat, FlatEvaluate, Optimizer, State, numbers, require, zeros_like
 

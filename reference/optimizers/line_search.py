@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array
 
 DECREASE, CURVATURE = 1e-4, 0.9
 """c₁ and c₂: the customary values for quasi-Newton directions (Nocedal & Wright 2006, section 3.1)."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array
 from .optimizer import Optimizer, elementwise, numbers, one_element, require, require_pair, zeros_like
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array
 from .adam import Kept, Slots, checked, decayed
 from .optimizer import Optimizer, elementwise, moved_towards, numbers, one_element, require, running_square, zeros_like
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array, is_numpy
 from ..network.gradients import Gradients
 from ..network.mlp import MLP, Layer
 from ..network.unchecked import unchecked
@@ -275,6 +275,6 @@ def running_square(v: Array, g: Array, decay: Any) -> Array:
 
 def real_numbers(name: str, p: Array) -> Array:
     """The parameters, or TypeError that names the optimiser where they are not real floating numbers."""
-    if p.dtype.kind != "f":
+    if not is_numpy(p) or p.dtype.kind != "f":
         raise TypeError(f"{name}: expected parameters of real floating numbers, got {p.dtype}")
     return p

@@ -11,14 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, nextafter
+from typing import cast
 
 import numpy as np
 from flint import arb_mat, fmpq
 
+from ..arithmetic.array import Array
 from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import Decisions, Undecided, precision
 from ..arithmetic.ball_elements import as_arb, exactly, outward
-from ..arithmetic.dispatch import Array
 from ..network.gradients import Gradients
 from ..network.in_arithmetic import in_balls
 from ..network.mlp import Trace, backward, forward
@@ -140,7 +141,7 @@ def certified_gradients(problem: Problem, target_bits: int = 53, *, cap: int = C
                     bits = min(2 * bits, cap)
                     balls = in_balls(problem, Decisions(rational=small))
                 continue
-            done = all(np.all(leaf.resolved) for leaf in leaves.leaves().values())
+            done = all(np.all(cast(CertifiedLeaf, leaf).resolved) for leaf in leaves.leaves().values())
             if done or bits >= cap:
                 status = "certified" if done else "unresolved"
                 kinks = _exact_kinks(problem, trace)
@@ -171,7 +172,7 @@ def _exact_kinks(problem: Problem, trace: Trace) -> tuple[ExactKink, ...]:
     for index, (layer, z) in enumerate(zip(problem.mlp.layers, trace.preactivations, strict=True)):
         for kink in layer.activation.kinks:
             at, name = fmpq(*float(kink.at).as_integer_ratio()), layer.activation.name
-            for place in (i for i, b in enumerate(z.flat) if exactly(b) == at):
+            for place in (i for i, b in enumerate(cast(Ball, z).flat) if exactly(b) == at):
                 example, unit = divmod(place, z.shape[1])
                 found.append(ExactKink(index, example, unit, name, kink.at, kink.derivative, kink.left, kink.right))
     return tuple(found)

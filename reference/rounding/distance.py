@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ..arithmetic.array import NumPyArray
 from ..arithmetic.formats import Format
 
 FACTOR = 32.0
@@ -15,6 +17,9 @@ FACTOR = 32.0
 20000 --seed 7``) the worst element lies at 10.9 σ of the textbook scale for torch's correct gradients, at 9.5 σ of the
 accurate one for our float32 gradients against float64, and at 4.6 σ for ours against the certified ones. Three times
 the worst leaves no false alarm; a relative error of 1e-12 in one layer stands at 3800 σ."""
+
+Leaves: TypeAlias = Mapping[str, NumPyArray]
+"""Arrays of gradients, or of their scales, by place."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class WorstElement:
         )
 
 
-def in_scales(given: Any, expected: Any, scale: Any, fmt: Format) -> Any:
+def in_scales(given: ArrayLike, expected: NumPyArray, scale: NumPyArray, fmt: Format) -> NumPyArray:
     """|given − expected|/σ, element by element: 0 where they are equal, ∞ where σ is 0 and they are not.
 
     A number that rounds beyond the format's range may be given as infinite. NaN where the scale is NaN.
@@ -60,9 +65,7 @@ def in_scales(given: Any, expected: Any, scale: Any, fmt: Format) -> Any:
         return np.where(np.isnan(scale) | np.isinf(scale), np.where(given == expected, 0.0, np.nan), ratio)
 
 
-def worst_places(
-    leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
-) -> dict[str, WorstElement]:
+def worst_places(leaves: Leaves, expected: Leaves, scale: Leaves, fmt: Format) -> dict[str, WorstElement]:
     """The element of every leaf that is furthest off in units of the scale; NaN scales where nothing decides."""
     found = {}
     for leaf, given in leaves.items():
@@ -82,14 +85,12 @@ def worst_of(places: Mapping[str, WorstElement]) -> WorstElement:
     return max(places.values(), key=lambda place: -1.0 if np.isnan(place.scales) else place.scales)
 
 
-def worst_place(
-    leaves: Mapping[str, Any], expected: Mapping[str, Any], scale: Mapping[str, Any], fmt: Format
-) -> WorstElement:
+def worst_place(leaves: Leaves, expected: Leaves, scale: Leaves, fmt: Format) -> WorstElement:
     """The element furthest off in units of the scale; an undecidable one (NaN) if nothing decides."""
     return worst_of(worst_places(leaves, expected, scale, fmt))
 
 
-def digits(given: Any, expected: Any) -> float:
+def digits(given: ArrayLike, expected: ArrayLike) -> float:
     """The decimal digits that agree in the worst element: min −log₁₀(|q − c|/|c|), or −log₁₀|q| where c = 0.
 
     McCullough 1998, the log relative error by which NIST's Statistical Reference Datasets are scored. Infinite where

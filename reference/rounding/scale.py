@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array
 from ..arithmetic.formats import FORMATS, Format, get_format
 from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.dispatch import is_numpy
+from ..arithmetic.array import is_numpy
 from ..losses.row import Loss
 from ..network.mlp import MLP
 from ..network.problem import Problem

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from ..activations.row import name_and_parameters
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array
 from ..network.gradients import place_of
 from ..network.mlp import MLP, Layer
 from ..network.unchecked import unchecked

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array
+from ..arithmetic.array import Array
 from ..arithmetic.noisy import Noisy
 from ..network.gradients import Gradients
 from ..network.mlp import forward

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.dispatch import Array, is_numpy
+from ..arithmetic.array import Array, is_numpy
 from ..losses.row import Loss
 from ..network.gradients import Gradients
 from ..network.mlp import MLP
@@ -112,7 +112,7 @@ def train(
     mlp, state, first, losses, evaluated = _beginning(problem, optimizer, resume)
     problem = problem.replace(mlp=mlp)
     if is_numpy(problem.x):
-        require_finite(problem)
+        require_finite(problem.arrays())
     batch_of = _batches(problem, batch_size, seed)
     epoch = None if until is None or batch_size is None else -(-problem.x.shape[0] // batch_size)
     passed: Gradients | None = None

@@ -34,7 +34,7 @@ def as_json(case: Case) -> str:
     """
     data = _head(case)
     data["conventions"] = _CONVENTIONS
-    data["arrays"] = {place: bit_arrays.encode(array) for place, array in _arrays(case.problem).items()}
+    data["arrays"] = {place: bit_arrays.encode(array) for place, array in case.problem.arrays().items()}
     data["gradients"] = {place: _encode_leaf(place, leaf) for place, leaf in _leaves(case.certified).items()}
     return _layout(data) + "\n"
 
@@ -44,7 +44,7 @@ def as_safetensors(case: Case) -> bytes:
 
     "sha256" there is the hash of the tensors, which a file in another byte order has not.
     """
-    tensors = dict(_arrays(case.problem))
+    tensors = dict(case.problem.arrays())
     for place, leaf in _leaves(case.certified).items():
         tensors |= {f"gradients.{place}.{end}": np.asarray(getattr(leaf, end)) for end in ENDS}
         if not np.all(leaf.resolved):
@@ -90,10 +90,6 @@ def _head(case: Case) -> dict[str, Any]:
             {name: getattr(kink, name) for name in ExactKink.__dataclass_fields__} for kink in case.certified.kinks
         ],
     }
-
-
-def _arrays(problem: ref.Problem) -> dict[str, Any]:
-    return {"x": problem.x, "target": problem.target} | problem.mlp.named_parameters()
 
 
 def _leaves(certified: ref.CertifiedGradients) -> dict[str, CertifiedLeaf]:

@@ -69,7 +69,7 @@ def check(
     >>> check(problem, {"layers[0].weight": 1.0001 * ref.gradients(problem).layers[0].weight}).status
     'wrong'
     """
-    require_finite(problem)
+    require_finite(problem.arrays())
     read = read_given(problem, given)
     fmt = read.common_format() if dtype is None else get_format(dtype)
     certificate = _certificate(problem, certified)
