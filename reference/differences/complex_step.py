@@ -23,7 +23,8 @@ from .one_parameter import (
 COMPLEX_STEP = 2.0**-332
 """1e-100: its square vanishes beside any number that it is added to."""
 
-
+LARGE = 2.0**-100
+"""Where an imaginary part is more, its square may show: the step is too long for gradients so large."""
 UNDERFLOW = 2.0**-960
 """Where a layer's largest imaginary part is less, that of its other numbers may be subnormal."""
 
@@ -69,23 +70,24 @@ def complex_step(problem: Problem, *, entries: int | None = None, seed: int = 0)
             weakest, strongest = _imaginary_range(run)
             # how fast the fastest number moves: the layer that an element enters, if all else underflows
             rate = np.maximum(strongest / COMPLEX_STEP, np.array([np.abs(motion).max() for motion in motions]))
-            small = (rate > 0) & ((weakest < UNDERFLOW) | np.all(run.terms.imag == 0, axis=(1, 2)))
-            if np.any(small):
+            vanished = (weakest < UNDERFLOW) | np.all(run.terms.imag == 0, axis=(1, 2))
+            unsuited = (rate > 0) & (vanished | ~(strongest < LARGE))
+            if np.any(unsuited):
                 h = (
                     COMPLEX_STEP
-                    * power_of_two(2.0**-170 / COMPLEX_STEP / rate[small, None])
+                    * power_of_two(2.0**-170 / COMPLEX_STEP / rate[unsuited, None])
                     * np.array([2.0**-30, 1.0])
                 )
-                again = evaluate(np.flatnonzero(small), 1j * h)
+                again = evaluate(np.flatnonzero(unsuited), 1j * h)
                 pair = again.terms.imag.sum(axis=2) / h / divisor
                 # an error of h²f‴/6 would make the second 2⁶⁰ times as wrong as the first
                 sound = (np.abs(pair[:, 1] - pair[:, 0]) <= np.abs(pair[:, 0]) / 2) & ~(
                     _imaginary_range(again)[0] < UNDERFLOW
                 )
                 # only straight lines pass on nothing or a plain multiple; elsewhere a 0 may be an underflow
-                sound &= (pair[:, 0] != 0) | _straight_from(problem)[starts[small]]
+                sound &= (pair[:, 0] != 0) | _straight_from(problem)[starts[unsuited]]
                 sound &= ~_beyond_a_break(problem, trace, again)
-                derivative[small, 0] = np.where(sound, pair[:, 0], np.nan)
+                derivative[unsuited, 0] = np.where(sound, pair[:, 0], np.nan)
             found.put(groups, np.where(_beyond_a_break(problem, trace, run), np.nan, derivative[:, 0]))
         loss = loss_value(problem, trace.output)
     return found.gradients(loss)
