@@ -15,7 +15,7 @@ from torch_compare.files.case_file import read_case
 
 pytest_plugins = ("pytester",)
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMPILER = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
 
