@@ -6,13 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from flint import ctx
 
-from .array import Array
-from .ball_elements import as_arb
+from .array import NumPyArray
+from .ball_elements import Element, as_arb
 
 _PRECISION = threading.RLock()
 
@@ -37,7 +36,7 @@ class Undecided(ArithmeticError):  # noqa: N818 (it asks for more bits; nothing 
         index: the first element that is not decided.
     """
 
-    def __init__(self, comparison: str, index: tuple[int, ...], left: Any, right: Any) -> None:
+    def __init__(self, comparison: str, index: tuple[int, ...], left: Element, right: Element) -> None:
         super().__init__(
             f"{comparison} is undecided at {list(index)}: {as_arb(left).str(15)} against {as_arb(right).str(15)}"
         )
@@ -66,21 +65,21 @@ RAISE = Decisions()
 class Mask:
     """Truth values with a third state: certainly true, or at least possibly true."""
 
-    certain: Array
-    possible: Array
+    certain: NumPyArray
+    possible: NumPyArray
 
     @property
-    def undecided(self) -> Array:
+    def undecided(self) -> NumPyArray:
         """Where either may hold."""
         return self.possible & ~self.certain
 
-    def __and__(self, other: Any) -> Mask:
-        other = as_mask(other)
-        return Mask(self.certain & other.certain, self.possible & other.possible)
+    def __and__(self, other: object) -> Mask:
+        mask = as_mask(other)
+        return Mask(self.certain & mask.certain, self.possible & mask.possible)
 
-    def __or__(self, other: Any) -> Mask:
-        other = as_mask(other)
-        return Mask(self.certain | other.certain, self.possible | other.possible)
+    def __or__(self, other: object) -> Mask:
+        mask = as_mask(other)
+        return Mask(self.certain | mask.certain, self.possible | mask.possible)
 
     def __invert__(self) -> Mask:
         return Mask(~self.possible, ~self.certain)
@@ -89,6 +88,6 @@ class Mask:
     __array_ufunc__ = None
 
 
-def as_mask(values: Any) -> Mask:
+def as_mask(values: object) -> Mask:
     """Truth values as a `Mask`."""
     return values if isinstance(values, Mask) else Mask(np.asarray(values), np.asarray(values))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ def check_finite(row: str, **parameters: float) -> None:
             raise ValueError(f"{row}: {name} must be a finite number, got {value!r}")
 
 
-def check_number(row: str, name: str, value: Any, least: float = -np.inf, strict: bool = False) -> None:
+def check_number(row: str, name: str, value: object, least: float = -np.inf, strict: bool = False) -> None:
     """Raise ValueError unless the value is a finite number in range."""
     if not isinstance(value, int | float) or not isfinite(value) or value < least or (strict and value == least):
         limit = "" if least == -np.inf else f" {'above' if strict else 'of at least'} {least}"

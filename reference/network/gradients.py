@@ -114,7 +114,7 @@ class Gradients:
     def map(self, f: Callable[..., Any], *others: Gradients) -> Gradients:
         """The tree with f applied to every leaf (with the others' leaves); None where a leaf is None."""
 
-        def apply(*leaves: Any) -> Any:
+        def apply(*leaves: Array | None) -> Any:
             return None if any(leaf is None for leaf in leaves) else f(*leaves)
 
         return Gradients(

@@ -180,13 +180,13 @@ def adamax(
     )
 
 
-def checked(name: str, lr: Any, betas: Any, eps: Any, weight_decay: Any) -> tuple[Any, Any]:
+def checked(name: str, lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> tuple[float, float]:
     """β₁ and β₂, all hyperparameters that the whole family has being in range."""
     require(name, lr=(lr, 0.0, np.inf), eps=(eps, 0.0, np.inf), weight_decay=(weight_decay, 0.0, np.inf))
     return require_pair(name, "betas", betas, 0.0, BELOW_ONE)
 
 
-def decayed(p: Array, g: Array, lr: Any, weight_decay: Any, decoupled: bool) -> tuple[Array, Array]:
+def decayed(p: Array, g: Array, lr: float, weight_decay: float, decoupled: bool) -> tuple[Array, Array]:
     """Parameter and gradient after the weight decay."""
     if not weight_decay:
         return p, g

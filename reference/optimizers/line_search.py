@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -25,16 +24,16 @@ NARROWEST = 1e-9
 class Point:
     """A trial: the step t, φ(t), the gradient (P,) and φ′(t)."""
 
-    step: Any
-    loss: Any
+    step: float
+    loss: float
     grad: Array
-    slope: Any
+    slope: float
 
 
-At = Callable[[Any], Point]
+At = Callable[[float], Point]
 
 
-def strong_wolfe(at: At, start: Point, step: Any, span: Any, budget: int) -> tuple[Point, int]:
+def strong_wolfe(at: At, start: Point, step: float, span: float, budget: int) -> tuple[Point, int]:
     """A point that satisfies the strong Wolfe conditions, or the best that the budget found.
 
     Args:
@@ -67,7 +66,7 @@ def strong_wolfe(at: At, start: Point, step: Any, span: Any, budget: int) -> tup
     return (start if start.loss <= new.loss else new), budget + 1
 
 
-def _zoom(at: At, start: Point, ends: list[Point], span: Any, budget: int, trial: int) -> tuple[Point, int]:
+def _zoom(at: At, start: Point, ends: list[Point], span: float, budget: int, trial: int) -> tuple[Point, int]:
     """Narrow a bracket of a good step: the end of lower loss stays one, and the slope there points to the other."""
     low = _lower(ends)
     near_before = False
@@ -97,11 +96,11 @@ def _zoom(at: At, start: Point, ends: list[Point], span: Any, budget: int, trial
     return ends[low], trial + 1
 
 
-def _too_high(new: Point, start: Point) -> Any:
+def _too_high(new: Point, start: Point) -> bool:
     return new.loss > start.loss + DECREASE * new.step * start.slope
 
 
-def _flat(new: Point, start: Point) -> Any:
+def _flat(new: Point, start: Point) -> bool:
     bound = -CURVATURE * start.slope
     return -bound <= new.slope <= bound
 
@@ -110,7 +109,7 @@ def _lower(ends: list[Point]) -> int:
     return 0 if ends[0].loss <= ends[1].loss else 1
 
 
-def cubic_minimum(p: Point, q: Point, least: Any, most: Any) -> Any:
+def cubic_minimum(p: Point, q: Point, least: float, most: float) -> float:
     """The minimiser, kept within least and most, of the cubic with both points' losses and slopes.
 
     Their mean where the cubic has none. Nocedal & Wright 2006, eq. 3.59.

@@ -5,8 +5,6 @@ The notation is that of `reference.optimizers.adam`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..arithmetic.array import Array
@@ -51,7 +49,7 @@ def nadam(
     beta1, beta2 = checked("nadam", lr, betas, eps, weight_decay)
     require("nadam", momentum_decay=(momentum_decay, 0.0, np.inf))
 
-    def momentum(t: int) -> Any:
+    def momentum(t: int) -> float:
         return beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
 
     def rule(p: Array, g: Array, slots: Slots, t: int) -> tuple[Array, Kept]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -26,6 +26,10 @@ FlatEvaluate = Callable[[Flat], tuple[Any, Flat]]
 Step = Callable[[Flat, Flat, State, FlatEvaluate | None], tuple[Flat, State]]
 Rule = Callable[[Array, Array, Mapping[str, Any], int], tuple[Array, dict[str, Any]]]
 """(parameter, gradient, slots, step from 1) ↦ (new parameter, new slots)."""
+
+
+P = TypeVar("P")
+"""Parameters: an MLP, or a sequence of arrays with None for an absent bias; the kind that goes in comes out."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Optimizer:
     step: Step = field(repr=False)
     needs_evaluate: bool = False
 
-    def init(self, params: Any) -> State:
+    def init(self, params: object) -> State:
         """The state before the first step.
 
         Args:
@@ -61,7 +65,7 @@ class Optimizer:
         """
         return self.start(_flat(params))
 
-    def update(self, params: Any, grads: Any, state: State, evaluate: Evaluate | None = None) -> tuple[Any, State]:
+    def update(self, params: P, grads: object, state: State, evaluate: Evaluate | None = None) -> tuple[P, State]:
         """One step.
 
         Args:
@@ -122,7 +126,7 @@ def elementwise(
     return Optimizer(name, formula, source, hyperparameters, start, step)
 
 
-def rebuilt(params: Any, flat: Sequence[Array]) -> Any:
+def rebuilt(params: P, flat: Sequence[Array]) -> P:
     """The flat arrays in the shape of params: an MLP, or a list with None where params has it."""
     arrays = iter(flat)
     if isinstance(params, MLP):
@@ -135,11 +139,11 @@ def rebuilt(params: Any, flat: Sequence[Array]) -> Any:
             )
             for layer in params.layers
         )
-        return unchecked(MLP, layers=layers)
-    return [None if p is None else next(arrays) for p in params]
+        return cast(P, unchecked(MLP, layers=layers))
+    return cast(P, [None if p is None else next(arrays) for p in cast(Sequence[Array | None], params)])
 
 
-def _flat(params: Any) -> Flat:
+def _flat(params: object) -> Flat:
     if isinstance(params, MLP):
         return tuple(a for layer in params.layers for a in (layer.weight, layer.bias) if a is not None)
     if isinstance(params, Sequence) and not isinstance(params, str):
@@ -149,7 +153,7 @@ def _flat(params: Any) -> Flat:
     raise TypeError(f"params: expected an MLP or a sequence of arrays, got {type(params).__name__}")
 
 
-def _flat_gradients(params: Any, grads: Any) -> Flat:
+def _flat_gradients(params: object, grads: object) -> Flat:
     if not isinstance(grads, Gradients):
         return _flat(grads)
     if not isinstance(params, MLP):
@@ -157,7 +161,7 @@ def _flat_gradients(params: Any, grads: Any) -> Flat:
     return tuple(a for layer in grads.layers for a in (layer.weight, layer.bias) if a is not None)
 
 
-def _flattened(params: Any, evaluate: Evaluate) -> FlatEvaluate:
+def _flattened(params: object, evaluate: Evaluate) -> FlatEvaluate:
     def at(flat: Flat) -> tuple[Any, Flat]:
         there = rebuilt(params, flat)
         loss, grads = evaluate(there)
@@ -244,7 +248,7 @@ def zeros_like(p: Array) -> Array:
     return zero * zero
 
 
-def one_element(value: Any, p: Array) -> Array:
+def one_element(value: float, p: Array) -> Array:
     """The value as an array of one element with as many axes as p, in p's arithmetic.
 
     >>> one_element(0.5, np.zeros((2, 3), np.float32))
@@ -253,7 +257,7 @@ def one_element(value: Any, p: Array) -> Array:
     return zeros_like(p).sum(keepdims=True) + value
 
 
-def moved_towards(m: Array, g: Array, weight: Any) -> Array:
+def moved_towards(m: Array, g: Array, weight: float) -> Array:
     """(1 − w)m + wg, from the nearer of both, as torch.lerp does: a mean of equal numbers is that number.
 
     Nearer to g, 1 − w is formed in the arithmetic of the arrays.
@@ -264,7 +268,7 @@ def moved_towards(m: Array, g: Array, weight: Any) -> Array:
     return m + weight * (g - m) if weight < 0.5 else g - (g - m) * (1 - one_element(weight, m))
 
 
-def running_square(v: Array, g: Array, decay: Any) -> Array:
+def running_square(v: Array, g: Array, decay: float) -> Array:
     """βv + (1 − β)g², in torch's order: ((1 − β)g)g.
 
     >>> running_square(np.array([1.0]), np.array([2.0]), 0.75)

@@ -7,9 +7,8 @@ by element.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..arithmetic.array import Array
 from ..arithmetic.formats import FORMATS, Format, get_format
@@ -28,7 +27,7 @@ RUNS = 32
 
 
 def rounding_scale(
-    problem: Problem, dtype: Any = None, *, textbook: bool = False, runs: int = RUNS, seed: int = 0
+    problem: Problem, dtype: DTypeLike | Format | None = None, *, textbook: bool = False, runs: int = RUNS, seed: int = 0
 ) -> Gradients:
     """σ of every gradient: the size of the rounding errors of a correct implementation.
 

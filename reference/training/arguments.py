@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..arithmetic.array import is_numpy
@@ -13,7 +11,7 @@ from ..network.problem import Problem
 from ..optimizers.optimizer import Optimizer
 
 
-def problem_of(start: Any, data: Any, loss: Loss | str | None, reduction: str | None) -> Problem:
+def problem_of(start: object, data: object, loss: Loss | str | None, reduction: str | None) -> Problem:
     """What is to be trained, checked: start itself, or the network with its data and loss."""
     if isinstance(start, Problem):
         if data is not None or loss is not None or reduction is not None:
@@ -31,7 +29,9 @@ def problem_of(start: Any, data: Any, loss: Loss | str | None, reduction: str | 
     return problem
 
 
-def check_arguments(optimizer: Any, until: Any, max_steps: Any, batch_size: Any, seed: Any, examples: int) -> None:
+def check_arguments(
+    optimizer: object, until: object, max_steps: object, batch_size: object, seed: object, examples: int
+) -> None:
     """Raise TypeError or ValueError where one of `train`'s arguments is of another kind or out of range."""
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer: expected one of reference.optimizers, got {type(optimizer).__name__}")
@@ -53,7 +53,7 @@ def check_arguments(optimizer: Any, until: Any, max_steps: Any, batch_size: Any,
             raise ValueError(f"{name}: expected at least {low}{most}, got {value}")
 
 
-def require_form(place: str, got: Any, fresh: Any) -> None:
+def require_form(place: str, got: object, fresh: object) -> None:
     """Raise ValueError where a state has not the form of a fresh one; what is empty or None there may have grown."""
     if isinstance(fresh, dict):
         if not isinstance(got, dict) or got.keys() != fresh.keys():

@@ -19,7 +19,7 @@ def leading(value: Any) -> Any:
     return value.data[0] if isinstance(value, Noisy) else value
 
 
-def finite(loss: Any) -> bool:
+def finite(loss: Array) -> bool:
     """Whether a loss is a number.
 
     >>> finite(np.float64(1.0)), finite(np.float64("nan"))

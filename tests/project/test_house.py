@@ -145,9 +145,7 @@ def homeless(folder: str, texts: Sources) -> list[str]:
 def annotations(text: str) -> Iterator[str]:
     """Every annotation of a module: of arguments, results and variables."""
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.AnnAssign):
-            yield ast.unparse(node.annotation)
-        elif isinstance(node, ast.arg) and node.annotation is not None:
+        if isinstance(node, ast.AnnAssign) or (isinstance(node, ast.arg) and node.annotation is not None):
             yield ast.unparse(node.annotation)
         elif isinstance(node, ast.FunctionDef) and node.returns is not None:
             yield ast.unparse(node.returns)
