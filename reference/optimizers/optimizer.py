@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from ..arithmetic.array import Array, is_numpy
+from ..arithmetic.array import Array
 from ..network.gradients import Gradients
 from ..network.mlp import MLP, Layer
 from ..network.unchecked import unchecked
@@ -279,6 +279,6 @@ def running_square(v: Array, g: Array, decay: float) -> Array:
 
 def real_numbers(name: str, p: Array) -> Array:
     """The parameters, or TypeError that names the optimiser where they are not real floating numbers."""
-    if not is_numpy(p) or p.dtype.kind != "f":
+    if isinstance(p.dtype, str) or p.dtype.kind != "f":
         raise TypeError(f"{name}: expected parameters of real floating numbers, got {p.dtype}")
     return p

@@ -27,7 +27,12 @@ RUNS = 32
 
 
 def rounding_scale(
-    problem: Problem, dtype: DTypeLike | Format | None = None, *, textbook: bool = False, runs: int = RUNS, seed: int = 0
+    problem: Problem,
+    dtype: DTypeLike | Format | None = None,
+    *,
+    textbook: bool = False,
+    runs: int = RUNS,
+    seed: int = 0,
 ) -> Gradients:
     """σ of every gradient: the size of the rounding errors of a correct implementation.
 
