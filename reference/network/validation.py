@@ -1,4 +1,4 @@
-"""What a problem's arrays must be: every error names the array, the place and what was expected."""
+"""Checks of a problem's arrays: every error names the array, the place and what was expected."""
 
 from __future__ import annotations
 
@@ -96,8 +96,6 @@ def _check_numbers(loss: Loss, t: Array, shape: tuple[int, int], dtype: Any, kin
         _require(loss, (t >= 0) & (t <= 1), t, "numbers between 0 and 1")
     elif kind == "nonnegative":
         _require(loss, t >= 0, t, "numbers of at least 0")
-    elif kind == "binary":
-        _require(loss, (t == 0) | (t == 1), t, "0 or 1")
     elif kind == "signs":
         _require(loss, (t == 1) | (t == -1), t, "-1 or 1")
     return t
@@ -129,7 +127,7 @@ def _check_labels(loss: Loss, t: Array, shape: tuple[int, int]) -> Array:
 
 
 def check_output(loss: Loss, output: Callable[[], Array]) -> None:
-    """Raise ValueError where the network's output is outside the loss's domain.
+    """Raise ValueError if the network's output is outside the loss's domain.
 
     The output is computed only for a loss whose domain is not every real number.
     """
