@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from ..activations.row import Activation
 from ..arithmetic.array import Array
 from ..arithmetic.formats import get_format
 from ..arithmetic.noise_source import NoiseSource
@@ -97,28 +98,37 @@ class Base:
         """
         reach = np.full(h.shape, np.inf)
         for index, z in run.preactivations.items():
-            base, row = self.trace.preactivations[index], self.problem.mlp.layers[index].activation
+            room = _room(self.problem.mlp.layers[index].activation, self.trace.preactivations[index])
             rate = np.abs(z[:, 0] - z[:, 1]) / 2
-            room = np.full(base.shape, np.inf) if row.homogeneous else (1 + np.abs(base)) / 2
-            if row.rowwise:
-                room = np.minimum(room, 1.0)
-            for at in row.all_breaks:
-                room = np.minimum(room, 0.75 * np.abs(base - at))
             reach[: len(z)] = np.minimum(reach[: len(z)], _least_ratio(room, rate))
-        y = self.trace.output
         step = (run.output[:, 0] - run.output[:, 1]) / 2
+        reach = np.minimum(reach, _least_ratio(self._room_of_output(), np.abs(step)))
+        reach = np.minimum(reach, self._to_a_switch(run))
+        return self._within_domain(reach, step) * h
+
+    def _room_of_output(self) -> Array:
+        """How far each output (N, K) may move."""
         # what compares the entries of a row turns within 1 of their differences, however large they are
-        room = np.minimum((1 + np.abs(y)) / 2, 1.0 if self.problem.loss.name in CORNERS else np.inf)
-        reach = np.minimum(reach, _least_ratio(room, np.abs(step)))
+        nearest = 1.0 if self.problem.loss.name in CORNERS else np.inf
+        return np.minimum((1 + np.abs(self.trace.output)) / 2, nearest)
+
+    def _to_a_switch(self, run: Run) -> Array:
+        """How often the step fits into three quarters of the way to the nearest switch of the loss: (E,)."""
+        y = self.trace.output
         switch = switches_of(self.problem, y[None])[0]
-        sides = switches_of(self.problem, run.output.reshape(-1, *y.shape)).reshape(len(h), 2, -1)
-        reach = np.minimum(reach, _least_ratio(0.75 * np.abs(switch), np.abs(sides[:, 0] - sides[:, 1]) / 2))
-        if self.problem.loss.domain_text != "any real number":
-            for _ in range(60):
-                far = np.minimum(reach, 2.0**60)[:, None, None] * step / 0.75
-                inside = self.problem.loss.domain(y + far) & self.problem.loss.domain(y - far)
-                reach = np.where(np.all(inside, axis=(1, 2)), reach, reach / 2)
-        return reach * h
+        sides = switches_of(self.problem, run.output.reshape(-1, *y.shape)).reshape(len(run.output), 2, -1)
+        return _least_ratio(0.75 * np.abs(switch), np.abs(sides[:, 0] - sides[:, 1]) / 2)
+
+    def _within_domain(self, reach: Array, step: Array) -> Array:
+        """The reach, halved until the output ± 4/3 of it lies in the loss's domain; step (E, N, K) is the output's."""
+        loss, y = self.problem.loss, self.trace.output
+        if loss.domain_text == "any real number":
+            return reach
+        for _ in range(60):
+            far = np.minimum(reach, 2.0**60)[:, None, None] * step / 0.75
+            inside = loss.domain(y + far) & loss.domain(y - far)
+            reach = np.where(np.all(inside, axis=(1, 2)), reach, reach / 2)
+        return reach
 
     def noise(self, run: Run) -> Array:
         """σ of the loss at variants (E, S): the output's rounding error carried through the loss there."""
@@ -131,6 +141,16 @@ class Base:
         return np.sqrt(np.mean(error * error, axis=2))
 
 
+def _room(row: Activation, z: Array) -> Array:
+    """How far each z (N, O) may move: by half of 1 + |z|, and three quarters of the way to a break."""
+    room = np.full(z.shape, np.inf) if row.homogeneous else (1 + np.abs(z)) / 2
+    if row.rowwise:
+        room = np.minimum(room, 1.0)
+    for at in row.all_breaks:
+        room = np.minimum(room, 0.75 * np.abs(z - at))
+    return room
+
+
 def _least_ratio(room: Array, rate: Array) -> Array:
     """The least room/rate over the elements that move at all: (E,)."""
     ratio = np.where(rate > 0, room / rate, np.inf)
@@ -138,6 +158,9 @@ def _least_ratio(room: Array, rate: Array) -> Array:
 
 
 # ── extrapolation ────────────────────────────────────────────────────────────────────────────────────
+
+Entries = tuple[Array, Array, Array]
+"""One entry of a tableau for each element: its value, its bar, and its row, (E,) each."""
 
 
 def power_of_two(h: Array) -> Array:
@@ -182,8 +205,22 @@ def _quotients(base: Base, run: Run, h: Array, sigma: Array) -> tuple[Array, Arr
     return quotient, noise
 
 
-def _ladder(base: Base, evaluate: Callable[[Array], Run], top: Array, check: Array) -> tuple[Array, Array, Array]:
+def _ladder(base: Base, evaluate: Callable[[Array], Run], top: Array, check: Array) -> Entries:
     """The best entry of one tableau, its bar, and its row, (E,) each; top is the first step."""
+    quotient, noise = _first_column(base, evaluate, top)
+    best = np.full(top.shape, np.nan), np.full(top.shape, np.inf), np.zeros(top.shape, dtype=int)
+    for column in range(1, COLUMNS + 1):
+        quotient, noise, truncation = _next_column(quotient, noise, 4.0**column)
+        bar = truncation + noise + _disagreement(quotient, noise, check) + 2 * ROUNDOFF * np.abs(quotient)
+        best = _better(best, quotient, np.where(np.isnan(bar), np.inf, bar), column)
+    return best
+
+
+def _first_column(base: Base, evaluate: Callable[[Array], Run], top: Array) -> tuple[Array, Array]:
+    """The difference quotients at the steps of a ladder and the bounds on their rounding errors, (E, ROWS) each.
+
+    NaN where a step or a finer one leaves the region.
+    """
     fraction = 2.0 ** -np.arange(ROWS)
     h = top[:, None] * fraction
     run = evaluate(np.concatenate([h, -h], axis=1))
@@ -191,26 +228,37 @@ def _ladder(base: Base, evaluate: Callable[[Array], Run], top: Array, check: Arr
     found = base.noise(Run({}, run.output[:, ends], run.terms[:, ends]))
     far, near = (np.hypot(found[:, k], found[:, k + 1])[:, None] for k in (0, 2))
     quotient, noise = _quotients(base, run, h, base.sigma + near + far * fraction)
-    quotient = np.where(np.isnan(quotient)[:, ::-1].cumsum(axis=1)[:, ::-1] > 0, np.nan, quotient)
-    best = np.full(top.shape, np.nan), np.full(top.shape, np.inf), np.zeros(top.shape, dtype=int)
-    for column in range(1, COLUMNS + 1):
-        finer, coarser = quotient[:, 1:], quotient[:, :-1]
-        weight = 4.0**column
-        raised = finer + (finer - coarser) / (weight - 1)
-        noise = (weight * noise[:, 1:] + noise[:, :-1]) / (weight - 1)
-        truncation = np.maximum(np.abs(raised - finer), np.abs(raised - coarser))
-        for ahead in (1, 2):
-            later = np.abs(raised[:, ahead:] - raised[:, :-ahead])
-            truncation[:, :-ahead] = np.maximum(truncation[:, :-ahead], later)
-        bar = truncation + noise + _disagreement(raised, noise, check) + 2 * ROUNDOFF * np.abs(raised)
-        bar = np.where(np.isnan(bar), np.inf, bar)
-        row = np.argmin(bar, axis=1)
-        each = np.arange(len(row))
-        better = bar[each, row] < best[1]
-        found = raised[each, row], bar[each, row], row + column
-        best = tuple(np.where(better, new, old) for new, old in zip(found, best, strict=True))  # type: ignore[assignment]
-        quotient = raised
-    return best
+    outside = np.isnan(quotient)[:, ::-1].cumsum(axis=1)[:, ::-1] > 0
+    return np.where(outside, np.nan, quotient), noise
+
+
+def _next_column(quotient: Array, noise: Array, weight: float) -> tuple[Array, Array, Array]:
+    """Richardson's finer + (finer − coarser)/(weight − 1) for every two rows, its noise, and how far it may be off.
+
+    The truncation is the largest difference from the entry's neighbours: the two that it is made from, and the next
+    two of its own column.
+    """
+    finer, coarser = quotient[:, 1:], quotient[:, :-1]
+    raised = finer + (finer - coarser) / (weight - 1)
+    noise = (weight * noise[:, 1:] + noise[:, :-1]) / (weight - 1)
+    truncation = np.maximum(np.abs(raised - finer), np.abs(raised - coarser))
+    for ahead in (1, 2):
+        later = np.abs(raised[:, ahead:] - raised[:, :-ahead])
+        truncation[:, :-ahead] = np.maximum(truncation[:, :-ahead], later)
+    return raised, noise, truncation
+
+
+def _better(best: Entries, values: Array, bar: Array, column: int) -> Entries:
+    """For each element, the best entry so far or the column's entry of the least bar, whichever has the lower one."""
+    value, least, at = best
+    row = np.argmin(bar, axis=1)
+    each = np.arange(len(row))
+    better = bar[each, row] < least
+    return (
+        np.where(better, values[each, row], value),
+        np.where(better, bar[each, row], least),
+        np.where(better, row + column, at),
+    )
 
 
 def _disagreement(values: Array, noise: Array, check: Array) -> Array:

@@ -1,4 +1,4 @@
-"""A row of the table of losses, which checks itself when it is made."""
+"""A row of the table of losses, which checks itself when it is made: its gradient against the complex step."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Loss:
         gradient: (y, t) ↦ d_y (N, K), the gradient of the sum of the unreduced losses.
         divisor: (y, t) ↦ what reduction="mean" divides the sum by.
         target: the kind of target: "real" (N, K), "probabilities" (N, K) in [0, 1], "nonnegative" (N, K),
-            "classes" (N,) integers or (N, K) probabilities, "indices" (N,) integers, "binary" (N, K) of 0
-            and 1, "signs" (N, K) of −1 and 1, "labels" (N, K) integers: label indices, then −1.
+            "classes" (N,) integers or (N, K) probabilities, "indices" (N,) integers, "signs" (N, K) of −1
+            and 1, "labels" (N, K) integers: label indices, then −1.
         domain: y ↦ where the output may enter the loss (torch raises or returns NaN elsewhere).
         domain_text: the same in words, for error messages.
         ignore_index: the class index that does not count, if there is one.
@@ -89,7 +89,6 @@ def _probe(target: str, k: int) -> tuple[Array, Array, Array]:
         "nonnegative": wide([[0.0, 1.0, 3.0], [2.0, 1.0, 0.0]]),
         "classes": np.array([k - 1, 0]),
         "indices": np.array([k - 1, 0]),
-        "binary": wide([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]]),
         "signs": wide([[-1.0, 1.0, 1.0], [1.0, -1.0, -1.0]]),
         "labels": labels,
     }

@@ -1,4 +1,4 @@
-"""What a problem's arrays must be: every error names the array, the place and what was expected."""
+"""Checks of a problem's arrays: every error names the array, the place and what was expected."""
 
 from __future__ import annotations
 
@@ -97,8 +97,6 @@ def _check_numbers(loss: Loss, t: NumPyArray, shape: tuple[int, int], dtype: DTy
         _require(loss, (t >= 0) & (t <= 1), t, "numbers between 0 and 1")
     elif kind == "nonnegative":
         _require(loss, t >= 0, t, "numbers of at least 0")
-    elif kind == "binary":
-        _require(loss, (t == 0) | (t == 1), t, "0 or 1")
     elif kind == "signs":
         _require(loss, (t == 1) | (t == -1), t, "-1 or 1")
     return t
@@ -130,7 +128,7 @@ def _check_labels(loss: Loss, t: NumPyArray, shape: tuple[int, int]) -> NumPyArr
 
 
 def check_output(loss: Loss, output: Callable[[], Array]) -> None:
-    """Raise ValueError where the network's output is outside the loss's domain.
+    """Raise ValueError if the network's output is outside the loss's domain.
 
     The output is computed only for a loss whose domain is not every real number.
     """

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from ..arithmetic.array import Array, is_numpy
-from .line_search import Point, strong_wolfe
+from .line_search import At, Point, strong_wolfe
 from .optimizer import Flat, FlatEvaluate, Optimizer, State, numbers, require, zeros_like
 
 LEAST_CURVATURE = 1e-10
 """A pair with yᵀs up to this much is not kept: the approximation must stay positive definite. torch's constant."""
+
+Pairs = tuple[tuple[Array, Array, Any], ...]
+"""(y, s, 1/yᵀs) of the last steps, the oldest first: the change of the gradient, and the step that made it."""
 
 
 def lbfgs(
@@ -79,35 +82,25 @@ def lbfgs(
 
         loss, g = loss_at(x)
         count, evaluations = state["n_iter"], 1
-        after = {"step": state["step"] + 1}
         if _within(g, tolerance_grad):
-            return params, state | after | {"func_evals": state["func_evals"] + 1}
-        s, last, scale = state["last_step"], state["prev_flat_grad"], state["H_diag"]
-        pairs = tuple(zip(*(state["history"][key] for key in ("old_dirs", "old_stps", "ro")), strict=True))
+            return params, state | {"step": state["step"] + 1, "func_evals": state["func_evals"] + 1}
+        s, last, scale, pairs = _memory(state)
         for iteration in range(1, max_iter + 1):
             count += 1
             if count > 1:
                 y = g - last
-                curvature = _dot(y, s)
-                if curvature > LEAST_CURVATURE:
-                    pairs = (*pairs, (y, s, 1 / curvature))[-history_size:]
-                    scale = curvature / _dot(y, y)
+                pairs, scale = _with_newest(pairs, scale, y, s, history_size)
             d = two_loop(g, pairs, scale)
             last, loss_before = g, loss
-            (t,) = (lr,) if count > 1 else numbers(np.minimum(1.0, 1.0 / np.abs(g).sum()) * lr)
+            t = _first_trial(g, lr, very_first=count == 1)
             slope = _dot(g, d)
             if slope > -tolerance_change:
                 s = t * d
                 break
             if line_search_fn is not None:
-
-                def at(t: Any, x: Array = x, d: Array = d) -> Point:
-                    (t,) = numbers(t)
-                    loss, g = loss_at(x + t * d)
-                    return Point(t, loss, g, _dot(g, d))
-
                 start = Point(0.0, loss, g, slope)
-                found, trials = strong_wolfe(at, start, t, np.abs(d).max(), max_eval - evaluations)
+                line = _along(x, d, loss_at)
+                found, trials = strong_wolfe(line, start, t, np.abs(d).max(), max_eval - evaluations)
                 t, loss, g = found.step, found.loss, found.grad
                 evaluations += trials
             s = t * d
@@ -119,14 +112,14 @@ def lbfgs(
                 break
             if _within(s, tolerance_change) or -tolerance_change < loss - loss_before < tolerance_change:
                 break
-        ys, steps, ro = zip(*pairs, strict=True) if pairs else ((), (), ())
-        return _shaped(params, x), after | {
+        return _shaped(params, x), {
+            "step": state["step"] + 1,
             "n_iter": count,
             "func_evals": state["func_evals"] + evaluations,
             "last_step": s,
             "prev_flat_grad": last,
             "H_diag": scale,
-            "history": {"old_dirs": ys, "old_stps": steps, "ro": ro},
+            "history": _history(pairs),
         }
 
     return Optimizer(
@@ -139,6 +132,18 @@ def lbfgs(
         step,
         needs_evaluate=True,
     )  # fmt: skip
+
+
+# ── the steps of an iteration ────────────────────────────────────────────────────────────────────────
+
+
+def _with_newest(pairs: Pairs, scale: Any, y: Array, s: Array, history_size: int) -> tuple[Pairs, Any]:
+    """The last pairs, the newest among them, and sᵀy/yᵀy; the old ones if the loss hardly curves upward along s."""
+    curvature = _dot(y, s)
+    if curvature > LEAST_CURVATURE:
+        pairs = (*pairs, (y, s, 1 / curvature))[-history_size:]
+        scale = curvature / _dot(y, y)
+    return pairs, scale
 
 
 def two_loop(g: Array, pairs: Sequence[tuple[Array, Array, Any]], scale: Any) -> Array:
@@ -167,6 +172,26 @@ def two_loop(g: Array, pairs: Sequence[tuple[Array, Array, Any]], scale: Any) ->
     return d
 
 
+def _first_trial(g: Array, lr: Any, very_first: bool) -> Any:
+    """The step length that an iteration tries first: η, or min(1, 1/‖g‖₁)·η while nothing is known of the curvature."""
+    (t,) = numbers(np.minimum(1.0, 1.0 / np.abs(g).sum()) * lr) if very_first else (lr,)
+    return t
+
+
+def _along(x: Array, d: Array, loss_at: Callable[[Array], tuple[Any, Array]]) -> At:
+    """Step t ↦ the point x + td."""
+
+    def at(t: Any) -> Point:
+        (t,) = numbers(t)
+        loss, g = loss_at(x + t * d)
+        return Point(t, loss, g, _dot(g, d))
+
+    return at
+
+
+# ── the state ────────────────────────────────────────────────────────────────────────────────────────
+
+
 def _start(params: Flat) -> State:
     kinds = {p.dtype for p in params}
     if len(kinds) > 1 or params[0].dtype.kind != "f":
@@ -174,9 +199,29 @@ def _start(params: Flat) -> State:
             f"lbfgs: expected parameters of one real floating type, got {', '.join(sorted(map(str, kinds)))}"
         )
     zero = zeros_like(_vector(params))
-    history: dict[str, tuple[Any, ...]] = {"old_dirs": (), "old_stps": (), "ro": ()}
     return {"step": 0, "n_iter": 0, "func_evals": 0, "last_step": zero, "prev_flat_grad": zero, "H_diag": 1,
-            "history": history}  # fmt: skip
+            "history": _history(())}  # fmt: skip
+
+
+def _memory(state: State) -> tuple[Array, Array, Any, Pairs]:
+    """The last step s, the gradient before it, the scale and the pairs: what the next direction is made from."""
+    history = state["history"]
+    pairs = tuple(zip(history["old_dirs"], history["old_stps"], history["ro"], strict=True))
+    return state["last_step"], state["prev_flat_grad"], state["H_diag"], pairs
+
+
+def _history(pairs: Pairs) -> dict[str, tuple[Any, ...]]:
+    """The pairs as torch keeps them."""
+    ys, steps, ro = zip(*pairs, strict=True) if pairs else ((), (), ())
+    return {"old_dirs": ys, "old_stps": steps, "ro": ro}
+
+
+def _check(x: Array, state: State) -> None:
+    if x.shape != state["last_step"].shape:
+        raise ValueError(f"state: made for {state['last_step'].shape[0]} numbers, the parameters have {x.shape[0]}")
+
+
+# ── vectors ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _dot(a: Array, b: Array) -> Any:
@@ -198,11 +243,6 @@ def _shaped(params: Flat, x: Array) -> Flat:
     return tuple(
         x[end - size : end].reshape(p.shape) for p, size, end in zip(params, sizes, accumulate(sizes), strict=True)
     )
-
-
-def _check(x: Array, state: State) -> None:
-    if x.shape != state["last_step"].shape:
-        raise ValueError(f"state: made for {state['last_step'].shape[0]} numbers, the parameters have {x.shape[0]}")
 
 
 def _checked(x: Array, loss: Any, grads: Flat) -> tuple[Any, Array]:

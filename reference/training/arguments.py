@@ -1,4 +1,4 @@
-"""What a training is given: every error names the argument and what was expected."""
+"""Checks of a training's arguments: every error names the argument and what was expected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..optimizers.optimizer import Optimizer
 
 
 def problem_of(start: object, data: object, loss: Loss | str | None, reduction: str | None) -> Problem:
-    """What is to be trained, checked: start itself, or the network with its data and loss."""
+    """The problem to train on, checked: start itself, or the network with its data and loss."""
     if isinstance(start, Problem):
         if data is not None or loss is not None or reduction is not None:
             raise TypeError("start: a Problem has its own data, loss and reduction: give none of them")
@@ -32,7 +32,7 @@ def problem_of(start: object, data: object, loss: Loss | str | None, reduction: 
 def check_arguments(
     optimizer: object, until: object, max_steps: object, batch_size: object, seed: object, examples: int
 ) -> None:
-    """Raise TypeError or ValueError where one of `train`'s arguments is of another kind or out of range."""
+    """Raise TypeError or ValueError if one of `train`'s arguments is of another kind or out of range."""
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer: expected one of reference.optimizers, got {type(optimizer).__name__}")
     if until is not None and (isinstance(until, bool) or not isinstance(until, int | float | np.floating)):
@@ -54,7 +54,7 @@ def check_arguments(
 
 
 def require_form(place: str, got: object, fresh: object) -> None:
-    """Raise ValueError where a state has not the form of a fresh one; what is empty or None there may have grown."""
+    """Raise ValueError unless a state has the form of a fresh one; what is empty or None there may have grown."""
     if isinstance(fresh, dict):
         if not isinstance(got, dict) or got.keys() != fresh.keys():
             found = ", ".join(got) if isinstance(got, dict) else type(got).__name__

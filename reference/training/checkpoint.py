@@ -157,7 +157,7 @@ def load(path: str | os.PathLike[str], mlp: MLP) -> tuple[MLP, State, Any]:
             state, extra = (reader.decode(key, document[key]) for key in ("state", "extra"))
             reader.require_nothing_left()
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a whole safetensors file: {_printable(error)}") from None
+        raise ValueError(f"{path}: not a whole safetensors file: {printable(error)}") from None
     except RecursionError:
         raise ValueError(f"{path}: a tree nested too deep") from None
     except ValueError as error:
@@ -246,8 +246,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _printable(error: Exception) -> str:
-    """An error's text, which may hold what a hostile file holds, as a terminal can show it."""
+def printable(error: Exception) -> str:
+    r"""An error's text, which may hold what a hostile file holds, as a terminal can show it.
+
+    >>> printable(ValueError("no such key: \x1b[2J"))
+    'no such key: \\x1b[2J'
+    """
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error)[:300])
     return text if len(str(error)) <= 300 else f"{text}..."
 

@@ -30,7 +30,7 @@ Callback = Callable[[int, Any, MLP, Gradients], Any]
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What `train` gives back; it can be resumed.
+    """The result of `train`, which can be resumed.
 
     Attributes:
         mlp: the network after the last update.
@@ -109,50 +109,41 @@ def train(
     """
     problem = problem_of(start, data, loss, reduction)
     check_arguments(optimizer, until, max_steps, batch_size, seed, problem.x.shape[0])
-    mlp, state, first, losses, evaluated = _beginning(problem, optimizer, resume)
+    mlp, state, steps, losses, evaluated = _beginning(problem, optimizer, resume)
     problem = problem.replace(mlp=mlp)
     if is_numpy(problem.x):
         require_finite(problem.arrays())
     batch_of = _batches(problem, batch_size, seed)
-    epoch = None if until is None or batch_size is None else -(-problem.x.shape[0] // batch_size)
+    begins_epoch = _epochs(problem, batch_size, until)
     passed: Gradients | None = None
-    stopped, steps = "", first
+    stopped = ""
     # An overflow is not a warning: it is the reason that the training gives for its end.
-    with np.errstate(all="ignore"), _bar(progress, first, max_steps) as show:
+    with np.errstate(all="ignore"), _bar(progress, steps, max_steps) as show:
         while steps < max_steps:
-            if epoch is not None and steps % epoch == 0:
+            if begins_epoch(steps):
                 evaluated.append((steps, loss_value(problem.replace(mlp=mlp))))
                 if _small(evaluated[-1][1], until):
                     break
             here = batch_of(steps, mlp)
             g = gradients(here, to_input=False)
-            if not finite(g.loss):
-                stopped = f"loss {leading(g.loss)} at step {steps + 1}: {culprit(here, passed, steps)}"
+            if stopped := _not_a_number(here, g.loss, passed, steps):
                 break
             if batch_size is None and _small(g.loss, until):
                 break
-            if callback is not None and callback(steps + 1, g.loss, mlp, g) is True:
-                stopped = f"the callback stopped it at step {steps + 1}: loss {leading(g.loss):.6g}"
+            if stopped := _called_off(callback, steps + 1, mlp, g):
                 break
             mlp, state = optimizer.update(mlp, g, state, _evaluation(here) if optimizer.needs_evaluate else None)
             losses.append(g.loss)
+            if batch_size is None:
+                evaluated.append((steps, g.loss))
             passed, steps = g, steps + 1
             if show is not None:
                 show(steps, g.loss)
         problem = problem.replace(mlp=mlp)
         found = loss_value(problem)
         reached = _small(found, until)
-        if reached:
-            stopped = f"reached {until:.6g} after {steps} steps: loss {leading(found):.6g}"
-        elif not stopped and not finite(found):
-            stopped = f"loss {leading(found)} after {steps} steps: {culprit(problem, passed, steps)}"
-    if not stopped:
-        above = "" if until is None else f", above {until:.6g}"
-        stopped = f"steps ran out after {steps}: loss {leading(found):.6g}{above}"
-    if batch_size is None:
-        seen = losses[len(losses) - (steps - first) :]
-        evaluated += [*((first + index, value) for index, value in enumerate(seen)), (steps, found)]
-    elif epoch is not None and steps % epoch == 0 and (not evaluated or evaluated[-1][0] != steps):
+        stopped = _reason(problem, found, until, stopped, passed, steps)
+    if batch_size is None or (begins_epoch(steps) and (not evaluated or evaluated[-1][0] != steps)):
         evaluated.append((steps, found))
     return Training(mlp, state, _as_array(losses, problem), tuple(evaluated), found, steps, reached, stopped)
 
@@ -170,8 +161,7 @@ def _batches(problem: Problem, batch_size: int | None, seed: int) -> Callable[[i
     """(updates made, network) ↦ the next step's problem. An epoch's examples are put in order once."""
     if batch_size is None:
         return lambda step, mlp: problem.replace(mlp=mlp)
-    examples = problem.x.shape[0]
-    steps = -(-examples // batch_size)
+    examples, steps = problem.x.shape[0], _steps_of_an_epoch(problem, batch_size)
     current = -1
     x, target = problem.x, problem.target
 
@@ -187,6 +177,18 @@ def _batches(problem: Problem, batch_size: int | None, seed: int) -> Callable[[i
     return batch_of
 
 
+def _epochs(problem: Problem, batch_size: int | None, until: float | None) -> Callable[[int], bool]:
+    """Updates made ↦ whether an epoch of mini-batches begins, so that the loss over the whole data is asked for."""
+    if until is None or batch_size is None:
+        return lambda steps: False
+    epoch = _steps_of_an_epoch(problem, batch_size)
+    return lambda steps: steps % epoch == 0
+
+
+def _steps_of_an_epoch(problem: Problem, batch_size: int) -> int:
+    return -(-problem.x.shape[0] // batch_size)
+
+
 def _evaluation(problem: Problem) -> Evaluate:
     """Network ↦ (loss, gradients) on the step's batch."""
 
@@ -197,10 +199,6 @@ def _evaluation(problem: Problem) -> Evaluate:
     return evaluate
 
 
-def _small(loss: Any, until: float | None) -> bool:
-    return until is not None and bool(leading(loss) <= until)
-
-
 def _as_array(losses: list[Any], problem: Problem) -> Array:
     if is_numpy(problem.x):
         return np.array(losses, dtype=problem.dtype)
@@ -208,6 +206,39 @@ def _as_array(losses: list[Any], problem: Problem) -> Array:
     for index, loss in enumerate(losses):
         array[index] = loss
     return array
+
+
+# ── why it stops ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _small(loss: Any, until: float | None) -> bool:
+    return until is not None and bool(leading(loss) <= until)
+
+
+def _not_a_number(here: Problem, loss: Any, passed: Gradients | None, steps: int) -> str:
+    """Why the next step's loss is not finite; an empty string if it is."""
+    return "" if finite(loss) else f"loss {leading(loss)} at step {steps + 1}: {culprit(here, passed, steps)}"
+
+
+def _called_off(callback: Callback | None, step: int, mlp: MLP, g: Gradients) -> str:
+    """Tell the callback of a step; that it stops the training, or an empty string if it does not."""
+    if callback is not None and callback(step, g.loss, mlp, g) is True:
+        return f"the callback stopped it at step {step}: loss {leading(g.loss):.6g}"
+    return ""
+
+
+def _reason(
+    problem: Problem, found: Any, until: float | None, stopped: str, passed: Gradients | None, steps: int
+) -> str:
+    """The sentence that says why a training stopped, with the loss found; stopped is what stopped it before the end."""
+    if _small(found, until):
+        return f"reached {until:.6g} after {steps} steps: loss {leading(found):.6g}"
+    if stopped:
+        return stopped
+    if not finite(found):
+        return f"loss {leading(found)} after {steps} steps: {culprit(problem, passed, steps)}"
+    above = "" if until is None else f", above {until:.6g}"
+    return f"steps ran out after {steps}: loss {leading(found):.6g}{above}"
 
 
 # ── where it begins ──────────────────────────────────────────────────────────────────────────────────
@@ -243,7 +274,7 @@ def _beginning(problem: Problem, optimizer: Optimizer, resume: Any) -> Beginning
 
 @contextmanager
 def _bar(shown: bool, first: int, last: int) -> Iterator[Callable[[int, Any], None] | None]:
-    """What shows (updates made, loss); None if nothing shall be shown."""
+    """A progress bar's (updates made, loss) ↦ nothing; None if nothing is to be shown."""
     if not shown:
         yield None
         return

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.training.checkpoint import printable
 
 from . import bit_arrays
-from .untrusted import printable, short
+from .untrusted import short
 
 LARGEST_DEPTH = 1000
 """Layers of a problem in a file, at the most."""

@@ -72,12 +72,6 @@ def _is_small(value: Any) -> bool:
     return value is None or isinstance(value, float) or (isinstance(value, str) and len(value) < 64)
 
 
-def printable(error: Exception) -> str:
-    """An error's text, which may hold what a stranger's file holds, as a terminal can show it."""
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error)[:300])
-    return text if len(str(error)) <= 300 else f"{text}..."
-
-
 def read_bytes(path: Path) -> bytes:
     """The whole of a file.
 

@@ -413,7 +413,7 @@ FAULTS = {
         ("share - _dot(y, d) * ro", "share + _dot(y, d) * ro"),
         ("numbers(np.minimum(1.0, 1.0 / np.abs(g).sum()) * lr)", "numbers(lr)"),
         ("1.0 / np.abs(g).sum()", "1.0 / np.abs(g).max()"),
-        ("(t,) = (lr,) if count > 1", "(t,) = (lr,) if iteration > 1"),
+        ("very_first=count == 1", "very_first=iteration == 1"),
         ("slope > -tolerance_change", "slope > 0"),
         ("evaluations >= max_eval", "evaluations > max_eval"),
         ("max_eval - evaluations)", "max_eval)"),
