@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import numpy as np
 
 from ..activations.row import Activation
-from ..arithmetic.array import Array
+from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.formats import get_format
 from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
@@ -41,13 +42,19 @@ CORNERS = ("cross_entropy", "bce_with_logits", "soft_margin", "multilabel_soft_m
 # ── the base point: its regions and its rounding error ───────────────────────────────────────────────
 
 
-def region_of(z: Array, breaks: tuple[float, ...]) -> Array:
+def region_of(z: Array, breaks: tuple[float, ...]) -> NumPyArray:
     """Which piece of the activation each z is in: odd on a break, even between breaks."""
     code = np.zeros(z.shape, dtype=np.int8)
     for at in breaks:
         code += z >= at
         code += z > at
     return code
+
+
+def _unsettled(values: NumPyArray, source: NoiseSource) -> Noisy:
+    """The numbers with a rounding error each, and a tiny one where they are 0."""
+    size = np.where(values == 0, 2.0**-200, 2 * ROUNDOFF * values)
+    return Noisy(values + size * source.errors(values.shape), source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +65,7 @@ class Base:
     trace: Trace
     divisor: float
     sigma: float
-    deviations: Array
+    deviations: NumPyArray
 
     @classmethod
     def of(cls, problem: Problem) -> Base:
@@ -68,15 +75,14 @@ class Base:
         """
         trace = forward(problem.mlp, problem.x)
         source = NoiseSource(get_format("float64"), RUNS, np.random.default_rng(0))
-        noisy = problem.map(
-            lambda v: Noisy(v + np.where(v == 0, 2.0**-200, 2 * ROUNDOFF * v) * source.errors(v.shape), source)
-        )
-        output = forward(noisy.mlp, noisy.x).output
-        loss = loss_value(noisy, output)
+        noisy = problem.map(lambda v: _unsettled(np.asarray(v), source))
+        output = cast(Noisy, forward(noisy.mlp, noisy.x).output)
+        loss = cast(Noisy, loss_value(noisy, output))
         divisor = problem.loss.divisor(trace.output, problem.target) if problem.reduction == "mean" else 1.0
-        return cls(problem, trace, float(divisor), float(loss.spread()), output.data[1:] - output.data[:1])
+        deviations = np.asarray(output.data[1:] - output.data[:1])
+        return cls(problem, trace, float(np.asarray(divisor)), float(loss.spread()), deviations)
 
-    def same_region(self, run: Run) -> Array:
+    def same_region(self, run: Run) -> NumPyArray:
         """Whether each variant (E, S) lies in the base point's region: no formula changes on the way."""
         lead = run.output.shape[:2]
         same = np.all(np.isfinite(run.terms), axis=2)
@@ -86,11 +92,11 @@ class Base:
                 base = region_of(self.trace.preactivations[index], breaks)
                 same[: len(z)] &= np.all(region_of(z, breaks) == base, axis=(2, 3))
         y = run.output.reshape(-1, *run.output.shape[2:])
-        base = np.sign(switches_of(self.problem, self.trace.output[None]))
+        base = np.sign(switches_of(self.problem, np.asarray(self.trace.output)[None]))
         same &= np.all(np.sign(switches_of(self.problem, y)) == base, axis=1).reshape(lead)
         return same & np.all(self.problem.loss.domain(run.output), axis=(2, 3))
 
-    def reach(self, run: Run, h: Array) -> Array:
+    def reach(self, run: Run, h: NumPyArray) -> NumPyArray:
         """How far each element can go, from its variants at ±h: (E,).
 
         To half of 1 + |z| in every activation's argument and in the output; not to a break, nor to a
@@ -106,20 +112,20 @@ class Base:
         reach = np.minimum(reach, self._to_a_switch(run))
         return self._within_domain(reach, step) * h
 
-    def _room_of_output(self) -> Array:
+    def _room_of_output(self) -> NumPyArray:
         """How far each output (N, K) may move."""
         # what compares the entries of a row turns within 1 of their differences, however large they are
         nearest = 1.0 if self.problem.loss.name in CORNERS else np.inf
         return np.minimum((1 + np.abs(self.trace.output)) / 2, nearest)
 
-    def _to_a_switch(self, run: Run) -> Array:
+    def _to_a_switch(self, run: Run) -> NumPyArray:
         """How often the step fits into three quarters of the way to the nearest switch of the loss: (E,)."""
-        y = self.trace.output
+        y = np.asarray(self.trace.output)
         switch = switches_of(self.problem, y[None])[0]
         sides = switches_of(self.problem, run.output.reshape(-1, *y.shape)).reshape(len(run.output), 2, -1)
         return _least_ratio(0.75 * np.abs(switch), np.abs(sides[:, 0] - sides[:, 1]) / 2)
 
-    def _within_domain(self, reach: Array, step: Array) -> Array:
+    def _within_domain(self, reach: NumPyArray, step: NumPyArray) -> NumPyArray:
         """The reach, halved until the output ± 4/3 of it lies in the loss's domain; step (E, N, K) is the output's."""
         loss, y = self.problem.loss, self.trace.output
         if loss.domain_text == "any real number":
@@ -130,7 +136,7 @@ class Base:
             reach = np.where(np.all(inside, axis=(1, 2)), reach, reach / 2)
         return reach
 
-    def noise(self, run: Run) -> Array:
+    def noise(self, run: Run) -> NumPyArray:
         """σ of the loss at variants (E, S): the output's rounding error carried through the loss there."""
         y = run.output
         deviations = self.deviations[: RUNS // 2]
@@ -141,7 +147,7 @@ class Base:
         return np.sqrt(np.mean(error * error, axis=2))
 
 
-def _room(row: Activation, z: Array) -> Array:
+def _room(row: Activation, z: Array) -> NumPyArray:
     """How far each z (N, O) may move: by half of 1 + |z|, and three quarters of the way to a break."""
     room = np.full(z.shape, np.inf) if row.homogeneous else (1 + np.abs(z)) / 2
     if row.rowwise:
@@ -151,7 +157,7 @@ def _room(row: Activation, z: Array) -> Array:
     return room
 
 
-def _least_ratio(room: Array, rate: Array) -> Array:
+def _least_ratio(room: NumPyArray, rate: NumPyArray) -> NumPyArray:
     """The least room/rate over the elements that move at all: (E,)."""
     ratio = np.where(rate > 0, room / rate, np.inf)
     return np.where(np.isnan(ratio), 0, ratio).min(axis=tuple(range(1, rate.ndim)), initial=np.inf)
@@ -159,16 +165,16 @@ def _least_ratio(room: Array, rate: Array) -> Array:
 
 # ── extrapolation ────────────────────────────────────────────────────────────────────────────────────
 
-Entries = tuple[Array, Array, Array]
+Entries = tuple[NumPyArray, NumPyArray, NumPyArray]
 """One entry of a tableau for each element: its value, its bar, and its row, (E,) each."""
 
 
-def power_of_two(h: Array) -> Array:
+def power_of_two(h: NumPyArray) -> NumPyArray:
     """The power of two at or below h, within the range where h·z and 1/h do not overflow."""
     return np.ldexp(1.0, np.frexp(np.clip(h, 2.0**-500, 2.0**500))[1] - 1)
 
 
-def extrapolate(base: Base, evaluate: Evaluate, scale: Array) -> tuple[Array, Array]:
+def extrapolate(base: Base, evaluate: Evaluate, scale: NumPyArray) -> tuple[NumPyArray, NumPyArray]:
     """Derivatives along E elements and their error bars, each (E,); scale (E,) is how far a step may well go."""
     every = np.arange(len(scale))
     probe = power_of_two(scale * PROBE)
@@ -193,7 +199,7 @@ def extrapolate(base: Base, evaluate: Evaluate, scale: Array) -> tuple[Array, Ar
     return value, error
 
 
-def _quotients(base: Base, run: Run, h: Array, sigma: Array) -> tuple[Array, Array]:
+def _quotients(base: Base, run: Run, h: NumPyArray, sigma: NumPyArray | float) -> tuple[NumPyArray, NumPyArray]:
     """(L(h) − L(−h))/2h and the bound on its rounding error, (E, S/2) each; NaN outside the region."""
     half = run.terms.shape[1] // 2
     size = np.abs(run.terms).sum(axis=2) / base.divisor
@@ -205,7 +211,7 @@ def _quotients(base: Base, run: Run, h: Array, sigma: Array) -> tuple[Array, Arr
     return quotient, noise
 
 
-def _ladder(base: Base, evaluate: Callable[[Array], Run], top: Array, check: Array) -> Entries:
+def _ladder(base: Base, evaluate: Callable[[NumPyArray], Run], top: NumPyArray, check: NumPyArray) -> Entries:
     """The best entry of one tableau, its bar, and its row, (E,) each; top is the first step."""
     quotient, noise = _first_column(base, evaluate, top)
     best = np.full(top.shape, np.nan), np.full(top.shape, np.inf), np.zeros(top.shape, dtype=int)
@@ -216,7 +222,7 @@ def _ladder(base: Base, evaluate: Callable[[Array], Run], top: Array, check: Arr
     return best
 
 
-def _first_column(base: Base, evaluate: Callable[[Array], Run], top: Array) -> tuple[Array, Array]:
+def _first_column(base: Base, evaluate: Callable[[NumPyArray], Run], top: NumPyArray) -> tuple[NumPyArray, NumPyArray]:
     """The difference quotients at the steps of a ladder and the bounds on their rounding errors, (E, ROWS) each.
 
     NaN where a step or a finer one leaves the region.
@@ -232,7 +238,7 @@ def _first_column(base: Base, evaluate: Callable[[Array], Run], top: Array) -> t
     return np.where(outside, np.nan, quotient), noise
 
 
-def _next_column(quotient: Array, noise: Array, weight: float) -> tuple[Array, Array, Array]:
+def _next_column(quotient: NumPyArray, noise: NumPyArray, weight: float) -> tuple[NumPyArray, NumPyArray, NumPyArray]:
     """Richardson's finer + (finer − coarser)/(weight − 1) for every two rows, its noise, and how far it may be off.
 
     The truncation is the largest difference from the entry's neighbours: the two that it is made from, and the next
@@ -248,7 +254,7 @@ def _next_column(quotient: Array, noise: Array, weight: float) -> tuple[Array, A
     return raised, noise, truncation
 
 
-def _better(best: Entries, values: Array, bar: Array, column: int) -> Entries:
+def _better(best: Entries, values: NumPyArray, bar: NumPyArray, column: int) -> Entries:
     """For each element, the best entry so far or the column's entry of the least bar, whichever has the lower one."""
     value, least, at = best
     row = np.argmin(bar, axis=1)
@@ -261,11 +267,11 @@ def _better(best: Entries, values: Array, bar: Array, column: int) -> Entries:
     )
 
 
-def _disagreement(values: Array, noise: Array, check: Array) -> Array:
+def _disagreement(values: NumPyArray, noise: NumPyArray, check: NumPyArray) -> NumPyArray:
     """By how much values at finer steps, and the probe's, differ from each by more than rounding explains."""
     rows = values.shape[1]
     apart = np.abs(values[:, None, :] - values[:, :, None]) - noise[:, None, :] - noise[:, :, None]
     apart = np.where(np.triu(np.ones((rows, rows), dtype=bool), 1), apart, 0.0).max(axis=2)
-    probe, probe_noise = check
+    probe, probe_noise = check[0], check[1]
     beside = np.abs(values - probe) - probe_noise - noise
     return np.maximum(np.maximum(apart, np.where(np.isnan(beside), 0.0, beside)), 0.0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from ..arithmetic.array import Array, is_numpy
+from ..arithmetic.array import Array, NumPyArray, is_numpy
 from .line_search import At, Point, strong_wolfe
 from .optimizer import Flat, FlatEvaluate, Optimizer, State, numbers, require, zeros_like
 
@@ -194,7 +194,7 @@ def _along(x: Array, d: Array, loss_at: Callable[[Array], tuple[Any, Array]]) ->
 
 def _start(params: Flat) -> State:
     kinds = {p.dtype for p in params}
-    if len(kinds) > 1 or params[0].dtype.kind != "f":
+    if len(kinds) > 1 or np.dtype(params[0].dtype).kind != "f":
         raise TypeError(
             f"lbfgs: expected parameters of one real floating type, got {', '.join(sorted(map(str, kinds)))}"
         )
@@ -228,20 +228,21 @@ def _dot(a: Array, b: Array) -> Any:
     return (a * b).sum()
 
 
-def _within(a: Array, bound: Any) -> Any:
+def _within(a: NumPyArray, bound: float) -> bool:
     """Whether every |aᵢ| ≤ bound; from both sides, so that noise on 0 shows on which side of it a may lie."""
     return a.max() <= bound and (-a).max() <= bound
 
 
-def _vector(arrays: Flat) -> Array:
-    return np.concatenate([a.reshape(-1) for a in arrays])
+def _vector(arrays: Flat) -> NumPyArray:
+    return np.concatenate([cast(NumPyArray, a).reshape(-1) for a in arrays])
 
 
 def _shaped(params: Flat, x: Array) -> Flat:
     """The parts of the vector x in the shapes of the parameters."""
-    sizes = [int(np.prod(p.shape)) for p in params]
+    sizes = [p.size for p in params]
     return tuple(
-        x[end - size : end].reshape(p.shape) for p, size, end in zip(params, sizes, accumulate(sizes), strict=True)
+        cast(NumPyArray, x[end - size : end]).reshape(p.shape)
+        for p, size, end in zip(params, sizes, accumulate(sizes), strict=True)
     )
 
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from ..activations.row import name_and_parameters
-from ..arithmetic.array import Array
+from ..arithmetic.array import NumPyArray
 from ..network.gradients import place_of
 from ..network.mlp import MLP, Layer
 from ..network.unchecked import unchecked
@@ -66,7 +66,7 @@ def save(path: str | os.PathLike[str], mlp: MLP, state: State, extra: Any = None
     ({'step': 3}, {'seed': 7, 'lr': 0.1})
     """
     path = Path(path)
-    tensors: dict[str, Array] = {}
+    tensors: dict[str, NumPyArray] = {}
     tree = {
         key: _encode(key, value, tensors)
         for key, value in (("layers", [_plain_layer(la) for la in mlp.layers]), ("state", state), ("extra", extra))
@@ -91,7 +91,7 @@ def _below(place: str, key: Any) -> str:
     return f"{place}.{key}" if isinstance(key, str) and key.isidentifier() else f"{place}[{key!r}]"
 
 
-def _encode(place: str, value: Any, tensors: dict[str, Array]) -> Any:
+def _encode(place: str, value: Any, tensors: dict[str, NumPyArray]) -> Any:
     """The value as JSON; what JSON cannot say exactly is an object whose one key says what it is."""
     if isinstance(value, np.ndarray | np.generic):
         if value.dtype.newbyteorder("=").type not in _DTYPES.values():

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from ..arithmetic.array import Array, is_numpy
+from ..arithmetic.array import Array, NumPyArray, is_numpy
 from ..losses.row import Loss
 from ..network.gradients import Gradients
 from ..network.mlp import MLP
@@ -257,7 +257,7 @@ def _beginning(problem: Problem, optimizer: Optimizer, resume: Any) -> Beginning
         if shapes[0] != shapes[1]:
             raise ValueError(f"resume: expected a network with weights {shapes[0]}, got {shapes[1]}")
         mlp, state, steps = resume.mlp, resume.state, resume.steps
-        losses = list(resume.losses)
+        losses = list(cast(NumPyArray, resume.losses))
         evaluated = [(at, value) for at, value in resume.evaluated if at < steps]
     elif isinstance(resume, tuple) and len(resume) == 2 and isinstance(resume[0], dict):
         (state, steps), mlp, losses, evaluated = resume, problem.mlp, [], []
