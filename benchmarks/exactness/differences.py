@@ -71,8 +71,7 @@ def problem_of(seed: int) -> ref.Problem:
 
 def _arrays(tree: ref.Gradients) -> list[Any]:
     """The leaves without the loss: layer by layer, then the input, as `Problem.map` visits them."""
-    leaves = tree.leaves()
-    return [leaf for place, leaf in leaves.items() if place not in ("loss", "input")] + [leaves["input"]]
+    return [leaf for place, leaf in tree.leaves().items() if place != "loss"]
 
 
 def along(problem: ref.Problem, steps: Sequence[Any]) -> Loss:
