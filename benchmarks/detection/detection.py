@@ -17,11 +17,9 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from reference.rounding.distance import FACTOR
 
-from ..harness.report import Report, run
+from ..harness.report import Report
 from . import caught as bank
 from . import false_alarms as correct
 from . import speed
@@ -221,12 +219,3 @@ def _said(row: Row) -> str:
 def draw(report: Report, path: Path) -> None:
     """The share of relative errors that each checker catches; its time and its false alarms."""
     picture(report, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()
