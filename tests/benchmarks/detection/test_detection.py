@@ -27,7 +27,7 @@ from benchmarks.implementations.correct_gradients import (
     by_torch,
     representable,
 )
-from benchmarks.wrong_gradients.bank import BANK, naive, network
+from benchmarks.wrong_gradients.bank import BANK
 from torch_compare.diagnosis.diagnosis import Diagnosis
 
 SIZES = detection.Sizes(
@@ -67,7 +67,7 @@ def measured(**changes):
 def test_each_checker_passes_the_right_gradient_and_catches_a_wrong_one(checker):
     """One that could say only one of the two would make an empty comparison."""
     problem = network(0, widths=(3, 4, 2))
-    right = naive(problem)
+    right = naive_gradients(problem)
     for number in checker.formats:
         if number in ("float64", "float32"):
             mine = {k: v.astype(number) for k, v in right.items()} if number == "float32" else right
@@ -82,7 +82,7 @@ def test_each_checker_passes_the_right_gradient_and_catches_a_wrong_one(checker)
 @pytest.mark.parametrize("checker", CHECKERS, ids=lambda c: c.name)
 def test_each_checker_sees_every_array(checker, place):
     problem = network(1, widths=(3, 4, 2))
-    wrong = naive(problem)
+    wrong = naive_gradients(problem)
     wrong[place] = wrong[place] + 1.0
     assert not checker.passes(problem, wrong, "float64")
 
@@ -93,7 +93,7 @@ def test_the_direction_that_autograd_draws_leaves_numpys_generator_alone():
     expected = np.random.random()  # noqa: NPY002
     np.random.seed(3)  # noqa: NPY002
     checker = next(c for c in CHECKERS if c.name.startswith("autograd"))
-    checker.passes(problem, naive(problem), "float64")
+    checker.passes(problem, naive_gradients(problem), "float64")
     assert np.random.random() == expected  # noqa: NPY002
 
 
