@@ -89,12 +89,12 @@ def measure(
             "autograd and NumPy wrong, from float64 down to bfloat16."
         ),
         refuted_by=(
-            "a wrong gradient at or above these errors (by norm, of the array furthest off) that passes; a false alarm; "
-            "fewer names. Times have goals, shown as such: another load of the machine must not refute a claim. Cells: "
-            "wrong gradients caught / given, by each checker's defaults (SciPy's has none: see SCIPY_LIMIT); the "
-            "smallest relative error from which on all are caught; false alarms / correct gradients; ms a check that finds "
-            "nothing, the median. Not counted as false alarms, but apart: another slope at an exact kink; overflow in "
-            "the format; published deviations."
+            "a wrong gradient at or above these errors (by norm, of the array furthest off) that passes; a false "
+            "alarm; fewer names. Times have goals, shown as such: another load of the machine must not refute a claim. "
+            "Cells: wrong gradients caught / given, by each checker's defaults (SciPy's has none: see SCIPY_LIMIT); "
+            "the smallest relative error from which on all are caught; false alarms / correct gradients; ms a check "
+            "that finds nothing, the median. Not counted as false alarms, but apart: another slope at an exact kink; "
+            "overflow in the format; published deviations."
         ),
         columns={"what": "mistake", **{c.name: h for c, h in zip(CHECKERS, HEADINGS, strict=True)}},
         rows=[*rows, *names, *implementations],
