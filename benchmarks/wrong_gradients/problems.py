@@ -40,7 +40,7 @@ def network(
     judge = ref.losses.get(loss)
     shape = (examples, widths[-1])
     target: Any
-    if judge.target == "classes":
+    if judge.target in ("classes", "indices"):
         target = rng.integers(0, widths[-1], examples)
         if judge.ignore_index is not None and judge.ignore_index >= 0:
             target[: 1 + examples // 4] = judge.ignore_index

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmarks import __main__ as everything
 from benchmarks.claims import reuse
-from benchmarks.exactness import accuracy
+from benchmarks.exactness import accuracy, digits
 from benchmarks.harness.report import Report
 
 
@@ -70,7 +70,7 @@ def test_one_script_that_fails_loses_no_other(four, tmp_path):
 
 def test_an_older_run_leaves_nothing_on_the_page(four, tmp_path):
     (tmp_path / "crashes.png").write_bytes(b"old")
-    everything.main([], tmp_path, Console(file=io.StringIO()))
+    everything.main([], tmp_path, quiet())
     assert not (tmp_path / "crashes.png").exists()
 
 
@@ -84,9 +84,36 @@ def test_scripts_are_run_by_name_quickly_unless_told_otherwise(monkeypatch, tmp_
     script(monkeypatch, "good", measure)
     script(monkeypatch, "crashes", broken)
     monkeypatch.setattr(everything, "ROOMS", dict.fromkeys(("crashes", "good"), "claims"))
-    assert everything.main(["good"], tmp_path, Console(file=io.StringIO())) == 0
-    assert everything.main(["good", "--full", "--seed", "5"], tmp_path, Console(file=io.StringIO())) == 0
-    assert seen == [(True, 0), (False, 5)]
+    assert everything.main(["good"], tmp_path, quiet()) == 0
+    assert everything.main(["good", "--full", "--seed", "5"], tmp_path, quiet()) == 0
+    assert everything.main(["good", "--quick", "--seed", "6"], tmp_path, quiet()) == 0
+    assert seen == [(True, 0), (False, 5), (True, 6)]
+
+
+def test_quick_and_full_at_once_are_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        everything.main(["reuse", "--quick", "--full"])
+    assert ended.value.code == 2
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_the_results_go_to_the_folder_that_is_named(monkeypatch, tmp_path):
+    script(monkeypatch, "good", lambda quick, seed: report())
+    monkeypatch.setattr(everything, "ROOMS", {"good": "claims"})
+    named = tmp_path / "new" / "folder"
+    assert everything.main(["good", "--results", str(named)], tmp_path / "default", quiet()) == 0
+    assert sorted(path.name for path in named.iterdir()) == ["README.md", "good.json", "good.png"]
+    assert not (tmp_path / "default").exists()
+
+
+def test_the_help_says_what_is_written_where_and_names_every_benchmark(capsys):
+    with pytest.raises(SystemExit) as ended:
+        everything.main(["--help"])
+    assert ended.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for part in ("NAME.json", "NAME.png", "README.md", "--quick", "--full", "--seed N", "--results FOLDER",
+                 "default: benchmarks/results", *everything.ROOMS):  # fmt: skip
+        assert part in said
 
 
 def test_an_unknown_name_is_refused(capsys):
@@ -101,7 +128,7 @@ def test_every_name_is_a_benchmark(name):
     module = importlib.import_module(f"benchmarks.{everything.ROOMS[name]}.{name}")
     assert callable(module.measure)
     assert callable(module.draw)
-    assert callable(module.main)
+    assert not hasattr(module, "main")  # there is one command line
 
 
 def test_every_script_in_the_folder_is_named():
@@ -110,7 +137,8 @@ def test_every_script_in_the_folder_is_named():
     assert scripts == set(everything.ROOMS)
 
 
-def test_they_run_together_and_say_what_they_wrote(few_digits, monkeypatch, tmp_path):
+def test_they_run_together_and_say_what_they_wrote(monkeypatch, tmp_path):
+    monkeypatch.setattr(digits, "measure", partial(digits.measure, examples=40))
     monkeypatch.setattr(reuse, "measure", partial(reuse.measure, depths=(2, 3), widths=(2, 3)))
     monkeypatch.setattr(accuracy, "measure", partial(accuracy.measure, names=("tanh",), depths=(1,)))
     console = quiet()
