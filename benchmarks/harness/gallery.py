@@ -1,4 +1,4 @@
-"""What every benchmark found, as one Markdown page with its pictures."""
+"""One Markdown page of what every benchmark found, with the pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every benchmark shares: its report, the header, timing, tables, JSON, pictures.
+"""The report of a benchmark, and how it is timed, printed, written and drawn.
 
 A benchmark is a module with `measure(quick, seed) -> Report` and `draw(report, path)`; `benchmarks.__main__` does the
 rest.
@@ -34,7 +34,7 @@ GREY = (("0", "o", "-"), ("0.35", "s", "--"), ("0.55", "^", "-."), ("0.7", "D", 
 
 @dataclass(frozen=True)
 class Report:
-    """What a benchmark found.
+    """The findings of a benchmark.
 
     Attributes:
         question: the question in one line.
