@@ -1,1 +1,1 @@
-"""One script a question: ``python -m benchmarks NAME [--quick] [--json FILE] [--plot FILE] [--seed N]``."""
+"""One script a question: ``python -m benchmarks [NAME …] [--quick | --full] [--seed N] [--results FOLDER]``."""

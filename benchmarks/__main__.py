@@ -1,4 +1,8 @@
-"""Every benchmark: tables on the terminal; JSON, pictures and a page of all (README.md) in ``benchmarks/results/``."""
+"""Runs benchmarks: ``python -m benchmarks [NAME …] [--quick | --full] [--seed N] [--results FOLDER]``.
+
+Tables and verdicts go to the terminal; of each benchmark NAME the folder of results gets NAME.json and NAME.png, and of
+all that ran README.md, a page with their pictures.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .harness.gallery import Outcome, page
+from .harness.gallery import ScriptOutcome, page
 from .harness.report import header, show, write_json
 
 ROOMS = {
@@ -32,10 +36,11 @@ CLAIMS = {
 }  # fmt: skip
 """The claim of the chapter that a script tests, unless its report names one."""
 RESULTS = Path(__file__).parent / "results"
+"""The folder that is written to unless another is named."""
 
 
-def outcome(name: str, quick: bool, seed: int, results: Path, console: Console) -> Outcome:
-    """Run one script and write its files; whatever it raises is part of the outcome."""
+def run(name: str, quick: bool, seed: int, results: Path, console: Console) -> ScriptOutcome:
+    """Measure, show and draw one benchmark and write its files; whatever it raises is part of the outcome."""
     files = results / f"{name}.json", results / f"{name}.png"
     report, error, claim = None, "", CLAIMS.get(name, "")
     for path in files:
@@ -55,10 +60,10 @@ def outcome(name: str, quick: bool, seed: int, results: Path, console: Console) 
     written = [path for path in files if path.exists()]
     for path in written:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
-    return Outcome(name, claim, seconds, report, error, tuple(path.name for path in written))
+    return ScriptOutcome(name, claim, seconds, report, error, tuple(path.name for path in written))
 
 
-def summarise(outcomes: Sequence[Outcome], console: Console) -> None:
+def summarise(outcomes: Sequence[ScriptOutcome], console: Console) -> None:
     """Print every verdict, in one table."""
     table = Table(box=None)
     for heading in ("script", "claim", "verdict", "time [s]"):
@@ -69,20 +74,41 @@ def summarise(outcomes: Sequence[Outcome], console: Console) -> None:
 
 
 def main(argv: Sequence[str] | None = None, results: Path = RESULTS, console: Console | None = None) -> int:
-    """Run all; the number of claims that did not stand, and of scripts that failed, is the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run the benchmarks, all unless named.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ROOMS))
-    parser.add_argument("--full", action="store_true", help="full sizes: many minutes")
-    parser.add_argument("--seed", type=int, default=0, help="of every random number (default 0)")
+    """Run the benchmarks that are named, or all.
+
+    Args:
+        argv: the arguments; those of the process if not given.
+        results: the folder to write to unless the arguments name another; it is made if there is none.
+        console: where to print; the terminal if not given.
+
+    Returns:
+        The number of claims that did not stand and of scripts that failed: the exit status.
+
+    Raises:
+        SystemExit: the arguments are wrong, or ask for help.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Run benchmarks and print their tables and verdicts. The folder of results gets NAME.json (header, "
+        "claim, figures, every row) and NAME.png (the picture) of each, and README.md, a page of those that ran.",
+        epilog="The exit status is the number of claims that did not stand and of benchmarks that failed.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all of them if none is named: {', '.join(ROOMS)}")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--quick", action="store_true", help="small sizes: seconds to a minute each (the default)")
+    sizes.add_argument("--full", action="store_true", help="full sizes: many minutes")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every random number (default: 0)")
+    parser.add_argument(
+        "--results", type=Path, default=results, metavar="FOLDER",
+        help="write JSON, pictures and the page there (default: benchmarks/results)",
+    )  # fmt: skip
     arguments = parser.parse_args(argv)
     unknown = [name for name in arguments.names if name not in ROOMS]
     if unknown:
         parser.error(f"no benchmark is named {unknown[0]!r}; there are {', '.join(ROOMS)}")
-    console = console or Console()
+    console, results = console or Console(), arguments.results
     results.mkdir(parents=True, exist_ok=True)
-    outcomes = [
-        outcome(name, not arguments.full, arguments.seed, results, console) for name in arguments.names or ROOMS
-    ]
+    outcomes = [run(name, not arguments.full, arguments.seed, results, console) for name in arguments.names or ROOMS]
     path = results / "README.md"
     path.write_text(page(outcomes, header(arguments.seed)), "utf-8")
     summarise(outcomes, console)

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import reference as ref
 
-from ..harness.report import Report, panels, run, save_picture
+from ..harness.report import Report, panels, save_picture
 from . import information_loss, line_pieces
 
 Array = Any
@@ -271,12 +270,3 @@ def draw(report: Report, path: Path) -> None:
         panel.set_ylim(-0.8, len(rows) - 0.2)
     figure.suptitle("Only the identity costs nothing, and it buys nothing")
     save_picture(figure, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

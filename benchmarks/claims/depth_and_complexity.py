@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import reference as ref
 
-from ..harness.report import Report, growth, panels, run, save_picture
+from ..harness.report import Report, growth, panels, save_picture
 from . import line_pieces
 
 WIDTH = 8
@@ -188,12 +187,3 @@ def draw(report: Report, path: Path) -> None:
     panel.set_ylabel("linear pieces along a line [count], mean ± its error")
     figure.suptitle("Depth can multiply linear pieces, width only adds; random ReLU weights do not use it")
     save_picture(figure, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

@@ -18,13 +18,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from rich.console import Console
 from sklearn.datasets import load_digits
 
 import reference as ref
 from reference.training.training import train
 
-from ..harness.report import GREY, Report, run, save_picture
+from ..harness.report import GREY, Report, save_picture
 
 Array = Any
 Row = dict[str, Any]
@@ -257,12 +256,3 @@ def draw(report: Report, path: Path) -> None:
     right.legend(frameon=False)
     figure.suptitle("In few dimensions ReLU loses information: leave it out where the width shrinks")
     save_picture(figure, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

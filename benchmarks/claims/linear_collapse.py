@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import reference as ref
 from reference.arithmetic.ball import Ball
@@ -25,7 +24,7 @@ from reference.arithmetic.noise_source import NoiseSource
 from reference.rounding.distance import FACTOR, in_scales
 from reference.rounding.scale import RUNS, Noisy, get_format
 
-from ..harness.report import GREY, Report, panels, run, save_picture
+from ..harness.report import GREY, Report, panels, save_picture
 
 Array = Any
 Exactly = Callable[[Any], Any]
@@ -197,12 +196,3 @@ def draw(report: Report, path: Path) -> None:
     panel.legend(loc="center right", frameon=False)
     figure.suptitle("Linear layers are one layer, to the last rounding; one ReLU layer makes it impossible")
     save_picture(figure, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

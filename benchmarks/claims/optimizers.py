@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
-from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from reference.rounding.distance import FACTOR
@@ -17,7 +16,7 @@ from torch_compare.trajectories.lbfgs import lbfgs_against_torch
 from torch_compare.trajectories.matrix import MATRIX_SUBJECTS
 from torch_compare.trajectories.random_trajectories import HYPERPARAMETERS
 
-from ..harness.report import GREY, Report, panels, run, save_picture
+from ..harness.report import GREY, Report, panels, save_picture
 
 SUBJECTS: dict[str, Subject] = {
     **{name: elementwise_subject(name) for name in HYPERPARAMETERS},
@@ -27,7 +26,7 @@ SUBJECTS: dict[str, Subject] = {
 """The optimisers: name ↦ ((seed, steps) ↦ outcome of one random trajectory). A subject measures σ as it sees fit."""
 STEPS = 50
 TRAJECTORIES = 500
-"""For each optimiser; with --quick for all of them together."""
+"""For each optimiser; in a quick run for all of them together."""
 CHUNK = 10
 LEAST_DECIDED = 0.99
 
@@ -140,12 +139,3 @@ def draw(report: Report, path: Path) -> None:
     axis.legend()
     figure.suptitle(f"Worst number along a trajectory of {STEPS} steps (0 drawn at 0.01)")
     save_picture(figure, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

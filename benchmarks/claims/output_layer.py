@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import reference as ref
 import torch_compare as tc
@@ -26,7 +25,7 @@ from reference.rounding.scale import rounding_scale
 from reference.training.training import train
 
 from ..harness.furthest import furthest
-from ..harness.report import GREY, Report, panels, run, save_picture
+from ..harness.report import GREY, Report, panels, save_picture
 
 Array = Any
 
@@ -159,12 +158,3 @@ def draw(report: Report, path: Path) -> None:
     panel.legend(frameon=False, loc="upper left")
     figure.suptitle("A bounded output cannot reach targets outside its range; a linear one can")
     save_picture(figure, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import reference as ref
 
-from ..harness.report import GREY, Report, growth, panels, run, save_picture
+from ..harness.report import GREY, Report, growth, panels, save_picture
 
 Array = Any
 
@@ -258,12 +257,3 @@ def draw(report: Report, path: Path) -> None:
     axes[1].legend(frameon=False, loc="lower left")
     figure.suptitle("x² is not linear, yet depth makes its gradients explode or vanish, and width does not help")
     save_picture(figure, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import reference as ref
 
 from ..harness.multiply_adds import multiply_adds
-from ..harness.report import GREY, Report, growth, interleaved_medians, panels, run, save_picture
+from ..harness.report import GREY, Report, growth, interleaved_medians, panels, save_picture
 
 Pairs = list[tuple[Any, Any]]
 """(d_W, d_b) of every layer."""
@@ -216,12 +215,3 @@ def draw(report: Report, path: Path) -> None:
     )
     figure.suptitle("Reuse makes all gradients cost a constant number of forward passes")
     save_picture(figure, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

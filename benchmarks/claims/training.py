@@ -34,7 +34,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import reference as ref
 from reference.arithmetic.formats import get_format
@@ -44,7 +43,7 @@ from reference.optimizers import Optimizer
 from reference.rounding.distance import FACTOR, in_scales
 from torch_compare.torch_side.optimizer_deviations import as_torch
 
-from ..harness.report import GREY, Report, interleaved_medians, panels, run, save_picture
+from ..harness.report import GREY, Report, interleaved_medians, panels, save_picture
 from .torch_training import TorchTraining, train_torch
 from .training_tasks import Task, diabetes_task, digits_task
 
@@ -262,12 +261,3 @@ def draw(report: Report, path: Path) -> None:
     axes[-1].legend(loc="upper right")
     figure.suptitle("Training on real data: our curves (wide, grey) and torch's (dashed)")
     save_picture(figure, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

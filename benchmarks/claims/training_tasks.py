@@ -1,4 +1,4 @@
-"""What the training benchmark trains: networks on data that scikit-learn ships, with an optimiser of every kind."""
+"""The tasks of the training benchmark: networks on data that scikit-learn ships, with an optimiser of every kind."""
 
 from __future__ import annotations
 

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import reference as ref
 from reference.bounds.gradient_norms import gradient_bounds, spectral_norm
 from reference.bounds.slopes import largest_slope
 from reference.network.initialization import SCHEMES
 
-from ..harness.report import GREY, Report, panels, run, save_picture
+from ..harness.report import GREY, Report, panels, save_picture
 
 Row = dict[str, Any]
 
@@ -260,12 +259,3 @@ def draw(report: Report, path: Path) -> None:
     figure.supxlabel("layer l (0 is the network's input; the gradient runs from right to left)")
     figure.suptitle("Sigmoid's gradient vanishes under every initialisation; tanh's and ReLU's need not")
     save_picture(figure, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

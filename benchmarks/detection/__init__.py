@@ -1,1 +1,1 @@
-"""What a check catches."""
+"""Which checker catches which wrong gradients, and which right ones it calls wrong."""

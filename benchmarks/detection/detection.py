@@ -5,7 +5,7 @@ names at least 95% of those that have a name, and raises no alarm over correct g
 NumPy in float64, float32, float16 and bfloat16. The peers, by their defaults, stop at 1e-2 to 1e-6.
 Measurement: mistakes × places × sizes on the same networks before every checker; random problems, the hard ones too,
 through every implementation in every format; interleaved medians of the time.
-Refuted by: one such mutant that passes, one false alarm, or fewer names.
+Refuted by: one such wrong gradient that passes, one false alarm, or fewer names.
 """
 
 from __future__ import annotations
@@ -17,14 +17,10 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from reference.rounding.distance import FACTOR
 
-from ..harness.report import Report, run
-from . import caught as bank
-from . import false_alarms as correct
-from . import speed
+from ..harness.report import Report
+from . import caught, false_alarms, speed
 from .checkers import CHECKERS
 from .picture import picture
 
@@ -40,8 +36,8 @@ class Sizes:
     """How much is measured.
 
     Attributes:
-        whole_bank: whether every mutant is taken, or the first of each kind and place.
-        seeds: problems that each mutant is made on.
+        whole_bank: whether every wrong gradient is taken, or the first of each kind and place.
+        seeds: problems that each wrong gradient is made on.
         gradients: correct gradients per implementation and format.
         peers_every: of the small problems, one in so many goes to the peers too.
         family: problems that one compilation by JAX serves.
@@ -65,7 +61,7 @@ FULL = Sizes(whole_bank=True, seeds=5, gradients=1360, peers_every=5, family=8, 
 
 
 def measure(
-    quick: bool, seed: int, sizes: Sizes | None = None, jobs: int = 2, mutants: Sequence[int] | None = None
+    quick: bool, seed: int, sizes: Sizes | None = None, jobs: int = 2, chosen: Sequence[int] | None = None
 ) -> Report:
     """Detection, false alarms, names and time of this checker, gradcheck, JAX, autograd and SciPy.
 
@@ -74,17 +70,17 @@ def measure(
         seed: of every problem.
         sizes: other sizes than these two.
         jobs: processes.
-        mutants: indices into the bank; those of the sizes if not given.
+        chosen: indices into the bank; those of the sizes if not given.
     """
     sizes = sizes or (QUICK if quick else FULL)
-    indices = bank.selected(not sizes.whole_bank) if mutants is None else mutants
+    indices = caught.selected(not sizes.whole_bank) if chosen is None else chosen
     seeds = range(seed, seed + sizes.seeds)
     seconds = speed.seconds(sizes.turns, sizes.slow_turns, seed)
     large = speed.large_seconds(sizes.large, seed)
-    rows = bank.run("checked", indices, seeds, jobs)
-    names = bank.run("named", bank.nameable(indices), seeds[:1], jobs)
-    tallies = correct.campaign(sizes.gradients, seed, sizes.peers_every, sizes.family, jobs)
-    implementations = correct.rows_of(tallies)
+    rows = caught.run("checked", indices, seeds, jobs)
+    names = caught.run("named", caught.nameable(indices), seeds[:1], jobs)
+    tallies = false_alarms.campaign(sizes.gradients, seed, sizes.peers_every, sizes.family, jobs)
+    implementations = false_alarms.rows_of(tallies)
     return Report(
         question="Which checker catches which wrong gradients, and which right ones does it call wrong?",
         claim=(
@@ -93,12 +89,12 @@ def measure(
             "autograd and NumPy wrong, from float64 down to bfloat16."
         ),
         refuted_by=(
-            "a mutant at or above these errors (by norm, of the array furthest off) that passes; a false alarm; fewer "
-            "names. Times have goals, shown as such: another load of the machine must not refute a claim. Cells: "
-            "mutants caught / given, by each checker's defaults (SciPy's has none: see SCIPY_LIMIT); the smallest "
-            "relative error from which on all are caught; false alarms / correct gradients; ms a check that finds "
-            "nothing, the median. Not counted as false alarms, but apart: another slope at an exact kink; overflow in "
-            "the format; published deviations."
+            "a wrong gradient at or above these errors (by norm, of the array furthest off) that passes; a false "
+            "alarm; fewer names. Times have goals, shown as such: another load of the machine must not refute a claim. "
+            "Cells: wrong gradients caught / given, by each checker's defaults (SciPy's has none: see SCIPY_LIMIT); "
+            "the smallest relative error from which on all are caught; false alarms / correct gradients; ms a check "
+            "that finds nothing, the median. Not counted as false alarms, but apart: another slope at an exact kink; "
+            "overflow in the format; published deviations."
         ),
         columns={"what": "mistake", **{c.name: h for c, h in zip(CHECKERS, HEADINGS, strict=True)}},
         rows=[*rows, *names, *implementations],
@@ -110,10 +106,10 @@ def measure(
 
 def holds(rows: Sequence[Row], names: Sequence[Row], implementations: Sequence[Row]) -> bool:
     """Whether nothing at or above the claim's errors passed, nothing right was called wrong, and enough was named."""
-    caught = all(bank.of_checker(rows, name) and not bank.missed(bank.of_checker(rows, name)) for name in OURS)
+    complete = all(caught.of_checker(rows, name) and not caught.missed(caught.of_checker(rows, name)) for name in OURS)
     judged = all(row["gradients"] > 0 for row in implementations) and bool(implementations)
     alarms = sum(row["false alarm"] + row["peers"].get(OURS[1], {}).get("alarms", 0) for row in implementations)
-    return caught and judged and not alarms and bool(names) and share_named(names) >= NAMED
+    return complete and judged and not alarms and bool(names) and share_named(names) >= NAMED
 
 
 def share_named(names: Sequence[Row]) -> float:
@@ -124,24 +120,24 @@ def share_named(names: Sequence[Row]) -> float:
 # ── the table ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def table(rows: Sequence[Row], tallies: Mapping[tuple[str, str], correct.Tally]) -> list[Row]:
+def table(rows: Sequence[Row], tallies: Mapping[tuple[str, str], false_alarms.ImplementationTally]) -> list[Row]:
     """Kind by checker; then the smallest error that each catches, its false alarms and its time."""
     kinds = dict.fromkeys((row["kind"], row["format"]) for row in rows)
     found = [
         {"what": kind if number == "float64" else f"{kind}, {number}"}
-        | {c.name: _caught([r for r in rows if (r["kind"], r["format"], r["checker"]) == (kind, number, c.name)])
+        | {c.name: _share_caught([r for r in rows if (r["kind"], r["format"], r["checker"]) == (kind, number, c.name)])
            for c in CHECKERS}
         for kind, number in kinds
     ]  # fmt: skip
-    for number in bank.LEAST:
-        least = {c.name: _size(bank.smallest_caught(bank.of_checker(rows, c.name), number)) for c in CHECKERS}
+    for number in caught.LEAST:
+        least = {c.name: _size(caught.smallest_caught(caught.of_checker(rows, c.name), number)) for c in CHECKERS}
         found += [{"what": f"all relative errors from, {number}"} | least]
-    found.append({"what": "false alarms"} | {c.name: "–" for c in CHECKERS} | false_alarms(tallies))
-    times = {c.name: f"{1e3 * bank.typical_seconds(bank.of_checker(rows, c.name)):.3g}" for c in CHECKERS}
+    found.append({"what": "false alarms"} | {c.name: "–" for c in CHECKERS} | alarms_by_checker(tallies))
+    times = {c.name: f"{1e3 * caught.typical_seconds(caught.of_checker(rows, c.name)):.3g}" for c in CHECKERS}
     return [*found, {"what": "time [ms]"} | times]
 
 
-def _caught(rows: Sequence[Row]) -> str:
+def _share_caught(rows: Sequence[Row]) -> str:
     return f"{sum(row['caught'] for row in rows)}/{len(rows)}" if rows else "–"
 
 
@@ -149,9 +145,9 @@ def _size(size: float) -> str:
     return "none" if isnan(size) else f"{size:.0e}".replace("e-0", "e-")
 
 
-def false_alarms(tallies: Mapping[tuple[str, str], correct.Tally]) -> dict[str, str]:
+def alarms_by_checker(tallies: Mapping[tuple[str, str], false_alarms.ImplementationTally]) -> dict[str, str]:
     """Alarms / correct gradients, by checker."""
-    together = correct.Tally()
+    together = false_alarms.ImplementationTally()
     for tally in tallies.values():
         together.add(tally)
     given = together.judged - together.outcomes["deviation"]
@@ -172,17 +168,17 @@ def figures_of(
     """The numbers that decide, and the times against their goals."""
     figures: dict[str, Any] = {}
     for name in OURS:
-        mine = bank.of_checker(rows, name)
-        figures[f"{name}: mutants"] = len(mine)
-        figures[f"{name}: missed at or above 1e-13 (float32: 1e-5)"] = len(bank.missed(mine))
-        below = [row for row in mine if not row["caught"] and row["planted"] < bank.LEAST[row["format"]]]
+        mine = caught.of_checker(rows, name)
+        figures[f"{name}: wrong gradients"] = len(mine)
+        figures[f"{name}: missed at or above 1e-13 (float32: 1e-5)"] = len(caught.missed(mine))
+        below = [row for row in mine if not row["caught"] and row["planted"] < caught.LEAST[row["format"]]]
         figures[f"{name}: missed below, by planted size"] = _sizes(below)
     figures["mistakes with a name"] = len(names)
     figures["of them called by it, goal 95%"] = share_named(names)
-    figures["not called by it"] = ", ".join(row["mutant"] for row in names if not row["right"]) or "none"
+    figures["not called by it"] = ", ".join(row["name"] for row in names if not row["right"]) or "none"
     total: Counter[str] = Counter()
     for row in implementations:
-        total.update({outcome: row[outcome] for outcome in correct.OUTCOMES})
+        total.update({outcome: row[outcome] for outcome in false_alarms.OUTCOMES})
         total.update(gradients=row["gradients"], arrays=row["arrays"])
         figures[f"{row['what']}, {row['format']}"] = _said(row)
     figures["correct gradients"] = total["gradients"]
@@ -210,7 +206,7 @@ def _sizes(rows: Sequence[Row]) -> str:
 def _said(row: Row) -> str:
     """A row of the false alarms in words."""
     parts = [f"{row['gradients']:,} gradients", f"{row['agrees']:,} on the accurate scale"]
-    parts += [f"{row[outcome]:,} {outcome}" for outcome in correct.OUTCOMES[1:] if row[outcome]]
+    parts += [f"{row[outcome]:,} {outcome}" for outcome in false_alarms.OUTCOMES[1:] if row[outcome]]
     if row["worst"]:
         parts.append(f"worst {row['worst']:.3g} of {FACTOR:g} σ on the textbook scale")
     if row["deviations"]:
@@ -221,12 +217,3 @@ def _said(row: Row) -> str:
 def draw(report: Report, path: Path) -> None:
     """The share of relative errors that each checker catches; its time and its false alarms."""
     picture(report, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

@@ -25,11 +25,11 @@ from ..implementations.correct_gradients import (
     FORMATS_OF,
     IMPLEMENTATIONS,
     NUMBERS,
-    Leaves,
     family,
     forget_compilations,
     random_problem,
 )
+from ..implementations.naive import Leaves
 from .checkers import CHECKERS
 
 OUTCOMES = ("agrees", "textbook", "another convention", "unresolved", "deviation", "refused", "false alarm")
@@ -43,7 +43,7 @@ CHUNK = 20
 
 
 @dataclass
-class Tally:
+class ImplementationTally:
     """What came of an implementation's gradients in a format.
 
     Attributes:
@@ -68,7 +68,7 @@ class Tally:
         """Gradients that were computed."""
         return sum(self.outcomes.values()) - self.outcomes["refused"]
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: ImplementationTally) -> None:
         """Count another tally in."""
         self.outcomes += other.outcomes
         self.deviations += other.deviations
@@ -125,7 +125,9 @@ def _cube_overflows(problem: ref.Problem) -> bool:
 # ── judging ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def judged(tally: Tally, problem: ref.Problem, leaves: Leaves, implementation: str, name: str, title: str) -> None:
+def judged(
+    tally: ImplementationTally, problem: ref.Problem, leaves: Leaves, implementation: str, name: str, title: str
+) -> None:
     """Count what this project's checker says about one gradient."""
     verdict = tc.check(problem, leaves, name, diagnose=False)
     tally.arrays += len(leaves)
@@ -147,7 +149,7 @@ def judged(tally: Tally, problem: ref.Problem, leaves: Leaves, implementation: s
     tally.outcomes[outcome] += 1
 
 
-def by_peers(tally: Tally, problem: ref.Problem, leaves: Leaves, name: str) -> None:
+def by_peers(tally: ImplementationTally, problem: ref.Problem, leaves: Leaves, name: str) -> None:
     """Count what the peers say about one correct gradient."""
     for checker in CHECKERS:
         if checker is not CHECKERS[0] and name in checker.formats:
@@ -155,9 +157,11 @@ def by_peers(tally: Tally, problem: ref.Problem, leaves: Leaves, name: str) -> N
             tally.peers.setdefault(checker.name, Counter()).update(given=1, alarms=int(not passes))
 
 
-def chunk(implementation: str, name: str, cases: range, seed: int, peers_every: int, family_size: int) -> Tally:
+def chunk(
+    implementation: str, name: str, cases: range, seed: int, peers_every: int, family_size: int
+) -> ImplementationTally:
     """Judge the gradients of some problems; of small ones, one in `peers_every` by the peers too (0: none)."""
-    tally = Tally()
+    tally = ImplementationTally()
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # libraries warn of overflow and of new behaviour; what counts is the gradient
         for case in cases:
@@ -166,7 +170,9 @@ def chunk(implementation: str, name: str, cases: range, seed: int, peers_every: 
     return tally
 
 
-def one(tally: Tally, implementation: str, name: str, case: int, seed: int, family_size: int, peers: bool) -> None:
+def one(
+    tally: ImplementationTally, implementation: str, name: str, case: int, seed: int, family_size: int, peers: bool
+) -> None:
     """Judge the gradients of one problem, or of a family where JAX compiles it."""
     by_jax = implementation == "JAX"
     problem = random_problem(
@@ -193,7 +199,9 @@ def _size(problem: ref.Problem) -> int:
     return problem.mlp.parameters + int(problem.x.size)
 
 
-def campaign(count: int, seed: int, peers_every: int, family_size: int, jobs: int) -> dict[tuple[str, str], Tally]:
+def campaign(
+    count: int, seed: int, peers_every: int, family_size: int, jobs: int
+) -> dict[tuple[str, str], ImplementationTally]:
     """So many gradients of every implementation in every format that it has.
 
     Args:
@@ -209,16 +217,16 @@ def campaign(count: int, seed: int, peers_every: int, family_size: int, jobs: in
         size = max(1, CHUNK // family_size) if implementation == "JAX" else CHUNK
         for name in FORMATS_OF[implementation]:
             work += [(implementation, name, range(s, min(s + size, structures))) for s in range(0, structures, size)]
-    found: Iterable[Tally] = Parallel(n_jobs=jobs, return_as="generator")(
+    found: Iterable[ImplementationTally] = Parallel(n_jobs=jobs, return_as="generator")(
         delayed(chunk)(*piece, seed, peers_every, family_size) for piece in work
     )
-    tallies: dict[tuple[str, str], Tally] = {}
+    tallies: dict[tuple[str, str], ImplementationTally] = {}
     for (implementation, name, _), tally in zip(work, found, strict=True):
-        tallies.setdefault((implementation, name), Tally()).add(tally)
+        tallies.setdefault((implementation, name), ImplementationTally()).add(tally)
     return tallies
 
 
-def rows_of(tallies: Mapping[tuple[str, str], Tally]) -> list[dict[str, Any]]:
+def rows_of(tallies: Mapping[tuple[str, str], ImplementationTally]) -> list[dict[str, Any]]:
     """A row of the table for every implementation and format."""
     return [
         {

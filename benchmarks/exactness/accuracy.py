@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from flint import ctx
-from rich.console import Console
 
 import reference as ref
 from reference.rounding.certified import certified_gradients
@@ -17,7 +16,7 @@ from reference.rounding.scale import rounding_scale
 from torch_compare.torch_side.gradients import torch_gradients
 
 from ..harness.furthest import furthest
-from ..harness.report import GREY, Report, panels, run, save_picture
+from ..harness.report import GREY, Report, panels, save_picture
 from ..implementations.peers import HAS_JAX, Orders, by_jax, by_torch, jax_gradients, ours
 from . import independent_formulas as truths
 from .independent_formulas import ULPS, error_in_ulps, exactly
@@ -229,12 +228,3 @@ def draw(report: Report, path: Path) -> None:
         axes[2].legend()
     figure.suptitle("Digits of activations and of gradients")
     save_picture(figure, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

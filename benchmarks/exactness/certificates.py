@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from flint import arb
-from rich.console import Console
 from scipy import special
 from threadpoolctl import threadpool_limits
 
@@ -27,7 +26,7 @@ from reference.rounding.certified import FIRST_BITS, certified_gradients
 from torch_compare.torch_side.gradients import torch_gradients
 
 from ..harness.multiply_adds import multiply_adds
-from ..harness.report import GREY, Report, interleaved_medians, panels, run, save_picture
+from ..harness.report import GREY, Report, interleaved_medians, panels, save_picture
 
 Array = Any
 Row = dict[str, Any]
@@ -179,6 +178,18 @@ def holds(rows: Sequence[Mapping[str, Any]], timed: bool) -> bool:
     return bool(certificates) and proved and (in_time or not timed)
 
 
+def all_rows(names: Sequence[str], large: Sequence[str], seed: int, repetitions: int, memory: bool) -> list[Row]:
+    """The small networks with these activations, the large ones with those, and a product of as many bits as these."""
+    rows: list[Row] = []
+    for name in names:
+        rows += network_rows(SMALL, SMALL_BATCH, name, np.float64, seed, repetitions, memory)
+        if name in TEXTBOOK:
+            rows += network_rows(SMALL, SMALL_BATCH, name, np.float32, seed, repetitions, memory=False)
+    for name in large:
+        rows += network_rows(LARGE, LARGE_BATCH, name, np.float64, seed, 3, memory=True)
+    return rows + product_rows(max(int(row["bits"]) for row in rows), seed, repetitions)
+
+
 def measure(
     quick: bool,
     seed: int,
@@ -186,16 +197,8 @@ def measure(
     large: Sequence[str] = ("tanh", "gelu"),
 ) -> Report:
     """The time of certificates, of accurate formulas, of textbook formulas and of torch, a multiply-add."""
-    repetitions = 5 if quick else 15
-    rows: list[Row] = []
-    for name in names:
-        rows += network_rows(SMALL, SMALL_BATCH, name, np.float64, seed, repetitions, memory=not quick)
-        if name in TEXTBOOK:
-            rows += network_rows(SMALL, SMALL_BATCH, name, np.float32, seed, repetitions, memory=False)
-    for name in () if quick else large:
-        rows += network_rows(LARGE, LARGE_BATCH, name, np.float64, seed, 3, memory=True)
-    bits = max(int(row["bits"]) for row in rows)
-    rows += product_rows(bits, seed, repetitions)
+    with threadpool_limits(1):
+        rows = all_rows(names, () if quick else large, seed, repetitions=5 if quick else 15, memory=not quick)
     figures: dict[str, Any] = {}
     for row in (row for row in rows if row["method"] == "certificate"):
         name = f"{row['what']}, batch {row['batch']}"
@@ -213,7 +216,7 @@ def measure(
             "and less than 6 s and 4 GB for 784-1024-256-10 with batch 8."
         ),
         refuted_by=(
-            "an element that is not resolved, a second run at more bits, or, without --quick, a time or a peak of "
+            "an element that is not resolved, a second run at more bits, or, at full size, a time or a peak of "
             "memory beyond its budget. Times are medians of turns on one thread; what accuracy costs in speed is "
             "measured beside it and claims nothing: ours over the textbook's formulas in the same code, and over "
             "torch.autograd, conversions included. Columns: time; time a multiply-add of the matrix products; time "
@@ -259,13 +262,3 @@ def draw(report: Report, path: Path) -> None:
 
 def _label(row: Mapping[str, Any]) -> str:
     return f"{row['what']}\n{row['function']}, {row['type']}"
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line, on one thread."""
-    with threadpool_limits(1):
-        return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 import reference as ref
 from reference.arithmetic.ball import Ball
@@ -19,7 +18,7 @@ from reference.rounding.certified import ball_gradients
 from reference.rounding.distance import FACTOR
 from reference.rounding.scale import rounding_scale
 
-from ..harness.report import GREY, Report, panels, run, save_picture
+from ..harness.report import GREY, Report, panels, save_picture
 
 BITS = 1024
 """Of the multiprecision runs and of the truth: 1e-308, far below every error that is shown."""
@@ -71,8 +70,7 @@ def problem_of(seed: int) -> ref.Problem:
 
 def _arrays(tree: ref.Gradients) -> list[Any]:
     """The leaves without the loss: layer by layer, then the input, as `Problem.map` visits them."""
-    leaves = tree.leaves()
-    return [leaf for place, leaf in leaves.items() if place not in ("loss", "input")] + [leaves["input"]]
+    return [leaf for place, leaf in tree.leaves().items() if place != "loss"]
 
 
 def along(problem: ref.Problem, steps: Sequence[Any]) -> Loss:
@@ -172,12 +170,3 @@ def draw(report: Report, path: Path) -> None:
     panel.legend()
     figure.suptitle("Differences turn where rounding takes over; complex steps and multiprecision do not")
     save_picture(figure, path)
-
-
-def main(argv: Sequence[str] | None = None, console: Console | None = None) -> Report:
-    """Run the benchmark from the command line."""
-    return run(measure, draw, argv, console)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,1 +1,1 @@
-"""What every benchmark shares."""
+"""The report, the page and the measures that every benchmark shares."""

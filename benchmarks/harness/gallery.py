@@ -1,4 +1,4 @@
-"""What every benchmark found, as one Markdown page with its pictures."""
+"""One Markdown page of what every benchmark found, with the pictures."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ ROWS = 30
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ScriptOutcome:
     """What became of one script.
 
     Attributes:
         name: the script's.
-        claim: the claim of the chapter that it tests, as "S8"; empty where it tests another one.
+        claim: the claim of the chapter that it tests, as "S8"; empty if it tests another one.
         seconds: that it took.
         report: what it found; None if it failed before.
         error: what it failed with; empty if it did not.
@@ -34,14 +34,14 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """One word: "error", too, where a picture failed, for then the page is not whole."""
+        """One word: "error", too, if a picture failed, for then the page is not whole."""
         return "error" if self.error or self.report is None else "holds" if self.report.holds else "refuted"
 
 
-def page(outcomes: Sequence[Outcome], head: Mapping[str, str]) -> str:
+def page(outcomes: Sequence[ScriptOutcome], head: Mapping[str, str]) -> str:
     """The whole page: a summary, the machine, and a section a script.
 
-    >>> print(page([Outcome("reuse", "S8", 1.5, error="no luck")], {"seed": "0"}).splitlines()[2])
+    >>> print(page([ScriptOutcome("reuse", "S8", 1.5, error="no luck")], {"seed": "0"}).splitlines()[2])
     Of 1 claims, 0 hold and 0 are refuted; 1 ended in an error.
     """
     counts = {word: sum(o.verdict == word for o in outcomes) for word in ("holds", "refuted", "error")}
@@ -61,7 +61,7 @@ def page(outcomes: Sequence[Outcome], head: Mapping[str, str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def section(outcome: Outcome) -> str:
+def section(outcome: ScriptOutcome) -> str:
     """One script: its question, claim and verdict, the figures that decide, table and picture."""
     parts = [f"## {outcome.name}"]
     report = outcome.report
@@ -132,5 +132,5 @@ def _emphasised(verdict: str) -> str:
     return verdict if verdict == "holds" else f"**{verdict}**"
 
 
-def _question(outcome: Outcome) -> str:
+def _question(outcome: ScriptOutcome) -> str:
     return plain(re.sub(r"^S\d+: ", "", outcome.report.question)) if outcome.report else "–"

@@ -1,11 +1,11 @@
-"""What every benchmark shares: arguments, the header, timing, tables, JSON, pictures.
+"""The report of a benchmark, and how it is timed, printed, written and drawn.
 
-A benchmark is a module with `measure(quick, seed) -> Report` and `draw(report, path)`; `run` does the rest.
+A benchmark is a module with `measure(quick, seed) -> Report` and `draw(report, path)`; `benchmarks.__main__` does the
+rest.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -34,7 +34,7 @@ GREY = (("0", "o", "-"), ("0.35", "s", "--"), ("0.55", "^", "-."), ("0.7", "D", 
 
 @dataclass(frozen=True)
 class Report:
-    """What a benchmark found.
+    """The findings of a benchmark.
 
     Attributes:
         question: the question in one line.
@@ -196,26 +196,3 @@ def save_picture(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, bbox_inches="tight")
     plt.close(figure)
-
-
-def run(
-    measure: Callable[[bool, int], Report],
-    draw: Callable[[Report, Path], None],
-    argv: Sequence[str] | None = None,
-    console: Console | None = None,
-) -> Report:
-    """Read the arguments, measure, print, and write what was asked for."""
-    parser = argparse.ArgumentParser(description=(measure.__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="small sizes: seconds instead of minutes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write header, claim, table and figures")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the picture (.png, .svg or .pdf)")
-    parser.add_argument("--seed", type=int, default=0, help="of every random number (default 0)")
-    arguments = parser.parse_args(argv)
-    head = header(arguments.seed)
-    report = measure(arguments.quick, arguments.seed)
-    show(report, head, console or Console())
-    if arguments.json:
-        write_json(report, head, arguments.json)
-    if arguments.plot:
-        draw(report, arguments.plot)
-    return report

@@ -20,12 +20,11 @@ from reference.network.validation import require_finite
 from torch_compare.random_problems.spec import build, random_spec
 from torch_compare.torch_side.gradients import ACTIVATIONS, LOSSES
 
-from .naive import Naive
+from .naive import Leaves, Naive
 from .peer_functions import Library, autograd_library, jax_library
 from .peer_losses import arrays_of, loss_function
 
 Array = Any
-Leaves = dict[str, Array]
 NUMBERS: Mapping[str, Any] = {
     "float64": np.dtype(np.float64),
     "float32": np.dtype(np.float32),

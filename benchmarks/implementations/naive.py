@@ -19,19 +19,21 @@ from reference.network.gradients import place_of
 from .naive_losses import loss_and_gradient, softmax
 
 Array = Any
+Leaves = dict[str, Array]
+"""Gradients by place, and the loss."""
 
 NARROW = {"float16": 11, "bfloat16": 8}
 """Bits of the formats that every result is rounded to, while products and sums accumulate in float32."""
 
 
 @dataclass(frozen=True)
-class Bug:
-    """One mistake, switched on.
+class NaiveMistake:
+    """One mistake of the naive network, switched on.
 
     Attributes:
         name: which one; the code below says what it does.
         place: "first", "middle", "last" or "every" layer.
-        size: its size, where it has one.
+        size: its size, if it has one.
     """
 
     name: str
@@ -44,7 +46,7 @@ class Naive:
 
     Args:
         problem: what to differentiate.
-        bugs: the mistakes to make.
+        mistakes: the mistakes to make.
         dtype: the precision to compute in; the problem's own if not given.
         order: shuffles the order of every sum; None leaves it to NumPy.
     """
@@ -52,13 +54,13 @@ class Naive:
     def __init__(
         self,
         problem: ref.Problem,
-        bugs: tuple[Bug, ...] = (),
+        mistakes: tuple[NaiveMistake, ...] = (),
         dtype: str | None = None,
         order: np.random.Generator | None = None,
     ) -> None:
         self.narrow = NARROW.get(dtype or "")
         kind = np.dtype("float32" if self.narrow else dtype or problem.dtype)
-        self.problem, self.bugs, self.kind, self.order = problem, bugs, kind, order
+        self.problem, self.mistakes, self.kind, self.order = problem, mistakes, kind, order
         self.depth = len(problem.mlp.layers)
         self.weights = [self._rounded(layer.weight.astype(kind)) for layer in problem.mlp.layers]
         self.biases = [
@@ -93,12 +95,12 @@ class Naive:
             total = total + rows[n]
         return self._rounded(total)
 
-    def _on(self, name: str, l: int | None = None) -> Bug | None:
-        """The bug of that name, if it is switched on (in layer l)."""
+    def _on(self, name: str, l: int | None = None) -> NaiveMistake | None:
+        """The mistake of that name, if it is switched on (in layer l)."""
         index = {"first": 0, "middle": self.depth // 2, "last": self.depth - 1}
-        for bug in self.bugs:
-            if bug.name == name and (l is None or bug.place == "every" or index[bug.place] == l):
-                return bug
+        for mistake in self.mistakes:
+            if mistake.name == name and (l is None or mistake.place == "every" or index[mistake.place] == l):
+                return mistake
         return None
 
     # ── activations ──────────────────────────────────────────────────────────────────────────────────
@@ -177,8 +179,13 @@ class Naive:
 
     # ── the passes ───────────────────────────────────────────────────────────────────────────────────
 
-    def run(self) -> dict[str, Array]:
-        """The gradients by place, and the loss."""
+    def run(self) -> Leaves:
+        """The gradients by place, and the loss.
+
+        Raises:
+            ValueError: the network has an activation or a loss that is not written down here, or a mistake asks for an
+                array of another layer that has another shape.
+        """
         h = [self.x]
         if self._on("stale inputs"):
             h = [self._rounded(np.roll(self.x, 1, axis=0))]
@@ -230,7 +237,28 @@ class Naive:
             ("updated by sign", np.sign(step)),
             ("updated by Adam", step / (np.abs(step) + 1e-8)),
         ):
-            bug = self._on(name, l)
-            if bug:
-                weight = self._rounded((weight - bug.size * direction).astype(self.kind))
+            mistake = self._on(name, l)
+            if mistake:
+                weight = self._rounded((weight - mistake.size * direction).astype(self.kind))
         return self._dot(d_z, weight)
+
+
+def naive_gradients(problem: ref.Problem, *mistakes: NaiveMistake, dtype: str | None = None) -> Leaves:
+    """The gradients with these mistakes, in the problem's precision or in another.
+
+    Args:
+        problem: what to differentiate.
+        mistakes: those to make; none gives right gradients.
+        dtype: "float64", "float32", "float16" or "bfloat16"; the problem's own if not given.
+
+    Raises:
+        ValueError: as of `Naive.run`.
+
+    >>> mlp = ref.MLP((ref.Layer(np.array([[2.0]]), None, "identity"),))
+    >>> problem = ref.Problem(mlp, np.array([[3.0]]), np.array([[5.0]]), "half_squared_error")
+    >>> naive_gradients(problem)["layers[0].weight"].item()
+    3.0
+    >>> naive_gradients(problem, NaiveMistake("target not subtracted"))["layers[0].weight"].item()
+    18.0
+    """
+    return Naive(problem, mistakes, dtype).run()

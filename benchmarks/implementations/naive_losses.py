@@ -14,7 +14,7 @@ import reference as ref
 
 Array = Any
 On = Callable[[str], Any]
-"""The name of a bug ↦ whether it is switched on."""
+"""The name of a mistake ↦ whether it is switched on."""
 
 
 def loss_and_gradient(problem: ref.Problem, target: Array, y: Array, on: On) -> tuple[Array, Array]:
@@ -24,7 +24,7 @@ def loss_and_gradient(problem: ref.Problem, target: Array, y: Array, on: On) -> 
         problem: whose loss it is.
         target: the problem's, in the type of y.
         y: the output, (N, K).
-        on: says which bugs are switched on.
+        on: says which mistakes are switched on.
 
     Raises:
         ValueError: the loss is none of those that are written down here.

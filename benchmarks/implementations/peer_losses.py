@@ -18,8 +18,9 @@ from .peer_functions import Library, log_softmax, softplus
 Array = Any
 
 
-def _chosen(t: Array, k: int, number: Any) -> Array:
-    return (np.arange(k) == t[:, None]).astype(number)
+def _chosen(t: Array, k: int, number: Any, ignored: int | None = None) -> Array:
+    """(N, k): 1 at each example's class; an ignored class has none, whether it is one of the k or not."""
+    return ((np.arange(k) == t[:, None]) & (t != ignored)[:, None]).astype(number)
 
 
 def _weights(p: Mapping[str, Any], number: Any, name: str = "weight") -> Array:
@@ -41,7 +42,8 @@ def _cross_entropy(lib: Library, y: Array, t: Array, p: Any) -> Array:
     k, smoothing = y.shape[1], p["label_smoothing"]
     q = t
     if t.dtype.kind == "i":
-        q = _chosen(t, k, float) * (1 - smoothing) + (t != p["ignore_index"])[:, None] * smoothing / k
+        ignored = p["ignore_index"]
+        q = _chosen(t, k, float, ignored) * (1 - smoothing) + (t != ignored)[:, None] * smoothing / k
     elif smoothing:
         q = (1 - smoothing) * t.astype(float) + smoothing / k
     q = (q * _weights(p, float)).astype(y.dtype)
@@ -49,7 +51,7 @@ def _cross_entropy(lib: Library, y: Array, t: Array, p: Any) -> Array:
 
 
 def _nll(lib: Library, y: Array, t: Array, p: Any) -> Array:
-    return -(_chosen(t, y.shape[1], y.dtype) * _weights(p, y.dtype) * y).sum(axis=1)
+    return -(_chosen(t, y.shape[1], y.dtype, p["ignore_index"]) * _weights(p, y.dtype) * y).sum(axis=1)
 
 
 def _bce(lib: Library, y: Array, t: Array, p: Any) -> Array:

@@ -10,16 +10,10 @@ import numpy as np
 import reference as ref
 from reference.network.gradients import is_parameter, place_of
 
-from ..implementations.naive import Bug, Naive
+from ..implementations.naive import Leaves, naive_gradients
 
-Leaves = dict[str, Any]
 Change = Callable[[ref.Problem, Leaves], Leaves]
 """(problem, right leaves) ↦ wrong ones."""
-
-
-def naive(problem: ref.Problem, *bugs: Bug, dtype: str | None = None) -> Leaves:
-    """The naive implementation's gradients with these bugs, in the problem's precision or in another."""
-    return Naive(problem, bugs, dtype).run()
 
 
 def _norm(leaves: Leaves) -> float:
@@ -49,13 +43,13 @@ def other_batch(problem: ref.Problem, what: str) -> ref.Problem:
 
 def accumulated(problem: ref.Problem, leaves: Leaves) -> Leaves:
     """The gradients of an earlier batch, which were not set to 0, added."""
-    earlier = naive(other_batch(problem, "both"))
+    earlier = naive_gradients(other_batch(problem, "both"))
     return {k: v + earlier[k] if is_parameter(k) else v for k, v in leaves.items()}
 
 
 def of_other_batch(what: str) -> Change:
     """Gradients of a problem whose inputs, targets or both are another batch's."""
-    return lambda problem, leaves: naive(other_batch(problem, what))
+    return lambda problem, leaves: naive_gradients(other_batch(problem, what))
 
 
 def decayed(rate: float, ends: tuple[str, ...], shape: Callable[[Any], Any]) -> Change:

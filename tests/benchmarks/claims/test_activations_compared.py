@@ -1,15 +1,13 @@
 """The chapter's last table: both measures are what they say, exactly 0 for the identity, and the verdict can fall."""
 
-import io
-import json
 from functools import partial
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 import reference as ref
 from benchmarks.claims import activations_compared as bench
+from tests.benchmarks.helpers import PNG, run_script
 
 SMALL = {"names": ("identity", "relu", "tanh", "gelu", "softmax", "glu", "hardshrink"), "depths": (1, 3), "networks": 2}
 
@@ -143,8 +141,7 @@ def test_a_linear_row_that_is_not_linear_refutes_the_claim(monkeypatch):
 
 def test_the_script_writes_its_table_and_its_picture(monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "measure", partial(bench.measure, **SMALL))
-    written, console = (tmp_path / "r.json", tmp_path / "r.png"), Console(file=io.StringIO(), width=140)
-    bench.main(["--quick", "--seed", "3", "--json", str(written[0]), "--plot", str(written[1])], console)
-    assert len(json.loads(written[0].read_text("utf-8"))["rows"]) == len(SMALL["names"])
-    assert written[1].read_bytes().startswith(b"\x89PNG")
-    assert "The claim holds." in console.file.getvalue()
+    ran = run_script(monkeypatch, tmp_path, "activations_compared", "--quick", "--seed", "3", width=140)
+    assert len(ran.document["rows"]) == len(SMALL["names"])
+    assert ran.picture.startswith(PNG)
+    assert "The claim holds." in ran.printed

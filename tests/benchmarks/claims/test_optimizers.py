@@ -1,15 +1,13 @@
 """The benchmark of the optimisers: its rows are its outcomes, and what should refute its claim does."""
 
 import dataclasses
-import io
-import json
 from functools import partial
 
 import numpy as np
 from joblib import parallel_config
-from rich.console import Console
 
 from benchmarks.claims import optimizers
+from tests.benchmarks.helpers import PNG, run_script
 from torch_compare.trajectories.comparison import compare, elementwise_subject, follow
 from torch_compare.trajectories.random_trajectories import HYPERPARAMETERS, random_trajectory
 
@@ -88,9 +86,7 @@ def test_the_script_writes_its_table_and_its_picture(monkeypatch, tmp_path):
     monkeypatch.setattr(optimizers, "SUBJECTS", {"sgd": HONEST["sgd"]})
     monkeypatch.setattr(optimizers, "TRAJECTORIES", 2)
     monkeypatch.setattr(optimizers, "measure", partial(optimizers.measure, jobs=1))
-    console = Console(file=io.StringIO(), width=80)
-    written = tmp_path / "o.json", tmp_path / "o.png"
-    optimizers.main(["--quick", "--seed", "3", "--json", str(written[0]), "--plot", str(written[1])], console)
-    assert "The claim holds." in console.file.getvalue()
-    assert json.loads(written[0].read_text("utf-8"))["rows"][0]["trajectories"] == 2
-    assert written[1].read_bytes().startswith(b"\x89PNG")
+    ran = run_script(monkeypatch, tmp_path, "optimizers", "--quick", "--seed", "3")
+    assert "The claim holds." in ran.printed
+    assert ran.document["rows"][0]["trajectories"] == 2
+    assert ran.picture.startswith(PNG)

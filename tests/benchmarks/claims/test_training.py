@@ -1,12 +1,9 @@
 """The training benchmark at its smallest size: its figures show the claim, and planted contradictions refute it."""
 
-import io
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 import reference as ref
 from benchmarks.claims import training
@@ -15,6 +12,7 @@ from benchmarks.claims.training_tasks import diabetes_task, digits_task
 from reference import optimizers as opt
 from reference.network.unchecked import changed
 from reference.training import training as loop
+from tests.benchmarks.helpers import PNG, run_script
 
 FEW = 12
 
@@ -203,14 +201,11 @@ def test_the_script_writes_its_table_and_its_picture(nothing_timed, monkeypatch,
     digits, diabetes = small_tasks("momentum", "adam", "sgd")
     monkeypatch.setattr(training, "digits_task", lambda seed: digits)
     monkeypatch.setattr(training, "diabetes_task", lambda seed: diabetes)
-    written = tmp_path / "t.json", tmp_path / "t.png"
-    console = Console(file=io.StringIO(), width=200)
-    found = training.main(["--quick", "--json", str(written[0]), "--plot", str(written[1])], console)
-    document = json.loads(written[0].read_text("utf-8"))
-    assert document["holds"] == found.holds is True
-    assert document["rows"][0].keys() >= found.columns.keys()
-    assert written[1].read_bytes().startswith(b"\x89PNG")
-    assert "The claim holds." in console.file.getvalue()
+    ran = run_script(monkeypatch, tmp_path, "training", "--quick", width=200)
+    assert ran.document["holds"] == ran.report.holds is True
+    assert ran.document["rows"][0].keys() >= ran.report.columns.keys()
+    assert ran.picture.startswith(PNG)
+    assert "The claim holds." in ran.printed
 
 
 def test_the_tasks_hold_a_fifth_out_and_share_no_example():

@@ -3,21 +3,19 @@
 That no gradient exceeds its bound is a property in tests/reference/bounds/test_gradient_norms.py.
 """
 
-import io
-import json
 from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 import reference as ref
 from benchmarks.claims import vanishing_gradients as bench
 from reference.bounds import gradient_norms
 from reference.bounds.slopes import largest_slope
 from reference.network.initialization import SCHEMES
+from tests.benchmarks.helpers import PNG, run_script
 from tests.helpers import random_mlp
 
 SMALL = {"names": ("sigmoid", "tanh", "relu", "glu", "tanhshrink", "square"), "depths": (3, 40), "width": 8}
@@ -135,10 +133,8 @@ def test_a_layer_left_out_of_the_product_refutes_the_claim(monkeypatch):
 
 def test_the_script_writes_its_table_and_its_picture(monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "measure", partial(bench.measure, **SMALL))
-    written, console = (tmp_path / "r.json", tmp_path / "r.png"), Console(file=io.StringIO(), width=140)
-    found = bench.main(["--quick", "--seed", "3", "--json", str(written[0]), "--plot", str(written[1])], console)
-    document = json.loads(written[0].read_text("utf-8"))
-    assert len(document["rows"]) == len(found.rows)
-    assert document["header"]["seed"] == "3"
-    assert written[1].read_bytes().startswith(b"\x89PNG")
-    assert "torch uniform" in console.file.getvalue()
+    ran = run_script(monkeypatch, tmp_path, "vanishing_gradients", "--quick", "--seed", "3", width=140)
+    assert len(ran.document["rows"]) == len(ran.report.rows)
+    assert ran.document["header"]["seed"] == "3"
+    assert ran.picture.startswith(PNG)
+    assert "torch uniform" in ran.printed

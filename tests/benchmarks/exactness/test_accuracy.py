@@ -1,27 +1,18 @@
-"""The benchmarks of accuracy and of differences: their points, their measures, and what refutes their claims."""
+"""The benchmark of accuracy: its points, its measures, and what refutes its claim."""
 
-import io
-import json
 from functools import partial
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 import reference as ref
-from benchmarks.exactness import accuracy, differences
+from benchmarks.exactness import accuracy
 from benchmarks.exactness.accuracy import measure
 from benchmarks.implementations import peers
-from tests.helpers import DTYPES, ELEMENTWISE
+from tests.benchmarks.helpers import PNG, run_script
+from tests.helpers import DTYPES
 
 FEW = ("tanh", "softsign", "hardtanh")
-
-
-def quiet():
-    return Console(file=io.StringIO(), width=200)
-
-
-# ── accuracy ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("name", ["gelu", "mish", "hardtanh", "square"])
@@ -65,20 +56,6 @@ def test_a_formula_that_loses_digits_refutes_the_claim(monkeypatch):
     assert not measure(quick=True, seed=0, names=("tanh",), depths=()).holds
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_torch_gives_value_and_two_derivatives_of_every_row(name, dtype):
-    z = np.array([-1.75, -0.625, 0.375, 1.25], dtype)
-    for given, expected in zip(peers.by_torch(name, z), peers.ours(name, z), strict=True):
-        if given is None:
-            assert name == "hardsigmoid"
-            continue
-        assert given.dtype == dtype
-        # Formulas are compared here, not digits; torch holds the sixth of hardsigmoid in float32.
-        step = np.finfo(np.float32 if name == "hardsigmoid" else dtype).eps
-        assert np.max(np.abs(given - expected)) <= 64 * step
-
-
 def test_without_jax_its_columns_are_left_out_in_one_line(monkeypatch):
     monkeypatch.setattr(accuracy, "HAS_JAX", False)
     monkeypatch.setattr(peers, "HAS_JAX", False)
@@ -88,39 +65,9 @@ def test_without_jax_its_columns_are_left_out_in_one_line(monkeypatch):
     assert peers.jax_activations() == {}
 
 
-# ── differences ──────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("method", ["forward", "central", "Richardson"])
-def test_the_quotients_are_exact_for_the_powers_of_their_order(method):
-    """h = 1: forward is exact for straight lines, central to degree 2, extrapolated to degree 4."""
-    degree = {"forward": 1, "central": 2, "Richardson": 4}[method]
-    for power in range(degree + 1):
-        slope = differences.METHODS[method](lambda h, power=power: (2 + h) ** power, 1.0)
-        assert slope == power * 2.0 ** (power - 1)
-
-
-def test_the_curves_have_their_shapes():
-    assert differences.measure(quick=True, seed=0).holds
-
-
-@pytest.mark.parametrize("method", ["central", "Richardson", "complex step"])
-def test_a_method_that_is_off_refutes_the_claim(method, monkeypatch):
-    monkeypatch.setitem(differences.METHODS, method, differences.forward)
-    if method == "complex step":
-        monkeypatch.setitem(differences.METHODS, method, lambda loss, h: differences.complex_step(loss, h) * (1 + 1e-9))
-    assert not differences.measure(quick=True, seed=0).holds
-
-
-# ── the command lines ────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("module", [accuracy, differences])
-def test_a_script_writes_its_table_and_its_picture(module, monkeypatch, tmp_path):
+def test_the_script_writes_its_table_and_its_picture(monkeypatch, tmp_path):
     monkeypatch.setattr(accuracy, "measure", partial(measure, names=FEW, depths=(1, 2)))
-    written = tmp_path / "r.json", tmp_path / "r.png"
-    found = module.main(["--quick", "--json", str(written[0]), "--plot", str(written[1])], quiet())
-    document = json.loads(written[0].read_text("utf-8"))
-    assert document["claim"] == found.claim
-    assert document["rows"][0].keys() >= found.columns.keys()
-    assert written[1].read_bytes().startswith(b"\x89PNG")
+    ran = run_script(monkeypatch, tmp_path, "accuracy", "--quick", width=200)
+    assert ran.document["claim"] == ran.report.claim
+    assert ran.document["rows"][0].keys() >= ran.report.columns.keys()
+    assert ran.picture.startswith(PNG)

@@ -1,16 +1,8 @@
-"""The page of all benchmarks: what it says, and what becomes of a claim that falls and of a script that fails."""
-
-import importlib
-import io
-import json
-import sys
-from types import ModuleType
+"""The page of all benchmarks: what it says, also of a claim that falls and of a script that fails."""
 
 import pytest
 from markdown_it import MarkdownIt
-from rich.console import Console
 
-from benchmarks import __main__ as everything
 from benchmarks.harness import gallery
 from benchmarks.harness.report import Report
 
@@ -28,7 +20,7 @@ def report(**changes):
 
 def found(name="reuse", **changes):
     fields = {"claim": "S8", "seconds": 1.25, "report": report(), "files": (f"{name}.json", f"{name}.png")}
-    return gallery.Outcome(name, **(fields | changes))
+    return gallery.ScriptOutcome(name, **(fields | changes))
 
 
 def parse(markdown):
@@ -123,87 +115,3 @@ def test_a_digest_takes_the_place_of_a_table():
     assert "all" in cells(text)
     assert "one" not in cells(text)
     assert "A digest of 2 rows, see [JSON](reuse.json)." in text
-
-
-# ── running all ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def script(monkeypatch, name, measure, draw=lambda report, path: path.write_bytes(b"picture")):
-    module = ModuleType(f"benchmarks.claims.{name}")
-    module.measure, module.draw = measure, draw
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-
-
-def broken(*_):
-    raise ZeroDivisionError("planted | fault")
-
-
-@pytest.fixture
-def four(monkeypatch):
-    """A script that holds, one that is refuted, one that fails to measure, one that fails to draw."""
-    script(monkeypatch, "good", lambda quick, seed: report(source_claim="S1"))
-    script(monkeypatch, "false", lambda quick, seed: report(holds=False))
-    script(monkeypatch, "crashes", broken)
-    script(monkeypatch, "blind", lambda quick, seed: report(), broken)
-    monkeypatch.setattr(everything, "ROOMS", dict.fromkeys(("crashes", "good", "false", "blind"), "claims"))
-
-
-def test_one_script_that_fails_loses_no_other(four, tmp_path):
-    console = Console(file=io.StringIO(), width=100)
-    assert everything.main([], tmp_path, console) == 3
-    text = (tmp_path / "README.md").read_text("utf-8")
-    assert "Of 4 claims, 1 hold and 1 are refuted; 2 ended in an error." in text
-    assert text.count("ZeroDivisionError: planted | fault") == 2
-    assert [line.split(" | ")[1:3] for line in text.splitlines() if line.startswith("| [")] == [
-        ["–", "**error**"], ["S1", "holds"], ["–", "**refuted**"], ["–", "**error**"],
-    ]  # fmt: skip
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "README.md", "blind.json", "false.json", "false.png", "good.json", "good.png",
-    ]  # fmt: skip
-    assert json.loads((tmp_path / "blind.json").read_text("utf-8"))["holds"] is True
-    printed = console.file.getvalue()
-    assert "crashes failed: ZeroDivisionError: planted | fault" in printed
-    assert "Traceback" not in printed
-    assert "time [s]" in printed
-
-
-def test_an_older_run_leaves_nothing_on_the_page(four, tmp_path):
-    (tmp_path / "crashes.png").write_bytes(b"old")
-    everything.main([], tmp_path, Console(file=io.StringIO()))
-    assert not (tmp_path / "crashes.png").exists()
-
-
-def test_scripts_are_run_by_name_quickly_unless_told_otherwise(monkeypatch, tmp_path):
-    seen = []
-
-    def measure(quick, seed):
-        seen.append((quick, seed))
-        return report()
-
-    script(monkeypatch, "good", measure)
-    script(monkeypatch, "crashes", broken)
-    monkeypatch.setattr(everything, "ROOMS", dict.fromkeys(("crashes", "good"), "claims"))
-    assert everything.main(["good"], tmp_path, Console(file=io.StringIO())) == 0
-    assert everything.main(["good", "--full", "--seed", "5"], tmp_path, Console(file=io.StringIO())) == 0
-    assert seen == [(True, 0), (False, 5)]
-
-
-def test_an_unknown_name_is_refused(capsys):
-    with pytest.raises(SystemExit) as ended:
-        everything.main(["nothing"])
-    assert ended.value.code == 2
-    assert "no benchmark is named 'nothing'" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", everything.ROOMS)
-def test_every_name_is_a_benchmark(name):
-    module = importlib.import_module(f"benchmarks.{everything.ROOMS[name]}.{name}")
-    assert callable(module.measure)
-    assert callable(module.draw)
-    assert callable(module.main)
-
-
-def test_every_script_in_the_folder_is_named():
-    folder = everything.RESULTS.parent
-    scripts = {path.stem for path in folder.glob("*/*.py") if "\ndef draw(" in path.read_text("utf-8")}
-    assert scripts == set(everything.ROOMS)

@@ -1,0 +1,40 @@
+"""What is no false alarm, and what is one: the excuses cover their own case and nothing else."""
+
+import numpy as np
+
+import reference as ref
+from benchmarks.detection import false_alarms
+from benchmarks.implementations.correct_gradients import by_autograd, by_torch
+from benchmarks.wrong_gradients.problems import network
+from tests.benchmarks.implementations.helpers import with_row
+
+
+def tally_of(problem, leaves, implementation="torch", name="float64"):
+    tally = false_alarms.ImplementationTally()
+    false_alarms.judged(tally, problem, leaves, implementation, name, "a test")
+    return {outcome: count for outcome, count in tally.outcomes.items() if count}
+
+
+def test_a_published_deviation_is_counted_apart_and_hides_nothing_else():
+    problem = with_row("hardsigmoid")
+    leaves = by_torch(problem, "float64")
+    assert tally_of(problem, leaves) == {"deviation": 1}
+    wrong = leaves | {"input": leaves["input"] * (1 + 1e-9)}
+    assert tally_of(problem, wrong) == {"false alarm": 1}
+    assert tally_of(problem, leaves, "JAX") == {"false alarm": 1}
+
+
+def test_overflow_excuses_in_narrow_formats_only():
+    problem = network(0, widths=(2, 2))
+    huge = problem.map(lambda values: values * 2.0**9)
+    missing = {k: np.full(np.shape(v), np.nan) for k, v in ref.gradients(huge).leaves().items()}
+    assert tally_of(huge, missing, "JAX", "float16") == {"unresolved": 1}
+    assert tally_of(huge, missing, "JAX", "float64") == {"false alarm": 1}
+
+
+def test_another_convention_excuses_those_alone_who_have_one():
+    layers = (ref.Layer(np.zeros((1, 2)), np.zeros(1), "relu"), ref.Layer(np.array([[3.0]]), None, "identity"))
+    problem = ref.Problem(ref.MLP(layers), np.array([[2.0, 1.0]]), np.array([[1.0]]), "mse")
+    leaves = by_autograd(problem, "float64")
+    assert tally_of(problem, leaves, "autograd") == {"another convention": 1}
+    assert tally_of(problem, leaves, "torch") == {"false alarm": 1}
