@@ -228,8 +228,9 @@ def _dot(a: Array, b: Array) -> Any:
     return (a * b).sum()
 
 
-def _within(a: NumPyArray, bound: float) -> bool:
+def _within(vector: Array, bound: float) -> bool:
     """Whether every |aᵢ| ≤ bound; from both sides, so that noise on 0 shows on which side of it a may lie."""
+    a = cast(NumPyArray, vector)
     return a.max() <= bound and (-a).max() <= bound
 
 
@@ -239,11 +240,8 @@ def _vector(arrays: Flat) -> NumPyArray:
 
 def _shaped(params: Flat, x: Array) -> Flat:
     """The parts of the vector x in the shapes of the parameters."""
-    sizes = [p.size for p in params]
-    return tuple(
-        cast(NumPyArray, x[end - size : end]).reshape(p.shape)
-        for p, size, end in zip(params, sizes, accumulate(sizes), strict=True)
-    )
+    ends = accumulate(p.size for p in params)
+    return tuple(cast(NumPyArray, x[end - p.size : end]).reshape(p.shape) for p, end in zip(params, ends, strict=True))
 
 
 def _checked(x: Array, loss: Any, grads: Flat) -> tuple[Any, Array]:
