@@ -114,7 +114,7 @@ def trained(widths: Sequence[int], assignment: str, seed: int, steps: int) -> tu
                    max_steps=steps, batch_size=BATCH, seed=seed).mlp  # fmt: skip
     test = ref.Problem(learnt, x[TRAINED:], t[TRAINED:], loss="cross_entropy")
     output = ref.forward(learnt, test.x).output
-    return float(ref.loss_value(test, output)), float(np.mean(np.argmax(output, axis=1) == test.target))
+    return float(np.asarray(ref.loss_value(test, output))), float(np.mean(np.argmax(output, axis=1) == test.target))
 
 
 def training_rows(bottleneck: int, networks: int, steps: int, seed: int) -> list[Row]:

@@ -50,11 +50,11 @@ def segments(row: ref.Activation) -> Segments:
     if any(kink.jump for kink in row.kinks):
         raise ValueError(f"{row.name} jumps, so its pieces do not meet")
     if not row.kinks:
-        low, high = map(Fraction, row.value(np.array([0.0, 1.0])).tolist())
+        low, high = map(Fraction, np.asarray(row.value(np.array([0.0, 1.0]))).tolist())
         return Segments((), (high - low,), (low,))
     kinks = tuple(Fraction(kink.at) for kink in row.kinks)
     slopes = (Fraction(row.kinks[0].left), *(Fraction(kink.right) for kink in row.kinks))
-    height = Fraction(row.value(np.array([row.kinks[0].at])).tolist()[0])
+    height = Fraction(np.asarray(row.value(np.array([row.kinks[0].at]))).tolist()[0])
     offsets = [height - slopes[0] * kinks[0]]
     for kink, before, after in zip(kinks, slopes, slopes[1:], strict=False):
         offsets.append(offsets[-1] + (before - after) * kink)

@@ -92,7 +92,7 @@ def refuses(mlp: ref.MLP, index: int) -> bool:
 
 def largest(found: Array, noisy: Noisy) -> float:
     """The largest of numbers that are 0 in exact arithmetic, in units of their rounding scale."""
-    return float(np.max(in_scales(found, 0.0, noisy.spread(), get_format(np.float64))))
+    return float(np.max(in_scales(found, np.zeros(()), noisy.spread(), get_format(np.float64))))
 
 
 def is_zero(balls: Ball) -> bool:

@@ -62,7 +62,7 @@ def output_row(output: str, seed: int, networks: int, steps: int) -> dict[str, A
     return {
         "network": "-".join(map(str, WIDTHS)), "output": output, "floor": floor(target, output),
         "least": min(losses), "most": max(losses), "torch": "", "certificate": "", "scales": nan,
-        "curve": found[0].ravel().tolist(),
+        "curve": np.ravel(found[0]).tolist(),
     }  # fmt: skip
 
 

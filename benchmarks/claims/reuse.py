@@ -65,7 +65,7 @@ def each_parameter_alone(problem: ref.Problem) -> Pairs:
 
     found = []
     for index, x in enumerate(trace.inputs):
-        (fan_out, fan_in), one = problem.mlp.layers[index].weight.shape, np.ones(len(x))
+        (fan_out, fan_in), one = problem.mlp.layers[index].weight.shape, np.ones(x.shape[0])
         d_weight = [[slope(index, o, x[:, i]) for i in range(fan_in)] for o in range(fan_out)]
         found.append((np.array(d_weight), np.array([slope(index, o, one) for o in range(fan_out)])))
     return found
@@ -73,7 +73,7 @@ def each_parameter_alone(problem: ref.Problem) -> Pairs:
 
 def by_differences(problem: ref.Problem) -> Pairs:
     """(L(p + h) − L(p − h))/2h for every parameter p: two forward passes each."""
-    moved = problem.map(lambda values: values.copy())
+    moved = problem.map(lambda values: np.asarray(values).copy())
 
     def slopes(values: Any) -> Any:
         found = np.empty(values.shape)

@@ -81,14 +81,14 @@ def error(task: Task, mlp: ref.MLP) -> float:
     x, target = task.held_out
     output = ref.forward(mlp, x).output
     if task.name == "digits":
-        return float(np.mean(output.argmax(axis=1) == target))
+        return float(np.mean(np.argmax(output, axis=1) == target))
     return float(((output - target) ** 2).sum() / 2 / len(target))
 
 
 def classes_apart(task: Task, one: ref.MLP, other: ref.MLP) -> int:
     """How many held-out examples the two networks classify differently."""
     x, _ = task.held_out
-    return int(np.sum(ref.forward(one, x).output.argmax(axis=1) != ref.forward(other, x).output.argmax(axis=1)))
+    return int(np.sum(np.argmax(ref.forward(one, x).output, axis=1) != np.argmax(ref.forward(other, x).output, axis=1)))
 
 
 def stops_there(trained: ref.Training, enough: float) -> bool:
@@ -113,7 +113,9 @@ def row(task: Task, name: str, runs: int, repetitions: int, seed: int) -> dict[s
     theirs: TorchTraining = train_torch(task.problem, optimizer, steps, task.batch_size, seed, until=task.enough)
     sigma = loss_scales(task, optimizer, min(FIRST, steps), runs, seed)
     judged = len(sigma)
-    scales = in_scales(theirs.losses[:judged], ours.losses[:judged], sigma, get_format(task.problem.dtype))
+    scales = in_scales(
+        np.asarray(theirs.losses[:judged]), np.asarray(ours.losses[:judged]), sigma, get_format(task.problem.dtype)
+    )
     scales = np.where(np.isfinite(sigma), scales, np.inf)
     few = min(FIRST, steps)
     timed = partial(ref.train, task.problem, optimizer, max_steps=few, batch_size=task.batch_size, seed=seed)
@@ -129,7 +131,7 @@ def row(task: Task, name: str, runs: int, repetitions: int, seed: int) -> dict[s
         "torch_reached": theirs.reached,
         "steps": steps,
         "ours_loss": float(ours.loss),
-        "torch_loss": float(ref.loss_value(task.problem.replace(mlp=theirs.mlp))),
+        "torch_loss": float(np.asarray(ref.loss_value(task.problem.replace(mlp=theirs.mlp)))),
         "ours_held_out": error(task, ours.mlp),
         "torch_held_out": error(task, theirs.mlp),
         "apart": classes_apart(task, ours.mlp, theirs.mlp) if task.name == "digits" else 0,

@@ -61,7 +61,7 @@ def ulps(tree: ref.Gradients) -> ref.Gradients:
 
 def in_long_double(problem: ref.Problem) -> ref.Gradients:
     """The same lines in NumPy's longest type: 11 bits more than float64 where the machine has one."""
-    return ref.gradients(problem.map(lambda values: values.astype(np.longdouble)))
+    return ref.gradients(problem.map(lambda values: np.asarray(values).astype(np.longdouble)))
 
 
 def row(source: str, given: ref.Gradients, truth: ref.Gradients, sigma: ref.Gradients) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def measure(quick: bool, seed: int, examples: int | None = None) -> Report:
         for found in judged_rows(problem, entries, seed):
             taken = seconds[found["source"]]
             rows.append({"when": when, **found, "seconds": taken, "each": taken / max(1, found["elements"]) * 1e6})
-        losses[f"loss at {when}"] = float(ref.loss_value(problem))
+        losses[f"loss at {when}"] = float(np.asarray(ref.loss_value(problem)))
     return Report(
         question="Do the sources agree on real data?",
         claim=(

@@ -52,7 +52,7 @@ def representable(problem: ref.Problem, name: str) -> ref.Problem:
         with np.errstate(over="ignore"):
             return np.asarray(values).astype(number).astype(np.float64)
 
-    target = rounded(problem.target) if problem.target.dtype.kind == "f" else problem.target
+    target = rounded(problem.target) if np.asarray(problem.target).dtype.kind == "f" else problem.target
     parameters = {
         key: rounded(value) if isinstance(value, np.ndarray) else value
         for key, value in problem.loss.parameters.items()
@@ -92,7 +92,7 @@ def random_problem(seed: int, case: int, name: str, *, naive: bool = False, dept
             problem = representable(build(spec), name)
         except ValueError:
             continue
-        if not (naive and problem.loss.name == "cross_entropy" and problem.target.dtype.kind == "f"):
+        if not (naive and problem.loss.name == "cross_entropy" and np.asarray(problem.target).dtype.kind == "f"):
             return problem
     raise ValueError(f"no problem number {case} of seed {seed} came out representable in {name}")
 

@@ -62,13 +62,15 @@ class Naive:
         kind = np.dtype("float32" if self.narrow else dtype or problem.dtype)
         self.problem, self.mistakes, self.kind, self.order = problem, mistakes, kind, order
         self.depth = len(problem.mlp.layers)
-        self.weights = [self._rounded(layer.weight.astype(kind)) for layer in problem.mlp.layers]
+        self.weights = [self._rounded(np.asarray(layer.weight).astype(kind)) for layer in problem.mlp.layers]
         self.biases = [
-            None if layer.bias is None else self._rounded(layer.bias.astype(kind)) for layer in problem.mlp.layers
+            None if layer.bias is None else self._rounded(np.asarray(layer.bias).astype(kind))
+            for layer in problem.mlp.layers
         ]
         self.rows = [layer.activation for layer in problem.mlp.layers]
-        self.x = self._rounded(problem.x.astype(kind))
-        self.target = problem.target.astype(kind) if problem.target.dtype.kind == "f" else problem.target
+        self.x = self._rounded(np.asarray(problem.x).astype(kind))
+        target = np.asarray(problem.target)
+        self.target = target.astype(kind) if target.dtype.kind == "f" else target
 
     # ── arithmetic ───────────────────────────────────────────────────────────────────────────────────
 

@@ -152,9 +152,10 @@ def loss_function(lib: Library, problem: ref.Problem, number: Any = None) -> Cal
         number: the type to compute in; float64 if not given.
     """
     number = np.dtype(np.float64) if number is None else number
-    t = problem.target.astype(number) if problem.target.dtype.kind == "f" else problem.target
+    t = np.asarray(problem.target)
+    t = t.astype(number) if t.dtype.kind == "f" else t
     outputs = np.zeros((problem.x.shape[0], problem.mlp.layers[-1].width))
-    divisor = float(problem.loss.divisor(outputs, problem.target)) if problem.reduction == "mean" else 1.0
+    divisor = float(np.asarray(problem.loss.divisor(outputs, problem.target))) if problem.reduction == "mean" else 1.0
 
     def loss(parameters: Parameters, x: Array) -> Array:
         h = x
@@ -171,7 +172,7 @@ def arrays_of(problem: ref.Problem, number: Any = None) -> tuple[Parameters, Arr
     """The parameters and x of a problem, in a number type."""
     number = np.dtype(np.float64) if number is None else number
     pairs = [
-        (layer.weight.astype(number), None if layer.bias is None else layer.bias.astype(number))
+        (np.asarray(layer.weight).astype(number), None if layer.bias is None else np.asarray(layer.bias).astype(number))
         for layer in problem.mlp.layers
     ]
-    return pairs, problem.x.astype(number)
+    return pairs, np.asarray(problem.x).astype(number)

@@ -27,7 +27,7 @@ def times(factor: float, ends: tuple[str, ...] = ("weight", "bias", "input")) ->
 
 def summed_weights(problem: ref.Problem, leaves: Leaves) -> Leaves:
     """Every weight by the batch size, as if it had been averaged already, and the biases right."""
-    return times(float(len(problem.x)), ("weight",))(problem, leaves)
+    return times(float(problem.x.shape[0]), ("weight",))(problem, leaves)
 
 
 def other_batch(problem: ref.Problem, what: str) -> ref.Problem:
@@ -38,7 +38,7 @@ def other_batch(problem: ref.Problem, what: str) -> ref.Problem:
         x = rng.normal(size=x.shape).astype(x.dtype)
     if what in ("targets", "both"):
         target = rng.permutation(target)
-    return problem.replace(x=x, target=target.astype(problem.target.dtype))
+    return problem.replace(x=x, target=np.asarray(target).astype(problem.target.dtype))
 
 
 def accumulated(problem: ref.Problem, leaves: Leaves) -> Leaves:
