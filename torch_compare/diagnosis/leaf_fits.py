@@ -13,7 +13,7 @@ import numpy as np
 
 from reference.network.gradients import is_parameter
 
-from ..mistakes.finished import DECAYS, ROUND, _clip, _decay, _normalised, factor_at
+from ..mistakes.finished import DECAYS, ROUND, clipped, decayed_at, factor_at, normalised_at
 from ..mistakes.mistake import Mistake
 from .evidence import BY_NORM, PLAIN, Evidence, norm, ratio
 from .named_factors import Named, nearest, product
@@ -97,7 +97,7 @@ def _factors(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, .
     size, noise = norm(given), evidence.noise[place]
     if c > 0 and is_parameter(place):
         if near_round(size, noise):
-            yield Fit((_normalised(place, near_round(size, noise), noise),))
+            yield Fit((normalised_at(place, near_round(size, noise), noise),))
         if near_round(evidence.norm, evidence.least_noise):
             yield _fit([factor_at([place], place, _unnamed_factor(evidence, place, c))])
     named = nearest(evidence.table, c, noise)
@@ -149,14 +149,14 @@ def _clipped(evidence: Evidence, place: str, made: Any, same: Same) -> Iterator[
     if bound == 0 or not np.any(np.abs(given) == bound):
         return
     if same(np.clip(made, -bound, bound)):
-        yield Fit((_clip(bound),))
+        yield Fit((clipped(bound),))
         return
     inside = np.abs(given) < bound
     c = ratio(given[inside], np.asarray(made)[inside])
     if np.isfinite(c) and c != 0:
         named = nearest(evidence.table, c, evidence.noise[place])
         if same(np.clip(product(named) * made, -bound, bound), product(named)):
-            yield Fit((*(factor_at([place], place, _named_factor(n)) for n in named), _clip(bound)))
+            yield Fit((*(factor_at([place], place, _named_factor(n)) for n in named), clipped(bound)))
 
 
 def _decayed(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, ...], same: Same) -> Iterator[Fit]:
@@ -178,7 +178,7 @@ def _decayed(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, .
         rate = rate if known else evidence.ratio(place, given - c * made, direction)
         if rate != 0 and same(c * made + rate * direction, c):
             scaled = tuple(factor_at([place], place, _named_factor(n)) for n in named)
-            yield Fit((*scaled, _decay(place, along, rate, noise)), scaled)
+            yield Fit((*scaled, decayed_at(place, along, rate, noise)), scaled)
 
 
 def _factor_and_rate(given: Any, made: Any, direction: Any) -> tuple[float, float]:

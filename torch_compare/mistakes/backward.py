@@ -15,25 +15,10 @@ import reference as ref
 from reference.network.gradients import place_of
 
 from .mistake import Mistake
-from .rules import Rules
+from .rules import Rules, at_step
 
 KINKED = ("relu", "leaky_relu", "rrelu")
 """Activations that are linear on either side of 0."""
-
-
-def at_step(name: str, wrong: Callable[..., Any], layer: int) -> Callable[[Rules], Rules]:
-    """Rules whose step of that name is wrong in one layer."""
-
-    def change(rules: Rules) -> Rules:
-        right = getattr(rules, name)
-
-        def step(*arguments: Any) -> Any:
-            index = next(a for a in arguments if isinstance(a, int))
-            return (wrong if index == layer else right)(*arguments)
-
-        return replace(rules, **{name: step})
-
-    return change
 
 
 def _derivative(problem: ref.Problem, l: int, z: Any) -> Any:

@@ -13,7 +13,8 @@ from torch.nn.utils.parametrize import is_parametrized
 
 import reference as ref
 
-from .gradients import LOSSES, NUMBERS, Array, _array, _differentiate, _tensor
+from .gradients import LOSSES, differentiate
+from .tensors import NUMBERS, Array, array, tensor
 
 _MODULES: Mapping[type[nn.Module], str] = {
     nn.ReLU: "relu", nn.ReLU6: "relu6", nn.LeakyReLU: "leaky_relu", nn.RReLU: "rrelu", nn.ELU: "elu", nn.CELU: "celu",
@@ -106,7 +107,7 @@ def module_gradients(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> re
     known = _known_loss(loss_fn)
     with torch.inference_mode(False), torch.enable_grad():
         given, t = _given("x", x, leaves[0][0]).requires_grad_(), _given("target", target, leaves[0][0])
-        found = _differentiate(_scalar(loss_fn(module(given), t)), leaves, given)
+        found = differentiate(_scalar(loss_fn(module(given), t)), leaves, given)
     return ref.Gradients(found.layers, found.input, None if known is None else found.loss)
 
 
@@ -137,7 +138,7 @@ def _cotangent(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> Array:
         raise ValueError(
             "loss_fn: it uses the module's parameters; the oracle takes a loss of the output and target alone"
         )
-    return _array(torch.zeros_like(y) if found is None else found)
+    return array(torch.zeros_like(y) if found is None else found)
 
 
 def _scalar(loss: Any) -> Tensor:
@@ -149,8 +150,8 @@ def _scalar(loss: Any) -> Tensor:
 
 def _given(name: str, values: Any, like: Tensor) -> Tensor:
     """A tensor on the module's device that shares no graph with the caller's."""
-    tensor = values.detach().clone() if isinstance(values, Tensor) else _tensor(_plain(name, values))
-    return tensor.to(like.device)
+    copy = values.detach().clone() if isinstance(values, Tensor) else tensor(_plain(name, values))
+    return copy.to(like.device)
 
 
 def _plain(name: str, values: Any) -> Array:
@@ -159,7 +160,7 @@ def _plain(name: str, values: Any) -> Array:
         return values
     if values.is_floating_point() and values.dtype not in NUMBERS.values():
         raise TypeError(f"{name}: NumPy has no {values.dtype}; convert it with .float() or .double()")
-    return np.asarray(_array(values))
+    return np.asarray(array(values))
 
 
 Row = ref.Activation

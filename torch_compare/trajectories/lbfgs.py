@@ -11,7 +11,7 @@ from reference.optimizers.optimizer import Optimizer, State
 from reference.rounding.distance import WorstElement
 
 from ..torch_side.lbfgs import lbfgs_step
-from .comparison import Outcome
+from .comparison import TrajectoryOutcome
 from .lbfgs_steps import Arrays, Step, Twin, compare_step
 from .objectives import Objective, random_objective
 
@@ -34,7 +34,7 @@ def random_hyperparameters(rng: np.random.Generator) -> dict[str, Any]:
     return chosen
 
 
-def lbfgs_against_torch(seed: int, steps: int) -> Outcome:
+def lbfgs_against_torch(seed: int, steps: int) -> TrajectoryOutcome:
     """torch's LBFGS held against ours along torch's trajectory on a random loss.
 
     Ours is held against the same routine on `Noisy` likewise, in float32: in float64 the noise-free run is ours.
@@ -57,7 +57,7 @@ def lbfgs_against_torch(seed: int, steps: int) -> Outcome:
     if dtype is np.float32:
         own = [step.worst for step in follow(optimizer, itself(optimizer), objective, steps, dtype, seed)
                if not step.unresolved] or own  # fmt: skip
-    return Outcome(
+    return TrajectoryOutcome(
         "lbfgs",
         seed,
         np.dtype(dtype).name,

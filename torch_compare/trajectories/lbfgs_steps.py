@@ -15,14 +15,14 @@ sharp. Therefore:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from reference.arithmetic.formats import Format, get_format
-from reference.arithmetic.noise_source import NoiseSource, Split
+from reference.arithmetic.noise_source import NoiseSource
 from reference.arithmetic.noisy import Noisy
 from reference.optimizers.optimizer import Evaluate, Optimizer, State
 from reference.rounding.distance import FACTOR, WorstElement, worst_place
@@ -93,7 +93,7 @@ class Step:
 
 
 def paths(run: Callable[[Guided], Any], fmt: Format, runs: int, seed: int) -> Iterator[Any]:
-    """What `run` returns along every path that the noise of its source finds, the same noise on each.
+    """The results of `run` along every path that the noise of its source finds, the same noise on each.
 
     A path that goes `Astray` gives that error.
     """
@@ -226,40 +226,3 @@ def noisy_tree(tree: Any, source: NoiseSource) -> Any:
     if isinstance(tree, list | tuple):
         return type(tree)(noisy_tree(value, source) for value in tree)
     return Noisy.exact(tree, source) if np.asarray(tree).dtype.kind == "f" else tree
-
-
-def steps_together(
-    optimizer: Optimizer,
-    trajectory: Sequence[tuple[Arrays, State]],
-    params: Arrays,
-    evaluates: Sequence[Evaluate],
-    dtype: Any = np.float64,
-    *,
-    runs: int = RUNS,
-    seed: int = 0,
-) -> list[WorstElement]:
-    """The worst number after each step of another implementation, both going on without a common restart.
-
-    The noise accumulates from step to step, until some of the runs take another branch than the others; there the list
-    ends.
-
-    Args:
-        optimizer: ours.
-        trajectory: parameters and state of the other after every step.
-        params: where both start.
-        evaluates: the loss and gradients of every step.
-        dtype: the format that the other computes in.
-        runs: noisy runs.
-        seed: of the noise.
-    """
-    fmt = get_format(dtype)
-    here = noisy_tree(params, NoiseSource(fmt, runs, np.random.default_rng(seed)))
-    state, worst = optimizer.init(here), []
-    for given, evaluate in zip(trajectory, evaluates, strict=True):
-        try:
-            with np.errstate(all="ignore"):
-                here, state = optimizer.update(here, here, state, evaluate)
-        except Split:
-            break
-        worst.append(deviation(step_leaves(*given), step_leaves(here, state), fmt))
-    return worst

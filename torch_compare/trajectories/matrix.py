@@ -23,7 +23,7 @@ from reference.optimizers.muon import NS_COEFFICIENTS, newton_schulz
 from reference.rounding.scale import RUNS
 
 from ..torch_side.muon import without_bfloat16
-from .comparison import History, Outcome, Subject, compare, follow_torch, record
+from .comparison import History, Subject, TrajectoryOutcome, compare, follow_torch, record
 from .random_trajectories import SHAPES, Trajectory, random_trajectory
 
 Array = Any
@@ -117,17 +117,17 @@ def _scales(trajectory: Trajectory, optimizer: Optimizer, runs: int, seed: int) 
 # ── the comparisons ──────────────────────────────────────────────────────────────────────────────────
 
 
-def adafactor_against_torch(seed: int, steps: int) -> Outcome:
+def adafactor_against_torch(seed: int, steps: int) -> TrajectoryOutcome:
     """Of one random trajectory."""
     return compare(matrix_trajectory("adafactor", seed, steps), seed, scales=matrix_scales)
 
 
-def muon_against_torch(seed: int, steps: int) -> Outcome:
+def muon_against_torch(seed: int, steps: int) -> TrajectoryOutcome:
     """Of one random trajectory, torch as it is."""
     return compare(matrix_trajectory("muon", seed, steps), seed, scales=bfloat16_scales)
 
 
-def muon_in_full_precision(seed: int, steps: int) -> Outcome:
+def muon_in_full_precision(seed: int, steps: int) -> TrajectoryOutcome:
     """Of one random trajectory, torch without its cast to bfloat16."""
     trajectory = matrix_trajectory("muon", seed, steps)
     with without_bfloat16():
