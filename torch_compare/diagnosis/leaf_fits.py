@@ -1,4 +1,4 @@
-"""What may have been done to a finished gradient: a factor, a weight decay, clipping; or nothing.
+"""Fits of a finished gradient to the one that was given: a factor, a weight decay, clipping; or nothing.
 
 `made` is the leaf that a backward pass makes, `given` the one to be explained.
 """
@@ -27,7 +27,7 @@ class Fit:
     """How a leaf that was made becomes the one that was given.
 
     Attributes:
-        mistakes: what is done to it; none where it is the same.
+        mistakes: what is done to it; none if it is the same.
         factors: those of the mistakes that are factors, if no other is among them.
         away: how far the leaf is from the given one then, see `Evidence.away`.
     """
@@ -160,7 +160,7 @@ def _clipped(evidence: Evidence, place: str, made: Any, same: Same) -> Iterator[
 
 
 def _decayed(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, ...], same: Same) -> Iterator[Fit]:
-    """c·made + λ·direction, the parameter or its sign, where c is 1 or has a name."""
+    """c·made + λ·direction, the parameter or its sign, if c is 1 or has a name."""
     given, noise = evidence.given[place], evidence.noise[place]
     for along, shape in DECAYS.items():
         direction = shape(evidence.parameter(place))
@@ -182,7 +182,7 @@ def _decayed(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, .
 
 
 def _factor_and_rate(given: Any, made: Any, direction: Any) -> tuple[float, float]:
-    """The c and λ of given = c·made + λ·direction, by least squares, with c = 1 where that leaves c open."""
+    """The c and λ of given = c·made + λ·direction, by least squares; c = 1 if that leaves c open."""
     a, b, g = (np.ravel(v) for v in (made, direction, given))
     if a.size < 3:
         return 1.0, ratio(g - a, b)

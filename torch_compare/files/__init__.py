@@ -1,1 +1,1 @@
-"""What is read and written, all of it taken for hostile."""
+"""Files: all that is read is taken for hostile."""

@@ -56,7 +56,7 @@ def clipped(bound: float) -> Mistake:
 
 
 DECAYS: dict[str, Callable[[Any], Any]] = {"the weights": lambda w: w, "the weights' signs": np.sign}
-"""What a weight decay adds, by what it is called."""
+"""Directions of a weight decay, by their names."""
 
 
 def decayed_at(place: str, along: str, rate: float, uncertainty: float) -> Mistake:

@@ -24,6 +24,8 @@ from .rules import RIGHT, Rules, at_step
 MIDDLE = 1
 """Mistakes of a single layer sit in this one of the three: it has layers above and below it."""
 Chosen = Callable[[ref.Problem], tuple[Mistake, ...]]
+OfLayer = Callable[[ref.Problem, int], Iterable[Mistake]]
+"""(problem, layer) ↦ the mistakes that can be made there."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,18 @@ def _known(found: Callable[[ref.Problem], Iterable[Mistake]], name: str, clue: s
     return lambda problem: (next(m for m in found(problem) if m.name == name and clue in m.what),)
 
 
-def _in_middle(found: Callable[[ref.Problem, int], Iterable[Mistake]], name: str, clue: str = "") -> Chosen:
-    return _known(lambda problem: found(problem, MIDDLE), name, clue)
+def _in_layer(layer: int, found: OfLayer, name: str, clue: str = "") -> Chosen:
+    return _known(lambda problem: found(problem, layer), name, clue)
 
 
-def _everywhere(found: Callable[[ref.Problem, int], Iterable[Mistake]], name: str, clue: str = "") -> Chosen:
+def _in_middle(found: OfLayer, name: str, clue: str = "") -> Chosen:
+    return _in_layer(MIDDLE, found, name, clue)
+
+
+def _everywhere(found: OfLayer, name: str, clue: str = "") -> Chosen:
     def mistakes(problem: ref.Problem) -> tuple[Mistake, ...]:
         layers = range(len(problem.mlp.layers))
-        return tuple(_known(lambda p, l=l: found(p, l), name, clue)(problem)[0] for l in layers)
+        return tuple(m for l in layers for m in _in_layer(l, found, name, clue)(problem))
 
     return mistakes
 

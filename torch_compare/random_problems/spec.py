@@ -18,7 +18,7 @@ from reference import activations as act
 from reference import losses as los
 
 FEATURES = ("kinks", "saturated", "dead", "zeros", "integers", "tiny", "huge", "negative_zero")
-"""Whatever a problem may exercise besides the ordinary: kinks hit exactly, units far in the tails, units that
+"""Features that a problem may have besides the ordinary ones: kinks hit exactly, units far in the tails, units that
 are off for every example, exact zeros in weights and inputs, small integers throughout (so that sums are
 exact), weights down to 1e-12 and up to 1e3 times their usual size, and inputs of −0.0."""
 MAX_DEPTH, MAX_WIDTH, MAX_BATCH = 100, 64, 32

@@ -120,7 +120,7 @@ def _explaining(problem: ref.Problem, leaves: Leaves, fmt: Format) -> tuple[str,
 
 @dataclass(frozen=True)
 class _Central:
-    """Central differences by place, and the error bar of each; NaN where none was taken."""
+    """Central differences by place, and the error bar of each; NaN if none was taken."""
 
     value: Leaves
     bar: Leaves

@@ -16,6 +16,7 @@ import torch.nn.functional as F  # noqa: N812  torch's own documentation spells 
 from torch import Tensor
 
 import reference as ref
+from reference.network.gradients import place_of
 
 from .tensors import NUMBERS, Array, array, tensor
 
@@ -159,7 +160,7 @@ def _run(problem: ref.Problem, number: torch.dtype) -> tuple[Tensor, list[Pair],
     for index, layer in enumerate(problem.mlp.layers):
         row = layer.activation
         if row.name not in ACTIVATIONS:
-            raise ValueError(f"layers[{index}].activation: torch has no counterpart of the row {row.name!r}")
+            raise ValueError(f"{place_of(index)}.activation: torch has no counterpart of the row {row.name!r}")
         leaves.append((_leaf(layer.weight, number), None if layer.bias is None else _leaf(layer.bias, number)))
         h = ACTIVATIONS[row.name](F.linear(h, *leaves[-1]), **row.parameters)
     if problem.loss.name not in LOSSES:

@@ -26,7 +26,6 @@ _MODULES: Mapping[type[nn.Module], str] = {
 }  # fmt: skip
 """The row of an activation module; its attributes have the names of the row's parameters."""
 
-
 _LOSS_MODULES: Mapping[type[nn.Module], str] = {
     nn.MSELoss: "mse", nn.L1Loss: "l1", nn.SmoothL1Loss: "smooth_l1", nn.HuberLoss: "huber", nn.NLLLoss: "nll",
     nn.CrossEntropyLoss: "cross_entropy", nn.BCELoss: "bce", nn.BCEWithLogitsLoss: "bce_with_logits",
@@ -35,14 +34,10 @@ _LOSS_MODULES: Mapping[type[nn.Module], str] = {
     nn.MultiLabelMarginLoss: "multilabel_margin", nn.MultiMarginLoss: "multi_margin",
     nn.HingeEmbeddingLoss: "hinge_embedding",
 }  # fmt: skip
-
-
 _LOSS_FUNCTIONS: Mapping[Any, str] = {
     **{function: name for name, function in LOSSES.items()},
     **{F.cross_entropy: "cross_entropy", F.kl_div: "kl_div", F.gaussian_nll_loss: "gaussian_nll"},
 }
-
-
 _CONTAINERS = (nn.Sequential, nn.Linear, nn.Flatten, nn.Identity, nn.Dropout, nn.AlphaDropout)
 
 

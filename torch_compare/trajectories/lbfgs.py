@@ -12,7 +12,7 @@ from reference.rounding.distance import WorstElement
 
 from ..torch_side.lbfgs import lbfgs_step
 from .comparison import TrajectoryOutcome
-from .lbfgs_steps import Arrays, Step, Twin, compare_step
+from .lbfgs_steps import Arrays, Step, TwinStep, compare_step
 from .objectives import Objective, random_objective
 
 
@@ -71,7 +71,7 @@ def lbfgs_against_torch(seed: int, steps: int) -> TrajectoryOutcome:
 
 
 def follow(
-    optimizer: Optimizer, twin: Twin, objective: Objective, steps: int, dtype: Any = np.float64, seed: int = 0
+    optimizer: Optimizer, twin: TwinStep, objective: Objective, steps: int, dtype: Any = np.float64, seed: int = 0
 ) -> list[Step]:
     """Each step of the twin held against ours from the same parameters and state, along the twin's trajectory."""
     params, state, found = objective.start, optimizer.init(objective.start), []
@@ -84,7 +84,7 @@ def follow(
     return found
 
 
-def itself(optimizer: Optimizer) -> Twin:
+def itself(optimizer: Optimizer) -> TwinStep:
     """An optimiser of ours in the place of another implementation; it does not look at the gradients it is given."""
 
     def step(params: Arrays, state: State, evaluate: Any) -> tuple[Arrays, State]:

@@ -30,7 +30,7 @@ from reference.rounding.scale import RUNS
 
 Array = Any
 Arrays = list[Array]
-Twin = Callable[[Arrays, State, Evaluate], tuple[Arrays, State]]
+TwinStep = Callable[[Arrays, State, Evaluate], tuple[Arrays, State]]
 """(parameters, state in our form, evaluate) ↦ the same after one step of the other implementation."""
 MOST_PATHS = 32
 """A step with more paths than this counts as unresolved."""
@@ -160,7 +160,7 @@ def _missing(place: str) -> WorstElement:
 
 def compare_step(
     optimizer: Optimizer,
-    twin: Twin,
+    twin: TwinStep,
     params: Arrays,
     state: State,
     evaluate: Evaluate,

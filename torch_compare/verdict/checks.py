@@ -176,7 +176,7 @@ def _certificate(problem: ref.Problem, asked: bool | ref.CertifiedGradients) -> 
 
 
 def _nearest(certificate: ref.CertifiedGradients, given: Given) -> dict[str, Any]:
-    """The certified gradients; where an interval stays wide, the number in it that is nearest to what was given."""
+    """The certified gradients; if an interval stays wide, the number in it that is nearest to what was given."""
     expected = {}
     for place, leaf in certificate.leaves().items():
         near = leaf.nearest
@@ -224,7 +224,7 @@ def _doubted(verdict: Verdict, certificate: ref.CertifiedGradients, given: Given
 
 
 def _arithmetics(fmt: Format, accumulate: str | None) -> tuple[Format, ...]:
-    """The ways to add up that are tried in turn: in float32 and in the format itself where that is coarser."""
+    """The ways to add up that are tried in turn: in float32, and in the format itself if that is coarser."""
     single = FORMATS["float32"]
     if accumulate not in (None, "same", "float32"):
         raise ValueError(f'accumulate: expected "float32" or "same", got {accumulate!r}')
@@ -237,7 +237,7 @@ def _arithmetics(fmt: Format, accumulate: str | None) -> tuple[Format, ...]:
 def _judge_with(
     problem: ref.Problem, given: Given, expected: Mapping[str, Any], fmt: Format, seed: int
 ) -> tuple[Verdict, Callable[[], dict[str, Any]]]:
-    """The verdict by one arithmetic, from few runs where they leave no doubt, else from all; and its wider scale."""
+    """The verdict by one arithmetic, from few runs if they leave no doubt, else from all; and its wider scale."""
 
     @cache
     def scale(textbook: bool, runs: int = RUNS) -> dict[str, Any]:
