@@ -139,7 +139,7 @@ def step_leaves(params: Arrays, state: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def deviation(given: Mapping[str, Any], expected: Mapping[str, Any], fmt: Format) -> WorstElement:
+def worst_number(given: Mapping[str, Any], expected: Mapping[str, Any], fmt: Format) -> WorstElement:
     """The given number furthest from the expected ones' noise-free run, in units of their spread.
 
     A number that has no finite spread to be judged by counts as infinitely far off, and so does a missing one.
@@ -197,7 +197,7 @@ def compare_step(
 
         def beside(there: Any) -> tuple[Any, Any]:
             point, answer = next(replay, ({}, None))
-            worst = deviation(point, step_leaves(there, {}), fmt)
+            worst = worst_number(point, step_leaves(there, {}), fmt)
             if not worst.scales <= FACTOR:
                 raise Astray(worst)
             source.settled.append(len(source.taken))
@@ -205,7 +205,7 @@ def compare_step(
 
         start = noisy_tree(params, source)
         made = optimizer.update(start, start, noisy_tree(state, source), beside)
-        return deviation(leaves, step_leaves(*made), fmt)
+        return worst_number(leaves, step_leaves(*made), fmt)
 
     best, count = _missing("any path"), 0
     for found in paths(along, fmt, runs, seed):

@@ -23,7 +23,7 @@ from reference.training import checkpoint
 from tests.helpers import DTYPES, assert_same, gamma, mutant
 from torch_compare.torch_side.lbfgs import lbfgs_step
 from torch_compare.trajectories.lbfgs import itself, lbfgs_against_torch, random_hyperparameters
-from torch_compare.trajectories.lbfgs_steps import Guided, compare_step, deviation, noisy_tree, paths, step_leaves
+from torch_compare.trajectories.lbfgs_steps import Guided, compare_step, noisy_tree, paths, step_leaves, worst_number
 from torch_compare.trajectories.objectives import network, quadratic, random_objective, rosenbrock, wavy
 
 routine = importlib.import_module("reference.optimizers.lbfgs")
@@ -302,7 +302,7 @@ def steps_together(optimizer, trajectory, params, evaluates):
                 here, state = optimizer.update(here, here, state, evaluate)
         except Split:
             break
-        worst.append(deviation(step_leaves(*given), step_leaves(here, state), fmt))
+        worst.append(worst_number(step_leaves(*given), step_leaves(here, state), fmt))
     return worst
 
 
