@@ -1,6 +1,6 @@
 """Numbers that nobody has, recovered from wrong gradients: the inputs or targets that they were made of.
 
-d_Wᵀ = xᵀ d_z: the rows of a first weight's gradient are combinations of the examples, whichever d_z is; and where the
+d_Wᵀ = xᵀ d_z: the rows of a first weight's gradient are combinations of the examples, whichever d_z is; and if the
 examples are linearly independent, it determines d_z. N examples, I a layer's fan-in, O its fan-out, K outputs.
 """
 

@@ -1,1 +1,1 @@
-"""Files: all that is read is taken for hostile."""
+"""Files, each of which is read as a stranger's."""

@@ -1,4 +1,4 @@
-"""Problems as JSON files: every number exactly, nothing but data, read as hostile.
+"""Problems as JSON files: every number exactly, nothing but data, read as a stranger's.
 
 Numbers are written in their shortest decimal form that reads back as the same float64 (which holds
 float32 exactly); infinities and NaN have no place in a problem.

@@ -1,7 +1,7 @@
 """The mistakes that `verify` plants: each must be caught before the verdicts on correct gradients count for anything.
 
-They are taken from the other modules of this room where those know them, and made here where no diagnosis looks for
-them. Each sits in a problem on which nothing gives it away but its numbers.
+They are taken from the other modules of this room if those know them, and made here if no diagnosis looks for them.
+Each sits in a problem on which nothing gives it away but its numbers.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class CampaignReport:
     """The findings of a campaign.
 
     Attributes:
-        seed: it began from; the same seed makes the same campaign.
+        seed: that it began from; the same seed makes the same campaign.
         dtype: "float64", "float32" or "both".
         certify_all: whether every small problem was certified, not one in `CERTIFY_EVERY`.
         problems: how many were run.

@@ -66,7 +66,7 @@ def against_certificate(
 def against_differences(problem: ref.Problem, seed: int, entries: int = ENTRIES) -> PairOutcome:
     """The certificate's balls against central differences of the loss alone, both at several hundred bits.
 
-    An element counts as judged where the difference's bar and the certificate's radius are below 10^−40 of the
+    An element counts as judged if the difference's bar and the certificate's radius are below 10^−40 of the
     leaf's largest gradient.
     """
     pair = "certified ~ multiprecision_difference"

@@ -90,7 +90,7 @@ def module_gradients(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> re
 
     Returns:
         A tree like that problem's: zeros for a parameter that the loss does not depend on, None for one with
-        requires_grad False; its loss is None where the loss is the user's own (see `problem_from_module`).
+        requires_grad False; its loss is None if the loss is the user's own (see `problem_from_module`).
 
     >>> module = nn.Sequential(nn.Linear(2, 1, bias=False), nn.ReLU())
     >>> module[0].weight.data = torch.tensor([[1.0, 2.0]])

@@ -35,7 +35,7 @@ Array = Any
 History = dict[str, Array]
 """Leaf ("params[0]", "exp_avg[1]") ↦ (steps, *shape): its value after every step."""
 MANY_RUNS = 1024
-"""For σ where few runs find a disagreement: where an update divides by what has nearly cancelled, the errors have heavy
+"""For σ if few runs find a disagreement: if an update divides by what has nearly cancelled, the errors have heavy
 tails, which a few runs miss."""
 
 

@@ -52,11 +52,8 @@ def lbfgs_against_torch(seed: int, steps: int) -> TrajectoryOutcome:
         return lbfgs_step(hyperparameters, params, state, evaluate)
 
     found = follow(optimizer, theirs, objective, steps, dtype, seed)
-    places = [step.worst for step in found if not step.unresolved]
-    own = [WorstElement("params[0]", (0,), 0.0, 0.0, 0.0, 0.0)]
-    if dtype is np.float32:
-        own = [step.worst for step in follow(optimizer, itself(optimizer), objective, steps, dtype, seed)
-               if not step.unresolved] or own  # fmt: skip
+    ours = follow(optimizer, itself(optimizer), objective, steps, dtype, seed) if dtype is np.float32 else []
+    own = _resolved(ours) or [WorstElement("params[0]", (0,), 0.0, 0.0, 0.0, 0.0)]
     return TrajectoryOutcome(
         "lbfgs",
         seed,
@@ -64,10 +61,15 @@ def lbfgs_against_torch(seed: int, steps: int) -> TrajectoryOutcome:
         len(found),
         sum(step.numbers for step in found),
         sum(step.numbers for step in found if step.unresolved),
-        max(places, key=lambda place: place.scales),
+        max(_resolved(found), key=lambda place: place.scales),
         max(own, key=lambda place: place.scales),
         (),
     )
+
+
+def _resolved(steps: list[Step]) -> list[WorstElement]:
+    """The worst number of each step whose comparison decides anything."""
+    return [step.worst for step in steps if not step.unresolved]
 
 
 def follow(

@@ -58,7 +58,7 @@ class Guided(NoiseSource):
 
 
 class Astray(ArithmeticError):  # noqa: N818 (a path ends)
-    """A path asks for the loss where the twin did not."""
+    """A path asks for the loss at a point where the twin did not."""
 
     def __init__(self, place: WorstElement) -> None:
         super().__init__(str(place))

@@ -80,7 +80,7 @@ def another_convention(problem: ref.Problem, leaves: Mapping[str, Any], fmt: For
 
 
 Sides = tuple[float | None, ...]
-"""A side for each of the first kinks; None where the oracle's own slope is taken."""
+"""A side for each of the first kinks; None if the oracle's own slope is taken."""
 _LOSS = ("", 0.0)
 _SIDES = {-1.0: "the slope from below", 1.0: "the slope from above", 0.0: "the mean of both slopes"}
 _TRIED = 100

@@ -42,7 +42,7 @@ class Verdict:
         reproduce: a line that computes the expected number again.
         accurate: the largest error in units of the accurate scale.
         digits: the decimal digits that agree in the worst element of every leaf, −log₁₀ of its relative error, as
-            NIST's Statistical Reference Datasets score it; infinite where all are equal.
+            NIST's Statistical Reference Datasets score it; infinite if all are equal.
         places: the worst element of every leaf, by place.
     """
 

@@ -197,3 +197,18 @@ def test_infinite_errors_are_written_and_read_again(tmp_path):
     )
     path = campaign.write_disagreement(case, tmp_path, 1)
     assert all(o.verdict != "disagrees" for o in campaign.replay(path))
+
+
+def test_deviations_are_counted_by_row_and_written_as_one_text():
+    report = campaign.CampaignReport(0, "float64")
+    outcome = PairOutcome("reference ~ torch", PairVerdict.DEVIATION, deviations=("bce_epsilon", "celu_float32_alpha"))
+    unnamed = PairOutcome("torch ~ central_difference", PairVerdict.DEVIATION)
+    for _ in range(2):
+        report.add(campaign.CampaignCase(SPEC, (outcome, unnamed)))
+    assert [(row.name, count) for row, count in report.explaining_deviations()] == [
+        ("bce_epsilon", 2),
+        ("celu_float32_alpha", 2),
+    ]
+    assert report.disagreements == []
+    assert outcome.as_data()["verdict"] == "deviation: bce_epsilon + celu_float32_alpha"
+    assert json.dumps(unnamed.as_data()["verdict"]) == '"deviation"'
