@@ -38,7 +38,8 @@ _HOMES = {
     "torch_compare.torch_side.deviations": ("DEVIATIONS", "Deviation"),
     "reference.rounding.distance": ("WorstElement",),
     "torch_compare.sources.table": ("SOURCES",),
-    "torch_compare.random_problems.strategies": ("Spec", "build", "problems", "specs"),
+    "torch_compare.random_problems.spec": ("Spec", "build"),
+    "torch_compare.random_problems.strategies": ("problems", "specs"),
     "torch_compare.verdict.checks": ("Verdict", "assert_gradients", "check", "check_module"),
 }
 

@@ -22,7 +22,7 @@ _VERDICTS = pytest.StashKey[list[str]]()
 
 
 class GradientOracle:
-    """What the fixture `gradient_oracle` is: the checks of `torch_compare`, with their verdicts kept for the report."""
+    """The fixture `gradient_oracle`: the checks of `torch_compare`, with their verdicts kept for the report."""
 
     def __init__(self, kept: list[str]) -> None:
         self._kept = kept

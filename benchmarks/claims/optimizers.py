@@ -11,7 +11,7 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from reference.rounding.distance import FACTOR
-from torch_compare.trajectories.comparison import Outcome, Subject, elementwise_subject
+from torch_compare.trajectories.comparison import Subject, TrajectoryOutcome, elementwise_subject
 from torch_compare.trajectories.lbfgs import lbfgs_against_torch
 from torch_compare.trajectories.matrix import MATRIX_SUBJECTS
 from torch_compare.trajectories.random_trajectories import HYPERPARAMETERS
@@ -31,13 +31,13 @@ CHUNK = 10
 LEAST_DECIDED = 0.99
 
 
-def outcomes(subject: Subject, seeds: Iterable[int], steps: int) -> list[Outcome]:
+def outcomes(subject: Subject, seeds: Iterable[int], steps: int) -> list[TrajectoryOutcome]:
     """One outcome a seed."""
     with threadpool_limits(1):
         return [subject(seed, steps) for seed in seeds]
 
 
-def many(subject: Subject, trajectories: int, seed: int, jobs: int) -> list[Outcome]:
+def many(subject: Subject, trajectories: int, seed: int, jobs: int) -> list[TrajectoryOutcome]:
     """The outcomes of so many trajectories in a row of seeds, by so many processes."""
     seeds = range(seed, seed + trajectories)
     if jobs == 1:
@@ -47,7 +47,7 @@ def many(subject: Subject, trajectories: int, seed: int, jobs: int) -> list[Outc
     return [outcome for chunk in found for outcome in chunk]
 
 
-def row(name: str, found: Sequence[Outcome]) -> dict[str, Any]:
+def row(name: str, found: Sequence[TrajectoryOutcome]) -> dict[str, Any]:
     """What came of an optimiser's trajectories."""
     scales = np.array([_judged(o.worst.scales) for o in found])
     return {

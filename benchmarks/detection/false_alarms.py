@@ -131,7 +131,7 @@ def judged(
     """Count what this project's checker says about one gradient."""
     verdict = tc.check(problem, leaves, name, diagnose=False)
     tally.arrays += len(leaves)
-    outcome = verdict.status
+    outcome: str = verdict.status
     if verdict.agrees:
         outcome = "textbook" if verdict.scale == "textbook" else "agrees"
         tally.worst = max(tally.worst, verdict.worst.scales if outcome == "textbook" else 0.0)

@@ -1,4 +1,4 @@
-"""What a test vector is made of before it is certified, and the flags that say what it exercises."""
+"""A test vector before it is certified, and the flags that say what it exercises."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ from typing import Any
 from ..files.case_file import SCHEMA_VERSION, Case
 from ..files.case_writer import as_json, as_safetensors
 from ..files.untrusted import parse_json, read_bytes, short
-from . import known_bugs as bug_cases
-from . import named_cases
+from . import known_bugs, named_cases
 from .draft import FLAGS, certify
 from .index import index
+from .random_cases import random_cases
 
 __all__ = [
     "COMMITTED", "FLAGS", "GENERATOR_VERSION", "MANIFEST", "Entry", "Manifest", "case_paths", "check_manifest",
@@ -51,7 +51,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a directory of test vectors holds.
+    """The contents of a directory of test vectors.
 
     Attributes:
         schema_version: of the files' format.
@@ -78,7 +78,7 @@ def named_set() -> Iterator[Case]:
     >>> case.name, case.flags
     ('activation_celu', ('activation',))
     """
-    return map(certify, sorted(chain(named_cases.drafts(), bug_cases.drafts()), key=lambda made: made.name))
+    return map(certify, sorted(chain(named_cases.drafts(), known_bugs.drafts()), key=lambda made: made.name))
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────
@@ -112,7 +112,7 @@ def write(directory: str | Path, cases: int | None = None, seed: int = 0, dtype:
     for name in SCHEMAS:
         put(f"schema/{name}", (COMMITTED / "schema" / name).read_bytes())
     listed = []
-    for case in chain(named_set(), _random(cases or 0, seed, dtype)):
+    for case in chain(named_set(), random_cases(cases or 0, seed, dtype)):
         put(f"{case.name}.json", as_json(case).encode())
         put(f"{case.name}.safetensors", as_safetensors(case))
         listed.append(case)
@@ -120,14 +120,6 @@ def write(directory: str | Path, cases: int | None = None, seed: int = 0, dtype:
     manifest = Manifest(SCHEMA_VERSION, GENERATOR_VERSION, seed, dict(sorted(entries.items())))
     (directory / MANIFEST).write_text(manifest_as_json(manifest), encoding="utf-8")
     return manifest
-
-
-def _random(cases: int, seed: int, dtype: str | None) -> Iterator[Case]:
-    if not cases:
-        return iter(())
-    from .random_cases import random_cases  # noqa: PLC0415  (hypothesis loads for a second)
-
-    return random_cases(cases, seed, dtype)
 
 
 def manifest_as_json(manifest: Manifest) -> str:

@@ -22,7 +22,8 @@ from ..files.case_file import read_case
 from ..verdict.checks import Verdict, check
 from ..verdict.given import Given
 from ..verdict.result_file import read_result
-from .check_report import Checked, as_json, print_leaves, print_summary, print_table, print_verdicts
+from ..verdict.status import Status
+from .check_report import NOT_JUDGED, Checked, as_json, print_leaves, print_summary, print_table, print_verdicts
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
 
 SUFFIXES = (".json", ".safetensors")
@@ -87,7 +88,7 @@ def run_check(options: argparse.Namespace, console: Console) -> int:
     else:
         checked = [Checked(options.case.stem, _judge(options.case, options.result, options))]
         print_leaves(checked[0], console)
-    print_verdicts([one for one in checked if one.status != "agrees" or not folders], console)
+    print_verdicts([one for one in checked if one.status != Status.AGREES or not folders], console)
     status = exit_status(checked, accept_conventions=options.accept_conventions, partial=options.partial)
     print_summary(checked, status, console)
     if options.json is not None:
@@ -101,13 +102,13 @@ def exit_status(checked: Iterable[Checked], *, accept_conventions: bool = False,
     >>> exit_status([Checked("relu", reason="no result", missing=True)]), exit_status([])
     (2, 2)
     """
-    good = {"agrees", "another convention"} if accept_conventions else {"agrees"}
+    good = {Status.AGREES, Status.ANOTHER_CONVENTION} if accept_conventions else {Status.AGREES}
     judged = {one.status for one in checked if not (partial and one.missing)}
-    if judged - good - {"not judged", "unresolved"}:
+    if judged - good - {NOT_JUDGED, Status.UNRESOLVED}:
         return DISAGREES
-    if "not judged" in judged or not judged:
+    if NOT_JUDGED in judged or not judged:
         return BAD_INPUT
-    return UNRESOLVED if "unresolved" in judged else AGREES
+    return UNRESOLVED if Status.UNRESOLVED in judged else AGREES
 
 
 # ── judging ──────────────────────────────────────────────────────────────────────────────────────────
@@ -143,7 +144,7 @@ def _in_float32(given: Given) -> Given:
 
 
 def _named(path: Path, read: Any) -> Any:
-    """What read returns; what it raises, as a ValueError that begins with the path."""
+    """The result of `read`; its error, if it raises one, as a ValueError that begins with the path."""
     try:
         return read()
     except OSError as error:

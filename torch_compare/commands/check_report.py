@@ -1,4 +1,4 @@
-"""What `gradient-oracle check` prints, and its report as JSON."""
+"""The tables and texts that `gradient-oracle check` prints, and its report as JSON."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from ..verdict.verdict import Verdict
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
 
 REPORT = "gradient-oracle report 1"
+NOT_JUDGED = "not judged"
+"""The status of a case without a result, or with one that cannot be read."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What came of one case.
+    """One case and the verdict on its result.
 
     Attributes:
         case: its name.
@@ -38,8 +40,8 @@ class Checked:
 
     @property
     def status(self) -> str:
-        """The verdict's status, or "not judged"."""
-        return self.verdict.status if self.verdict else "not judged"
+        """The verdict's status; `NOT_JUDGED` if there is no verdict."""
+        return self.verdict.status if self.verdict else NOT_JUDGED
 
 
 def print_leaves(one: Checked, console: Console) -> None:
@@ -126,7 +128,7 @@ def print_summary(checked: list[Checked], status: int, console: Console) -> None
 
 
 def as_json(checked: Iterable[Checked], status: int) -> str:
-    """The report as a JSON text; numbers that JSON has not are the words inf, -inf and nan."""
+    """The report as a JSON text; numbers that JSON does not have are the words inf, -inf and nan."""
     data = {"format": REPORT, "exit_status": status, "cases": [_as_data(one) for one in checked]}
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
@@ -160,5 +162,5 @@ def _as_data(one: Checked) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | str:
-    """A number as JSON has it; what JSON has not, as a word."""
+    """A number as JSON has it; one that JSON does not have, as a word."""
     return value if isfinite(value) else str(value)

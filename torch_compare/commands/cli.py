@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options, console)
     except (ValueError, TypeError, OSError) as error:
-        text = str(error).encode("utf-8", "backslashreplace").decode()  # a path may hold what UTF-8 has not
+        text = str(error).encode("utf-8", "backslashreplace").decode()  # a path may hold what UTF-8 does not have
         errors.print(f"gradient-oracle: {text}", markup=False, highlight=False, soft_wrap=True)
         return BAD_INPUT
     except KeyboardInterrupt:

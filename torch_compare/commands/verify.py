@@ -1,4 +1,4 @@
-"""`gradient-oracle verify`: plant faults, catch them, then hold the sources against each other on random problems."""
+"""`gradient-oracle verify`: plant mistakes, catch them, then hold the sources against each other on random problems."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from reference.rounding.distance import FACTOR
 
 from ..sources import campaign, plant
 from ..sources.certificates import LARGEST
-from ..sources.outcome import PAIRS
-from ..torch_side.deviations import DEVIATIONS
+from ..sources.outcome import PAIRS, PairVerdict
+from ..verdict.status import Status
 from .exit_status import AGREES, DISAGREES, UNRESOLVED
 
 
@@ -35,7 +35,7 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
     seed = randbelow(2**32) if options.seed is None else options.seed
     dtype = options.dtype or "both"
     console.print(f"gradient-oracle verify --cases {options.cases} --seed {seed}", style="bold", highlight=False)
-    caught = _plant_faults(console)
+    caught = _plant(console)
     with Progress(
         TextColumn("random problems"),
         BarColumn(),
@@ -59,24 +59,24 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
         for number, case in enumerate(report.disagreements, 1)
     ]
     for path, case in zip(paths, report.disagreements, strict=True):
-        text = next(o.text for o in case.outcomes if o.verdict == "disagrees")
+        text = next(o.text for o in case.outcomes if o.verdict is PairVerdict.DISAGREES)
         console.print(f"{path}: {text}", style="red", markup=False)
         console.print(f"  again: gradient-oracle verify --replay {path}", markup=False, highlight=False)
     if options.json is not None:
         data = report.as_data() | {"faults": caught}
         options.json.write_text(json.dumps(data, indent=1), encoding="utf-8")
-    good = all(status != "agrees" for status in caught.values()) and not report.disagreements
-    found = len(report.disagreements)
+    seen, found = sum(status != Status.AGREES for status in caught.values()), len(report.disagreements)
+    good = seen == len(caught) and not found
     console.print(
-        f"{'AGREES' if good else 'DISAGREES'}: {sum(s != 'agrees' for s in caught.values())} of {len(caught)} planted "
-        f"faults caught, {report.problems} random problems, {found} disagreement{'' if found == 1 else 's'}",
+        f"{'AGREES' if good else 'DISAGREES'}: {seen} of {len(caught)} planted faults caught, "
+        f"{report.problems} random problems, {found} disagreement{'' if found == 1 else 's'}",
         style="bold green" if good else "bold red",
         highlight=False,
     )
     return AGREES if good else DISAGREES
 
 
-def _plant_faults(console: Console) -> dict[str, str]:
+def _plant(console: Console) -> dict[str, Status]:
     table = Table(title="Planted faults: each must be caught", title_justify="left")
     table.add_column("fault")
     table.add_column("verdict")
@@ -92,7 +92,7 @@ def _plant_faults(console: Console) -> dict[str, str]:
     return caught
 
 
-def _print_report(report: campaign.Report, console: Console) -> None:
+def _print_report(report: campaign.CampaignReport, console: Console) -> None:
     table = Table(
         title=f"{report.problems} random problems: sources held against each other",
         title_justify="left",
@@ -143,15 +143,13 @@ def _print_report(report: campaign.Report, console: Console) -> None:
     _print_counts("activation", report.activations, console)
     _print_counts("loss", report.losses, console)
     if report.deviations:
-        rows = {d.name: d for d in DEVIATIONS}
         console.print("Where torch's backward pass is not the derivative of its own forward pass", style="italic")
-        for name, count in sorted(report.deviations.items()):
-            row = rows[name]
-            text = f"  {name}: {count} case{'' if count == 1 else 's'}; {row.where}; {row.size} (since {row.since})"
-            console.print(Padding(Text(text[2:]), (0, 0, 0, 2)))
+        for row, count in report.explaining_deviations():
+            text = f"{row.name}: {count} case{'' if count == 1 else 's'}; {row.where}; {row.size} (since {row.since})"
+            console.print(Padding(Text(text), (0, 0, 0, 2)))
 
 
-def _share(report: campaign.Report) -> str:
+def _share(report: campaign.CampaignReport) -> str:
     share = "every one" if report.certify_all else f"one in {campaign.CERTIFY_EVERY}"
     return f"{share} of the problems of at most {LARGEST} parameters times examples"
 
@@ -176,10 +174,12 @@ def _replay(path: Path, console: Console) -> int:
     for heading in ("sources", "verdict", "worst error"):
         table.add_column(heading)
     for outcome in outcomes:
-        table.add_row(outcome.pair, outcome.verdict, f"{outcome.scales:.3g} {PAIRS[outcome.pair]}")
+        table.add_row(outcome.pair, outcome.title, f"{outcome.scales:.3g} {PAIRS[outcome.pair]}")
     console.print(table)
     for outcome in outcomes:
         if outcome.text:
             console.print(outcome.text, markup=False)
     verdicts = {outcome.verdict for outcome in outcomes}
-    return DISAGREES if "disagrees" in verdicts else UNRESOLVED if "unresolved" in verdicts else AGREES
+    if PairVerdict.DISAGREES in verdicts:
+        return DISAGREES
+    return UNRESOLVED if PairVerdict.UNRESOLVED in verdicts else AGREES

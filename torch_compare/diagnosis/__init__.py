@@ -1,1 +1,1 @@
-"""Which mistake makes such gradients."""
+"""The search for the mistake that makes such gradients."""

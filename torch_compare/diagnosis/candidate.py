@@ -1,4 +1,4 @@
-"""One way of going wrong, what makes it a simple one, and what looking for it may cost."""
+"""One way of going wrong, as far as a walk has come with it, and the cost of looking for more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Way:
     Attributes:
         mistakes: what was done wrong so far.
         d_h: the gradient of the output of the layer that comes next.
-        d_z: of the layer above, where the step down from it was right; None at the output.
+        d_z: of the layer above, if the step down from it was right; None at the output.
         away: how far the gradients that it makes so far are from those given, in rounding scales.
     """
 
@@ -32,10 +32,10 @@ class Way:
 
 @dataclass
 class Effort:
-    """What a search may cost, in multiply-adds.
+    """The cost of a search, in multiply-adds.
 
     Attributes:
-        limit: in all.
+        limit: the largest, of all that is looked for together.
         spent: so far.
     """
 

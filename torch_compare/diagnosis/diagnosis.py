@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations, islice
 from typing import Any, Self
 
@@ -25,7 +26,7 @@ from ..mistakes.loss import loss_mistakes
 from ..mistakes.mistake import Leaves, Mistake, habits, leaves_with
 from .candidate import Effort
 from .evidence import Evidence, distance
-from .search import Walk
+from .search import explanations
 from .unexplained import agrees, not_finite, unexplained
 from .wording import sentence
 
@@ -85,72 +86,78 @@ class Diagnosis(str):
         return made
 
 
-def _names(mistakes: tuple[Mistake, ...]) -> tuple[str, ...]:
+Mistakes = tuple[Mistake, ...]
+"""An explanation: all that was done wrong, at every place where it was."""
+
+
+def _names(mistakes: Mistakes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(m.name for m in mistakes))
 
 
-def _habits(mistakes: tuple[Mistake, ...]) -> frozenset[tuple[str, str]]:
+def _habits(mistakes: Mistakes) -> frozenset[tuple[str, str]]:
     return frozenset(m.habit for m in mistakes)
 
 
-def _order(mistakes: tuple[Mistake, ...]) -> tuple[Any, ...]:
+def _order(mistakes: Mistakes) -> tuple[Any, ...]:
     """The simplest first: few mistakes, none vague, no constants, few places."""
     unique = {m.habit: m for m in mistakes}.values()
     return len(unique), sum(m.vague for m in unique), sum(bool(m.form) for m in unique), len(mistakes)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Search:
+    """A search for the mistakes behind gradients that are wrong.
+
+    Attributes:
+        evidence: what was given.
+        expected: the right gradients by place.
+        scale: their rounding scale.
+        fmt: the format that the gradients were computed in.
+        seed: of the noise.
+        effort: what it may cost.
+    """
+
     evidence: Evidence
     expected: Mapping[str, Any]
     scale: Mapping[str, Any]
     fmt: Format
     seed: int
-    noisy: ref.Problem | None = None
     effort: Effort = field(default_factory=lambda: Effort(WORK))
-    worst: float = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.worst = max(
-            float(np.max(_ratio(v, self.expected[k], self.scale[k], self.fmt), initial=0.0))
-            for k, v in self.evidence.given.items()
-        )
+    @cached_property
+    def worst(self) -> float:
+        """How far what was given is from the right gradients, in their rounding scales."""
+        given = self.evidence.given
+        return max(_farthest(leaf, self.expected[k], self.scale[k], self.fmt) for k, leaf in given.items())
 
-    def walks(self, budget: int) -> Iterator[tuple[Mistake, ...]]:
+    @cached_property
+    def noisy(self) -> ref.Problem:
+        """The problem in noisy arithmetic, of as many runs as its size allows."""
+        problem = self.evidence.problem
+        largest = max(problem.x.shape[0] * max(l.weight.shape) + l.weight.size for l in problem.mlp.layers)
+        runs = int(np.clip(NUMBERS // largest, 3, RUNS))
+        return in_noise(problem, NoiseSource(self.fmt, runs, np.random.default_rng(self.seed)), textbook=True)
+
+    # ── finding explanations ─────────────────────────────────────────────────────────────────────────
+
+    def best(self, budget: int) -> Diagnosis | None:
+        """The simplest explanation with so many mistakes that stands the test, with the others that do."""
+        found = {frozenset(m.key for m in c): c for c in self._found(budget) if habits(c) == budget}
+        candidates = sorted(self._nearest(found.values()), key=_order)[:CONFIRMED]
+        standing = {c: scales for c in candidates if np.isfinite(scales := self._confirm(c))}
+        return self._diagnosis(standing) if standing else None
+
+    def _found(self, budget: int) -> Iterator[Mistakes]:
         """Every set of so many mistakes that explains all gradients by norm."""
         for first in _starts(self.evidence.problem, budget):
             try:
-                yield from Walk(self.evidence, first, budget, self.effort).run()
+                yield from explanations(self.evidence, first, budget, self.effort)
             except (ValueError, IndexError, AssertionError, np.linalg.LinAlgError):
                 continue  # the mistakes cannot be made together
             if self.effort.exhausted:
                 return
 
-    def confirm(self, mistakes: tuple[Mistake, ...]) -> float:
-        """The largest distance from what the mistakes make, in their own rounding scales; ∞ if they explain little."""
-        problem, given = self.evidence.problem, self.evidence.given
-        if self.noisy is None:
-            largest = max(problem.x.shape[0] * max(l.weight.shape) + l.weight.size for l in problem.mlp.layers)
-            runs = int(np.clip(NUMBERS // largest, 3, RUNS))
-            source = NoiseSource(self.fmt, runs, np.random.default_rng(self.seed))
-            self.noisy = in_noise(problem, source, textbook=True)
-        noisy = {k: spread_of(v) for k, v in leaves_with(mistakes, self.noisy).items()}
-        exact = leaves_with(mistakes, problem)
-        uncertainty = max(m.uncertainty for m in mistakes)
-        worst, told = 0.0, []
-        for place, values in given.items():
-            if place not in exact or place == "loss":
-                continue
-            allowed = np.maximum(noisy[place], uncertainty * np.abs(exact[place]))
-            worst = max(worst, float(np.max(_ratio(values, exact[place], allowed, self.fmt), initial=0.0)))
-            told.append(np.ravel(np.abs(values - self.expected[place]) / np.maximum(allowed, np.finfo(float).tiny)))
-        if not told or worst > min(FACTOR, self.worst / SHARE):
-            return float("inf")
-        bits = np.log2(np.clip(np.concatenate(told) / max(worst, CLOSEST), 1.0, 2.0**self.fmt.bits))
-        fitted = len({m.habit for m in mistakes if m.uncertainty > 0})
-        return worst if np.sum(np.sort(bits)[: bits.size - fitted]) >= BITS[habits(mistakes)] else float("inf")
-
-    def _nearest(self, candidates: Iterable[tuple[Mistake, ...]]) -> list[tuple[Mistake, ...]]:
+    def _nearest(self, candidates: Iterable[Mistakes]) -> list[Mistakes]:
         """The candidates that come nearest to what was given, by root mean square of the worst leaf."""
         away = {}
         for mistakes in islice(candidates, COMPARED):
@@ -160,42 +167,75 @@ class _Search:
         least = min(away.values(), default=0.0)
         return [mistakes for mistakes, distance in away.items() if distance <= max(2 * least, 1.0)]
 
-    def best(self, budget: int) -> Diagnosis | None:
-        """The simplest explanation with so many mistakes that stands the test, with the others that do."""
-        found = {frozenset(m.key for m in c): c for c in self.walks(budget) if habits(c) == budget}
-        candidates = sorted(self._nearest(found.values()), key=_order)[:CONFIRMED]
-        standing = [(c, scales) for c in candidates if np.isfinite(scales := self.confirm(c))]
-        if not standing:
-            return None
-        first, scales = standing[0]
-        problem = self.evidence.problem
-        rivals = list({_habits(c): c for c, _ in reversed(standing) if _order(c)[:2] <= _order(first)[:2]}.values())[
-            ::-1
-        ]
-        rivals = [c for c in rivals if _habits(c) != _habits(first)]
-        also = [m.also for m in first if m.also]
-        others = [_names(c) for c in rivals] + [(name,) for names in also for name in names]
-        others = [o for o in dict.fromkeys(others) if o != _names(first)]
-        text = sentence(first, problem, scales) + self._loss(first)
-        texts = [sentence(c, problem) for c in rivals]
-        texts = [t for t in dict.fromkeys(texts) if t != sentence(first, problem)]
-        return Diagnosis(text, _names(first), scales, " or ".join(texts[:2]), tuple(others))
+    # ── testing one ──────────────────────────────────────────────────────────────────────────────────
 
-    def _loss(self, mistakes: tuple[Mistake, ...]) -> str:
-        """What is to be said of the loss that was given besides: it may be right, or as wrong as the gradients."""
+    def _confirm(self, mistakes: Mistakes) -> float:
+        """The largest distance from what the mistakes make, in their own rounding scales; ∞ if they explain little."""
+        made, allowed = self._made(mistakes)
+        given = {place: self.evidence.given[place] for place in made}
+        worst = max((_farthest(given[k], made[k], allowed[k], self.fmt) for k in made), default=np.inf)
+        if worst > min(FACTOR, self.worst / SHARE):
+            return float("inf")
+        least = {place: np.maximum(sigma, np.finfo(float).tiny) for place, sigma in allowed.items()}
+        told = [np.ravel(np.abs(given[place] - self.expected[place]) / least[place]) for place in made]
+        return worst if self._tell_enough(np.concatenate(told) / max(worst, CLOSEST), mistakes) else float("inf")
+
+    def _made(self, mistakes: Mistakes) -> tuple[Leaves, Leaves]:
+        """The gradients that the mistakes make, of those that were given, and the rounding scale of each."""
+        noisy, exact = leaves_with(mistakes, self.noisy), leaves_with(mistakes, self.evidence.problem)
+        made = {place: exact[place] for place in self.evidence.given if place in exact and place != "loss"}
+        uncertainty = max(m.uncertainty for m in mistakes)
+        allowed = {k: np.maximum(spread_of(noisy[k]), uncertainty * np.abs(leaf)) for k, leaf in made.items()}
+        return made, allowed
+
+    def _tell_enough(self, told: Any, mistakes: Mistakes) -> bool:
+        """Whether the mistakes predict enough of how the gradients differ from the right ones (see `BITS`).
+
+        Args:
+            told: the difference of each element, in units of what the mistakes leave of it.
+            mistakes: the explanation.
+        """
+        bits = np.sort(np.log2(np.clip(told, 1.0, 2.0**self.fmt.bits)))
+        fitted = len({m.habit for m in mistakes if m.uncertainty > 0})
+        return bool(np.sum(bits[: bits.size - fitted]) >= BITS[habits(mistakes)])
+
+    # ── saying it ────────────────────────────────────────────────────────────────────────────────────
+
+    def _diagnosis(self, standing: Mapping[Mistakes, float]) -> Diagnosis:
+        """The first of the explanations that stand the test, with their distances, and the others as its rivals."""
+        problem, first = self.evidence.problem, next(iter(standing))
+        rivals = _rivals(first, standing)
+        others = [_names(c) for c in rivals] + [(name,) for m in first for name in m.also]
+        others = [names for names in dict.fromkeys(others) if names != _names(first)]
+        texts = dict.fromkeys(sentence(c, problem) for c in rivals)
+        runner_up = " or ".join([text for text in texts if text != sentence(first, problem)][:2])
+        text = sentence(first, problem, standing[first]) + self._loss(first)
+        return Diagnosis(text, _names(first), standing[first], runner_up, tuple(others))
+
+    def _loss(self, mistakes: Mistakes) -> str:
+        """A clause on the loss that was given besides, if it is wrong: by the same mistake or not."""
         if "loss" not in self.evidence.given:
             return ""
-        value = self.evidence.given["loss"]
+        value, right = self.evidence.given["loss"], self.expected["loss"]
         if agrees("loss", self.evidence.given, self.expected, self.scale, self.fmt):
             return ""
-        slack = self.evidence.slack("loss")
-        made: Leaves = leaves_with(mistakes, self.evidence.problem)
+        made = leaves_with(mistakes, self.evidence.problem)["loss"]
         factors = [m.constant for m in mistakes if m.form == "factor"]
-        if any(distance(value, c * np.asarray(made["loss"])) <= slack for c in (1.0, *factors)):
+        if any(distance(value, c * np.asarray(made)) <= self.evidence.slack("loss") for c in (1.0, *factors)):
             return "; your loss has the mistake too"
-        return (
-            f"; your loss, {float(value):.6g}, is wrong too and not by that: it is {float(self.expected['loss']):.6g}"
-        )
+        return f"; your loss, {float(value):.6g}, is wrong too and not by that: it is {float(right):.6g}"
+
+
+def _rivals(first: Mistakes, standing: Iterable[Mistakes]) -> list[Mistakes]:
+    """The other explanations that are as simple as the first, one for each set of habits."""
+    simple = [c for c in standing if _order(c)[:2] <= _order(first)[:2] and _habits(c) != _habits(first)]
+    unique = {_habits(c): c for c in reversed(simple)}
+    return list(reversed(unique.values()))
+
+
+def _farthest(given: Any, expected: Any, scale: Any, fmt: Format) -> float:
+    """The largest distance of an element, in rounding scales; 0 if there is no element."""
+    return float(np.max(_ratio(given, expected, scale, fmt), initial=0.0))
 
 
 def _ratio(given: Any, expected: Any, scale: Any, fmt: Format) -> Any:
@@ -203,7 +243,7 @@ def _ratio(given: Any, expected: Any, scale: Any, fmt: Format) -> Any:
     return np.where(np.isnan(ratio), np.where(np.isfinite(expected), 0.0, np.inf), ratio)
 
 
-def _starts(problem: ref.Problem, budget: int) -> Iterator[tuple[Mistake, ...]]:
+def _starts(problem: ref.Problem, budget: int) -> Iterator[Mistakes]:
     """Mistakes that the backward pass starts from: none, one, or two that do not make the same thing wrong."""
     yield ()
     if budget > 2:

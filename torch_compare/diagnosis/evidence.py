@@ -1,4 +1,4 @@
-"""What was given, and how far from it a gradient may be that is still the same: the yardstick of the search."""
+"""The evidence: the gradients that were given, and how far from one of them another may be that is still the same."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ mistake would count as none at all."""
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was given, and how far it may stray.
+    """The gradients that were given, and how far they may stray.
 
     Attributes:
         problem: the problem, in float64.
@@ -136,7 +136,7 @@ def distance(given: Any, made: Any) -> float:
 
 
 def ratio(a: Any, b: Any) -> float:
-    """The factor c that brings c·b nearest to a; not finite where there is none."""
+    """The factor c that brings c·b nearest to a; not finite if there is none."""
     a, b = np.ravel(np.asarray(a, dtype=float)), np.ravel(np.asarray(b, dtype=float))
     peak = float(np.abs(b).max(initial=0.0))
     return float(a @ (b / peak) / ((b / peak) @ (b / peak)) / peak) if 0 < peak < np.inf else float("nan")

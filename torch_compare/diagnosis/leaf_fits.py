@@ -1,4 +1,4 @@
-"""What may have been done to a finished gradient: a factor, a weight decay, clipping; or nothing.
+"""Fits of a finished gradient to the one that was given: a factor, a weight decay, clipping; or nothing.
 
 `made` is the leaf that a backward pass makes, `given` the one to be explained.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from reference.network.gradients import is_parameter
 
-from ..mistakes.finished import DECAYS, ROUND, _clip, _decay, _normalised, factor_at
+from ..mistakes.finished import DECAYS, ROUND, clipped, decayed_at, factor_at, normalised_at
 from ..mistakes.mistake import Mistake
 from .evidence import BY_NORM, PLAIN, Evidence, norm, ratio
 from .named_factors import Named, nearest, product
@@ -27,7 +27,7 @@ class Fit:
     """How a leaf that was made becomes the one that was given.
 
     Attributes:
-        mistakes: what is done to it; none where it is the same.
+        mistakes: what is done to it; none if it is the same.
         factors: those of the mistakes that are factors, if no other is among them.
         away: how far the leaf is from the given one then, see `Evidence.away`.
     """
@@ -97,7 +97,7 @@ def _factors(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, .
     size, noise = norm(given), evidence.noise[place]
     if c > 0 and is_parameter(place):
         if near_round(size, noise):
-            yield Fit((_normalised(place, near_round(size, noise), noise),))
+            yield Fit((normalised_at(place, near_round(size, noise), noise),))
         if near_round(evidence.norm, evidence.least_noise):
             yield _fit([factor_at([place], place, _unnamed_factor(evidence, place, c))])
     named = nearest(evidence.table, c, noise)
@@ -149,18 +149,18 @@ def _clipped(evidence: Evidence, place: str, made: Any, same: Same) -> Iterator[
     if bound == 0 or not np.any(np.abs(given) == bound):
         return
     if same(np.clip(made, -bound, bound)):
-        yield Fit((_clip(bound),))
+        yield Fit((clipped(bound),))
         return
     inside = np.abs(given) < bound
     c = ratio(given[inside], np.asarray(made)[inside])
     if np.isfinite(c) and c != 0:
         named = nearest(evidence.table, c, evidence.noise[place])
         if same(np.clip(product(named) * made, -bound, bound), product(named)):
-            yield Fit((*(factor_at([place], place, _named_factor(n)) for n in named), _clip(bound)))
+            yield Fit((*(factor_at([place], place, _named_factor(n)) for n in named), clipped(bound)))
 
 
 def _decayed(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, ...], same: Same) -> Iterator[Fit]:
-    """c·made + λ·direction, the parameter or its sign, where c is 1 or has a name."""
+    """c·made + λ·direction, the parameter or its sign, if c is 1 or has a name."""
     given, noise = evidence.given[place], evidence.noise[place]
     for along, shape in DECAYS.items():
         direction = shape(evidence.parameter(place))
@@ -178,11 +178,11 @@ def _decayed(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, .
         rate = rate if known else evidence.ratio(place, given - c * made, direction)
         if rate != 0 and same(c * made + rate * direction, c):
             scaled = tuple(factor_at([place], place, _named_factor(n)) for n in named)
-            yield Fit((*scaled, _decay(place, along, rate, noise)), scaled)
+            yield Fit((*scaled, decayed_at(place, along, rate, noise)), scaled)
 
 
 def _factor_and_rate(given: Any, made: Any, direction: Any) -> tuple[float, float]:
-    """The c and λ of given = c·made + λ·direction, by least squares, with c = 1 where that leaves c open."""
+    """The c and λ of given = c·made + λ·direction, by least squares; c = 1 if that leaves c open."""
     a, b, g = (np.ravel(v) for v in (made, direction, given))
     if a.size < 3:
         return 1.0, ratio(g - a, b)

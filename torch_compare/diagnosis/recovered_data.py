@@ -1,6 +1,6 @@
-"""What wrong gradients tell about numbers that nobody has: the inputs or targets that they were made of.
+"""Numbers that nobody has, recovered from wrong gradients: the inputs or targets that they were made of.
 
-d_Wᵀ = xᵀ d_z: the rows of a first weight's gradient are combinations of the examples, whichever d_z is; and where the
+d_Wᵀ = xᵀ d_z: the rows of a first weight's gradient are combinations of the examples, whichever d_z is; and if the
 examples are linearly independent, it determines d_z. N examples, I a layer's fan-in, O its fan-out, K outputs.
 """
 
@@ -25,7 +25,7 @@ Told = tuple[tuple[str, ...], str]
 
 
 def loss_alone(evidence: Evidence, expected: Mapping[str, Any]) -> Told:
-    """What a wrong loss is, where every gradient is right."""
+    """The mistake in a loss that is wrong beside right gradients."""
     given, right, slack = evidence.given["loss"], expected["loss"], evidence.slack("loss")
     c = ratio(given, right)
     named = nearest(evidence.table, c, slack) if np.isfinite(c) else ()
@@ -60,7 +60,7 @@ def other_inputs(evidence: Evidence, wrong: list[str]) -> Told:
 
     What it has outside the space of the examples has the rank of the examples of another batch, if these are few.
     """
-    place, x = "layers[0].weight", evidence.problem.x
+    place, x = place_of(0, "weight"), evidence.problem.x
     if place not in evidence.given or place not in wrong or x.shape[0] >= x.shape[1]:
         return (), ""
     _, singular, rows = np.linalg.svd(x, full_matrices=False)

@@ -1,4 +1,4 @@
-"""Where wrong gradients part from the right ones, for what no known mistake explains."""
+"""Where wrong gradients part from the right ones, if no known mistake explains them."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def _origin(problem: ref.Problem, layer: int, bad: Any, fmt: Format) -> str:
     """The units whose gradients are not finite, and the largest pre-activation of each, which exp may overflow on."""
     units = np.unique(np.argwhere(bad)[:, 0])
     if len(units) > bad.shape[0] // 2 and bad.shape[0] > 1:
-        return f"; most units of layers[{layer}] have it: look at what comes down from above, and at the loss"
+        return f"; most units of {place_of(layer)} have it: look at what comes down from above, and at the loss"
     z = np.abs(ref.forward(problem.mlp, problem.x).preactivations[layer][:, units])
     example, column = np.unravel_index(np.argmax(z), z.shape)
-    text = f"; it is unit {int(units[column])} of layers[{layer}]: its pre-activation is {z[example, column]:.4g} "
+    text = f"; it is unit {int(units[column])} of {place_of(layer)}: its pre-activation is {z[example, column]:.4g} "
     text += f"in size in example {int(example)}"
     if z[example, column] > np.log(fmt.largest):
         text += f", whose exponential overflows in {fmt.name}"
@@ -75,7 +75,7 @@ def parting(problem: ref.Problem, wrong: list[str]) -> int:
 def unexplained(
     evidence: Evidence, given: Mapping[str, Any], expected: Mapping[str, Any], scale: Any, fmt: Format
 ) -> tuple[tuple[str, ...], str]:
-    """Where the gradients part, for what no mistake of the bank explains; and the kind, where that tells it."""
+    """Where the gradients part, if no known mistake explains them; and the kind of mistake, if that tells it."""
     problem = evidence.problem
     order = _from_output(problem, given)
     right = [p for p in order if agrees(p, given, expected, scale, fmt)]
@@ -99,8 +99,10 @@ def unexplained(
         text += f"; right: {listed(right)}"
     layer = parting(problem, wrong)
     if layer >= 0 and len([p for p in wrong if p != "loss"]) > 1:
-        above = "the loss" if layer == len(problem.mlp.layers) - 1 else f"the product with layers[{layer + 1}].weight"
-        text += f"; coming from the output they part in layers[{layer}]"
+        above = (
+            "the loss" if layer == len(problem.mlp.layers) - 1 else f"the product with {place_of(layer + 1, 'weight')}"
+        )
+        text += f"; coming from the output they part in {place_of(layer)}"
         if follows is None:
             text += f": look at {above} and at its derivative"
         else:
@@ -112,7 +114,7 @@ def unexplained(
 
 
 def _pattern(place: str, given: Mapping[str, Any], expected: Any, scale: Any, fmt: Format) -> str:
-    """Which elements of a leaf are wrong, where they are few or lie in a row or a column, and by what factor."""
+    """Which elements of a leaf are wrong, if they are few or lie in a row or a column, and by what factor."""
     wrong = np.atleast_1d(in_scales(given[place], expected[place], scale[place], fmt) > FACTOR)
     at = np.argwhere(wrong)
     if len(at) == wrong.size and wrong.size > 1:

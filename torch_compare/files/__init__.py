@@ -1,1 +1,1 @@
-"""What is read and written, all of it taken for hostile."""
+"""Files, each of which is read as a stranger's."""

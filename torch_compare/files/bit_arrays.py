@@ -16,9 +16,9 @@ from .untrusted import Tensor, read_shape, short
 Array = Any
 
 DTYPES = ("float64", "float32", "int64")
-"""What arrays of a case may be; int64, in two's complement, for targets that are class indices."""
+"""The types that arrays of a case may have; int64, in two's complement, for targets that are class indices."""
 WORDS = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
-"""Numbers that JSON has not."""
+"""Numbers that JSON does not have."""
 _STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "U8": "u1"}
 
 
@@ -160,7 +160,7 @@ def _is_word(value: Any) -> bool:
 
 
 def from_tensor(place: str, tensor: Tensor) -> tuple[Array, str]:
-    """The array of a tensor and the name of its format; formats that NumPy has not come back as float32.
+    """The array of a tensor and the name of its format; formats that NumPy does not have come back as float32.
 
     Raises:
         ValueError: the tensor holds no floating numbers, nor int64 or uint8; the message begins with the place.

@@ -35,17 +35,17 @@ def as_json(case: Case) -> str:
     data = _head(case)
     data["conventions"] = _CONVENTIONS
     data["arrays"] = {place: bit_arrays.encode(array) for place, array in case.problem.arrays().items()}
-    data["gradients"] = {place: _encode_leaf(place, leaf) for place, leaf in _leaves(case.certified).items()}
+    data["gradients"] = {place: _encode_leaf(place, leaf) for place, leaf in case.certified.leaves().items()}
     return _layout(data) + "\n"
 
 
 def as_safetensors(case: Case) -> bytes:
     """The case as a safetensors file: the numbers as tensors, the rest as JSON in the metadata under "case".
 
-    "sha256" there is the hash of the tensors, which a file in another byte order has not.
+    "sha256" there is the hash of the tensors, which a file in another byte order does not have.
     """
     tensors = dict(case.problem.arrays())
-    for place, leaf in _leaves(case.certified).items():
+    for place, leaf in case.certified.leaves().items():
         tensors |= {f"gradients.{place}.{end}": np.asarray(getattr(leaf, end)) for end in ENDS}
         if not np.all(leaf.resolved):
             tensors[f"gradients.{place}.resolved"] = np.asarray(leaf.resolved, dtype=np.uint8)
@@ -90,10 +90,6 @@ def _head(case: Case) -> dict[str, Any]:
             {name: getattr(kink, name) for name in ExactKink.__dataclass_fields__} for kink in case.certified.kinks
         ],
     }
-
-
-def _leaves(certified: ref.CertifiedGradients) -> dict[str, CertifiedLeaf]:
-    return certified.leaves()
 
 
 def _encode_leaf(place: str, leaf: CertifiedLeaf) -> dict[str, Any]:

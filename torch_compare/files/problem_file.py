@@ -1,4 +1,4 @@
-"""Problems as JSON files: every number exactly, nothing but data, read as hostile.
+"""Problems as JSON files: every number exactly, nothing but data, read as a stranger's.
 
 Numbers are written in their shortest decimal form that reads back as the same float64 (which holds
 float32 exactly); infinities and NaN have no place in a problem.
@@ -98,7 +98,7 @@ def _member(place: str, data: Any, key: str) -> Any:
 
 
 def _array(place: str, values: Any, dtype: str, *, integers: bool = False) -> Any:
-    """An array of a list of numbers or of rows of them; of integers only where they may stay so."""
+    """An array of a list of numbers or of rows of them; of integers only if they may stay so."""
     if not isinstance(values, list) or not values:
         raise ValueError(f"{place}: expected a list of numbers, got {short(values)}")
     rows = values if isinstance(values[0], list) else [values]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 LARGEST_FILE = 32 * 2**20
-"""A file of more bytes is refused before it is read: a million gradients as decimals of 20 letters have 22 MB."""
+"""A file of more bytes is refused before it is read: a million gradients as decimals of 20 characters have 22 MB."""
 LARGEST_HEADER = 4 * 2**20
 """The same for the header of a safetensors file: a thousand layers have less than 1 MiB."""
 LARGEST_NUMBERS = 2**22
@@ -26,7 +26,7 @@ LARGEST_TREE = 2**18
 DEEPEST = 16
 """Lists and objects within each other."""
 MEMORY = 640 * 2**20
-"""What reading any file may allocate, at the most: 20 times the largest file."""
+"""The memory that reading any file may take, at the most: 20 times the largest file."""
 
 SIZES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
@@ -51,7 +51,7 @@ class Tensor:
 
 
 def short(value: Any) -> str:
-    """As much of a stranger's value as an error message should hold, in letters that a terminal can show.
+    """As much of a stranger's value as an error message should hold, in characters that a terminal can show.
 
     >>> short("a" * 100)
     "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..."
@@ -99,7 +99,7 @@ def parse_json(data: bytes, *, words: bool = False) -> Any:
 
     Args:
         data: the text.
-        words: whether NaN and Infinity, which JSON has not but its writers write, become the words nan and inf.
+        words: whether NaN and Infinity, which JSON does not have but its writers write, become the words nan and inf.
 
     Raises:
         ValueError: it is no such text, or larger or deeper than the bounds of this module.
@@ -123,16 +123,16 @@ def parse_json(data: bytes, *, words: bool = False) -> Any:
 
 
 def _require_small(data: bytes) -> None:
-    """Count what will cost memory, on the raw bytes: letters within strings count too, so never too few."""
+    """Count what will cost memory, on the raw bytes: characters within strings count too, so never too few."""
     values, tree = data.count(b",") + 1, data.count(b"[") + data.count(b"{") + data.count(b":")
     if values > LARGEST_NUMBERS:
         raise ValueError(f"about {values} values, more than the {LARGEST_NUMBERS} that are read")
     tree = max(tree, data.count(b"]") + data.count(b"}"))
     if tree > LARGEST_TREE:
         raise ValueError(f"about {tree} lists, objects and members, more than the {LARGEST_TREE} that are read")
-    letters = np.frombuffer(data, np.uint8)
-    opening = np.flatnonzero((letters == ord("[")) | (letters == ord("{")))
-    closing = np.flatnonzero((letters == ord("]")) | (letters == ord("}")))
+    characters = np.frombuffer(data, np.uint8)
+    opening = np.flatnonzero((characters == ord("[")) | (characters == ord("{")))
+    closing = np.flatnonzero((characters == ord("]")) | (characters == ord("}")))
     depth = np.arange(1, len(opening) + 1) - np.searchsorted(closing, opening)
     if np.any(depth > DEEPEST):
         raise ValueError(f"nested deeper than {DEEPEST}")

@@ -15,25 +15,10 @@ import reference as ref
 from reference.network.gradients import place_of
 
 from .mistake import Mistake
-from .rules import Rules
+from .rules import Rules, at_step
 
 KINKED = ("relu", "leaky_relu", "rrelu")
 """Activations that are linear on either side of 0."""
-
-
-def at_step(name: str, wrong: Callable[..., Any], layer: int) -> Callable[[Rules], Rules]:
-    """Rules whose step of that name is wrong in one layer."""
-
-    def change(rules: Rules) -> Rules:
-        right = getattr(rules, name)
-
-        def step(*arguments: Any) -> Any:
-            index = next(a for a in arguments if isinstance(a, int))
-            return (wrong if index == layer else right)(*arguments)
-
-        return replace(rules, **{name: step})
-
-    return change
 
 
 def _derivative(problem: ref.Problem, l: int, z: Any) -> Any:
@@ -253,7 +238,7 @@ UPDATES: dict[str, Callable[[Any], Any]] = {
     "the gradient's sign": np.sign,
     "Adam's first step": lambda step: step / (np.abs(step) + 1e-8),
 }
-"""What an optimiser moves a weight along, by what it is called. Adam's first step: m̂/(√v̂ + ε) = g/(|g| + ε), with
+"""Directions in which an optimiser moves a weight, by their names. Adam's first step: m̂/(√v̂ + ε) = g/(|g| + ε), with
 the ε of Kingma & Ba 2015, algorithm 1."""
 
 
@@ -297,7 +282,7 @@ def flow_factor(layer: int, depth: int, like: Mistake) -> Mistake:
 
         return replace(rules, slope=slope)
 
-    where = "every gradient" if layer == depth - 1 else f"every gradient from layers[{layer}] down"
+    where = "every gradient" if layer == depth - 1 else f"every gradient from {place_of(layer)} down"
     return Mistake(
         like.name, where, like.what, rules=change, vague=like.vague, form="factor", constant=c,
         uncertainty=like.uncertainty, also=like.also,

@@ -88,7 +88,7 @@ def batch_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
 
 
 def deviation_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
-    """torch's own formula where the published list says that it is not the derivative."""
+    """torch's own formula, if the published list says that it is not the derivative."""
     for row in deviations(problem):
         if row.as_torch is not None:
             what = f"torch's published deviation {row.name} ({row.where}; {row.what})"
@@ -109,5 +109,5 @@ def _part(which: slice) -> Callable[[ref.Problem], ref.Problem]:
 
 
 def _without_input(which: slice) -> Callable[[ref.Problem, Leaves], Leaves]:
-    """The leaves without the input's, which a part of the batch has not in full."""
+    """The leaves without the input's, which a part of the batch does not have in full."""
     return lambda problem, leaves: {place: leaf for place, leaf in leaves.items() if place != "input"}

@@ -1,4 +1,4 @@
-"""What is done to finished gradients: factors, clipping, decay."""
+"""Mistakes in gradients that are finished: a factor, clipping, a weight decay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .mistake import Leaves, Mistake
 
 
 def factor_at(places: Iterable[str], where: str, like: Mistake) -> Mistake:
-    """The same factor at these leaves."""
+    """The same factor at these places."""
     scaled, c = frozenset(places), like.constant
 
     def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
@@ -30,7 +30,9 @@ ROUND = 1e-6
 """torch.nn.utils.clip_grad_norm_ divides by the norm + 1e-6, which a bound of about 1 then shows."""
 
 
-def _normalised(place: str, size: float, noise: float) -> Mistake:
+def normalised_at(place: str, size: float, noise: float) -> Mistake:
+    """The gradient at one place scaled to a norm, which it shows to within its noise."""
+
     def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
         if place not in leaves:
             return leaves
@@ -43,7 +45,9 @@ def _normalised(place: str, size: float, noise: float) -> Mistake:
     )
 
 
-def _clip(bound: float) -> Mistake:
+def clipped(bound: float) -> Mistake:
+    """Every element of a parameter's gradient limited to ±bound."""
+
     def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
         return {k: np.minimum(np.maximum(v, -bound), bound) if is_parameter(k) else v for k, v in leaves.items()}
 
@@ -52,9 +56,12 @@ def _clip(bound: float) -> Mistake:
 
 
 DECAYS: dict[str, Callable[[Any], Any]] = {"the weights": lambda w: w, "the weights' signs": np.sign}
+"""Directions of a weight decay, by their names."""
 
 
-def _decay(place: str, along: str, rate: float, uncertainty: float) -> Mistake:
+def decayed_at(place: str, along: str, rate: float, uncertainty: float) -> Mistake:
+    """So much of a parameter, or of its sign, added to its gradient."""
+
     def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
         if place not in leaves:
             return leaves

@@ -43,10 +43,10 @@ class Mistake:
         problem: problem ↦ the problem that was differentiated in its stead.
         rules: rules ↦ rules with the mistake in them.
         leaves: (problem, leaves) ↦ the leaves as they were handed over.
-        vague: whether it makes so many gradients, or has so free a constant, that it is named only where no other fits.
-        form: what its constant is: "factor", "decay", …; "" where it has none.
+        vague: whether it makes so many gradients, or has so free a constant, that it is named only if no other fits.
+        form: what its constant is: "factor", "decay", …; "" if it has none.
         constant: a factor, a rate, a slope.
-        uncertainty: of the constant, relative to the leaf that it makes, where it was fitted to what was given.
+        uncertainty: of the constant, relative to the leaf that it makes, if it was fitted to what was given.
         also: other kinds that are the same on this problem.
     """
 
@@ -64,7 +64,7 @@ class Mistake:
 
     @property
     def habit(self) -> tuple[str, str]:
-        """What is the same wherever somebody makes this mistake: who makes it in every layer makes one mistake."""
+        """Kind and clause, the same at every place: who makes the mistake in every layer makes one mistake."""
         return self.name, self.what
 
     @property

@@ -6,7 +6,7 @@ N examples, I a layer's fan-in, O its fan-out, K the network's outputs; l is a l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import reference as ref
@@ -41,6 +41,34 @@ class Rules:
 
 
 RIGHT = Rules()
+
+
+def at_step(name: str, wrong: Callable[..., Any], layer: int) -> Callable[[Rules], Rules]:
+    """rules ↦ rules in which one step is wrong in one layer.
+
+    Args:
+        name: of the step, a field of `Rules` that is called with a layer's index.
+        wrong: what is done there instead, with the arguments of the step.
+        layer: the index of the layer.
+
+    >>> import numpy as np
+    >>> mlp = ref.initialize([2, 3, 1], ["tanh", "identity"], seed=0)
+    >>> problem = ref.Problem(mlp, np.ones((4, 2)), np.zeros((4, 1)), "mse")
+    >>> detached = at_step("downward", lambda problem, trace, l, d_z: 0 * trace.inputs[l], layer=1)(RIGHT)
+    >>> bool(np.any(backward_with(detached, problem).layers[0].weight))
+    False
+    """
+
+    def change(rules: Rules) -> Rules:
+        right = getattr(rules, name)
+
+        def step(*arguments: Any) -> Any:
+            index = next(a for a in arguments if isinstance(a, int))
+            return (wrong if index == layer else right)(*arguments)
+
+        return replace(rules, **{name: step})
+
+    return change
 
 
 def backward_with(rules: Rules, problem: ref.Problem, trace: ref.Trace | None = None) -> ref.Gradients:

@@ -1,4 +1,9 @@
-"""A random problem as a short specification, built the same everywhere."""
+"""A random problem as a short specification, from which the same problem is built everywhere.
+
+>>> problem = build(Spec(widths=(3, 4, 2), activations=("tanh", "identity"), loss="mse", batch=5, seed=1))
+>>> problem.x.shape, problem.mlp.layers[0].weight.shape
+((5, 3), (4, 3))
+"""
 
 from __future__ import annotations
 
@@ -13,13 +18,10 @@ from reference import activations as act
 from reference import losses as los
 
 FEATURES = ("kinks", "saturated", "dead", "zeros", "integers", "tiny", "huge", "negative_zero")
-"""What a problem may exercise besides the ordinary: kinks hit exactly, units far in the tails, units that
+"""Features that a problem may have besides the ordinary ones: kinks hit exactly, units far in the tails, units that
 are off for every example, exact zeros in weights and inputs, small integers throughout (so that sums are
 exact), weights down to 1e-12 and up to 1e3 times their usual size, and inputs of −0.0."""
-
-
 MAX_DEPTH, MAX_WIDTH, MAX_BATCH = 100, 64, 32
-
 
 _VARIANTS: dict[str, Callable[[np.random.Generator], ref.Activation]] = {
     "leaky_relu": lambda rng: act.leaky_relu(float(rng.choice([0.2, 0.0, -0.5, 1.0]))),
@@ -35,18 +37,18 @@ _VARIANTS: dict[str, Callable[[np.random.Generator], ref.Activation]] = {
 """Rows with parameters other than the default ones, for a third of the layers that can have them."""
 
 
-_OUTPUTS = {
+OUTPUTS = {
     "bce": ("sigmoid", "softmax", "hardsigmoid", "sigmoid"),
     "nll": ("log_softmax", "logsigmoid", "identity"),
     "kl_div": ("log_softmax", "logsigmoid", "identity"),
 }
-"""Activations of the last layer that suit a loss; any will do where none is named."""
+"""Activations of the last layer that suit a loss; any will do for a loss that is not named."""
 
 
 _LARGEST_OUTPUT = {"poisson_nll": 30.0}
-
-
+"""How large the last layer's output may be: poisson_nll takes its exponential."""
 _CHANCE = 0.15
+"""Of each feature, in a campaign."""
 
 
 @dataclass(frozen=True)
@@ -240,8 +242,8 @@ def random_spec(rng: np.random.Generator, case: int, dtype: str) -> Spec:
     mixed = rng.random() < 0.5
     rows = [str(rng.choice(names)) for _ in range(depth)] if mixed else [str(rng.choice(names))] * depth
     rows[int(rng.integers(depth))] = names[case % len(names)]
-    if loss in _OUTPUTS:
-        rows[-1] = str(rng.choice(_OUTPUTS[loss]))
+    if loss in OUTPUTS:
+        rows[-1] = str(rng.choice(OUTPUTS[loss]))
     elif depth > 1 and rng.random() < 0.5:
         rows[-1] = "identity"
     return Spec(

@@ -1,12 +1,4 @@
-"""Random problems: one generator for campaigns, and hypothesis strategies made of it for property tests.
-
-A `Spec` is the structure of a problem and a seed; `build` makes the problem from it, always the same one.
-Hypothesis draws (and shrinks) the structure; NumPy's generator fills in the numbers.
-
->>> problem = build(Spec(widths=(3, 4, 2), activations=("tanh", "identity"), loss="mse", batch=5, seed=1))
->>> problem.x.shape, problem.mlp.layers[0].weight.shape
-((5, 3), (4, 3))
-"""
+"""Random problems for property tests: hypothesis draws and shrinks a `Spec`, and `build` fills in the numbers."""
 
 from __future__ import annotations
 
@@ -17,9 +9,7 @@ from hypothesis import strategies as st
 
 import reference as ref
 
-from .spec import _OUTPUTS, FEATURES, MAX_BATCH, MAX_DEPTH, MAX_WIDTH, Spec, build
-
-# ── drawing specs ────────────────────────────────────────────────────────────────────────────────────
+from .spec import FEATURES, MAX_BATCH, MAX_DEPTH, MAX_WIDTH, OUTPUTS, Spec, build
 
 
 @st.composite
@@ -55,8 +45,8 @@ def specs(
     most = max_width if depth <= 10 else min(max_width, 12)
     width = st.integers(1, most)
     rows = draw(st.lists(st.sampled_from(tuple(activations)), min_size=depth, max_size=depth))
-    if loss in _OUTPUTS:
-        rows[-1] = draw(st.sampled_from(_OUTPUTS[loss]))
+    if loss in OUTPUTS:
+        rows[-1] = draw(st.sampled_from(OUTPUTS[loss]))
     return Spec(
         widths=tuple(draw(st.lists(width, min_size=depth + 1, max_size=depth + 1))),
         activations=tuple(rows),

@@ -16,8 +16,9 @@ import reference as ref
 
 from ..files import problem_file
 from ..random_problems.spec import Spec, build, random_spec
+from ..torch_side.deviations import DEVIATIONS, Deviation
 from .comparison import compare
-from .outcome import PAIRS, Outcome
+from .outcome import PAIRS, PairOutcome, PairVerdict
 
 CHUNK = 25
 """Cases that a process takes at a time."""
@@ -26,15 +27,24 @@ CERTIFY_EVERY = 3
 
 
 @dataclass(frozen=True)
-class Case:
-    """A problem of a campaign and what came of it."""
+class CampaignCase:
+    """A problem of a campaign, and how every pair of sources compares on it."""
 
     spec: Spec
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[PairOutcome, ...]
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether some pair does."""
+        return any(outcome.verdict is PairVerdict.DISAGREES for outcome in self.outcomes)
+
+    def as_data(self) -> dict[str, Any]:
+        """The case as plain data, for JSON."""
+        return {"spec": asdict(self.spec), "outcomes": [outcome.as_data() for outcome in self.outcomes]}
 
 
 @dataclass
-class Tally:
+class PairTally:
     """A pair's outcomes over a campaign."""
 
     cases: int = 0
@@ -47,33 +57,35 @@ class Tally:
     deviations: int = 0
     disagreements: int = 0
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: PairOutcome) -> None:
         """Count one outcome."""
-        if outcome.verdict == "unresolved":
-            self.unresolved += 1
-            return
-        if outcome.verdict == "not judged":
-            self.not_judged += 1
-            return
-        if outcome.verdict.startswith("deviation"):
-            self.deviations += 1
-            return
+        match outcome.verdict:
+            case PairVerdict.UNRESOLVED:
+                self.unresolved += 1
+            case PairVerdict.NOT_JUDGED:
+                self.not_judged += 1
+            case PairVerdict.DEVIATION:
+                self.deviations += 1
+            case _:
+                self._add_judged(outcome)
+
+    def _add_judged(self, outcome: PairOutcome) -> None:
         self.cases += 1
-        if outcome.verdict == "textbook":
+        self.ulps = max(self.ulps, outcome.ulps)
+        self.disagreements += outcome.verdict is PairVerdict.DISAGREES
+        if outcome.verdict is PairVerdict.TEXTBOOK:
+            self.textbook += 1
             self.textbook_scales = max(self.textbook_scales, outcome.scales)
         else:
             self.scales = max(self.scales, outcome.scales)
-        self.ulps = max(self.ulps, outcome.ulps)
-        self.textbook += outcome.verdict == "textbook"
-        self.disagreements += outcome.verdict == "disagrees"
 
 
 @dataclass
-class Report:
-    """What a campaign found.
+class CampaignReport:
+    """The findings of a campaign.
 
     Attributes:
-        seed: it began from; the same seed makes the same campaign.
+        seed: that it began from; the same seed makes the same campaign.
         dtype: "float64", "float32" or "both".
         certify_all: whether every small problem was certified, not one in `CERTIFY_EVERY`.
         problems: how many were run.
@@ -88,13 +100,13 @@ class Report:
     dtype: str
     certify_all: bool = False
     problems: int = 0
-    pairs: dict[str, Tally] = field(default_factory=lambda: {pair: Tally() for pair in PAIRS})
+    pairs: dict[str, PairTally] = field(default_factory=lambda: {pair: PairTally() for pair in PAIRS})
     activations: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ref.ACTIVATIONS, 0))
     losses: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ref.LOSSES, 0))
     deviations: dict[str, int] = field(default_factory=dict)
-    disagreements: list[Case] = field(default_factory=list)
+    disagreements: list[CampaignCase] = field(default_factory=list)
 
-    def add(self, case: Case) -> None:
+    def add(self, case: CampaignCase) -> None:
         """Count one case."""
         self.problems += 1
         for name in set(case.spec.activations):
@@ -102,15 +114,19 @@ class Report:
         self.losses[case.spec.loss] += 1
         for outcome in case.outcomes:
             self.pairs[outcome.pair].add(outcome)
-            if outcome.verdict.startswith("deviation: ") and outcome.pair == "reference ~ torch":
-                for name in outcome.verdict.removeprefix("deviation: ").split(" + "):
-                    self.deviations[name] = self.deviations.get(name, 0) + 1
-        if any(outcome.verdict == "disagrees" for outcome in case.outcomes):
+            for name in outcome.deviations:
+                self.deviations[name] = self.deviations.get(name, 0) + 1
+        if case.disagrees:
             self.disagreements.append(case)
+
+    def explaining_deviations(self) -> list[tuple[Deviation, int]]:
+        """The rows of the published list that explain a difference, by name, and in how many problems each does."""
+        rows = {row.name: row for row in DEVIATIONS}
+        return [(rows[name], count) for name, count in sorted(self.deviations.items())]
 
     def as_data(self) -> dict[str, Any]:
         """The report as plain data, for JSON."""
-        return plain(asdict(self))
+        return plain(asdict(self) | {"disagreements": [case.as_data() for case in self.disagreements]})
 
 
 def spec_of(seed: int, case: int, dtype: str) -> Spec:
@@ -119,14 +135,14 @@ def spec_of(seed: int, case: int, dtype: str) -> Spec:
     return random_spec(np.random.default_rng([seed, case]), case // 2 if dtype == "both" else case, chosen)
 
 
-def run_case(spec: Spec, certify: bool | None = None) -> Case:
+def run_case(spec: Spec, certify: bool | None = None) -> CampaignCase:
     """Build a problem and compare every pair of sources; certify one in `CERTIFY_EVERY` small ones by default."""
     if certify is None:
         certify = spec.seed % CERTIFY_EVERY == 0
-    return Case(spec, compare(build(spec), spec.seed, certify=certify))
+    return CampaignCase(spec, compare(build(spec), spec.seed, certify=certify))
 
 
-def _chunk(seed: int, cases: range, dtype: str, certify: bool | None) -> list[Case]:
+def _chunk(seed: int, cases: range, dtype: str, certify: bool | None) -> list[CampaignCase]:
     with threadpool_limits(1):
         return [run_case(spec_of(seed, case, dtype), certify) for case in cases]
 
@@ -139,7 +155,7 @@ def run(
     progress: Callable[[int], None] | None = None,
     *,
     certify_all: bool = False,
-) -> Report:
+) -> CampaignReport:
     """Run a campaign of so many problems.
 
     Args:
@@ -150,7 +166,7 @@ def run(
         progress: called with the number of cases that have just ended.
         certify_all: certify every problem that is small enough, not one in `CERTIFY_EVERY`.
     """
-    report = Report(seed, dtype, certify_all)
+    report = CampaignReport(seed, dtype, certify_all)
     chunks = [range(start, min(start + CHUNK, cases)) for start in range(0, cases, CHUNK)]
     work = (delayed(_chunk)(seed, chunk, dtype, True if certify_all else None) for chunk in chunks)
     for done in Parallel(n_jobs=jobs, return_as="generator")(work):
@@ -162,7 +178,7 @@ def run(
 
 
 def plain(data: Any) -> Any:
-    """The data with what JSON has no number for (infinity, NaN) as words.
+    """The data with infinities and NaN, for which JSON has no number, as words.
 
     >>> plain({"scales": [1.0, float("inf")]})
     {'scales': [1.0, 'inf']}
@@ -174,20 +190,16 @@ def plain(data: Any) -> Any:
     return str(data) if isinstance(data, float) and not np.isfinite(data) else data
 
 
-def write_disagreement(case: Case, directory: Path, number: int) -> Path:
+def write_disagreement(case: CampaignCase, directory: Path, number: int) -> Path:
     """Write a case as a file that `replay` runs again, and return its path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"disagreement-{number:04d}.json"
-    data = problem_file.encode(build(case.spec)) | {
-        "seed": case.spec.seed,
-        "spec": asdict(case.spec),
-        "outcomes": [plain(asdict(outcome)) for outcome in case.outcomes],
-    }
+    data = problem_file.encode(build(case.spec)) | {"seed": case.spec.seed} | plain(case.as_data())
     path.write_text(json.dumps(data, allow_nan=False), encoding="utf-8")
     return path
 
 
-def replay(path: str | Path) -> tuple[Outcome, ...]:
+def replay(path: str | Path) -> tuple[PairOutcome, ...]:
     """Compare every pair of sources again on a problem that was written to a file.
 
     Raises:

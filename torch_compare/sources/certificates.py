@@ -21,19 +21,13 @@ from reference.rounding.distance import worst_place
 
 from ..verdict.overflow import beyond_rounding
 from ..verdict.verdict import judge
-from .outcome import Outcome, measured
+from .outcome import PairOutcome, PairVerdict, measured
 
 DIGITS = 40
 LARGEST = 3000
 """Parameters times examples up to which `verify` certifies a problem: a twentieth of a second."""
 ENTRIES = 4
 """Multiprecision differences judge this many seeded random elements of each certified problem."""
-
-
-def certified_leaves(found: Any) -> dict[str, Any]:
-    """The float64 nearest to each certified gradient, by place, the loss included."""
-    leaves = found.map(lambda leaf: leaf.nearest)
-    return leaves.leaves()
 
 
 def against_certificate(
@@ -43,20 +37,20 @@ def against_certificate(
     accurate: Mapping[str, Any],
     textbook: Callable[[], Mapping[str, Any]],
     seed: int,
-) -> Iterator[Outcome]:
+) -> Iterator[PairOutcome]:
     """Compare the given sources' leaves (by the source's name) with the certificate, and that with differences.
 
     The reference must lie within the accurate scale; torch may need the textbook one.
     """
-    found = certified_gradients(problem)
-    if found.status != "certified":
-        yield Outcome("reference ~ certified", "unresolved", text=found.undecided)
+    certificate = certified_gradients(problem)
+    if certificate.status != "certified":
+        yield PairOutcome("reference ~ certified", PairVerdict.UNRESOLVED, text=certificate.undecided)
         return
-    nearest = certified_leaves(found)
+    nearest = certificate.map(lambda leaf: leaf.nearest).leaves()
     for source, leaves in given.items():
         pair = f"{source} ~ certified"
         if beyond_rounding(problem, fmt):
-            yield Outcome(pair, "not judged")
+            yield PairOutcome(pair, PairVerdict.NOT_JUDGED)
             continue
         if source == "reference":
             place = worst_place(leaves, nearest, accurate, fmt)
@@ -64,15 +58,15 @@ def against_certificate(
         else:
             verdict = judge(problem, leaves, nearest, fmt, accurate, textbook)
             worst = verdict.worst
-            kind = verdict.scale if verdict.agrees else "disagrees"
-            yield Outcome(pair, kind, worst.scales, worst.ulps, "" if verdict.agrees else str(verdict))
+            found = PairVerdict(verdict.scale) if verdict.agrees else PairVerdict.DISAGREES
+            yield PairOutcome(pair, found, worst.scales, worst.ulps, "" if verdict.agrees else str(verdict))
     yield against_differences(problem, seed)
 
 
-def against_differences(problem: ref.Problem, seed: int, entries: int = ENTRIES) -> Outcome:
+def against_differences(problem: ref.Problem, seed: int, entries: int = ENTRIES) -> PairOutcome:
     """The certificate's balls against central differences of the loss alone, both at several hundred bits.
 
-    An element counts as judged where the difference's bar and the certificate's radius are below 10^−40 of the
+    An element counts as judged if the difference's bar and the certificate's radius are below 10^−40 of the
     leaf's largest gradient.
     """
     pair = "certified ~ multiprecision_difference"
@@ -80,7 +74,7 @@ def against_differences(problem: ref.Problem, seed: int, entries: int = ENTRIES)
         balls = ball_gradients(problem, BITS).leaves()
         differences = multiprecision_difference(problem, entries=entries, seed=seed)
     except Undecided:
-        return Outcome(pair, "not judged")
+        return PairOutcome(pair, PairVerdict.NOT_JUDGED)
     worst, text = -1.0, ""
     for place, value in differences.value.leaves().items():
         if place == "loss":
@@ -97,6 +91,5 @@ def against_differences(problem: ref.Problem, seed: int, entries: int = ENTRIES)
                 worst = apart / largest
                 text = f"{place}.flat[{index}]: certified {ball}, difference {value.flat[index]}"
     if worst < 0:
-        return Outcome(pair, "not judged")
-    good = worst <= 2 * 10.0**-DIGITS
-    return Outcome(pair, "digits" if good else "disagrees", worst, text="" if good else text)
+        return PairOutcome(pair, PairVerdict.NOT_JUDGED)
+    return measured(pair, worst, 0.0, text, PairVerdict.DIGITS, limit=2 * 10.0**-DIGITS)

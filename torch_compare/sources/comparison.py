@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,73 +17,88 @@ from reference.rounding.scale import FORMATS, Format, rounding_scale
 from ..torch_side.deviations import deviations
 from ..torch_side.gradients import torch_gradients
 from ..verdict.checks import check, expected_leaves, judge
+from ..verdict.status import Status
 from .certificates import LARGEST, against_certificate
-from .outcome import Outcome, measured
+from .outcome import PairOutcome, PairVerdict, measured
 
 ENTRIES = 24
 """Differences and complex steps judge this many seeded random elements of each problem."""
+DOUBLE = FORMATS["float64"]
+Leaves = dict[str, Any]
+Scale = Callable[[], Leaves]
+"""A rounding scale by place, measured where it is first asked for."""
 
 
-def compare(problem: ref.Problem, seed: int = 0, *, certify: bool = True) -> tuple[Outcome, ...]:
+def compare(problem: ref.Problem, seed: int = 0, *, certify: bool = True) -> tuple[PairOutcome, ...]:
     """Compare every pair of sources on a problem; with the certificate if it is small (see `LARGEST`) and asked."""
     seed %= 2**63
     fmt = FORMATS[str(problem.dtype)]
-    expected = expected_leaves(problem)
+    expected, theirs = expected_leaves(problem), _torch_leaves(problem)
 
-    def scale(textbook: bool, name: str = fmt.name) -> dict[str, Any]:
-        found = rounding_scale(problem, name, textbook=textbook, seed=seed)
-        return found.leaves()
+    @cache
+    def scale(textbook: bool, name: str) -> Leaves:
+        return rounding_scale(problem, name, textbook=textbook, seed=seed).leaves()
 
-    accurate = scale(False)
-    torch_leaves = _torch_leaves(problem, expected)
-    outcomes = [_torch(problem, torch_leaves, expected, fmt, accurate, lambda: scale(True))]
-    deviates = outcomes[0].verdict.startswith("deviation")
-    accurate64, own = accurate, expected
-    if fmt.name != "float64":
-        found = ref.gradients(problem)
-        own = found.leaves()
+    def textbook() -> Leaves:
+        return scale(True, fmt.name)
+
+    accurate = scale(False, fmt.name)
+    torch = _against_torch(problem, theirs, expected, fmt, accurate, textbook)
+    deviates = torch.verdict is PairVerdict.DEVIATION
+    outcomes = [torch]
+    own = expected
+    if fmt is not DOUBLE:
+        own = ref.gradients(problem).leaves()
         place = worst_place(own, expected, accurate, fmt)
         outcomes.append(measured("float32 ~ float64 reference", place.scales, place.ulps, str(place)))
-        accurate64 = scale(False, "float64")
-    double = problem.in_float64()
-    outcomes += _differences(double, expected, accurate64, torch_leaves, accurate, scale, deviates, seed)
+    double, accurate_double = problem.in_float64(), scale(False, DOUBLE.name)
+    central = _central_difference(double, seed)
+    outcomes.append(_within_bar("reference ~ central_difference", expected, accurate_double, central))
+    if deviates:
+        outcomes.append(PairOutcome("torch ~ central_difference", PairVerdict.DEVIATION))
+    else:
+        rounding = _wider(accurate, textbook())
+        outcomes.append(_within_bar("torch ~ central_difference", theirs, rounding, central))
+    outcomes.append(_against_complex_step(double, expected, accurate_double, textbook, seed))
     if certify and problem.mlp.parameters * problem.x.shape[0] <= LARGEST:
-        given = {"reference": own} | ({} if deviates else {"torch": torch_leaves})
-        outcomes += against_certificate(problem, given, fmt, accurate, lambda: scale(True), seed)
+        given = {"reference": own} | ({} if deviates else {"torch": theirs})
+        outcomes += against_certificate(problem, given, fmt, accurate, textbook, seed)
     return tuple(outcomes)
 
 
-def _torch_leaves(problem: ref.Problem, expected: dict[str, Any]) -> dict[str, Any]:
-    """torch's gradients by place; NaN throughout where torch refuses to compute them (bce of a NaN, say)."""
+def _wider(one: Leaves, other: Leaves) -> Leaves:
+    """The larger of two rounding scales, element by element."""
+    return {place: np.maximum(one[place], other[place]) for place in one}
+
+
+# ── torch ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _torch_leaves(problem: ref.Problem) -> Leaves:
+    """torch's gradients by place; NaN throughout if torch refuses to compute them (bce of a NaN, say)."""
     try:
         with np.errstate(all="ignore"):
-            given = torch_gradients(problem)
+            return torch_gradients(problem).leaves()
     except RuntimeError:
-        return {place: np.full(np.shape(leaf), np.nan) for place, leaf in expected.items()}
-    return given.leaves()
+        return {place: np.full(shape, np.nan) for place, shape in problem.gradient_shapes().items()}
 
 
-def _torch(
-    problem: ref.Problem,
-    leaves: dict[str, Any],
-    expected: dict[str, Any],
-    fmt: Format,
-    accurate: Any,
-    textbook: Callable[[], Any],
-) -> Outcome:
+def _against_torch(
+    problem: ref.Problem, leaves: Leaves, expected: Leaves, fmt: Format, accurate: Leaves, textbook: Scale
+) -> PairOutcome:
     pair = "reference ~ torch"
     verdict = judge(problem, leaves, expected, fmt, accurate, textbook)
-    if verdict.status == "unresolved":
-        return Outcome(pair, "not judged")
+    if verdict.status is Status.UNRESOLVED:
+        return PairOutcome(pair, PairVerdict.NOT_JUDGED)
     if verdict.agrees:
-        return Outcome(pair, verdict.scale, verdict.worst.scales, verdict.worst.ulps)
+        return PairOutcome(pair, PairVerdict(verdict.scale), verdict.worst.scales, verdict.worst.ulps)
     rows = _explaining(problem, leaves, fmt)
     if rows:
-        return Outcome(pair, f"deviation: {' + '.join(rows)}")
-    return Outcome(pair, "disagrees", verdict.worst.scales, verdict.worst.ulps, str(verdict))
+        return PairOutcome(pair, PairVerdict.DEVIATION, deviations=rows)
+    return PairOutcome(pair, PairVerdict.DISAGREES, verdict.worst.scales, verdict.worst.ulps, str(verdict))
 
 
-def _explaining(problem: ref.Problem, leaves: dict[str, Any], fmt: Format) -> list[str]:
+def _explaining(problem: ref.Problem, leaves: Leaves, fmt: Format) -> tuple[str, ...]:
     """The names of the published deviations that explain torch's gradients; none if they do not.
 
     They must say that torch leaves no number there, or torch must agree with the problem in which torch's own
@@ -89,73 +106,76 @@ def _explaining(problem: ref.Problem, leaves: dict[str, Any], fmt: Format) -> li
     """
     rows = deviations(problem)
     if not all(np.all(np.isfinite(leaf)) for leaf in leaves.values()):
-        return [row.name for row in rows if row.as_torch is None]
+        return tuple(row.name for row in rows if row.as_torch is None)
     theirs, names = problem, []
     for row in rows:
         if row.as_torch is not None:
             theirs = row.as_torch(theirs)
             names.append(row.name)
-    return names if names and check(theirs, leaves, fmt.name).agrees else []
+    return tuple(names) if names and check(theirs, leaves, fmt.name).agrees else ()
 
 
-def _differences(
-    problem: ref.Problem,
-    expected: dict[str, Any],
-    accurate: dict[str, Any],
-    torch_leaves: dict[str, Any],
-    torch_accurate: dict[str, Any],
-    scale: Callable[[bool], dict[str, Any]],
-    deviates: bool,
-    seed: int,
-) -> Iterator[Outcome]:
+# ── differences ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class _Central:
+    """Central differences by place, and the error bar of each; NaN if none was taken."""
+
+    value: Leaves
+    bar: Leaves
+
+
+@dataclass(frozen=True)
+class _Farthest:
+    """The element that is furthest from a difference: its error in units of the bar, in ulps, and in words."""
+
+    bars: float
+    ulps: float
+    text: str
+
+
+def _central_difference(double: ref.Problem, seed: int) -> _Central:
     with np.errstate(all="ignore"):
-        central = differences.central_difference(problem, entries=ENTRIES, seed=seed)
-        stepped = differences.complex_step(problem, entries=ENTRIES, seed=seed)
-    value, bar = central.value.leaves(), central.error.leaves()
-    fmt = FORMATS["float64"]
-    for pair, leaves, rounding in (
-        ("reference ~ central_difference", expected, accurate),
-        ("torch ~ central_difference", torch_leaves, None),
-    ):
-        if rounding is None:
-            if deviates:
-                yield Outcome(pair, "deviation")
-                continue
-            wider = scale(True)
-            rounding = {k: np.maximum(torch_accurate[k], wider[k]) for k in torch_accurate}
-        worst = (-1.0, 0.0, "")
-        for leaf, found in value.items():
-            allowed = bar[leaf] + FACTOR * rounding[leaf]
-            with np.errstate(all="ignore"):
-                error = np.abs(leaves[leaf] - found)
-                ratio = np.where(np.isfinite(found) & np.isfinite(allowed), error / allowed, np.nan)
-                ratio = np.where((error == 0) & np.isfinite(allowed), 0.0, ratio)
-            if np.all(np.isnan(ratio)):
-                continue
-            at = np.unravel_index(np.nanargmax(ratio), ratio.shape)
-            if ratio[at] > worst[0]:
-                ulps = float(error[at] / fmt.ulp(leaves[leaf][at]))
-                text = f"{leaf}{[int(i) for i in at]}: {leaves[leaf][at]!r}, difference {found[at]!r} ± {allowed[at]!r}"
-                worst = (float(ratio[at]), ulps, text)
-        if worst[0] < 0:
-            yield Outcome(pair, "not judged")
-        else:
-            yield Outcome(pair, "bar" if worst[0] <= 1 else "disagrees", *worst[:2], worst[2] if worst[0] > 1 else "")
-    yield _complex_step(stepped.leaves(), expected, accurate, lambda: scale(True))
+        found = differences.central_difference(double, entries=ENTRIES, seed=seed)
+    return _Central(found.value.leaves(), found.error.leaves())
 
 
-def _complex_step(
-    stepped: dict[str, Any], expected: dict[str, Any], accurate: dict[str, Any], textbook: Callable[[], dict[str, Any]]
-) -> Outcome:
-    pair, fmt = "reference ~ complex_step", FORMATS["float64"]
-    judged = {}
-    for leaf, found in stepped.items():
-        judged[leaf] = np.where(np.isnan(found), expected[leaf], found)
+def _within_bar(pair: str, leaves: Leaves, rounding: Leaves, central: _Central) -> PairOutcome:
+    """Leaves against central differences: an error counts from the bar and the rounding of the leaf together."""
+    found = (_farthest(place, leaves[place], rounding[place], central) for place in central.value)
+    judged = [one for one in found if one is not None]
+    if not judged:
+        return PairOutcome(pair, PairVerdict.NOT_JUDGED)
+    worst = max(judged, key=lambda one: one.bars)
+    return measured(pair, worst.bars, worst.ulps, worst.text, PairVerdict.BAR, limit=1)
+
+
+def _farthest(place: str, leaf: Any, rounding: Any, central: _Central) -> _Farthest | None:
+    """The element of one leaf that is furthest from its difference; None if none can be judged."""
+    value, allowed = central.value[place], central.bar[place] + FACTOR * rounding
+    with np.errstate(all="ignore"):
+        error = np.abs(leaf - value)
+        ratio = np.where(np.isfinite(value) & np.isfinite(allowed), error / allowed, np.nan)
+        ratio = np.where((error == 0) & np.isfinite(allowed), 0.0, ratio)
+    if np.all(np.isnan(ratio)):
+        return None
+    at = np.unravel_index(np.nanargmax(ratio), ratio.shape)
+    text = f"{place}{[int(i) for i in at]}: {leaf[at]!r}, difference {value[at]!r} ± {allowed[at]!r}"
+    return _Farthest(float(ratio[at]), float(error[at] / DOUBLE.ulp(leaf[at])), text)
+
+
+def _against_complex_step(
+    double: ref.Problem, expected: Leaves, accurate: Leaves, textbook: Scale, seed: int
+) -> PairOutcome:
+    pair = "reference ~ complex_step"
+    with np.errstate(all="ignore"):
+        stepped = differences.complex_step(double, entries=ENTRIES, seed=seed).leaves()
     if all(np.all(np.isnan(found)) for found in stepped.values()):
-        return Outcome(pair, "not judged")
-    place = worst_place(judged, expected, accurate, fmt)
+        return PairOutcome(pair, PairVerdict.NOT_JUDGED)
+    judged = {place: np.where(np.isnan(found), expected[place], found) for place, found in stepped.items()}
+    place = worst_place(judged, expected, accurate, DOUBLE)
     if place.scales <= FACTOR:
-        return Outcome(pair, "accurate", place.scales, place.ulps)
-    wider = textbook()
-    place = worst_place(judged, expected, {k: np.maximum(accurate[k], wider[k]) for k in judged}, fmt)
-    return measured(pair, place.scales, place.ulps, str(place), "textbook")
+        return PairOutcome(pair, PairVerdict.ACCURATE, place.scales, place.ulps)
+    place = worst_place(judged, expected, _wider(accurate, textbook()), DOUBLE)
+    return measured(pair, place.scales, place.ulps, str(place), PairVerdict.TEXTBOOK)

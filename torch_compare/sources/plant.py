@@ -1,20 +1,20 @@
-"""Mistakes planted in the reference, which the comparison must catch."""
+"""The verdicts on mistakes that are planted: the comparison must catch each of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..mistakes.planted import FAULTS, Fault, bank_problem
+from ..mistakes.planted import PLANTED, PlantedMistake, planted_problem
 from ..verdict.checks import Verdict, check
 
 
-def plant(fault: Fault, seed: int = 0) -> Verdict:
-    """The verdict on the fault's gradients: anything but "agrees" catches it."""
-    problem = bank_problem(fault.activation, fault.loss, seed)
-    return check(problem, fault.make(problem), diagnose=False)
+def plant(mistake: PlantedMistake, seed: int = 0) -> Verdict:
+    """The verdict on the gradients that the mistake makes: anything but "agrees" catches it."""
+    problem = planted_problem(mistake.activation, mistake.loss, seed)
+    return check(problem, mistake.gradients(problem), diagnose=False)
 
 
 def verdicts() -> Iterator[tuple[str, Verdict]]:
-    """Each planted fault's name and the verdict on it."""
-    for fault in FAULTS:
-        yield fault.name, plant(fault)
+    """The name of each planted mistake and the verdict on it."""
+    for mistake in PLANTED:
+        yield mistake.name, plant(mistake)

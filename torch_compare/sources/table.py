@@ -19,7 +19,7 @@ def _central_difference(problem: ref.Problem) -> ref.Gradients:
 
 
 def _certified(problem: ref.Problem) -> ref.Gradients:
-    """The float64 nearest to each exact gradient; NaN where none is proved."""
+    """The float64 nearest to each exact gradient; NaN if none is proved."""
     found = certified_gradients(problem)
     return found.map(lambda leaf: np.where(leaf.resolved, leaf.nearest, np.nan))
 

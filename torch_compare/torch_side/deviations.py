@@ -4,7 +4,7 @@ A published list, found by sweeping every activation and loss of the tables over
 kinks, signed zeros, subnormals. What is not on it: a rounding error u of the customary formula, however
 many digits that costs (y(1 − y) in a saturated sigmoid, say), and what is lost where σ(z) or e^z falls below
 the type's smallest normal number; the textbook scale covers those. Each row says in which problems torch
-deviates, and where it can, what torch computes there instead, so that torch is held against its own formula
+deviates, and if it can, what torch computes there instead, so that torch is held against its own formula
 and a deviation hides no further mistake.
 
 z is a layer's pre-activation, y the network's output, t the target.
@@ -38,7 +38,7 @@ class Deviation:
         since: the first version that is known to do so.
         reference: file and function of PyTorch's source, or an issue of its tracker.
         applies: (problem, trace) ↦ whether the problem reaches the region; the trace is the reference's.
-        as_torch: problem ↦ the problem with torch's own formula in the place of the row's; None where
+        as_torch: problem ↦ the problem with torch's own formula in the place of the row's; None if
             torch's result is infinite or NaN. Its gradients are to be compared with torch's, no others.
     """
 

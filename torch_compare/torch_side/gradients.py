@@ -1,7 +1,6 @@
-"""Problems and torch: a problem run through torch.autograd, a torch.nn module read as a problem.
+"""A problem run through torch.autograd.
 
-Only the modules named torch_*.py import torch: this one, and torch_optim.py for the optimisers. Nothing global is
-changed: no default type, no number of threads, no `.grad` of anybody's parameters.
+Nothing global is changed: no default type, no number of threads, no `.grad` of anybody's parameters.
 
 Shapes: N examples, I a layer's fan-in, O its fan-out, K the network's outputs.
 """
@@ -17,15 +16,9 @@ import torch.nn.functional as F  # noqa: N812  torch's own documentation spells 
 from torch import Tensor
 
 import reference as ref
+from reference.network.gradients import place_of
 
-Array = Any
-
-NUMBERS: Mapping[Any, torch.dtype] = {
-    np.dtype(np.float64): torch.float64,
-    np.dtype(np.float32): torch.float32,
-    np.dtype(np.float16): torch.float16,
-}
-"""The NumPy types that torch has too."""
+from .tensors import NUMBERS, Array, array, tensor
 
 # ── the tables: a row's name -> torch's function, called with the row's parameters ─────────────────────
 
@@ -132,7 +125,7 @@ def torch_gradients(problem: ref.Problem) -> ref.Gradients:
         )
     number = _number(problem.dtype)
     with torch.inference_mode(False), torch.enable_grad():
-        return _differentiate(*_run(problem, number))
+        return differentiate(*_run(problem, number))
 
 
 def torch_loss(problem: ref.Problem) -> Array:
@@ -147,7 +140,7 @@ def torch_loss(problem: ref.Problem) -> Array:
     np.float64(2.0)
     """
     with torch.no_grad():
-        return _array(_run(problem, _number(problem.dtype))[0])
+        return array(_run(problem, _number(problem.dtype))[0])
 
 
 def _number(dtype: Any) -> torch.dtype:
@@ -167,19 +160,19 @@ def _run(problem: ref.Problem, number: torch.dtype) -> tuple[Tensor, list[Pair],
     for index, layer in enumerate(problem.mlp.layers):
         row = layer.activation
         if row.name not in ACTIVATIONS:
-            raise ValueError(f"layers[{index}].activation: torch has no counterpart of the row {row.name!r}")
+            raise ValueError(f"{place_of(index)}.activation: torch has no counterpart of the row {row.name!r}")
         leaves.append((_leaf(layer.weight, number), None if layer.bias is None else _leaf(layer.bias, number)))
         h = ACTIVATIONS[row.name](F.linear(h, *leaves[-1]), **row.parameters)
     if problem.loss.name not in LOSSES:
         raise ValueError(f"loss: torch has no counterpart of the row {problem.loss.name!r}")
     parameters = dict(problem.loss.parameters)
     for name in parameters.keys() & {"weight", "pos_weight", "var"}:
-        parameters[name] = None if parameters[name] is None else _tensor(parameters[name], number)
-    target = _tensor(problem.target, number)
+        parameters[name] = None if parameters[name] is None else tensor(parameters[name], number)
+    target = tensor(problem.target, number)
     return LOSSES[problem.loss.name](h, target, reduction=problem.reduction, **parameters), leaves, x
 
 
-def _differentiate(loss: Tensor, leaves: Sequence[Pair], x: Tensor) -> ref.Gradients:
+def differentiate(loss: Tensor, leaves: Sequence[Pair], x: Tensor) -> ref.Gradients:
     """The gradients by torch.autograd; None for a leaf that is None or does not require one."""
     wanted = [leaf for pair in leaves for leaf in pair if leaf is not None and leaf.requires_grad] + [x]
     if not loss.requires_grad:
@@ -187,30 +180,11 @@ def _differentiate(loss: Tensor, leaves: Sequence[Pair], x: Tensor) -> ref.Gradi
     found = iter(torch.autograd.grad(loss, wanted, materialize_grads=True))
 
     def next_of(leaf: Tensor | None) -> Array:
-        return None if leaf is None or not leaf.requires_grad else _array(next(found))
+        return None if leaf is None or not leaf.requires_grad else array(next(found))
 
     layers = tuple(ref.LayerGradients(next_of(weight), next_of(bias)) for weight, bias in leaves)
-    return ref.Gradients(layers, next_of(x), _array(loss))
-
-
-def _tensor(values: Any, number: torch.dtype | None = None) -> Tensor:
-    """A copy in memory that torch accepts; floats in the given type, integers as torch's int64."""
-    array = np.asarray(values)
-    kind = array.dtype.newbyteorder("=") if array.dtype.kind == "f" else np.dtype(np.int64)
-    copy = torch.from_numpy(np.array(array, dtype=kind, order="C"))
-    return copy.to(number) if number is not None and copy.is_floating_point() else copy
+    return ref.Gradients(layers, next_of(x), array(loss))
 
 
 def _leaf(values: Array, number: torch.dtype) -> Tensor:
-    return _tensor(values, number).requires_grad_(torch.is_grad_enabled())
-
-
-def _array(tensor: Tensor) -> Array:
-    """A copy as a NumPy array (a scalar for shape ()); bfloat16, which NumPy lacks, widened to float32."""
-    plain = tensor.detach().cpu()
-    return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy().copy()[()]
-
-
-# ── a module as a problem ────────────────────────────────────────────────────────────────────────────
-
-# ── reading modules ──────────────────────────────────────────────────────────────────────────────────
+    return tensor(values, number).requires_grad_(torch.is_grad_enabled())

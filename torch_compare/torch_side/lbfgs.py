@@ -16,7 +16,7 @@ Arrays = list[Any]
 def lbfgs_step(
     hyperparameters: Mapping[str, Any], params: Arrays, state: State, evaluate: Evaluate
 ) -> tuple[Arrays, State]:
-    """What torch makes of parameters and state in one step, both in our form; the losses are those of `evaluate`.
+    """Parameters and state, both in our form, after one step of torch's; the losses are those of `evaluate`.
 
     >>> import reference as ref
     >>> opt = ref.optimizers.lbfgs()

@@ -13,7 +13,8 @@ from torch.nn.utils.parametrize import is_parametrized
 
 import reference as ref
 
-from .gradients import LOSSES, NUMBERS, Array, _array, _differentiate, _tensor
+from .gradients import LOSSES, differentiate
+from .tensors import NUMBERS, Array, array, tensor
 
 _MODULES: Mapping[type[nn.Module], str] = {
     nn.ReLU: "relu", nn.ReLU6: "relu6", nn.LeakyReLU: "leaky_relu", nn.RReLU: "rrelu", nn.ELU: "elu", nn.CELU: "celu",
@@ -25,7 +26,6 @@ _MODULES: Mapping[type[nn.Module], str] = {
 }  # fmt: skip
 """The row of an activation module; its attributes have the names of the row's parameters."""
 
-
 _LOSS_MODULES: Mapping[type[nn.Module], str] = {
     nn.MSELoss: "mse", nn.L1Loss: "l1", nn.SmoothL1Loss: "smooth_l1", nn.HuberLoss: "huber", nn.NLLLoss: "nll",
     nn.CrossEntropyLoss: "cross_entropy", nn.BCELoss: "bce", nn.BCEWithLogitsLoss: "bce_with_logits",
@@ -34,14 +34,10 @@ _LOSS_MODULES: Mapping[type[nn.Module], str] = {
     nn.MultiLabelMarginLoss: "multilabel_margin", nn.MultiMarginLoss: "multi_margin",
     nn.HingeEmbeddingLoss: "hinge_embedding",
 }  # fmt: skip
-
-
 _LOSS_FUNCTIONS: Mapping[Any, str] = {
     **{function: name for name, function in LOSSES.items()},
     **{F.cross_entropy: "cross_entropy", F.kl_div: "kl_div", F.gaussian_nll_loss: "gaussian_nll"},
 }
-
-
 _CONTAINERS = (nn.Sequential, nn.Linear, nn.Flatten, nn.Identity, nn.Dropout, nn.AlphaDropout)
 
 
@@ -94,7 +90,7 @@ def module_gradients(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> re
 
     Returns:
         A tree like that problem's: zeros for a parameter that the loss does not depend on, None for one with
-        requires_grad False; its loss is None where the loss is the user's own (see `problem_from_module`).
+        requires_grad False; its loss is None if the loss is the user's own (see `problem_from_module`).
 
     >>> module = nn.Sequential(nn.Linear(2, 1, bias=False), nn.ReLU())
     >>> module[0].weight.data = torch.tensor([[1.0, 2.0]])
@@ -106,7 +102,7 @@ def module_gradients(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> re
     known = _known_loss(loss_fn)
     with torch.inference_mode(False), torch.enable_grad():
         given, t = _given("x", x, leaves[0][0]).requires_grad_(), _given("target", target, leaves[0][0])
-        found = _differentiate(_scalar(loss_fn(module(given), t)), leaves, given)
+        found = differentiate(_scalar(loss_fn(module(given), t)), leaves, given)
     return ref.Gradients(found.layers, found.input, None if known is None else found.loss)
 
 
@@ -137,7 +133,7 @@ def _cotangent(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> Array:
         raise ValueError(
             "loss_fn: it uses the module's parameters; the oracle takes a loss of the output and target alone"
         )
-    return _array(torch.zeros_like(y) if found is None else found)
+    return array(torch.zeros_like(y) if found is None else found)
 
 
 def _scalar(loss: Any) -> Tensor:
@@ -149,8 +145,8 @@ def _scalar(loss: Any) -> Tensor:
 
 def _given(name: str, values: Any, like: Tensor) -> Tensor:
     """A tensor on the module's device that shares no graph with the caller's."""
-    tensor = values.detach().clone() if isinstance(values, Tensor) else _tensor(_plain(name, values))
-    return tensor.to(like.device)
+    copy = values.detach().clone() if isinstance(values, Tensor) else tensor(_plain(name, values))
+    return copy.to(like.device)
 
 
 def _plain(name: str, values: Any) -> Array:
@@ -159,7 +155,7 @@ def _plain(name: str, values: Any) -> Array:
         return values
     if values.is_floating_point() and values.dtype not in NUMBERS.values():
         raise TypeError(f"{name}: NumPy has no {values.dtype}; convert it with .float() or .double()")
-    return np.asarray(_array(values))
+    return np.asarray(array(values))
 
 
 Row = ref.Activation

@@ -1,7 +1,7 @@
 """Where an optimiser of torch.optim departs from its formula by more than rounding in the parameters' type.
 
-A published list, like that of the gradients in `deviations`. Where it can, a row says what torch
-computes instead, so that torch is held against its own arithmetic and a deviation hides no further mistake.
+A published list, like that of the gradients in `deviations`. If it can, a row says what torch computes instead, so
+that torch is held against its own arithmetic and a deviation hides no further mistake.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class OptimizerDeviation:
         since: the first version that is known to do so.
         reference: file and function of PyTorch's source.
         applies: (optimizer, type of the parameters, steps made so far) ↦ whether the circumstances are given.
-        as_torch: optimizer ↦ one of the same state that computes what torch computes; None where that is what ours
+        as_torch: optimizer ↦ one of the same state that computes what torch computes; None if that is what ours
             computes, too.
     """
 

@@ -1,6 +1,6 @@
 """torch.optim beside the optimisers of `reference`: the same hyperparameters, arrays in and arrays out.
 
-Only the modules named torch_*.py import torch; networks are the business of torch_source.py. Nothing global is changed.
+Nothing global is changed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from reference.optimizers import Optimizer
 
-Array = Any
+from .tensors import Array, array, tensor
+
 State = dict[str, Any]
 
 CLASSES: Mapping[str, type[torch.optim.Optimizer]] = {
@@ -58,18 +59,18 @@ class Twin:
             raise ValueError(f"optimizer: torch has no counterpart of {optimizer.name!r}")
         self.name = optimizer.name
         self.steps = 0
-        self._tensors = [_tensor(p).requires_grad_() for p in params]
+        self._tensors = [tensor(p).requires_grad_() for p in params]
         self._optimizer: Any = CLASSES[optimizer.name](self._tensors, **_arguments(optimizer.hyperparameters))
 
     @property
     def params(self) -> list[Array]:
         """Copies of the parameters."""
-        return [_array(t) for t in self._tensors]
+        return [array(t) for t in self._tensors]
 
     def step(self, grads: Sequence[Array]) -> None:
         """One step with these gradients."""
-        for tensor, g in zip(self._tensors, grads, strict=True):
-            tensor.grad = _tensor(g)
+        for own, g in zip(self._tensors, grads, strict=True):
+            own.grad = tensor(g)
         self._optimizer.step()
         self.steps += 1
 
@@ -97,8 +98,8 @@ class Twin:
             ValueError: the state is of another number of arrays.
         """
         with torch.no_grad():
-            for tensor, p in zip(self._tensors, params, strict=True):
-                tensor.copy_(_tensor(p))
+            for own, p in zip(self._tensors, params, strict=True):
+                own.copy_(tensor(p))
         self.steps = state["step"]
         slots = {
             index: {} if self.name in UNCOUNTED else {"step": torch.tensor(float(self.steps))}
@@ -109,14 +110,8 @@ class Twin:
                 for index, a in enumerate(arrays):
                     if a is None:
                         continue
-                    slots[index][key] = _tensor(a).reshape(()) if key in ONE_NUMBER else _tensor(a)
+                    slots[index][key] = tensor(a).reshape(()) if key in ONE_NUMBER else tensor(a)
         self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": slots})
-
-    def save_and_load(self) -> None:
-        """A new torch optimiser that gets the old one's `state_dict`."""
-        saved = self._optimizer.state_dict()
-        self._optimizer = type(self._optimizer)(self._tensors)
-        self._optimizer.load_state_dict(saved)
 
 
 def _arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,16 +122,8 @@ def _arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _tensor(array: Array) -> Tensor:
-    return torch.from_numpy(np.array(array, order="C"))
-
-
-def _array(tensor: Tensor) -> Array:
-    return tensor.detach().numpy().copy()
-
-
 def _slot(value: Any, like: Tensor) -> Array:
     if value is None:
-        return np.zeros(tuple(like.shape), dtype=_array(like).dtype)
-    array = _array(value)
-    return array.reshape((1,) * like.ndim) if array.ndim == 0 else array
+        return np.zeros(tuple(like.shape), dtype=array(like).dtype)
+    kept = array(value)
+    return kept.reshape((1,) * like.ndim) if kept.ndim == 0 else kept

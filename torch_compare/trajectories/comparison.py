@@ -35,12 +35,12 @@ Array = Any
 History = dict[str, Array]
 """Leaf ("params[0]", "exp_avg[1]") ↦ (steps, *shape): its value after every step."""
 MANY_RUNS = 1024
-"""For σ where few runs find a disagreement: where an update divides by what has nearly cancelled, the errors have heavy
+"""For σ if few runs find a disagreement: if an update divides by what has nearly cancelled, the errors have heavy
 tails, which a few runs miss."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrajectoryOutcome:
     """How far torch's optimiser and ours were apart along a trajectory.
 
     Attributes:
@@ -71,12 +71,12 @@ class Outcome:
         return not (self.worst.scales > FACTOR or self.own.scales > FACTOR)
 
 
-Subject = Callable[[int, int], Outcome]
+Subject = Callable[[int, int], TrajectoryOutcome]
 """(seed, steps) ↦ outcome of one random trajectory."""
 
 
 class Scales(Protocol):
-    """What measures the rounding scale of every leaf along a trajectory, in a format and a way of its own."""
+    """A measure of the rounding scale of every leaf along a trajectory, in a format and a way of its own."""
 
     def __call__(self, trajectory: Trajectory, *, runs: int, seed: int) -> History:
         """σ of every element after every step."""
@@ -177,7 +177,7 @@ def distance(given: History, expected: History, scale: History, fmt: Format) -> 
 
 def compare(
     trajectory: Trajectory, seed: int = 0, given: History | None = None, scales: Scales = rounding_scales
-) -> Outcome:
+) -> TrajectoryOutcome:
     """torch's optimiser held against ours along a trajectory, and ours against the same rule in long double.
 
     Args:
@@ -202,7 +202,7 @@ def compare(
             if not max(worst.scales, own.scales) > FACTOR:
                 break
     elements = sum(a.size for a in ours.values())
-    return Outcome(optimizer.name, seed, fmt.name, len(grads), elements, undecided, worst, own, deviations)
+    return TrajectoryOutcome(optimizer.name, seed, fmt.name, len(grads), elements, undecided, worst, own, deviations)
 
 
 def _long(array: Array) -> Array:
@@ -212,7 +212,7 @@ def _long(array: Array) -> Array:
 def elementwise_subject(name: str) -> Subject:
     """Random trajectories of one elementwise optimiser."""
 
-    def run(seed: int, steps: int) -> Outcome:
+    def run(seed: int, steps: int) -> TrajectoryOutcome:
         return compare(random_trajectory(name, seed, steps), seed)
 
     return run

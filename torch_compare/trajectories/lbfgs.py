@@ -11,8 +11,8 @@ from reference.optimizers.optimizer import Optimizer, State
 from reference.rounding.distance import WorstElement
 
 from ..torch_side.lbfgs import lbfgs_step
-from .comparison import Outcome
-from .lbfgs_steps import Arrays, Step, Twin, compare_step
+from .comparison import TrajectoryOutcome
+from .lbfgs_steps import Arrays, Step, TwinStep, compare_step
 from .objectives import Objective, random_objective
 
 
@@ -34,7 +34,7 @@ def random_hyperparameters(rng: np.random.Generator) -> dict[str, Any]:
     return chosen
 
 
-def lbfgs_against_torch(seed: int, steps: int) -> Outcome:
+def lbfgs_against_torch(seed: int, steps: int) -> TrajectoryOutcome:
     """torch's LBFGS held against ours along torch's trajectory on a random loss.
 
     Ours is held against the same routine on `Noisy` likewise, in float32: in float64 the noise-free run is ours.
@@ -52,26 +52,28 @@ def lbfgs_against_torch(seed: int, steps: int) -> Outcome:
         return lbfgs_step(hyperparameters, params, state, evaluate)
 
     found = follow(optimizer, theirs, objective, steps, dtype, seed)
-    places = [step.worst for step in found if not step.unresolved]
-    own = [WorstElement("params[0]", (0,), 0.0, 0.0, 0.0, 0.0)]
-    if dtype is np.float32:
-        own = [step.worst for step in follow(optimizer, itself(optimizer), objective, steps, dtype, seed)
-               if not step.unresolved] or own  # fmt: skip
-    return Outcome(
+    ours = follow(optimizer, itself(optimizer), objective, steps, dtype, seed) if dtype is np.float32 else []
+    own = _resolved(ours) or [WorstElement("params[0]", (0,), 0.0, 0.0, 0.0, 0.0)]
+    return TrajectoryOutcome(
         "lbfgs",
         seed,
         np.dtype(dtype).name,
         len(found),
         sum(step.numbers for step in found),
         sum(step.numbers for step in found if step.unresolved),
-        max(places, key=lambda place: place.scales),
+        max(_resolved(found), key=lambda place: place.scales),
         max(own, key=lambda place: place.scales),
         (),
     )
 
 
+def _resolved(steps: list[Step]) -> list[WorstElement]:
+    """The worst number of each step whose comparison decides anything."""
+    return [step.worst for step in steps if not step.unresolved]
+
+
 def follow(
-    optimizer: Optimizer, twin: Twin, objective: Objective, steps: int, dtype: Any = np.float64, seed: int = 0
+    optimizer: Optimizer, twin: TwinStep, objective: Objective, steps: int, dtype: Any = np.float64, seed: int = 0
 ) -> list[Step]:
     """Each step of the twin held against ours from the same parameters and state, along the twin's trajectory."""
     params, state, found = objective.start, optimizer.init(objective.start), []
@@ -84,7 +86,7 @@ def follow(
     return found
 
 
-def itself(optimizer: Optimizer) -> Twin:
+def itself(optimizer: Optimizer) -> TwinStep:
     """An optimiser of ours in the place of another implementation; it does not look at the gradients it is given."""
 
     def step(params: Arrays, state: State, evaluate: Any) -> tuple[Arrays, State]:

@@ -15,14 +15,14 @@ sharp. Therefore:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from reference.arithmetic.formats import Format, get_format
-from reference.arithmetic.noise_source import NoiseSource, Split
+from reference.arithmetic.noise_source import NoiseSource
 from reference.arithmetic.noisy import Noisy
 from reference.optimizers.optimizer import Evaluate, Optimizer, State
 from reference.rounding.distance import FACTOR, WorstElement, worst_place
@@ -30,7 +30,7 @@ from reference.rounding.scale import RUNS
 
 Array = Any
 Arrays = list[Array]
-Twin = Callable[[Arrays, State, Evaluate], tuple[Arrays, State]]
+TwinStep = Callable[[Arrays, State, Evaluate], tuple[Arrays, State]]
 """(parameters, state in our form, evaluate) ↦ the same after one step of the other implementation."""
 MOST_PATHS = 32
 """A step with more paths than this counts as unresolved."""
@@ -58,7 +58,7 @@ class Guided(NoiseSource):
 
 
 class Astray(ArithmeticError):  # noqa: N818 (a path ends)
-    """A path asks for the loss where the twin did not."""
+    """A path asks for the loss at a point where the twin did not."""
 
     def __init__(self, place: WorstElement) -> None:
         super().__init__(str(place))
@@ -93,7 +93,7 @@ class Step:
 
 
 def paths(run: Callable[[Guided], Any], fmt: Format, runs: int, seed: int) -> Iterator[Any]:
-    """What `run` returns along every path that the noise of its source finds, the same noise on each.
+    """The results of `run` along every path that the noise of its source finds, the same noise on each.
 
     A path that goes `Astray` gives that error.
     """
@@ -139,7 +139,7 @@ def step_leaves(params: Arrays, state: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def deviation(given: Mapping[str, Any], expected: Mapping[str, Any], fmt: Format) -> WorstElement:
+def worst_number(given: Mapping[str, Any], expected: Mapping[str, Any], fmt: Format) -> WorstElement:
     """The given number furthest from the expected ones' noise-free run, in units of their spread.
 
     A number that has no finite spread to be judged by counts as infinitely far off, and so does a missing one.
@@ -160,7 +160,7 @@ def _missing(place: str) -> WorstElement:
 
 def compare_step(
     optimizer: Optimizer,
-    twin: Twin,
+    twin: TwinStep,
     params: Arrays,
     state: State,
     evaluate: Evaluate,
@@ -197,7 +197,7 @@ def compare_step(
 
         def beside(there: Any) -> tuple[Any, Any]:
             point, answer = next(replay, ({}, None))
-            worst = deviation(point, step_leaves(there, {}), fmt)
+            worst = worst_number(point, step_leaves(there, {}), fmt)
             if not worst.scales <= FACTOR:
                 raise Astray(worst)
             source.settled.append(len(source.taken))
@@ -205,7 +205,7 @@ def compare_step(
 
         start = noisy_tree(params, source)
         made = optimizer.update(start, start, noisy_tree(state, source), beside)
-        return deviation(leaves, step_leaves(*made), fmt)
+        return worst_number(leaves, step_leaves(*made), fmt)
 
     best, count = _missing("any path"), 0
     for found in paths(along, fmt, runs, seed):
@@ -226,40 +226,3 @@ def noisy_tree(tree: Any, source: NoiseSource) -> Any:
     if isinstance(tree, list | tuple):
         return type(tree)(noisy_tree(value, source) for value in tree)
     return Noisy.exact(tree, source) if np.asarray(tree).dtype.kind == "f" else tree
-
-
-def steps_together(
-    optimizer: Optimizer,
-    trajectory: Sequence[tuple[Arrays, State]],
-    params: Arrays,
-    evaluates: Sequence[Evaluate],
-    dtype: Any = np.float64,
-    *,
-    runs: int = RUNS,
-    seed: int = 0,
-) -> list[WorstElement]:
-    """The worst number after each step of another implementation, both going on without a common restart.
-
-    The noise accumulates from step to step, until some of the runs take another branch than the others; there the list
-    ends.
-
-    Args:
-        optimizer: ours.
-        trajectory: parameters and state of the other after every step.
-        params: where both start.
-        evaluates: the loss and gradients of every step.
-        dtype: the format that the other computes in.
-        runs: noisy runs.
-        seed: of the noise.
-    """
-    fmt = get_format(dtype)
-    here = noisy_tree(params, NoiseSource(fmt, runs, np.random.default_rng(seed)))
-    state, worst = optimizer.init(here), []
-    for given, evaluate in zip(trajectory, evaluates, strict=True):
-        try:
-            with np.errstate(all="ignore"):
-                here, state = optimizer.update(here, here, state, evaluate)
-        except Split:
-            break
-        worst.append(deviation(step_leaves(*given), step_leaves(here, state), fmt))
-    return worst

@@ -23,30 +23,22 @@ from reference.optimizers.muon import NS_COEFFICIENTS, newton_schulz
 from reference.rounding.scale import RUNS
 
 from ..torch_side.muon import without_bfloat16
-from .comparison import History, Outcome, Subject, compare, follow_torch, record
-from .random_trajectories import SHAPES, Trajectory, random_trajectory
+from .comparison import History, Subject, TrajectoryOutcome, compare, follow_torch, record
+from .random_trajectories import SHAPES, Trajectory, one_of, power, random_trajectory
 
 Array = Any
 MATRICES = ((2, 3), (4, 1), (1, 5), (3, 4), (5, 5), (1, 1))
 STACKS = (*SHAPES, (5, 5), (2, 3, 2), (2, 1, 2, 3))
 
 
-def _power(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(10.0 ** rng.uniform(low, high))
-
-
-def _one_of(rng: np.random.Generator, *values: Any) -> Any:
-    return values[rng.integers(len(values))]
-
-
 def adafactor_hyperparameters(rng: np.random.Generator) -> dict[str, Any]:
     """Every option of adafactor; ε₁ as a number, because its default means another one in long double."""
     return {
-        "lr": _power(rng, -4, 0),
-        "beta2_decay": _one_of(rng, -0.8, 0.0, float(rng.uniform(-1.5, 0))),
-        "eps": (_one_of(rng, 2.0**-52, 2.0**-23, _power(rng, -8, 0)), _one_of(rng, 1e-3, 0.0, _power(rng, -6, 1))),
-        "d": _one_of(rng, 1.0, float(rng.uniform(1, 3))),
-        "weight_decay": _one_of(rng, 0.0, _power(rng, -4, -1)),
+        "lr": power(rng, -4, 0),
+        "beta2_decay": one_of(rng, -0.8, 0.0, float(rng.uniform(-1.5, 0))),
+        "eps": (one_of(rng, 2.0**-52, 2.0**-23, power(rng, -8, 0)), one_of(rng, 1e-3, 0.0, power(rng, -6, 1))),
+        "d": one_of(rng, 1.0, float(rng.uniform(1, 3))),
+        "weight_decay": one_of(rng, 0.0, power(rng, -4, -1)),
         "maximize": bool(rng.random() < 0.3),
     }
 
@@ -54,14 +46,14 @@ def adafactor_hyperparameters(rng: np.random.Generator) -> dict[str, Any]:
 def muon_hyperparameters(rng: np.random.Generator) -> dict[str, Any]:
     """Every option of muon."""
     return {
-        "lr": _power(rng, -4, 0),
-        "weight_decay": _one_of(rng, 0.1, 0.0, _power(rng, -4, -1)),
-        "momentum": _one_of(rng, 0.95, 0.0, float(rng.uniform(0, 1))),
+        "lr": power(rng, -4, 0),
+        "weight_decay": one_of(rng, 0.1, 0.0, power(rng, -4, -1)),
+        "momentum": one_of(rng, 0.95, 0.0, float(rng.uniform(0, 1))),
         "nesterov": bool(rng.integers(2)),
-        "ns_coefficients": _one_of(rng, NS_COEFFICIENTS, (15 / 8, -5 / 4, 3 / 8), (1.5, -0.5, 0.0)),
-        "eps": _one_of(rng, 1e-7, _power(rng, -10, 2)),
-        "ns_steps": _one_of(rng, 5, int(rng.integers(0, 8))),
-        "adjust_lr_fn": _one_of(rng, None, "original", "match_rms_adamw"),
+        "ns_coefficients": one_of(rng, NS_COEFFICIENTS, (15 / 8, -5 / 4, 3 / 8), (1.5, -0.5, 0.0)),
+        "eps": one_of(rng, 1e-7, power(rng, -10, 2)),
+        "ns_steps": one_of(rng, 5, int(rng.integers(0, 8))),
+        "adjust_lr_fn": one_of(rng, None, "original", "match_rms_adamw"),
     }
 
 
@@ -117,17 +109,17 @@ def _scales(trajectory: Trajectory, optimizer: Optimizer, runs: int, seed: int) 
 # ── the comparisons ──────────────────────────────────────────────────────────────────────────────────
 
 
-def adafactor_against_torch(seed: int, steps: int) -> Outcome:
+def adafactor_against_torch(seed: int, steps: int) -> TrajectoryOutcome:
     """Of one random trajectory."""
     return compare(matrix_trajectory("adafactor", seed, steps), seed, scales=matrix_scales)
 
 
-def muon_against_torch(seed: int, steps: int) -> Outcome:
+def muon_against_torch(seed: int, steps: int) -> TrajectoryOutcome:
     """Of one random trajectory, torch as it is."""
     return compare(matrix_trajectory("muon", seed, steps), seed, scales=bfloat16_scales)
 
 
-def muon_in_full_precision(seed: int, steps: int) -> Outcome:
+def muon_in_full_precision(seed: int, steps: int) -> TrajectoryOutcome:
     """Of one random trajectory, torch without its cast to bfloat16."""
     trajectory = matrix_trajectory("muon", seed, steps)
     with without_bfloat16():

@@ -142,7 +142,7 @@ def arbitrary(rng: np.random.Generator, dtype: Any = np.float64) -> Objective:
 
 
 KINDS = (quadratic, rosenbrock, wavy, network, arbitrary)
-"""What random losses are made of."""
+"""The kinds of random losses."""
 
 
 def _changes(rng: np.random.Generator) -> int:

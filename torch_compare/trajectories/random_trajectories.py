@@ -26,7 +26,7 @@ SHAPES = ((1,), (3,), (2, 3), (4, 1), (1, 5), (3, 4))
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What an optimiser is given.
+    """An optimiser, and the gradients that it is given.
 
     Attributes:
         optimizer: with its hyperparameters.
@@ -44,29 +44,31 @@ class Trajectory:
         return self.params[0].dtype
 
 
-def _power(rng: np.random.Generator, low: float, high: float) -> float:
+def power(rng: np.random.Generator, low: float, high: float) -> float:
+    """A power of 10 whose exponent is between these."""
     return float(10.0 ** rng.uniform(low, high))
 
 
-def _one_of(rng: np.random.Generator, *values: Any) -> Any:
+def one_of(rng: np.random.Generator, *values: Any) -> Any:
+    """One of the values."""
     return values[rng.integers(len(values))]
 
 
 def _common(rng: np.random.Generator) -> dict[str, Any]:
     return {
-        "lr": _power(rng, -4, 0),
-        "weight_decay": _one_of(rng, 0.0, _power(rng, -4, -1)),
+        "lr": power(rng, -4, 0),
+        "weight_decay": one_of(rng, 0.0, power(rng, -4, -1)),
         "maximize": bool(rng.random() < 0.3),
     }
 
 
 def _adaptive(rng: np.random.Generator) -> dict[str, Any]:
-    return _common(rng) | {"eps": _one_of(rng, 1e-8, _power(rng, -10, -2), _power(rng, -10, -2), 0.0)}
+    return _common(rng) | {"eps": one_of(rng, 1e-8, power(rng, -10, -2), power(rng, -10, -2), 0.0)}
 
 
 def _betas(rng: np.random.Generator) -> dict[str, Any]:
-    first = _one_of(rng, 0.9, 0.0, float(rng.uniform(0, 0.999)))
-    second = _one_of(rng, 0.999, float(rng.uniform(0, 0.9999)), float(rng.uniform(0.9, 0.9999)))
+    first = one_of(rng, 0.9, 0.0, float(rng.uniform(0, 0.999)))
+    second = one_of(rng, 0.999, float(rng.uniform(0, 0.9999)), float(rng.uniform(0.9, 0.9999)))
     return _adaptive(rng) | {"betas": (first, second)}
 
 
@@ -75,8 +77,8 @@ def _flag(rng: np.random.Generator) -> bool:
 
 
 def _sgd(rng: np.random.Generator) -> dict[str, Any]:
-    momentum = _one_of(rng, 0.0, 0.9, float(rng.uniform(0, 0.99)))
-    dampening = _one_of(rng, 0.0, float(rng.uniform(0, 1)))
+    momentum = one_of(rng, 0.0, 0.9, float(rng.uniform(0, 0.99)))
+    dampening = one_of(rng, 0.0, float(rng.uniform(0, 1)))
     return _common(rng) | {
         "momentum": momentum, "dampening": dampening, "nesterov": bool(momentum and not dampening and _flag(rng)),
     }  # fmt: skip
@@ -84,9 +86,9 @@ def _sgd(rng: np.random.Generator) -> dict[str, Any]:
 
 def _rprop(rng: np.random.Generator) -> dict[str, Any]:
     return {
-        "lr": _power(rng, -4, 0),
-        "etas": _one_of(rng, (0.5, 1.2), (float(rng.uniform(0.1, 0.95)), float(rng.uniform(1.05, 2)))),
-        "step_sizes": _one_of(rng, (1e-6, 50.0), (_power(rng, -6, -3), _power(rng, -2, 1))),
+        "lr": power(rng, -4, 0),
+        "etas": one_of(rng, (0.5, 1.2), (float(rng.uniform(0.1, 0.95)), float(rng.uniform(1.05, 2)))),
+        "step_sizes": one_of(rng, (1e-6, 50.0), (power(rng, -6, -3), power(rng, -2, 1))),
         "maximize": _flag(rng),
     }
 
@@ -95,24 +97,24 @@ HYPERPARAMETERS: Mapping[str, Callable[[np.random.Generator], dict[str, Any]]] =
     "sgd": _sgd,
     "rprop": _rprop,
     "asgd": lambda rng: _common(rng) | {
-        "lambd": _power(rng, -5, -1), "alpha": float(rng.uniform(0, 1)), "t0": _one_of(rng, 1e6, 0.0, 10.0),
+        "lambd": power(rng, -5, -1), "alpha": float(rng.uniform(0, 1)), "t0": one_of(rng, 1e6, 0.0, 10.0),
     },
     "adam": lambda rng: _betas(rng) | {"amsgrad": _flag(rng), "decoupled_weight_decay": _flag(rng)},
     "adamw": lambda rng: _betas(rng) | {"amsgrad": _flag(rng)},
     "adamax": _betas,
     "nadam": lambda rng: _betas(rng) | {
-        "momentum_decay": _one_of(rng, 4e-3, 0.0, _power(rng, -3, 1)), "decoupled_weight_decay": _flag(rng),
+        "momentum_decay": one_of(rng, 4e-3, 0.0, power(rng, -3, 1)), "decoupled_weight_decay": _flag(rng),
     },
     "radam": lambda rng: _betas(rng) | {"decoupled_weight_decay": _flag(rng)},
     "rmsprop": lambda rng: _adaptive(rng) | {
-        "alpha": _one_of(rng, 0.99, float(rng.uniform(0.3, 0.999))), "centered": _flag(rng),
-        "momentum": _one_of(rng, 0.0, float(rng.uniform(0, 0.99))),
+        "alpha": one_of(rng, 0.99, float(rng.uniform(0.3, 0.999))), "centered": _flag(rng),
+        "momentum": one_of(rng, 0.0, float(rng.uniform(0, 0.99))),
     },
     "adagrad": lambda rng: _adaptive(rng) | {
-        "lr_decay": _one_of(rng, 0.0, _power(rng, -4, 0)),
-        "initial_accumulator_value": _one_of(rng, 0.0, _power(rng, -6, 1)),
+        "lr_decay": one_of(rng, 0.0, power(rng, -4, 0)),
+        "initial_accumulator_value": one_of(rng, 0.0, power(rng, -6, 1)),
     },
-    "adadelta": lambda rng: _adaptive(rng) | {"rho": _one_of(rng, 0.9, float(rng.uniform(0, 0.999)))},
+    "adadelta": lambda rng: _adaptive(rng) | {"rho": one_of(rng, 0.9, float(rng.uniform(0, 0.999)))},
 }  # fmt: skip
 """Every option of every elementwise optimiser: name ↦ (generator ↦ hyperparameters)."""
 
@@ -141,21 +143,21 @@ def random_trajectory(
     hyperparameters = (draw or HYPERPARAMETERS[name])(rng)
     optimizer = getattr(ref.optimizers, name)(**hyperparameters)
     kinds = NEVER_ZERO if hyperparameters.get("eps") == 0 else KINDS
-    dtype = np.dtype(_one_of(rng, np.float64, np.float32))
-    chosen = [_one_of(rng, *shapes) for _ in range(rng.integers(1, 4))]
+    dtype = np.dtype(one_of(rng, np.float64, np.float32))
+    chosen = [one_of(rng, *shapes) for _ in range(rng.integers(1, 4))]
     params = tuple(_start(rng, shape).astype(dtype) for shape in chosen)
-    sequences = [_sequence(rng, _one_of(rng, *kinds), (steps, *shape)).astype(dtype) for shape in chosen]
+    sequences = [_sequence(rng, one_of(rng, *kinds), (steps, *shape)).astype(dtype) for shape in chosen]
     return Trajectory(optimizer, params, tuple(tuple(s[t] for s in sequences) for t in range(steps)))
 
 
 def _start(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    return np.where(rng.random(shape) < 0.1, 0.0, rng.normal(size=shape) * _power(rng, -6, 3))
+    return np.where(rng.random(shape) < 0.1, 0.0, rng.normal(size=shape) * power(rng, -6, 3))
 
 
 def _sequence(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> Array:
     if kind == "integers":
         return rng.integers(-3, 4, shape).astype(float)
-    g = rng.normal(size=shape) * (10.0 ** rng.uniform(-6, 3, shape) if kind == "wide" else _power(rng, -6, 3))
+    g = rng.normal(size=shape) * (10.0 ** rng.uniform(-6, 3, shape) if kind == "wide" else power(rng, -6, 3))
     steps = np.arange(shape[0]).reshape(-1, *(1,) * (len(shape) - 1))
     if kind == "constant":
         return g[:1] + 0 * g

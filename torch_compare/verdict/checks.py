@@ -15,14 +15,17 @@ from reference.network.validation import require_finite
 from reference.rounding.distance import FACTOR, digits, worst_place
 from reference.rounding.scale import RUNS, rounding_scale
 
+from ..diagnosis import diagnosis
 from ..diagnosis.diagnosis import Diagnosis
-from ..diagnosis.diagnosis import diagnose as diagnosis_of
 from .given import Given, read_given
 from .overflow import beyond_rounding, in_range, underflows
+from .status import Status
 from .verdict import Verdict, expected_leaves, judge
 
 __all__ = ["Verdict", "assert_gradients", "check", "check_module", "expected_leaves", "judge"]
 
+OFF = (Status.WRONG, Status.IMPRECISE)
+"""Statuses behind which there may be a mistake."""
 SCREEN_RUNS = 8
 SCREEN = FACTOR / 2
 """σ from 8 runs is within a factor of 2 of σ in all but one element in 10,000 from above (χ² with 8 degrees): what is
@@ -79,7 +82,7 @@ def check(
         if verdict.agrees:
             break
     else:
-        if verdict.status in ("wrong", "imprecise") and underflows(problem, fmt):
+        if verdict.status in OFF and underflows(problem, fmt):
             flushed, _ = _judge_with(problem, read, expected, attempt.flushing(), seed)
             verdict = flushed if flushed.agrees else verdict
     agreeing = {place: digits(values, expected[place]) for place, values in read.leaves.items()}
@@ -87,16 +90,16 @@ def check(
     if certificate is not None:
         verdict = _doubted(_reproducible(verdict), certificate, read, attempt)
     lost = certificate is not None or attempt.bits < FORMATS["float64"].bits
-    if lost and verdict.status in ("wrong", "imprecise") and beyond_rounding(problem, attempt):
+    if lost and verdict.status in OFF and beyond_rounding(problem, attempt):
         text = f"bce takes the logarithm of 1 − y at a y that {attempt.name} rounds to 1: use bce_with_logits"
-        return replace(verdict, status="unresolved", diagnosis=Diagnosis(text, sought=False))
-    if not diagnose or verdict.status not in ("wrong", "imprecise"):
+        return replace(verdict, status=Status.UNRESOLVED, diagnosis=Diagnosis(text, sought=False))
+    if not diagnose or verdict.status not in OFF:
         return verdict
-    found = diagnosis_of(problem, in_range(problem, read.leaves, attempt), expected, scale(), attempt, seed)
+    found = diagnosis.diagnose(problem, in_range(problem, read.leaves, attempt), expected, scale(), attempt, seed)
     # A small mistake looks like a low precision. It is one if it leaves no more of the error than rounding leaves.
-    if verdict.status == "imprecise" and not found.scales * FACTOR <= verdict.worst.scales:
+    if verdict.status is Status.IMPRECISE and not found.scales * FACTOR <= verdict.worst.scales:
         return verdict
-    return replace(verdict, status="wrong", diagnosis=found)
+    return replace(verdict, status=Status.WRONG, diagnosis=found)
 
 
 def assert_gradients(
@@ -165,21 +168,17 @@ def _certificate(problem: ref.Problem, asked: bool | ref.CertifiedGradients) -> 
     """The certified gradients that were asked for, or that were given, if they are of this problem's shapes."""
     if not isinstance(asked, ref.CertifiedGradients):
         return ref.certified_gradients(problem) if asked else None
-    shapes = {place: np.shape(leaf.nearest) for place, leaf in _certified_leaves(asked).items()}
+    shapes = {place: np.shape(leaf.nearest) for place, leaf in asked.leaves().items()}
     for place, shape in problem.gradient_shapes().items():
         if shapes.get(place) != shape:
             raise ValueError(f"certified: expected a gradient of {place} of shape {shape}, got {shapes.get(place)}")
     return asked
 
 
-def _certified_leaves(certificate: ref.CertifiedGradients) -> dict[str, Any]:
-    return certificate.leaves()
-
-
 def _nearest(certificate: ref.CertifiedGradients, given: Given) -> dict[str, Any]:
-    """The certified gradients; where an interval stays wide, the number in it that is nearest to what was given."""
+    """The certified gradients; if an interval stays wide, the number in it that is nearest to what was given."""
     expected = {}
-    for place, leaf in _certified_leaves(certificate).items():
+    for place, leaf in certificate.leaves().items():
         near = leaf.nearest
         if place in given.leaves:
             values = np.asarray(given.leaves[place], dtype=float)
@@ -198,13 +197,13 @@ def _reproducible(verdict: Verdict) -> Verdict:
 
 
 def _doubted(verdict: Verdict, certificate: ref.CertifiedGradients, given: Given, fmt: Format) -> Verdict:
-    """The verdict, unresolved where the certificate leaves more open than one rounding of the format, 32 times over.
+    """The verdict, unresolved if the certificate leaves more open than one rounding of the format, 32 times over.
 
     σ says nothing here: behind a kink that no precision decides the noise takes both slopes, and explains any width.
     """
     if not verdict.agrees:
         return verdict
-    for place, leaf in _certified_leaves(certificate).items():
+    for place, leaf in certificate.leaves().items():
         if place not in given.leaves or np.all(leaf.resolved):
             continue
         with np.errstate(invalid="ignore"):
@@ -217,7 +216,7 @@ def _doubted(verdict: Verdict, certificate: ref.CertifiedGradients, given: Given
             text = f"{place}{list(index) if index else ''}: the exact gradient lies between {lower!r} and {upper!r}, "
             text += f"and no precision says where; yours is {yours!r}"
             text += f" ({certificate.undecided})" if certificate.undecided else ""
-            return replace(verdict, status="unresolved", diagnosis=Diagnosis(text, sought=False))
+            return replace(verdict, status=Status.UNRESOLVED, diagnosis=Diagnosis(text, sought=False))
     return verdict
 
 
@@ -225,7 +224,7 @@ def _doubted(verdict: Verdict, certificate: ref.CertifiedGradients, given: Given
 
 
 def _arithmetics(fmt: Format, accumulate: str | None) -> tuple[Format, ...]:
-    """The ways to add up that are tried in turn: in float32 and in the format itself where that is coarser."""
+    """The ways to add up that are tried in turn: in float32, and in the format itself if that is coarser."""
     single = FORMATS["float32"]
     if accumulate not in (None, "same", "float32"):
         raise ValueError(f'accumulate: expected "float32" or "same", got {accumulate!r}')
@@ -238,7 +237,7 @@ def _arithmetics(fmt: Format, accumulate: str | None) -> tuple[Format, ...]:
 def _judge_with(
     problem: ref.Problem, given: Given, expected: Mapping[str, Any], fmt: Format, seed: int
 ) -> tuple[Verdict, Callable[[], dict[str, Any]]]:
-    """The verdict by one arithmetic, from few runs where they leave no doubt, else from all; and its wider scale."""
+    """The verdict by one arithmetic, from few runs if they leave no doubt, else from all; and its wider scale."""
 
     @cache
     def scale(textbook: bool, runs: int = RUNS) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a difference may be besides a wrong formula: another slope at a kink, or a lower precision."""
+"""Conventions at exact kinks: slopes that other libraries take there, which are not wrong."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def another_convention(problem: ref.Problem, leaves: Mapping[str, Any], fmt: For
         held = {place: values for place, values in leaves.items() if _layer_of(place) > undecided}
         if not held:
             return True
-        made, scale = _leaves(ref.gradients(other)), _leaves(rounding_scale(other, fmt, textbook=True))
+        made, scale = ref.gradients(other).leaves(), rounding_scale(other, fmt, textbook=True).leaves()
         worst = worst_place(held, made, scale, fmt).scales
         return worst <= FACTOR or (bool(np.isnan(worst)) and undecided >= 0)
 
@@ -80,7 +80,7 @@ def another_convention(problem: ref.Problem, leaves: Mapping[str, Any], fmt: For
 
 
 Sides = tuple[float | None, ...]
-"""A side for each of the first kinks; None where the oracle's own slope is taken."""
+"""A side for each of the first kinks; None if the oracle's own slope is taken."""
 _LOSS = ("", 0.0)
 _SIDES = {-1.0: "the slope from below", 1.0: "the slope from above", 0.0: "the mean of both slopes"}
 _TRIED = 100
@@ -109,16 +109,12 @@ def _layer_of(place: str) -> float:
 
 
 def _said(kinks: Iterable[_Kink], sides: Sides) -> str:
-    """Where which side is taken, if it is not the oracle's own slope; "" if nowhere."""
+    """Which side is taken where, if it is not the oracle's own slope; "" if it is so everywhere."""
     taken: dict[float, list[str]] = {}
     for kink, side in zip(kinks, sides, strict=False):
         if side is not None:
             taken.setdefault(side, []).append(kink.title)
     return " and ".join(f"{_SIDES[side]} ({', '.join(sorted(at))})" for side, at in taken.items())
-
-
-def _leaves(found: ref.Gradients) -> dict[str, Any]:
-    return found.leaves()
 
 
 def _with_sides(problem: ref.Problem, output: Any, sides: Mapping[tuple[str, float], float]) -> ref.Problem:

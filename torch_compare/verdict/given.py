@@ -1,4 +1,4 @@
-"""What is given to be judged: arrays of any library, by their places in the gradient tree.
+"""Gradients that are given to be judged: arrays of any library, by their places in the gradient tree.
 
 >>> array, name = as_array("input", [[0.5, -1.0]])
 >>> array, name
@@ -18,7 +18,7 @@ from reference.arithmetic.formats import FORMATS, Format, get_format
 from reference.network.gradients import place_of
 
 _NARROW = {name: name for name in ("bfloat16", "float8_e4m3", "float8_e5m2")} | {"float8_e4m3fn": "float8_e4m3"}
-"""Types that NumPy has not, by the name that torch, JAX and ml_dtypes give them."""
+"""Types that NumPy does not have, by the name that torch, JAX and ml_dtypes give them."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def as_array(place: str, values: Any) -> tuple[Any, str]:
     """An array of any library as a NumPy array of floating numbers, and the name of the format that it was stored in.
 
     NumPy, torch (detached and copied from its device), JAX, ml_dtypes, anything with ``__array__`` or
-    ``__dlpack__``, and lists of numbers. Types narrower than float16 that NumPy has not come back as float32.
+    ``__dlpack__``, and lists of numbers. Types narrower than float16 that NumPy does not have come back as float32.
 
     Raises:
         TypeError: no floating numbers; the message names the place.
@@ -77,7 +77,7 @@ def as_array(place: str, values: Any) -> tuple[Any, str]:
 
 
 def read_given(problem: ref.Problem, given: Any) -> Given:
-    """What was given, as NumPy arrays by place; see `check` for what it may be and what it raises."""
+    """The given gradients as NumPy arrays by place; see `check` for what they may be and what it raises."""
     leaves, formats = {}, {}
     shapes = problem.gradient_shapes()
     for place, values in _named(given).items():
@@ -110,6 +110,6 @@ def _named(given: Any) -> dict[str, Any]:
     named: dict[str, Any] = {}
     for index, pair in enumerate(given):
         if not isinstance(pair, Sequence) or len(pair) != 2:
-            raise TypeError(f"layers[{index}]: expected a (weight, bias) pair, got {type(pair).__name__}")
+            raise TypeError(f"{place_of(index)}: expected a (weight, bias) pair, got {type(pair).__name__}")
         named |= {place_of(index, "weight"): pair[0], place_of(index, "bias"): pair[1]}
     return named

@@ -13,8 +13,6 @@ from reference.rounding.scale import FORMATS, Format
 TYPICAL = 0.05
 """Errors of a precision have a root mean square of 0.1 to 1 σ of that precision in every array; one of less than
 this many σ is something else, which a wide enough precision merely hides."""
-
-
 LOWER_PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
 
 
@@ -23,7 +21,7 @@ def lower_precision(
 ) -> str | None:
     """The coarser format whose rounding the errors look like: in every leaf, neither too large nor too small.
 
-    What was computed in float32 or below is handed over as numbers that float32 holds.
+    Gradients that were computed in float32 or below are handed over as numbers that float32 holds.
     """
     with np.errstate(over="ignore"):
         narrow = all(np.array_equal(np.asarray(v, np.float32), v, equal_nan=True) for v in leaves.values())

@@ -1,4 +1,4 @@
-"""Whether the problem leaves the range of a format."""
+"""Whether a problem leaves the range of a format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..mistakes.rules import RIGHT, backward_with
 
 
 def in_range(problem: ref.Problem, leaves: Mapping[str, Any], fmt: Format) -> dict[str, Any]:
-    """The leaves without those that are not finite, where the problem overflows in the format."""
+    """The leaves; if the problem overflows in the format, only those that are finite."""
     finite = {leaf: values for leaf, values in leaves.items() if np.all(np.isfinite(values))}
     return finite if len(finite) < len(leaves) and _overflows(problem, fmt) else dict(leaves)
 
@@ -50,7 +50,7 @@ def underflows(problem: ref.Problem, fmt: Format) -> bool:
 
 
 def _numbers(problem: ref.Problem) -> list[Any]:
-    """What the forward and the backward pass compute, layer by layer, in float64."""
+    """The numbers of the forward and the backward pass, layer by layer, in float64."""
     double = problem.in_float64()
     numbers: list[Any] = []
 
@@ -67,7 +67,7 @@ def _numbers(problem: ref.Problem) -> list[Any]:
 
 
 def _terms(problem: ref.Problem, y: Any) -> Any:
-    """What the customary formula of the loss adds up: with label smoothing −log p of every class, before its ε/K."""
+    """The terms that the customary loss adds up: with label smoothing −log p of every class, before its ε/K."""
     terms = problem.loss.value(y, problem.target)
     if problem.loss.parameters.get("label_smoothing"):
         everywhere = dict(problem.loss.parameters) | {"label_smoothing": 1.0}

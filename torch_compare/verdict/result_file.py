@@ -23,13 +23,13 @@ from ..files.untrusted import parse_json, parse_tensors, read_bytes, short
 from .given import Given
 
 _WIDTHS = {18: "float64", 10: "float32", 6: "float16"}
-"""The type that bits of so many letters spell, "0x" included; those of bfloat16 have 4 digits, too."""
+"""The type that bits of so many characters spell, "0x" included; those of bfloat16 have 4 digits, too."""
 _WORDS = ("case", "dtype", "accumulate")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a file states.
+    """The gradients in a file, and what it says of them.
 
     Attributes:
         given: the gradients, by place.
@@ -121,7 +121,7 @@ def _fitting(given: dict[str, Any], problem: ref.Problem) -> dict[str, tuple[int
 
 
 def _flat(place: str, values: Any, shape: tuple[int, ...]) -> list[Any]:
-    """The numbers of a list, or of a list of rows, or of a number alone where there is one element."""
+    """The numbers of a list, or of a list of rows, or of a number alone if there is one element."""
     if not isinstance(values, list):
         values = [values]
     if any(isinstance(row, list) for row in values):

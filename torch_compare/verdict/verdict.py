@@ -25,14 +25,15 @@ from ..diagnosis.diagnosis import Diagnosis
 from .conventions import another_convention
 from .lower_precision import lower_precision
 from .overflow import in_range
+from .status import Status
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `check` found.
+    """The judgement of `check`.
 
     Attributes:
-        status: "agrees", "imprecise", "another convention", "wrong" or "unresolved".
+        status: one of `Status`, which is its text: "agrees", "wrong", …
         worst: the element whose error is largest in units of the scale that it was judged by.
         scale: "accurate" or "textbook": the scale that it was judged by.
         dtype: the precision that was asked of it.
@@ -41,11 +42,11 @@ class Verdict:
         reproduce: a line that computes the expected number again.
         accurate: the largest error in units of the accurate scale.
         digits: the decimal digits that agree in the worst element of every leaf, −log₁₀ of its relative error, as
-            NIST's Statistical Reference Datasets score it; infinite where all are equal.
+            NIST's Statistical Reference Datasets score it; infinite if all are equal.
         places: the worst element of every leaf, by place.
     """
 
-    status: str
+    status: Status
     worst: WorstElement
     scale: str
     dtype: str
@@ -58,7 +59,7 @@ class Verdict:
     @property
     def agrees(self) -> bool:
         """Whether the status is "agrees"."""
-        return self.status == "agrees"
+        return self.status == Status.AGREES
 
     @property
     def runner_up(self) -> str:
@@ -93,18 +94,20 @@ def judge(
     places = worst_places(leaves, expected, accurate, fmt)
     worst = worst_of(places)
 
-    def verdict(status: str, places: Mapping[str, WorstElement], scale: str, diagnosis: str) -> Verdict:
+    def verdict(status: Status, places: Mapping[str, WorstElement], scale: str, diagnosis: str) -> Verdict:
         place, said = worst_of(places), Diagnosis(diagnosis, sought=False)
         reproduce = f"ref.gradients(problem).{place.leaf}{_at(place)}"
         return Verdict(status, place, scale, fmt.name, said, reproduce, worst.scales, places=places)
 
     if np.isnan(worst.scales):
-        return verdict("unresolved", places, "accurate", f"the problem's gradients overflow in {fmt.name}")
+        return verdict(Status.UNRESOLVED, places, "accurate", f"the problem's gradients overflow in {fmt.name}")
     held = in_range(problem, leaves, fmt)
     if worst.leaf not in held and not np.isfinite(worst.given):
-        return verdict("unresolved", places, "accurate", f"numbers on the way to the gradients overflow in {fmt.name}")
+        return verdict(
+            Status.UNRESOLVED, places, "accurate", f"numbers on the way to the gradients overflow in {fmt.name}"
+        )
     if worst.scales <= FACTOR:
-        return verdict("agrees", places, "accurate", "every element is within rounding of the oracle's")
+        return verdict(Status.AGREES, places, "accurate", "every element is within rounding of the oracle's")
     wider = textbook()
     wider = {leaf: np.maximum(accurate[leaf], wider[leaf]) for leaf in leaves}
     places = worst_places(leaves, expected, wider, fmt)
@@ -112,16 +115,16 @@ def judge(
     if scales <= FACTOR:
         lost = np.log10(worst.scales)
         text = f"within rounding of the customary formulas, which lose {lost:.1f} digits in {worst.leaf}"
-        return verdict("agrees", places, "textbook", text)
+        return verdict(Status.AGREES, places, "textbook", text)
     if not np.isnan(scales):
         slope = another_convention(problem, held, fmt)
         if slope:
-            return verdict("another convention", places, "textbook", slope)
+            return verdict(Status.ANOTHER_CONVENTION, places, "textbook", slope)
         lower = lower_precision(leaves, expected, wider, fmt)
         if lower:
             text = f"the errors are those of {lower}, not of {fmt.name}"
-            return verdict("imprecise", places, "textbook", text)
-    return verdict("wrong", places, "textbook", "no rounding of a correct formula explains the difference")
+            return verdict(Status.IMPRECISE, places, "textbook", text)
+    return verdict(Status.WRONG, places, "textbook", "no rounding of a correct formula explains the difference")
 
 
 def _at(place: WorstElement) -> str:

@@ -12,16 +12,18 @@ import torch
 import reference as ref
 from benchmarks.claims.optimizers import SUBJECTS
 from reference.arithmetic.formats import get_format
+from reference.arithmetic.noise_source import NoiseSource, Split
 from reference.arithmetic.noisy import Noisy
 from reference.optimizers import lbfgs, line_search
 from reference.optimizers.lbfgs import two_loop
 from reference.optimizers.line_search import CURVATURE, DECREASE, Point, cubic_minimum, strong_wolfe
 from reference.rounding.distance import FACTOR
+from reference.rounding.scale import RUNS
 from reference.training import checkpoint
 from tests.helpers import DTYPES, assert_same, gamma, mutant
 from torch_compare.torch_side.lbfgs import lbfgs_step
 from torch_compare.trajectories.lbfgs import itself, lbfgs_against_torch, random_hyperparameters
-from torch_compare.trajectories.lbfgs_steps import Guided, compare_step, paths, steps_together
+from torch_compare.trajectories.lbfgs_steps import Guided, compare_step, noisy_tree, paths, step_leaves, worst_number
 from torch_compare.trajectories.objectives import network, quadratic, random_objective, rosenbrock, wavy
 
 routine = importlib.import_module("reference.optimizers.lbfgs")
@@ -284,6 +286,24 @@ def test_every_step_of_a_random_trajectory_is_torchs(seed):
     outcome = lbfgs_against_torch(seed, 50)
     assert outcome.agrees, f"seed {seed}: {outcome.worst}; own: {outcome.own}"
     assert outcome.undecided == 0
+
+
+def steps_together(optimizer, trajectory, params, evaluates):
+    """The worst number after each step of a trajectory of torch's in float64, with no common restart.
+
+    The noise accumulates until some of the runs take another branch than the others; there the list ends.
+    """
+    fmt = get_format(np.float64)
+    here = noisy_tree(params, NoiseSource(fmt, RUNS, np.random.default_rng(0)))
+    state, worst = optimizer.init(here), []
+    for given, evaluate in zip(trajectory, evaluates, strict=True):
+        try:
+            with np.errstate(all="ignore"):
+                here, state = optimizer.update(here, here, state, evaluate)
+        except Split:
+            break
+        worst.append(worst_number(step_leaves(*given), step_leaves(here, state), fmt))
+    return worst
 
 
 @pytest.mark.parametrize("make", [quadratic, rosenbrock, network])

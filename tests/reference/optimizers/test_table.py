@@ -5,6 +5,7 @@ import inspect
 import mpmath
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -309,7 +310,9 @@ def test_nadam_goes_on_in_float64_after_loading_its_state():
     kept, resumed = Twin(path.optimizer, path.params), Twin(path.optimizer, path.params)
     for index, g in enumerate(path.grads):
         if index == 10:
-            resumed.save_and_load()
+            saved = resumed._optimizer.state_dict()
+            resumed._optimizer = torch.optim.NAdam(resumed._tensors)
+            resumed._optimizer.load_state_dict(saved)
         kept.step(g)
         resumed.step(g)
     assert any(np.any(a != b) for a, b in zip(kept.params, resumed.params, strict=True))

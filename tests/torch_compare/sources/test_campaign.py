@@ -8,10 +8,11 @@ import pytest
 import reference as ref
 from torch_compare.commands import cli
 from torch_compare.files import problem_file
-from torch_compare.mistakes import planted as faults
+from torch_compare.mistakes import planted
 from torch_compare.random_problems.spec import Spec, build
 from torch_compare.sources import campaign, plant
 from torch_compare.sources import comparison as comparisons
+from torch_compare.sources.outcome import PairOutcome, PairVerdict
 
 
 def test_a_campaign_agrees_and_counts(tmp_path):
@@ -91,8 +92,8 @@ def test_verify_prints_its_tables_and_writes_json(tmp_path, capsys, monkeypatch)
 
 
 def test_verify_fails_when_a_fault_is_not_caught(monkeypatch, capsys):
-    blind = faults.Fault("nothing wrong", ref.gradients)
-    monkeypatch.setattr(plant, "FAULTS", (blind,))
+    blind = planted.PlantedMistake("nothing wrong", lambda problem: ())
+    monkeypatch.setattr(plant, "PLANTED", (blind,))
     assert cli.main(["verify", "--cases", "2", "--seed", "2", "--jobs", "1"]) == cli.DISAGREES
     assert "NOT CAUGHT" in capsys.readouterr().out
 
@@ -191,6 +192,23 @@ def test_explain_exits_with_0(capsys):
 
 
 def test_infinite_errors_are_written_and_read_again(tmp_path):
-    case = campaign.Case(SPEC, (campaign.Outcome("reference ~ torch", "disagrees", float("inf"), float("nan"), "x"),))
+    case = campaign.CampaignCase(
+        SPEC, (PairOutcome("reference ~ torch", PairVerdict.DISAGREES, float("inf"), float("nan"), "x"),)
+    )
     path = campaign.write_disagreement(case, tmp_path, 1)
     assert all(o.verdict != "disagrees" for o in campaign.replay(path))
+
+
+def test_deviations_are_counted_by_row_and_written_as_one_text():
+    report = campaign.CampaignReport(0, "float64")
+    outcome = PairOutcome("reference ~ torch", PairVerdict.DEVIATION, deviations=("bce_epsilon", "celu_float32_alpha"))
+    unnamed = PairOutcome("torch ~ central_difference", PairVerdict.DEVIATION)
+    for _ in range(2):
+        report.add(campaign.CampaignCase(SPEC, (outcome, unnamed)))
+    assert [(row.name, count) for row, count in report.explaining_deviations()] == [
+        ("bce_epsilon", 2),
+        ("celu_float32_alpha", 2),
+    ]
+    assert report.disagreements == []
+    assert outcome.as_data()["verdict"] == "deviation: bce_epsilon + celu_float32_alpha"
+    assert json.dumps(unnamed.as_data()["verdict"]) == '"deviation"'

@@ -10,7 +10,7 @@ import torch_compare as tc
 from reference.rounding.distance import FACTOR, in_scales
 from reference.rounding.scale import FORMATS
 from torch_compare.diagnosis.diagnosis import Diagnosis
-from torch_compare.mistakes import planted as faults
+from torch_compare.mistakes import planted
 from torch_compare.mistakes import rules as passes
 from torch_compare.sources.plant import plant
 from torch_compare.verdict import conventions as explanations
@@ -33,14 +33,14 @@ def test_the_reference_and_torch_agree(dtype):
         assert verdict.dtype == np.dtype(dtype).name
 
 
-@pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda f: f.name)
+@pytest.mark.parametrize("mistake", planted.PLANTED, ids=lambda m: m.name)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_each_planted_fault_is_caught(fault, seed):
-    assert not plant(fault, seed).agrees
+def test_each_planted_mistake_is_caught(mistake, seed):
+    assert not plant(mistake, seed).agrees
 
 
 def test_the_faulty_pass_without_a_fault_is_right():
-    problem = faults.bank_problem("tanh", "half_squared_error")
+    problem = planted.planted_problem("tanh", "half_squared_error")
     tc.assert_gradients(problem, passes.backward_with(passes.RIGHT, problem))
 
 
