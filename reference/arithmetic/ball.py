@@ -1,12 +1,12 @@
 """Ball arithmetic: arrays whose every element is an interval that provably holds the exact number.
 
 `Ball` is an array type over python-flint's `arb` (Johansson 2017, Arb: efficient arbitrary-precision
-midpoint-radius interval arithmetic). It answers NumPy's dispatch protocols and `arithmetic.Arithmetic`, so
+midpoint-radius interval arithmetic). It answers NumPy's dispatch protocols and `dispatch.Arithmetic`, so
 the calculus runs on it unchanged. A comparison that no element decides raises `Undecided`; under
 `Decisions(hull=True)` it makes a `Mask` with a third state instead, and what is chosen by such a mask holds
 both sides.
 
-Operations round to flint's precision, which all threads share: `decisions.precision` sets it and holds a lock.
+Operations round to flint's precision, which all threads share: `ball_decisions.precision` sets it and holds a lock.
 
 >>> from reference.arithmetic.ball_decisions import precision
 >>> with precision(100):
@@ -26,24 +26,9 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_mat, fmpq
 
-from .ball_decisions import RAISE, Decisions, Mask, Undecided, as_mask
-from .ball_elements import (
-    COMPLEMENTS,
-    UNARY,
-    as_arb,
-    decided,
-    exactly,
-    function,
-    is_nan,
-    larger,
-    outward,
-    quotient,
-    rational_product,
-    reaching_down,
-    restored,
-    smaller,
-    stored,
-)
+from .ball_decisions import RAISE, Decisions, as_mask
+from .ball_elements import UNARY, as_arb, exactly, function, larger, outward, quotient, restored, smaller, stored
+from .ball_lists import COMPLEMENTS, ceilings_of, chosen, compared, larger_ones, rational_product
 from .constants import Constant
 from .dispatch import Array
 
@@ -179,7 +164,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         decisions = self.decisions
         if ufunc in UNARY:
             flat = list(map(function(ufunc, decisions.rational), x[0].flat))
-            return Ball(flat, self.shape, decisions, ceilings=_ceilings(ufunc, x[0].flat, flat))
+            return Ball(flat, self.shape, decisions, ceilings=ceilings_of(ufunc, x[0].flat, flat))
         if ufunc is np.sign:
             return self._sign()
         if ufunc is np.matmul:
@@ -226,7 +211,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         positive, negative = self > 0, self < 0
         return self.indicator(positive) - self.indicator(negative)
 
-    # ── what the calculus asks of an arithmetic (see `arithmetic.Arithmetic`) ────────────────────────
+    # ── what the calculus asks of an arithmetic (see `dispatch`) ─────────────────────────────────────
 
     def magnitude(self) -> Ball:
         """|z|."""
@@ -280,24 +265,6 @@ def _restore(elements: list[Any], shape: tuple[int, ...], decisions: Decisions) 
     return Ball([restored(e) for e in elements], shape, decisions)
 
 
-def _ceilings(ufunc: Any, before: list[Any], after: list[Any]) -> dict[int, Any]:
-    """What logarithms of balls that reach down to 0 are still below: the only thing known of them."""
-    if ufunc is not np.log and ufunc is not np.log1p:
-        return {}
-    found = {i: reaching_down(ufunc, as_arb(before[i])) for i, b in enumerate(after) if is_nan(b)}
-    return {i: ceiling for i, ceiling in found.items() if ceiling is not None}
-
-
-def _maximum(x: Ball, y: Ball, shape: tuple[int, ...], decisions: Decisions) -> Ball:
-    """The larger ones: a logarithm that is certainly below the other operand needs no lower end."""
-    flat = list(map(larger, x._spread(shape), y._spread(shape)))
-    for one, other in ((x, y), (y, x)):
-        for i, ceiling in one._ceilings.items() if one.shape == shape else ():
-            if ceiling < other._spread(shape)[i]:
-                flat[i] = other._spread(shape)[i]
-    return Ball(flat, shape, decisions)
-
-
 def _matmul(a: Ball, b: Ball, decisions: Decisions) -> Ball:
     if a.ndim != 2 or b.ndim > 2:
         raise ValueError(f"matmul: expected matrices, got shapes {a.shape} and {b.shape}")
@@ -308,26 +275,17 @@ def _matmul(a: Ball, b: Ball, decisions: Decisions) -> Ball:
     return product if b.ndim == 2 else Ball(product.flat, (a.shape[0],), decisions)
 
 
+def _maximum(x: Ball, y: Ball, shape: tuple[int, ...], decisions: Decisions) -> Ball:
+    known = (b._ceilings if b.shape == shape else {} for b in (x, y))
+    return Ball(larger_ones(x._spread(shape), y._spread(shape), *known), shape, decisions)
+
+
 def _compare(ufunc: Any, a: Ball, b: Ball, decisions: Decisions) -> Any:
     shape = np.broadcast_shapes(a.shape, b.shape)
-    left, right = a._spread(shape), b._spread(shape)
-    certain, possible = decided(ufunc, left, right, a._ceilings if a.shape == shape else {})
-    if certain == possible:
-        return np.array(certain, dtype=bool).reshape(shape)
-    if not decisions.hull:
-        first = next(i for i, (c, p) in enumerate(zip(certain, possible, strict=True)) if c != p)
-        place = tuple(int(i) for i in np.unravel_index(first, shape))
-        raise Undecided(ufunc.__name__, place, left[first], right[first])
-    return Mask(*(np.array(m, dtype=bool).reshape(shape) for m in (certain, possible)))
+    known = a._ceilings if a.shape == shape else {}
+    return compared(ufunc, a._spread(shape), b._spread(shape), known, shape, decisions)
 
 
 def _where(mask: Any, a: Ball, b: Ball, decisions: Decisions) -> Ball:
-    states = as_mask(mask)
-    shape = np.broadcast_shapes(states.certain.shape, a.shape, b.shape)
-    certain = np.broadcast_to(states.certain, shape).ravel().tolist()
-    left, right = a._spread(shape), b._spread(shape)
-    flat = [x if m else y for m, x, y in zip(certain, left, right, strict=True)]
-    if isinstance(mask, Mask):
-        for i in np.flatnonzero(np.broadcast_to(mask.undecided, shape)).tolist():
-            flat[i] = as_arb(left[i]).union(as_arb(right[i]))
-    return Ball(flat, shape, decisions)
+    shape = np.broadcast_shapes(as_mask(mask).certain.shape, a.shape, b.shape)
+    return Ball(chosen(mask, a._spread(shape), b._spread(shape), shape), shape, decisions)

@@ -6,26 +6,18 @@ An element is an `arb`, or an `fmpq` where an exact rational number is carried a
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import inf, nextafter
 from typing import Any
 
 import numpy as np
-from flint import arb, fmpq, fmpq_mat
+from flint import arb, fmpq
 from scipy import special
 
 FAR = 2.0**20
 """From here on erfcx comes from its asymptotic expansion: exp(a²) would leave even arb's range."""
-
-
-def function(ufunc: Any, rational: bool) -> Callable[[Any], Any]:
-    """The function of one element that a ufunc stands for."""
-    f = UNARY[ufunc]
-    if not rational:
-        return f
-    if ufunc in (np.negative, np.positive, np.absolute):
-        return f
-    return lambda x: exactly(f(as_arb(x)))
+TALLEST = 2**16
+"""Rational numbers of more bits than this become balls: squares of squares double their length every time."""
 
 
 def _erf(x: Any) -> Any:
@@ -63,35 +55,15 @@ UNARY: dict[Any, Callable[[Any], Any]] = {
     special.erf: _erf, special.erfc: _erfc, special.erfcx: _erfcx,
 }  # fmt: skip
 
-COMPLEMENTS: dict[Any, tuple[Callable[[Any, Any], bool], Callable[[Any, Any], bool]]] = {
-    np.greater: (operator.gt, operator.le),
-    np.greater_equal: (operator.ge, operator.lt),
-    np.less: (operator.lt, operator.ge),
-    np.less_equal: (operator.le, operator.gt),
-    np.equal: (operator.eq, operator.ne),
-    np.not_equal: (operator.ne, operator.eq),
-}
-"""For each comparison: what certainly holds, and what certainly contradicts it. Both may be False at once."""
 
-
-def decided(ufunc: Any, left: Sequence[Any], right: Sequence[Any], ceilings: dict[int, Any]) -> tuple[Any, Any]:
-    """Where a comparison certainly holds, and where it may; ceilings are what elements on the left are below."""
-    holds, fails = COMPLEMENTS[ufunc]
-    certain = list(map(holds, left, right))
-    possible = [c or not fails(x, y) for c, x, y in zip(certain, left, right, strict=True)]
-    for i, ceiling in ceilings.items() if ufunc is np.greater else ():
-        possible[i] = certain[i] or not ceiling < right[i]
-    return certain, possible
-
-
-def reaching_down(ufunc: Any, x: Any) -> Any:
-    """What the logarithm of a number in x is below, for x a ball that holds 0 (−1 for log1p); None if unknown."""
-    top = x.upper() if ufunc is np.log else (x + 1).upper()
-    return top.log() if top > 0 else None
-
-
-TALLEST = 2**16
-"""Rational numbers of more bits than this become balls: squares of squares double their length every time."""
+def function(ufunc: Any, rational: bool) -> Callable[[Any], Any]:
+    """The function of one element that a ufunc stands for."""
+    f = UNARY[ufunc]
+    if not rational:
+        return f
+    if ufunc in (np.negative, np.positive, np.absolute):
+        return f
+    return lambda x: exactly(f(as_arb(x)))
 
 
 def as_arb(b: Any) -> Any:
@@ -109,21 +81,6 @@ def exactly(b: Any) -> Any:
     if abs(exponent) > TALLEST:
         return b
     return fmpq(mantissa << int(exponent)) if exponent >= 0 else fmpq(mantissa, 1 << int(-exponent))
-
-
-def rational_product(product: list[Any], left: list[Any], right: list[Any], shape: tuple[int, ...]) -> list[Any]:
-    """The entries of a product of matrices, exact where the row and the column hold rational numbers only."""
-    n, m = shape
-    k = len(left) // n
-    rows = [i for i in range(n) if all(isinstance(e, fmpq) for e in left[i * k : (i + 1) * k])]
-    columns = [j for j in range(m) if all(isinstance(e, fmpq) for e in right[j::m])]
-    entries = list(map(exactly, product))
-    if rows and columns:
-        a = fmpq_mat(len(rows), k, [e for i in rows for e in left[i * k : (i + 1) * k]])
-        b = fmpq_mat(k, len(columns), [right[r * m + j] for r in range(k) for j in columns])
-        for (i, j), e in zip(((i, j) for i in rows for j in columns), (a * b).entries(), strict=True):
-            entries[i * m + j] = exactly(e)
-    return entries
 
 
 def quotient(x: Any, y: Any) -> Any:
@@ -153,11 +110,6 @@ def _float_above(exact: Any) -> float:
     """The smallest float64 that is not below an exact number: `float` alone rounds to nearest."""
     near = float(exact)
     return near if not arb(near) < exact else nextafter(near, inf)
-
-
-def is_nan(b: Any) -> bool:
-    """Whether nothing is known of the element."""
-    return isinstance(b, arb) and bool(b.is_nan())
 
 
 def stored(b: Any) -> tuple[Any, ...]:
