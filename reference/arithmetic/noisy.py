@@ -73,7 +73,7 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         return f"Noisy({self.data[0]!r}, runs={self.source.runs}, format={self.source.format.name})"
 
     def __bool__(self) -> bool:
-        """What every run answers; where they differ, what the source decides."""
+        """The answer of every run; where they differ, that of the source."""
         if self.shape:
             raise ValueError(f"the truth value of an array of shape {self.shape} is ambiguous")
         answers = self.data != 0

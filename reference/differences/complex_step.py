@@ -22,8 +22,6 @@ from .one_parameter import (
 
 COMPLEX_STEP = 2.0**-332
 """1e-100: its square vanishes beside any number that it is added to."""
-
-
 UNDERFLOW = 2.0**-960
 """Where a layer's largest imaginary part is less, that of its other numbers may be subnormal."""
 

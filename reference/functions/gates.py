@@ -1,4 +1,4 @@
-"""Gates: z·σ(A(z)) for an odd A, and the same with the normal distribution."""
+"""Gates with their derivatives: z·σ(A(z)) for an odd A (SiLU, GELU by tanh), and z·Φ(z) (GELU)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from ..arithmetic.dispatch import (
 )
 from .logistic import WIDEST, exp_below, is_float16, over, over_square, scaled_exp
 from .mills_ratio import mills_ratio
+
+# ── with the logistic function: z·σ(A(z)) ────────────────────────────────────────────────────────────
 
 
 def silu(z: Array) -> Array:
@@ -105,6 +107,9 @@ def _gate_second(product: Array, bracket: Array, lost: Array, scaled: Array, res
     d = over(e, rest)
     bracket = bracket + (product * (2 * e / d) + lost)
     return scaled * (bracket / over_square(e, rest)) * small
+
+
+# ── with the normal distribution: z·Φ(z) ─────────────────────────────────────────────────────────────
 
 
 def gelu(z: Array) -> Array:

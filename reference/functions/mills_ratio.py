@@ -9,8 +9,7 @@ from ..arithmetic.constants import SQRT_HALF, SQRT_HALF_PI
 from ..arithmetic.dispatch import Array, constant, is_numpy
 
 MILLS_CENTRE = 5.0
-
-
+"""The a that t = (a − 5)/(a + 5) takes to 0."""
 MILLS_COEFFICIENTS = (
     1.1568486282918946,
     -0.2294875382521129,
