@@ -22,7 +22,7 @@ DType: TypeAlias = "np.dtype[Any] | str"
 """A number type: NumPy's, or "arb" of balls, which NumPy has none for."""
 
 
-class Array(Protocol):
+class Array(Protocol):  # noqa: PLW1641 (arrays are no keys)
     """An array of numbers in some arithmetic; what an operator's other operand may be, each arithmetic decides."""
 
     @property

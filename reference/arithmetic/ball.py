@@ -1,12 +1,12 @@
 """Ball arithmetic: arrays whose every element is an interval that provably holds the exact number.
 
 `Ball` is an array type over python-flint's `arb` (Johansson 2017, Arb: efficient arbitrary-precision
-midpoint-radius interval arithmetic). It answers NumPy's dispatch protocols and `arithmetic.Arithmetic`, so
+midpoint-radius interval arithmetic). It answers NumPy's dispatch protocols and `dispatch.Arithmetic`, so
 the calculus runs on it unchanged. A comparison that no element decides raises `Undecided`; under
 `Decisions(hull=True)` it makes a `Mask` with a third state instead, and what is chosen by such a mask holds
 both sides.
 
-Operations round to flint's precision, which all threads share: `decisions.precision` sets it and holds a lock.
+Operations round to flint's precision, which all threads share: `ball_decisions.precision` sets it and holds a lock.
 
 >>> from reference.arithmetic.ball_decisions import precision
 >>> with precision(100):
@@ -26,25 +26,22 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_mat, fmpq
 
-from .array import Array, NumPyArray
-from .ball_decisions import RAISE, Decisions, Mask, Undecided, as_mask
+from .array import NumPyArray
+from .ball_decisions import RAISE, Decisions, Mask, as_mask
 from .ball_elements import (
-    COMPLEMENTS,
     UNARY,
+    Element,
     as_arb,
-    decided,
     exactly,
     function,
-    is_nan,
     larger,
     outward,
     quotient,
-    rational_product,
-    reaching_down,
     restored,
     smaller,
     stored,
 )
+from .ball_lists import COMPLEMENTS, ceilings_of, chosen, compared, larger_ones, rational_product
 from .constants import Constant
 
 _BINARY: dict[Any, Callable[[Any, Any], Any]] = {
@@ -69,8 +66,8 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         flat: list[Any] | None,
         shape: tuple[int, ...],
         decisions: Decisions = RAISE,
-        matrix: Any = None,
-        ceilings: dict[int, Any] | None = None,
+        matrix: arb_mat | None = None,
+        ceilings: dict[int, arb] | None = None,
     ) -> None:
         self._flat = flat
         self._matrix = matrix
@@ -79,7 +76,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         self._ceilings = ceilings or {}
 
     @classmethod
-    def exact(cls, values: Any, decisions: Decisions = RAISE) -> Ball:
+    def exact(cls, values: object, decisions: Decisions = RAISE) -> Ball:
         """Floating numbers, integers or truth values, each exactly. −0.0 becomes 0.
 
         Raises:
@@ -99,11 +96,11 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
     def flat(self) -> list[Any]:
         """Every `arb`, in C order."""
         if self._flat is None:
-            self._flat = self._matrix.entries()
+            self._flat = self.matrix.entries()
         return self._flat
 
     @property
-    def matrix(self) -> Any:
+    def matrix(self) -> arb_mat:
         """The array of two dimensions as an `arb_mat`."""
         if self._matrix is None:
             rows, columns = self.shape
@@ -132,10 +129,10 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
             return Ball(None, self.shape[::-1], self.decisions, self.matrix.transpose())
         return self._taken(self._places().T)
 
-    def _places(self) -> Array:
+    def _places(self) -> NumPyArray:
         return np.arange(self.size).reshape(self.shape)
 
-    def _taken(self, places: Array) -> Ball:
+    def _taken(self, places: NumPyArray) -> Ball:
         flat = self.flat
         return Ball([flat[i] for i in np.ravel(places).tolist()], np.shape(places), self.decisions)
 
@@ -154,13 +151,13 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, ([stored(b) for b in self.flat], self.shape, self.decisions)
 
-    def bounds(self) -> tuple[Array, Array]:
+    def bounds(self) -> tuple[NumPyArray, NumPyArray]:
         """The largest float64 below and the smallest above each element (a NaN ball gives ∓∞)."""
         pairs = [outward(b) for b in self.flat]
         low, high = (np.array([p[k] for p in pairs]).reshape(self.shape) for k in (0, 1))
         return low, high
 
-    def _spread(self, shape: tuple[int, ...]) -> Sequence[Any]:
+    def _spread(self, shape: tuple[int, ...]) -> Sequence[Element]:
         """The elements broadcast to the shape."""
         flat = self.flat
         if self.shape == shape:
@@ -179,7 +176,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         decisions = self.decisions
         if ufunc in UNARY:
             flat = list(map(function(ufunc, decisions.rational), x[0].flat))
-            return Ball(flat, self.shape, decisions, ceilings=_ceilings(ufunc, x[0].flat, flat))
+            return Ball(flat, self.shape, decisions, ceilings=ceilings_of(ufunc, x[0].flat, flat))
         if ufunc is np.sign:
             return self._sign()
         if ufunc is np.matmul:
@@ -208,7 +205,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
             return Ball([b for p in parts for b in p.flat], (ends[-1],), self.decisions)._taken(places)
         return NotImplemented
 
-    def _like(self, x: Any) -> Ball:
+    def _like(self, x: object) -> Ball:
         return x if isinstance(x, Ball) else Ball.exact(x, self.decisions)
 
     def sum(self, axis: int | None = None, keepdims: bool = False) -> Ball:
@@ -226,7 +223,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         positive, negative = self > 0, self < 0
         return self.indicator(positive) - self.indicator(negative)
 
-    # ── what the calculus asks of an arithmetic (see `arithmetic.Arithmetic`) ────────────────────────
+    # ── what the calculus asks of an arithmetic (see `dispatch`) ─────────────────────────────────────
 
     def magnitude(self) -> Ball:
         """|z|."""
@@ -254,15 +251,15 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         exact = fmpq(fraction.numerator, fraction.denominator)
         return Ball([exact if self.decisions.rational else arb(exact)], (), self.decisions)
 
-    def indicator(self, mask: Any) -> Ball:
+    def indicator(self, mask: NumPyArray | Mask) -> Ball:
         """1 and 0, and the ball from 0 to 1 where the mask is undecided."""
         return _where(mask, self._number(1), self._number(0), self.decisions)
 
-    def parameter(self, values: Any) -> Ball:
+    def parameter(self, values: object) -> Ball:
         """The values, exactly."""
         return self._like(values)
 
-    def largest(self) -> tuple[Array, Ball]:
+    def largest(self) -> tuple[NumPyArray, Ball]:
         """The mask of the largest midpoint per row (N, K), and that midpoint (N, 1), an exact number."""
         middles = [as_arb(b).mid() for b in self.flat]
         n, k = self.shape
@@ -280,24 +277,6 @@ def _restore(elements: list[Any], shape: tuple[int, ...], decisions: Decisions) 
     return Ball([restored(e) for e in elements], shape, decisions)
 
 
-def _ceilings(ufunc: Any, before: list[Any], after: list[Any]) -> dict[int, Any]:
-    """What logarithms of balls that reach down to 0 are still below: the only thing known of them."""
-    if ufunc is not np.log and ufunc is not np.log1p:
-        return {}
-    found = {i: reaching_down(ufunc, as_arb(before[i])) for i, b in enumerate(after) if is_nan(b)}
-    return {i: ceiling for i, ceiling in found.items() if ceiling is not None}
-
-
-def _maximum(x: Ball, y: Ball, shape: tuple[int, ...], decisions: Decisions) -> Ball:
-    """The larger ones: a logarithm that is certainly below the other operand needs no lower end."""
-    flat = list(map(larger, x._spread(shape), y._spread(shape)))
-    for one, other in ((x, y), (y, x)):
-        for i, ceiling in one._ceilings.items() if one.shape == shape else ():
-            if ceiling < other._spread(shape)[i]:
-                flat[i] = other._spread(shape)[i]
-    return Ball(flat, shape, decisions)
-
-
 def _matmul(a: Ball, b: Ball, decisions: Decisions) -> Ball:
     if a.ndim != 2 or b.ndim > 2:
         raise ValueError(f"matmul: expected matrices, got shapes {a.shape} and {b.shape}")
@@ -308,26 +287,17 @@ def _matmul(a: Ball, b: Ball, decisions: Decisions) -> Ball:
     return product if b.ndim == 2 else Ball(product.flat, (a.shape[0],), decisions)
 
 
+def _maximum(x: Ball, y: Ball, shape: tuple[int, ...], decisions: Decisions) -> Ball:
+    known = (b._ceilings if b.shape == shape else {} for b in (x, y))
+    return Ball(larger_ones(x._spread(shape), y._spread(shape), *known), shape, decisions)
+
+
 def _compare(ufunc: Any, a: Ball, b: Ball, decisions: Decisions) -> Any:
     shape = np.broadcast_shapes(a.shape, b.shape)
-    left, right = a._spread(shape), b._spread(shape)
-    certain, possible = decided(ufunc, left, right, a._ceilings if a.shape == shape else {})
-    if certain == possible:
-        return np.array(certain, dtype=bool).reshape(shape)
-    if not decisions.hull:
-        first = next(i for i, (c, p) in enumerate(zip(certain, possible, strict=True)) if c != p)
-        place = tuple(int(i) for i in np.unravel_index(first, shape))
-        raise Undecided(ufunc.__name__, place, left[first], right[first])
-    return Mask(*(np.array(m, dtype=bool).reshape(shape) for m in (certain, possible)))
+    known = a._ceilings if a.shape == shape else {}
+    return compared(ufunc, a._spread(shape), b._spread(shape), known, shape, decisions)
 
 
-def _where(mask: Any, a: Ball, b: Ball, decisions: Decisions) -> Ball:
-    states = as_mask(mask)
-    shape = np.broadcast_shapes(states.certain.shape, a.shape, b.shape)
-    certain = np.broadcast_to(states.certain, shape).ravel().tolist()
-    left, right = a._spread(shape), b._spread(shape)
-    flat = [x if m else y for m, x, y in zip(certain, left, right, strict=True)]
-    if isinstance(mask, Mask):
-        for i in np.flatnonzero(np.broadcast_to(mask.undecided, shape)).tolist():
-            flat[i] = as_arb(left[i]).union(as_arb(right[i]))
-    return Ball(flat, shape, decisions)
+def _where(mask: NumPyArray | Mask, a: Ball, b: Ball, decisions: Decisions) -> Ball:
+    shape = np.broadcast_shapes(as_mask(mask).certain.shape, a.shape, b.shape)
+    return Ball(chosen(mask, a._spread(shape), b._spread(shape), shape), shape, decisions)

@@ -6,12 +6,12 @@ An element is an `arb`, or an `fmpq` where an exact rational number is carried a
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import inf, nextafter
 from typing import Any, TypeAlias, cast
 
 import numpy as np
-from flint import arb, fmpq, fmpq_mat
+from flint import arb, fmpq
 from scipy import special
 
 Element: TypeAlias = "arb | fmpq"
@@ -20,16 +20,8 @@ Comparison = Callable[[Element, Element], bool]
 
 FAR = 2.0**20
 """From here on erfcx comes from its asymptotic expansion: exp(a²) would leave even arb's range."""
-
-
-def function(ufunc: np.ufunc, rational: bool) -> Callable[[Element], Element]:
-    """The function of one element that a ufunc stands for."""
-    f = cast("Callable[[Element], Element]", UNARY[ufunc])
-    if not rational:
-        return f
-    if ufunc in (np.negative, np.positive, np.absolute):
-        return f
-    return lambda x: exactly(f(as_arb(x)))
+TALLEST = 2**16
+"""Rational numbers of more bits than this become balls: squares of squares double their length every time."""
 
 
 def _erf(x: arb) -> arb:
@@ -67,37 +59,15 @@ UNARY: dict[np.ufunc, Callable[[arb], arb]] = {
     special.erf: _erf, special.erfc: _erfc, special.erfcx: _erfcx,
 }  # fmt: skip
 
-COMPLEMENTS: dict[np.ufunc, tuple[Comparison, Comparison]] = {
-    np.greater: (operator.gt, operator.le),
-    np.greater_equal: (operator.ge, operator.lt),
-    np.less: (operator.lt, operator.ge),
-    np.less_equal: (operator.le, operator.gt),
-    np.equal: (operator.eq, operator.ne),
-    np.not_equal: (operator.ne, operator.eq),
-}
-"""For each comparison: what certainly holds, and what certainly contradicts it. Both may be False at once."""
 
-
-def decided(
-    ufunc: np.ufunc, left: Sequence[Element], right: Sequence[Element], ceilings: dict[int, arb]
-) -> tuple[list[bool], list[bool]]:
-    """Where a comparison certainly holds, and where it may; ceilings are what elements on the left are below."""
-    holds, fails = COMPLEMENTS[ufunc]
-    certain = list(map(holds, left, right))
-    possible = [c or not fails(x, y) for c, x, y in zip(certain, left, right, strict=True)]
-    for i, ceiling in ceilings.items() if ufunc is np.greater else ():
-        possible[i] = certain[i] or not ceiling < right[i]
-    return certain, possible
-
-
-def reaching_down(ufunc: np.ufunc, x: arb) -> arb | None:
-    """What the logarithm of a number in x is below, for x a ball that holds 0 (−1 for log1p); None if unknown."""
-    top = x.upper() if ufunc is np.log else (x + 1).upper()
-    return top.log() if top > 0 else None
-
-
-TALLEST = 2**16
-"""Rational numbers of more bits than this become balls: squares of squares double their length every time."""
+def function(ufunc: np.ufunc, rational: bool) -> Callable[[Element], Element]:
+    """The function of one element that a ufunc stands for."""
+    f = cast("Callable[[Element], Element]", UNARY[ufunc])
+    if not rational:
+        return f
+    if ufunc in (np.negative, np.positive, np.absolute):
+        return f
+    return lambda x: exactly(f(as_arb(x)))
 
 
 def as_arb(b: Element | float) -> arb:
@@ -115,23 +85,6 @@ def exactly(b: Element) -> Element:
     if abs(exponent) > TALLEST:
         return b
     return fmpq(mantissa << int(exponent)) if exponent >= 0 else fmpq(mantissa, 1 << int(-exponent))
-
-
-def rational_product(
-    product: list[Element], left: list[Element], right: list[Element], shape: tuple[int, ...]
-) -> list[Element]:
-    """The entries of a product of matrices, exact where the row and the column hold rational numbers only."""
-    n, m = shape
-    k = len(left) // n
-    rows = [i for i in range(n) if all(isinstance(e, fmpq) for e in left[i * k : (i + 1) * k])]
-    columns = [j for j in range(m) if all(isinstance(e, fmpq) for e in right[j::m])]
-    entries = list(map(exactly, product))
-    if rows and columns:
-        a = fmpq_mat(len(rows), k, cast("list[fmpq]", [e for i in rows for e in left[i * k : (i + 1) * k]]))
-        b = fmpq_mat(k, len(columns), cast("list[fmpq]", [right[r * m + j] for r in range(k) for j in columns]))
-        for (i, j), e in zip(((i, j) for i in rows for j in columns), (a * b).entries(), strict=True):
-            entries[i * m + j] = exactly(e)
-    return entries
 
 
 def quotient(x: Element, y: Element) -> Element:
@@ -161,11 +114,6 @@ def _float_above(exact: arb) -> float:
     """The smallest float64 that is not below an exact number: `float` alone rounds to nearest."""
     near = float(exact)
     return near if not arb(near) < exact else nextafter(near, inf)
-
-
-def is_nan(b: Element) -> bool:
-    """Whether nothing is known of the element."""
-    return isinstance(b, arb) and bool(b.is_nan())
 
 
 def stored(b: Element) -> tuple[Any, ...]:

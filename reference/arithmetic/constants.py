@@ -58,49 +58,31 @@ def _nearest(value: Fraction, real: type[Any]) -> Any:
 SQRT_HALF = Constant(
     "0.70710678118654752440084436210484903928483593768847", lambda make, pi: np.sqrt(make(Fraction(1, 2)))
 )
-
-
 SQRT_HALF_PI = Constant("1.2533141373155002512078826424055226265034933703050", lambda make, pi: np.sqrt(pi / 2))
-
-
 SQRT_8_OVER_PI = Constant("1.5957691216057307117597842397375274739034345246597", lambda make, pi: np.sqrt(8 / pi))
-
-
 GELU_CUBIC = Constant(
     "0.071354816272600248776338752279863540995592074770160",
     lambda make, pi: np.sqrt(8 / pi) * make(Fraction("0.044715")),
 )
-
-
 SELU_SCALE = Constant(
     "1.0507009873554804934193349852946", lambda make, pi: make(Fraction("1.0507009873554804934193349852946"))
 )
-
-
 SELU_SCALE_ALPHA = Constant(
     "1.7580993408473768599402175208123193420602458089122",
     lambda make, pi: make(
         Fraction("1.0507009873554804934193349852946") * Fraction("1.6732632423543772848170429916717")
     ),
 )
-
-
 HALF_LOG_2PI = Constant("0.91893853320467274178032973640561763986139747363778", lambda make, pi: np.log(2 * pi) / 2)
-
-
 LOG_SCALE = Constant("31.88477030575748423319267758707612213147300618057174", lambda make, pi: 46 * np.log(make(2)))
-
-
 LOG_SCALE_FLOAT16 = Constant(
     "7.624618986159398403589553336039942248830501477962808", lambda make, pi: 11 * np.log(make(2))
 )
-
-
 LOG_SCALED_DENSITY = Constant(
     "30.96583177255281149141234785067050449161160870693396", lambda make, pi: np.log(make(2**46) / np.sqrt(2 * pi))
 )
-
-
 LOG_SCALED_DENSITY_FLOAT16 = Constant(
     "6.705680452954725661809223599634324608969104004325024", lambda make, pi: np.log(make(2**11) / np.sqrt(2 * pi))
 )
+"""46 log 2, for float16 11 log 2, and the logarithms of 2⁴⁶ and 2¹¹ times the normal density at 0: the tops from which
+`functions.logistic.exp_below` comes down."""

@@ -1,4 +1,4 @@
-"""What draws the rounding errors of `Noisy`, and where a format is exact."""
+"""The source that draws the rounding errors of `Noisy`, and which numbers a format holds exactly."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class NoiseSource:
 
 
 def representable(values: NumPyArray, bits: int) -> NumPyArray:
-    """Whether each float64 value has a significand of so many bits, by Veltkamp's splitting (Dekker 1971)."""
+    """Whether a significand of so many bits holds each float64 value, by Veltkamp's splitting (Dekker 1971)."""
     if bits == 53:
         return np.ones(np.shape(values), dtype=bool)
     c = values * (2.0 ** (53 - bits) + 1)
@@ -57,7 +57,7 @@ def representable(values: NumPyArray, bits: int) -> NumPyArray:
 
 
 def granularity(values: NumPyArray) -> float:
-    """A power of two that every value is a multiple of: 0 where there is no other value than 0."""
+    """A power of two that every value is a multiple of: 0 if every value is 0."""
     nonzero = values[values != 0]
     if not nonzero.size:
         return 0.0

@@ -1,27 +1,6 @@
-"""Arithmetic whose every operation makes a fresh random rounding error, many runs side by side.
+"""An array type whose every operation makes a fresh random rounding error, many runs side by side.
 
-Monte Carlo arithmetic (Parker 1997; Vignes 1993, CESTAC). With u the unit roundoff and ξ
-uniform in [−1, 1], independent for every element, operation and run:
-
-    f(x), x∘y      gets   ulp(result)·ξ      unless the result is exact in the emulated type
-    Σ of n terms   gets   u·√(n/3·S² + (n/6 + 1)·Q)·ξ, S the sum and Q the sum of the squares
-    A B            gets   the same for every inner product
-    any of them    gets   ½η(ξ + ξ′) besides, η the smallest subnormal, ξ′ drawn once for a run: underflow
-
-In half of the runs ξ is the same for every element of an operation: equal numbers are rounded alike, so that
-the errors of equal examples add up.
-
-A format may round the operands of products first (TensorFloat-32), and may accumulate in more bits than it stores
-(bfloat16 in float32): then the sums' u is that of the accumulation, and the stored result errs by up to an ulp.
-
-The size for a sum is that of adding up one by one in a random order: u²·Σ sᵢ² over the partial sums sᵢ, whose
-mean squares are (i/n)²S² + (i/n)(1 − i/n)Q. Its terms are the largest of all runs: what is 0 without noise, as y − t
-where they are equal, is rounded like any other number once it is not.
-
-A comparison is decided with the deviation from the noise-free run times `WIDENING`, so that a unit that
-another implementation may find on the other side of a kink is found there by some of the runs, and the
-scale then holds both sides. Two runs in eight decide it with the deviation as it is: where a function jumps, the
-deviation behind it is no rounding error, and widened it would put the units behind on a side where none can be.
+How large the errors are, and how comparisons are decided: `noise_model`.
 """
 
 from __future__ import annotations
@@ -32,14 +11,10 @@ from typing import Any
 import numpy as np
 
 from . import dispatch as arithmetic
-from .array import Array, NumPyArray, Term
+from .array import NumPyArray, Term
 from .constants import Constant
-from .noise_source import NoiseSource, granularity, representable
-
-WIDENING = 8.0
-"""With 32 runs, 24 of them widened, a unit within 3 of its σ of a kink stays on one side in all runs once in
-30,000 times."""
-
+from .noise_model import is_inexact, product, rounded, summed, widened, with_noise
+from .noise_source import NoiseSource
 
 _EXACT = {np.negative, np.positive, np.absolute, np.maximum, np.minimum, np.logical_and, np.logical_or,
           np.logical_not, np.bitwise_and, np.bitwise_or, np.invert}  # fmt: skip
@@ -56,17 +31,17 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
 
     __slots__ = ("data", "source")
 
-    def __init__(self, data: Array, source: NoiseSource) -> None:
+    def __init__(self, data: NumPyArray, source: NoiseSource) -> None:
         self.data = data
         self.source = source
 
     @classmethod
-    def exact(cls, values: Array, source: NoiseSource) -> Noisy:
+    def exact(cls, values: NumPyArray, source: NoiseSource) -> Noisy:
         """Values that carry no error."""
         return cls(np.asarray(values, dtype=float)[None], source)
 
     @classmethod
-    def held(cls, values: Array, source: NoiseSource) -> Noisy:
+    def held(cls, values: object, source: NoiseSource) -> Noisy:
         """Values that carry an error where the format cannot hold them."""
         return cls(_operand(values, source), source)
 
@@ -106,7 +81,7 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         raise TypeError("a Noisy has many values: take its data or its spread()")
 
     def __bool__(self) -> bool:
-        """What every run answers; where they differ, what the source decides."""
+        """The answer of every run; where they differ, that of the source."""
         if self.shape:
             raise ValueError(f"the truth value of an array of shape {self.shape} is ambiguous")
         answers = self.data != 0
@@ -132,16 +107,16 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         if method != "__call__" or kwargs:
             return NotImplemented
         if ufunc is np.matmul:
-            return _matmul(self.source, *(_operand(x, self.source) for x in inputs))
+            return Noisy(product(self.source, *(_operand(x, self.source) for x in inputs)), self.source)
         x = _aligned([_operand(i, self.source) for i in inputs])
         if ufunc in _COMPARISONS:
-            return Noisy(ufunc(_widened(x[0] - x[1]), 0), self.source)
+            return Noisy(ufunc(widened(x[0] - x[1]), 0), self.source)
         if ufunc is np.sign:
-            return Noisy(np.sign(_widened(x[0])), self.source)
+            return Noisy(np.sign(widened(x[0])), self.source)
         y = ufunc(*x)
         if ufunc in _EXACT:
             return Noisy(y, self.source)
-        return _rounded(self.source, y, _inexact(self.source, ufunc, x, y))
+        return Noisy(rounded(self.source, y, is_inexact(self.source, ufunc, x, y)), self.source)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if func is np.where:
@@ -157,22 +132,13 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
     def sum(self, axis: int | None = None, keepdims: bool = False) -> Noisy:
         """The sum over an axis (or all), each run with the error of one order of summation."""
         axes = tuple(range(1, self.data.ndim)) if axis is None else (axis % self.ndim + 1,)
-        y = self.data.sum(axis=axes, keepdims=keepdims)
-        if len(self.data) == 1 and _exact_sum(self.source, self.data, axes, keepdims):
-            return _stored(self.source, y)
-        sizes = _largest_of_runs(self.data)[None]
-        terms = (sizes != 0).sum(axis=axes, keepdims=keepdims)
-        peak = sizes.max(axis=axes, keepdims=True)
-        scaled = sizes / np.where((peak > 0) & np.isfinite(peak), peak, 1.0)
-        length = np.sqrt((scaled * scaled).sum(axis=axes, keepdims=keepdims)) * peak.reshape(y[:1].shape)
-        total = _largest_of_runs(y)[None]
-        return _accumulated(self.source, y, _summation(terms, total, length) * (terms > 1), terms)
+        return Noisy(summed(self.source, self.data, axes, keepdims), self.source)
 
     def max(self) -> Noisy:
         """The largest element of each run."""
         return Noisy(self.data.max(axis=tuple(range(1, self.data.ndim))), self.source)
 
-    # ── what the calculus asks of an arithmetic (see `arithmetic.Arithmetic`) ────────────────────────
+    # ── what the calculus asks of an arithmetic (see `dispatch`) ─────────────────────────────────────
 
     def magnitude(self) -> Noisy:
         """|z|."""
@@ -182,44 +148,44 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         """z within ±bound."""
         return Noisy(np.clip(self.data, -bound, bound), self.source)
 
-    def two_sum(self, other: Any) -> tuple[Noisy, Noisy]:
+    def two_sum(self, other: object) -> tuple[Noisy, Noisy]:
         """x + y with its noise, and what the noise took away."""
         x, y = _aligned([self.data, _operand(other, self.source)])
-        exact, lost = arithmetic.two_sum(x, y)
-        return self._split(exact, lost, _inexact(self.source, np.add, [x, y], exact))
+        exact, lost = map(np.asarray, arithmetic.two_sum(x, y))
+        return self._split(exact, lost, is_inexact(self.source, np.add, [x, y], exact))
 
-    def two_product(self, other: Any) -> tuple[Noisy, Noisy]:
+    def two_product(self, other: object) -> tuple[Noisy, Noisy]:
         """x·y with its noise, and what the noise took away."""
         x, y = _aligned([self.data, _operand(other, self.source)])
-        exact, lost = arithmetic.two_product(x, y)
-        return self._split(exact, lost, _inexact(self.source, np.multiply, [x, y], exact))
+        exact, lost = map(np.asarray, arithmetic.two_product(x, y))
+        return self._split(exact, lost, is_inexact(self.source, np.multiply, [x, y], exact))
 
-    def _split(self, exact: Array, lost: Array, inexact: Array) -> tuple[Noisy, Noisy]:
-        result = _rounded(self.source, exact, inexact)
+    def _split(self, exact: NumPyArray, lost: NumPyArray, inexact: NumPyArray) -> tuple[Noisy, Noisy]:
+        result = Noisy(rounded(self.source, exact, inexact), self.source)
         return result, Noisy((exact - result.data) + lost, self.source)
 
     def constant(self, c: Constant) -> tuple[Noisy, Noisy]:
         """The constant with an error of its own, and what the error took away."""
         high, low = c.in_dtype(np.dtype(float))
-        result = _rounded(self.source, np.array([high]), np.array([True]))
+        result = Noisy(rounded(self.source, np.array([high]), np.array([True])), self.source)
         return result, Noisy((high - result.data) + low, self.source)
 
-    def indicator(self, mask: Any) -> Noisy:
+    def indicator(self, mask: object) -> Noisy:
         """1 and 0."""
         return Noisy(_operand(mask, self.source).astype(float), self.source)
 
-    def parameter(self, values: Any) -> Noisy:
+    def parameter(self, values: object) -> Noisy:
         """The values, with an error where the format cannot hold them."""
         return Noisy(_operand(np.asarray(values, dtype=float), self.source), self.source)
 
-    def largest(self) -> tuple[Array, Noisy]:
+    def largest(self) -> tuple[NumPyArray, Noisy]:
         """The mask of the largest entry per row in the noise-free run, and that entry of each run."""
-        mask, _ = arithmetic.largest(self.data[0])
+        mask = np.asarray(arithmetic.largest(self.data[0])[0])
         return mask, Noisy(np.where(mask, self.data, 0.0).sum(axis=2, keepdims=True), self.source)
 
     def tanh_residual(self) -> Noisy:
         """z − tanh z."""
-        return _rounded(self.source, arithmetic.tanh_residual(self.data), self.data != 0)
+        return Noisy(rounded(self.source, np.asarray(arithmetic.tanh_residual(self.data)), self.data != 0), self.source)
 
     def jitter(self, size: Term, reach: float = 1.0) -> Noisy:
         """The values with a further error of u·size: what a formula with a larger intermediate term makes.
@@ -231,10 +197,10 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         amount = np.abs(amount[:1])
         lost = 2 * reach / self.source.format.largest / self.source.format.unit_roundoff
         size = np.where(amount > 0, amount + lost, 0.0)
-        return _noisy(self.source, x + 0 * size, size, size > 0)
+        return Noisy(with_noise(self.source, x + 0 * size, size, size > 0), self.source)
 
 
-def _operand(x: Any, source: NoiseSource) -> Array:
+def _operand(x: object, source: NoiseSource) -> NumPyArray:
     """An operand with its axis of runs; numbers that the format cannot hold get their rounding error."""
     if isinstance(x, Noisy):
         return x.data
@@ -243,125 +209,10 @@ def _operand(x: Any, source: NoiseSource) -> Array:
         return values[None]
     values = values.astype(float)
     good = source.representable(values)
-    return values[None] if np.all(good) else _rounded(source, values[None], ~good[None]).data
+    return values[None] if np.all(good) else rounded(source, values[None], ~good[None])
 
 
-def _aligned(operands: list[Array]) -> list[Array]:
+def _aligned(operands: list[NumPyArray]) -> list[NumPyArray]:
     """The operands with as many axes each: NumPy would align the axis of runs with another one."""
     ndim = max(x.ndim for x in operands)
     return [x.reshape(x.shape[0], *(1,) * (ndim - x.ndim), *x.shape[1:]) for x in operands]
-
-
-def _widened(gap: Array) -> Array:
-    """The gap with its deviation from the noise-free run widened, in six runs of eight."""
-    run = np.arange(len(gap)).reshape(-1, *(1,) * (gap.ndim - 1)) % 8
-    return gap[:1] + np.where((run == 3) | (run == 4), 1.0, WIDENING) * (gap - gap[:1])
-
-
-def _power_of_two(x: Array) -> Array:
-    mantissa = np.abs(np.frexp(x)[0])
-    return (mantissa == 0.0) | (mantissa == 0.5)
-
-
-def _inexact(source: NoiseSource, ufunc: np.ufunc, x: list[Array], y: Array) -> Array:
-    """Where an operation rounds. An exact result is exact in every implementation."""
-    if ufunc in (np.add, np.subtract):
-        lost = arithmetic.two_sum(x[0], -x[1] if ufunc is np.subtract else x[1])[1] != 0
-        return lost | ~source.representable(y)
-    if ufunc is np.multiply:
-        shift = _power_of_two(x[0]) | _power_of_two(x[1])
-        tiny = (np.abs(y) < source.format.smallest * 2.0**source.format.bits) & (x[0] != 0) & (x[1] != 0)
-        return ~shift | tiny
-    if ufunc is np.true_divide:
-        return ~_power_of_two(x[1]) & (x[0] != 0)
-    return (x[0] != 0) | (ufunc is np.log)
-
-
-def _rounded(source: NoiseSource, y: Array, inexact: Array) -> Noisy:
-    """y with an error of up to one ulp wherever the operation rounds: what good library functions promise."""
-    if not np.any(inexact):
-        return Noisy(y, source)
-    size = np.ldexp(1.0, np.frexp(y)[1])
-    return _noisy(source, y, np.where(inexact, size, 0.0), inexact)
-
-
-def _noisy(source: NoiseSource, y: Array, size: Array, terms: Array) -> Noisy:
-    """y + u·size·ξ + ½η·terms·(ξ + ξ′) wherever the number of terms rounded is not 0."""
-    if not np.any(terms):
-        return Noisy(y, source)
-    amplitude = source.format.unit_roundoff * size
-    shape = np.broadcast_shapes(y.shape[1:], amplitude.shape[1:])
-    xi = source.errors(shape)
-    noise = amplitude * xi
-    if np.min(np.abs(y[:1])) < source.format.smallest * 2.0 ** (source.format.bits + 8):
-        alike = source.errors((1,) * len(shape))
-        noise = noise + source.format.smallest * np.rint(terms * (xi + alike) * 2.0).astype(float) / 4
-    return Noisy(y + noise, source)
-
-
-def _accumulated(source: NoiseSource, y: Array, size: Array, terms: Array) -> Noisy:
-    """Sums y with the error of their accumulation, and that of the rounding to the format where it is another."""
-    bits = source.format.accumulation
-    if bits is None:
-        return _noisy(source, y, size, terms)
-    finer = size * 2.0 ** (source.format.bits - bits)
-    stored = np.where(terms > 0, np.ldexp(1.0, np.frexp(y)[1]), 0.0)
-    return _noisy(source, y, finer + stored, np.minimum(terms, 1.0))
-
-
-def _stored(source: NoiseSource, y: Array) -> Noisy:
-    """Sums y that the accumulation holds exactly, rounded to the format where that is coarser."""
-    if source.format.accumulation is None:
-        return Noisy(y, source)
-    return _rounded(source, y, ~source.representable(y))
-
-
-def _operand_of_product(source: NoiseSource, x: Array) -> Array:
-    """x rounded to what the format's matrix products take."""
-    bits = source.format.operands
-    if bits is None:
-        return x
-    inexact = ~representable(x, bits)
-    size = np.where(inexact, np.ldexp(2.0 ** (source.format.bits - bits), np.frexp(x)[1]), 0.0)
-    return _noisy(source, x, size, inexact).data
-
-
-def _largest_of_runs(x: Array) -> Array:
-    """The largest magnitude of every element over the runs."""
-    return np.abs(x[0]) if len(x) == 1 else np.abs(x).max(axis=0)
-
-
-def _summation(terms: Array, total: Array, length: Array) -> Array:
-    """√(n/3·S² + (n/6 + 1)·Q): see the head of the module."""
-    return np.sqrt(terms / 3) * total + np.sqrt(terms / 6 + 1) * length
-
-
-def _exact_sum(source: NoiseSource, terms: Array, axes: tuple[int, ...], keepdims: bool) -> bool:
-    """Whether a sum of these terms is exact in every order: multiples of one number, few enough.
-
-    The total is below the bound, not at it: one that float64 has rounded down to the bound is not exact.
-    """
-    grain = granularity(terms)
-    if grain == 0:
-        return True
-    total = np.abs(terms).sum(axis=axes, keepdims=keepdims).max()
-    return bool(total < grain * 2.0 ** (source.format.accumulation or source.format.bits))
-
-
-def _matmul(source: NoiseSource, a: Array, b: Array) -> Noisy:
-    a, b = _operand_of_product(source, a), _operand_of_product(source, b)
-    y = a @ b
-    first, second = _largest_of_runs(a), _largest_of_runs(b)
-    if len(a) == 1 and len(b) == 1:
-        grain = granularity(first) * granularity(second)
-        bits = source.format.accumulation or source.format.bits
-        if grain == 0 or float(np.max(first @ second)) < grain * 2.0**bits:
-            return _stored(source, y)
-    row, column = first.max(axis=1, keepdims=True), second.max(axis=0, keepdims=True)
-    row_scale, column_scale = (np.where((m > 0) & np.isfinite(m), m, 1.0) for m in (row, column))
-    left, right = first / row_scale, second / column_scale
-    length = np.sqrt((left * left) @ (right * right)) * row_scale * column_scale
-    # Products that are all exactly 0 (disjoint supports) add up to 0 in every implementation, underflow or not.
-    pairs = (first != 0).astype(float) @ (second != 0).astype(float)
-    terms = np.where(pairs > 0, float(first.shape[1]), 0.0)[None]
-    return _accumulated(source, y, _summation(terms, _largest_of_runs(y)[None], length[None]), terms)

@@ -182,8 +182,8 @@ class _Base:
                 return True
         if not self.switches:
             return False
-        here, there = _switches(self.problem, self.trace), _switches(variant, trace)
-        return any(not _still(there[place], here[place]) for place in self.switches)
+        before, after = _switches(self.problem, self.trace), _switches(variant, trace)
+        return any(not _still(after[place], before[place]) for place in self.switches)
 
 
 def _still(a: Element, b: Element) -> bool:

@@ -1,4 +1,4 @@
-"""Small functions that rows of several kinds are made of."""
+"""Small functions that several activations and losses are made of, in the arithmetic of their argument."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def zero(z: Array) -> Array:
 
 
 def nothing(z: Array) -> Term:
-    """No intermediate term exceeds the result."""
+    """0: the size of an intermediate term where none exceeds the result."""
     return 0.0
 
 

@@ -1,4 +1,4 @@
-"""Gates: z·σ(A(z)) for an odd A, and the same with the normal distribution."""
+"""Gates with their derivatives: z·σ(A(z)) for an odd A (SiLU, GELU by tanh), and z·Φ(z) (GELU)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from ..arithmetic.constants import (
 from ..arithmetic.dispatch import constant_parts, limited, magnitude, two_product, two_sum
 from .logistic import WIDEST, exp_below, is_float16, over, over_square, scaled_exp
 from .mills_ratio import mills_ratio
+
+# ── with the logistic function: z·σ(A(z)) ────────────────────────────────────────────────────────────
 
 
 def silu(z: Array) -> Array:
@@ -100,6 +102,9 @@ def _gate_second(product: Array, bracket: Array, lost: Term, scaled: Array, rest
     d = over(e, rest)
     bracket = bracket + (product * (2 * e / d) + lost)
     return scaled * (bracket / over_square(e, rest)) * small
+
+
+# ── with the normal distribution: z·Φ(z) ─────────────────────────────────────────────────────────────
 
 
 def gelu(z: Array) -> Array:

@@ -1,13 +1,6 @@
-"""Smooth functions and their derivatives, in forms that keep their digits on the whole range of a type.
+"""The logistic function, the hyperbolic tangent, their derivatives, and the exponential that they and gates use.
 
-Every function here takes z and uses a = |z| and e = exp(−a) ≤ 1, so that nothing overflows and no two
-nearly equal numbers are subtracted: σ(z)σ(−z) = e/(1 + e)² where the textbook has y(1 − y). Where a
-factor multiplies an exponential that may be subnormal, the product is formed at exp(46 log 2 − a) first and
-brought down by 2⁻⁴⁶ last, so that only one rounding happens in the subnormal range (`scaled_exp`).
-
-A budget of 4 ulps is 4 to 8 roundings, so they are counted: factors near 1 are written 1 − x, whose small
-x may be rounded at leisure; 1 + 2e + e² is preferred to (1 + e)²; and a known rounding error (`rest`, the
-part of an exponent that did not fit) enters where something small is added anyway, never as a factor 1 + r.
+Why they are written as they are: see the docstring of `reference.functions`.
 """
 
 from __future__ import annotations
@@ -24,6 +17,9 @@ from ..arithmetic.dispatch import constant_parts, exp_of_sum, limited, magnitude
 
 WIDEST = 1024.0
 """exp(−1024) is 0 in every NumPy type up to float64; beyond it |z| changes no exponential."""
+
+
+# ── the exponential ──────────────────────────────────────────────────────────────────────────────────
 
 
 def scaled_exp(a: Array, error: Term = 0.0) -> tuple[Array, Term, float]:
@@ -95,11 +91,3 @@ def tanh_second(z: Array) -> Array:
     """−2 tanh z sech²z."""
     scaled, rest, small = scaled_exp(2 * magnitude(limited(z, WIDEST)))
     return scaled * (-8 * np.tanh(z) / over_square(scaled * small, rest)) * small
-
-
-# ── gates: z·σ(A(z)) for an odd A, and the same with the normal distribution ─────────────────────────
-
-
-# ── mish: z·T(z), T = tanh(softplus(z)) = w(w + 2)/(w² + 2w + 2), w = e^z ────────────────────────────
-# On the left w = e. On the right everything is divided by the power of w that leaves e = 1/w: no power
-# overflows. Each factor of the leading exponential is 1 at e = 0, and stands as 1 − x(e).

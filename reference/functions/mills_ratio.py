@@ -10,8 +10,7 @@ from ..arithmetic.constants import SQRT_HALF, SQRT_HALF_PI
 from ..arithmetic.dispatch import constant
 
 MILLS_CENTRE = 5.0
-
-
+"""The a that t = (a − 5)/(a + 5) takes to 0."""
 MILLS_COEFFICIENTS = (
     1.1568486282918946,
     -0.2294875382521129,

@@ -1,4 +1,8 @@
-"""Mish and its derivatives, in w = eᶻ."""
+"""Mish and its derivatives: z·T(z), T = tanh(softplus(z)) = w(w + 2)/(w² + 2w + 2), w = eᶻ.
+
+With e = exp(−|z|): on the left w = e; on the right everything is divided by the power of w that leaves e = 1/w, so
+that no power overflows. Each factor of the leading exponential is 1 at e = 0, and stands as 1 − x(e).
+"""
 
 from __future__ import annotations
 

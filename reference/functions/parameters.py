@@ -1,4 +1,4 @@
-"""Checks of the parameters of rows."""
+"""Checks of the numbers that activations and losses are made with."""
 
 from __future__ import annotations
 

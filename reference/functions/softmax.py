@@ -6,12 +6,12 @@ import numpy as np
 
 from ..arithmetic.array import Array
 from ..arithmetic.dispatch import exp_of_sum, finite, indicator, largest, two_sum
-from . import logistic as f
 from .basics import zero
+from .logistic import WIDEST
 
 
 def softmax_parts(z: Array) -> tuple[Array, Array, Array, tuple[Array, Array]]:
-    """What softmax and its kin are made of, for z (N, K).
+    """The parts that softmax and its kin are made of, for z (N, K).
 
     Returns (top, y, rest, shift): the mask of one largest entry per row (N, K); softmax(z) (N, K);
     1 − y without cancellation at the top (N, K); and log Σ exp z split as (the largest entry, log of the
@@ -19,7 +19,7 @@ def softmax_parts(z: Array) -> tuple[Array, Array, Array, tuple[Array, Array]]:
     """
     top, peak = largest(z)
     difference, lost = two_sum(finite(z), -finite(peak))
-    error: Array = np.where(difference < -f.WIDEST, zero(lost), lost)
+    error: Array = np.where(difference < -WIDEST, zero(lost), lost)
     e, rest = exp_of_sum(difference, error)
     e = e + e * rest
     one = indicator(top, z)

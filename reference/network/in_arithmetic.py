@@ -1,4 +1,4 @@
-"""A problem in another arithmetic: balls, or noise."""
+"""A problem in another arithmetic: in balls, or with noise, where it may allow for the customary formulas too."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ from .problem import Problem
 from .unchecked import changed, unchecked
 from .validation import require_finite
 
+TANH_TAIL = {"tanh": 8.0, "mish": 8.0, "gelu_tanh": 4.0}
+"""Rows whose customary derivative takes 1 − tanh², and the |z| from which the tanh is that of 8 and more."""
+TANH_ULPS = 6.0
+"""The error of a float64 tanh there, as that of a uniform one within so many ulps; in 1 − tanh² it counts twice. XLA's
+(JAX 0.10) errs by up to 6.9 ulps, 3.4 by root mean square, and not evenly to both sides, so that the errors of examples
+add up; NumPy's and torch's stay within 0.9. Measured in `tests/reference/arithmetic/test_noisy.py`. In float32 none
+exceeds 4.3 ulps, 1.1 by root mean square, and nearer to 0 none does in either: that is within the factor of
+the usual ulp."""
+
 
 def in_balls(problem: Problem, decisions: Decisions = RAISE) -> Problem:
     """The problem with every number of weights, biases and x an exact ball, and the target where it matters.
@@ -36,17 +45,6 @@ def in_balls(problem: Problem, decisions: Decisions = RAISE) -> Problem:
     return (
         balls.replace(target=Ball.exact(problem.target, decisions)) if problem.loss.target == "probabilities" else balls
     )
-
-
-TANH_TAIL = {"tanh": 8.0, "mish": 8.0, "gelu_tanh": 4.0}
-"""Rows whose customary derivative takes 1 − tanh², and the |z| from which the tanh is that of 8 and more."""
-
-
-TANH_ULPS = 6.0
-"""The error of a float64 tanh there, as that of a uniform one within so many ulps; in 1 − tanh² it counts twice. XLA's
-(JAX 0.10) errs by up to 6.9 ulps, 3.4 by root mean square, and not evenly to both sides, so that the errors of examples
-add up; NumPy's and torch's stay within 0.9. A test of this room measures them. In float32 none exceeds 4.3 ulps, 1.1
-by root mean square, and nearer to 0 none does in either: that is within the factor of the usual ulp."""
 
 
 def in_noise(problem: Problem, source: NoiseSource, textbook: bool = False) -> Problem:

@@ -23,13 +23,11 @@ from .optimizer import (
 
 NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Jordan et al. 2024: the quintic with the steepest slope at 0 that keeps singular values near 1 there."""
-
-
 ADJUSTMENTS: Mapping[str, Callable[[int, int], float]] = {
     "original": lambda rows, columns: max(1.0, rows / columns) ** 0.5,
     "match_rms_adamw": lambda rows, columns: 0.2 * max(rows, columns) ** 0.5,
 }
-"""What muon multiplies η by: Jordan et al. 2024; Liu et al. 2025, "Muon is Scalable for LLM Training"."""
+"""κ by the matrix's rows and columns: Jordan et al. 2024; Liu et al. 2025, "Muon is Scalable for LLM Training"."""
 
 
 def muon(

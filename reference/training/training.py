@@ -208,6 +208,34 @@ def _as_array(losses: list[Any], problem: Problem) -> Array:
     return array
 
 
+# ── where it begins ──────────────────────────────────────────────────────────────────────────────────
+
+
+Beginning = tuple[MLP, State, int, list[Any], list[tuple[int, Any]]]
+
+
+def _beginning(problem: Problem, optimizer: Optimizer, resume: Any) -> Beginning:
+    """Network, state, updates made, and the history so far."""
+    fresh = optimizer.init(problem.mlp)
+    if resume is None:
+        return problem.mlp, fresh, 0, [], []
+    if isinstance(resume, Training):
+        shapes = [[layer.weight.shape for layer in mlp.layers] for mlp in (problem.mlp, resume.mlp)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"resume: expected a network with weights {shapes[0]}, got {shapes[1]}")
+        mlp, state, steps = resume.mlp, resume.state, resume.steps
+        losses = list(cast(NumPyArray, resume.losses))
+        evaluated = [(at, value) for at, value in resume.evaluated if at < steps]
+    elif isinstance(resume, tuple) and len(resume) == 2 and isinstance(resume[0], dict):
+        (state, steps), mlp, losses, evaluated = resume, problem.mlp, [], []
+    else:
+        raise TypeError(f"resume: expected a Training or (state, steps), got {type(resume).__name__}")
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        raise ValueError(f"resume: expected the number of updates made, got {steps!r}")
+    require_form(f"resume: state of {optimizer.name}", state, fresh)
+    return mlp, state, steps, losses, evaluated
+
+
 # ── why it stops ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -239,34 +267,6 @@ def _reason(
         return f"loss {leading(found)} after {steps} steps: {culprit(problem, passed, steps)}"
     above = "" if until is None else f", above {until:.6g}"
     return f"steps ran out after {steps}: loss {leading(found):.6g}{above}"
-
-
-# ── where it begins ──────────────────────────────────────────────────────────────────────────────────
-
-
-Beginning = tuple[MLP, State, int, list[Any], list[tuple[int, Any]]]
-
-
-def _beginning(problem: Problem, optimizer: Optimizer, resume: Any) -> Beginning:
-    """Network, state, updates made, and the history so far."""
-    fresh = optimizer.init(problem.mlp)
-    if resume is None:
-        return problem.mlp, fresh, 0, [], []
-    if isinstance(resume, Training):
-        shapes = [[layer.weight.shape for layer in mlp.layers] for mlp in (problem.mlp, resume.mlp)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(f"resume: expected a network with weights {shapes[0]}, got {shapes[1]}")
-        mlp, state, steps = resume.mlp, resume.state, resume.steps
-        losses = list(cast(NumPyArray, resume.losses))
-        evaluated = [(at, value) for at, value in resume.evaluated if at < steps]
-    elif isinstance(resume, tuple) and len(resume) == 2 and isinstance(resume[0], dict):
-        (state, steps), mlp, losses, evaluated = resume, problem.mlp, [], []
-    else:
-        raise TypeError(f"resume: expected a Training or (state, steps), got {type(resume).__name__}")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"resume: expected the number of updates made, got {steps!r}")
-    require_form(f"resume: state of {optimizer.name}", state, fresh)
-    return mlp, state, steps, losses, evaluated
 
 
 # ── what it shows ─────────────────────────────────────────────────────────────────────────────────────
