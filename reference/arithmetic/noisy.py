@@ -36,7 +36,7 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         self.source = source
 
     @classmethod
-    def exact(cls, values: NumPyArray, source: NoiseSource) -> Noisy:
+    def exact(cls, values: object, source: NoiseSource) -> Noisy:
         """Values that carry no error."""
         return cls(np.asarray(values, dtype=float)[None], source)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, nextafter
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from flint import arb_mat, fmpq
@@ -94,6 +94,10 @@ class CertifiedGradients(Gradients):
     status: str = "certified"
     kinks: tuple[ExactKink, ...] = ()
     undecided: str = ""
+
+    def leaves(self) -> dict[str, Any]:
+        """Every `CertifiedLeaf` by its place, the loss last."""
+        return Gradients.leaves(self)
 
 
 def certified_gradients(problem: Problem, target_bits: int = 53, *, cap: int = CAP) -> CertifiedGradients:

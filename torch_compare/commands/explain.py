@@ -82,7 +82,7 @@ def nodes(problem: ref.Problem) -> dict[str, float]:
     names |= zip(("w5", "w6"), _flat(second.weight), strict=True)
     names |= zip(("b1", "b2", "b3"), [*_flat(first.bias), *_flat(second.bias)], strict=True)
     names |= zip(("x1", "x2"), _flat(problem.x), strict=True)
-    n: dict[str, float] = names | {"t": float(problem.target[0, 0])}
+    n: dict[str, float] = names | {"t": float(np.asarray(problem.target)[0, 0])}
     n["z1"] = n["w1"] * n["x1"] + n["w2"] * n["x2"] + n["b1"]
     n["z2"] = n["w3"] * n["x1"] + n["w4"] * n["x2"] + n["b2"]
     n["h1"], n["h2"] = _apply(first.activation.value, n["z1"]), _apply(first.activation.value, n["z2"])

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 import reference as ref
 
 CALLS = range(2, 9)
@@ -73,7 +75,7 @@ def _sizes(problem: ref.Problem) -> Iterator[tuple[float, str, str, str]]:
     numbers[n] = "the batch size and the number of outputs" if n == k else "the batch size"
     if problem.reduction == "mean":
         y = ref.forward(problem.mlp, problem.x).output
-        d = float(problem.loss.divisor(y, problem.target))
+        d = float(np.asarray(problem.loss.divisor(y, problem.target)))
         title = numbers.get(d, "what the loss's mean divides by")
         yield d, "sum for mean", f"{d:g} is {title}", "a sum where the loss takes the mean"
         yield 1 / d, "mean for sum", f"1/{d:g}, and {d:g} is {title}", "the mean is taken twice"

@@ -116,11 +116,11 @@ def other_targets(evidence: Evidence, d_z: Any) -> Told:
     Squared error: d = c(y − t)/D. Cross entropy: d = (softmax(y) − onehot(t))/D.
     """
     problem, trace = evidence.problem, evidence.trace
-    loss, target = problem.loss, problem.target
+    loss, target = problem.loss, np.asarray(problem.target)
     if d_z.shape != trace.output.shape or problem.mlp.layers[-1].activation.name != "identity":
         return (), ""
     y = trace.output
-    divisor = float(loss.divisor(y, target)) if problem.reduction == "mean" else 1.0
+    divisor = float(np.asarray(loss.divisor(y, target))) if problem.reduction == "mean" else 1.0
     if loss.name in ("mse", "half_squared_error"):
         theirs = y - d_z * divisor / (2 if loss.name == "mse" else 1)
         order = np.array([int(np.argmin(np.abs(target - row).sum(axis=1))) for row in theirs])

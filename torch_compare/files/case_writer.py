@@ -84,7 +84,7 @@ def _head(case: Case) -> dict[str, Any]:
             ],
             "loss": encode_row(problem.loss),
             "reduction": problem.reduction,
-            "loss_divided_by": float(divisor),
+            "loss_divided_by": float(np.asarray(divisor)),
         },
         "kinks_hit": [
             {name: getattr(kink, name) for name in ExactKink.__dataclass_fields__} for kink in case.certified.kinks

@@ -34,14 +34,14 @@ def encode(problem: ref.Problem) -> dict[str, Any]:
         "dtype": str(problem.dtype),
         "layers": [
             {
-                "weight": layer.weight.tolist(),
-                "bias": None if layer.bias is None else layer.bias.tolist(),
+                "weight": np.asarray(layer.weight).tolist(),
+                "bias": None if layer.bias is None else np.asarray(layer.bias).tolist(),
                 "activation": _encode_row(layer.activation),
             }
             for layer in problem.mlp.layers
         ],
-        "x": problem.x.tolist(),
-        "target": problem.target.tolist(),
+        "x": np.asarray(problem.x).tolist(),
+        "target": np.asarray(problem.target).tolist(),
         "loss": _encode_row(problem.loss),
         "reduction": problem.reduction,
     }

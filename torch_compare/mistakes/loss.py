@@ -93,16 +93,16 @@ def _cross_entropy(problem: ref.Problem) -> Iterator[Mistake]:
         "the target is subtracted from the logits: the softmax is missing",
         lambda p, y: ref.loss_gradient(p, y) - _reduced(p, y, _softmax(y) - y),
     )
-    ignored = problem.loss.ignore_index
-    if problem.target.dtype.kind in "iu" and ignored is not None and np.any(problem.target == ignored):
-        counted = problem.target != ignored
+    ignored, target = problem.loss.ignore_index, np.asarray(problem.target)
+    if target.dtype.kind in "iu" and ignored is not None and np.any(target == ignored):
+        counted = target != ignored
         yield _d_output(
             "ignored examples not zeroed",
             "examples with ignore_index still give a gradient, softmax(y)",
             lambda p, y: ref.loss_gradient(p, y) + _reduced(p, y, _softmax(y) * indicator(~counted[:, None], y)),
         )
     smoothing = problem.loss.parameters.get("label_smoothing", 0.0)
-    if smoothing and problem.target.dtype.kind in "iu":
+    if smoothing and target.dtype.kind in "iu":
         yield from _smoothing(problem, smoothing)
 
 
@@ -115,7 +115,7 @@ def _target_part(problem: ref.Problem, y: Any) -> Any:
 def _total(problem: ref.Problem, y: Any) -> Any:
     """Σ_c q_c of every example, (N, 1): minus the sum of the target's part, since the softmax adds up to 1."""
     weight = problem.loss.parameters.get("weight")
-    target = problem.target
+    target = np.asarray(problem.target)
     if target.dtype.kind not in "iu":
         rows = np.asarray(target, float) if weight is None else np.asarray(target, float) * np.asarray(weight, float)
         return parameter(rows.sum(axis=1, keepdims=True), y)
@@ -130,9 +130,10 @@ def _total(problem: ref.Problem, y: Any) -> Any:
 def _smoothing(problem: ref.Problem, smoothing: float) -> Iterator[Mistake]:
     """Label smoothing that gives its share to the other classes only, ε/(K − 1) each, or to all in full."""
     k = problem.mlp.layers[-1].width
-    counted = problem.target != problem.loss.ignore_index
+    target = np.asarray(problem.target)
+    counted = target != problem.loss.ignore_index
     onehot = np.zeros((len(counted), k))
-    onehot[np.flatnonzero(counted), problem.target[counted]] = 1.0
+    onehot[np.flatnonzero(counted), target[counted]] = 1.0
     weight = problem.loss.parameters.get("weight")
     weights = np.ones(k) if weight is None else np.asarray(weight, dtype=float)
 
@@ -201,7 +202,7 @@ def _other_parameters(problem: ref.Problem) -> Iterator[Mistake]:
         smoothed = ref.losses.cross_entropy(**(dict(row.parameters) | {"label_smoothing": 0.1}))
         text = "there is a label smoothing of 0.1"
         yield Mistake("label smoothing mis-normalised", "loss", text, problem=_with_loss(smoothed))
-    indices = problem.target.dtype.kind in "iu"
+    indices = np.asarray(problem.target).dtype.kind in "iu"
     if row.ignore_index is not None and indices and np.any(problem.target == row.ignore_index):
         counted = changed(row, divisor=lambda y, t: y.shape[0])
         text = "the mean divides by all examples, those with ignore_index included"

@@ -115,8 +115,8 @@ def _updated_weight(problem: ref.Problem, trace: ref.Trace, l: int, d_z: Any) ->
 
 
 def _in_float32(problem: ref.Problem, leaves: Leaves) -> Leaves:
-    single = problem.map(lambda values: values.astype(np.float32)).replace(target=problem.target.astype(np.float32))
-    return {place: leaf.astype(float) for place, leaf in ref.gradients(single).leaves().items()}
+    single = problem.in_dtype(np.float32)
+    return {place: np.asarray(leaf).astype(float) for place, leaf in ref.gradients(single).leaves().items()}
 
 
 PLANTED: tuple[PlantedMistake, ...] = (

@@ -163,15 +163,16 @@ def _layer(
 def _bounded(layer: ref.Layer, h: Any, shrink: int, limit: float | None) -> tuple[Any, ref.Layer]:
     """The layer's output, and the layer with its weights halved until that is in range."""
     bound = limit or (1e8 if layer.weight.dtype == np.float64 else 1e4)
-    factor = layer.weight.dtype.type(0.5**shrink)
+    number = np.dtype(layer.weight.dtype).type
+    factor = number(0.5**shrink)
     for attempt in range(60):
-        bias_factor = factor if shrink or limit or attempt > 20 else layer.weight.dtype.type(1)
+        bias_factor = factor if shrink or limit or attempt > 20 else number(1)
         bias = None if layer.bias is None else layer.bias * bias_factor
         smaller = ref.Layer(layer.weight * factor, bias, layer.activation)
         output = ref.forward(ref.MLP((smaller,)), h).output
         if np.all(np.abs(output) <= bound):
             break
-        factor = factor * layer.weight.dtype.type(0.25)
+        factor = factor * number(0.25)
     return output, smaller
 
 

@@ -7,7 +7,7 @@ the loss shares no derivative formula with either, and must agree with the certi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -79,17 +79,17 @@ def against_differences(problem: ref.Problem, seed: int, entries: int = ENTRIES)
     for place, value in differences.value.leaves().items():
         if place == "loss":
             continue
-        bars = differences.error.leaves()[place].ravel()
-        exact = balls[place].flat
+        bars = np.ravel(differences.error[place])
+        exact = cast(ref.Ball, balls[place]).flat
         largest = max(float(abs(b.mid())) for b in map(as_arb, exact))
         for index in np.flatnonzero(np.isfinite(bars)).tolist():
             ball = as_arb(exact[index])
-            apart = float(abs(value.flat[index] - ball).upper())
+            apart = float(abs(cast(ref.Ball, value).flat[index] - ball).upper())
             if largest == 0 or max(bars[index], float(ball.rad())) > largest * 10.0**-DIGITS:
                 continue
             if apart / largest > worst:
                 worst = apart / largest
-                text = f"{place}.flat[{index}]: certified {ball}, difference {value.flat[index]}"
+                text = f"{place}.flat[{index}]: certified {ball}, difference {cast(ref.Ball, value).flat[index]}"
     if worst < 0:
         return PairOutcome(pair, PairVerdict.NOT_JUDGED)
     return measured(pair, worst, 0.0, text, PairVerdict.DIGITS, limit=2 * 10.0**-DIGITS)

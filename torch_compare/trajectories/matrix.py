@@ -10,7 +10,7 @@ parameters' type only: it shows that the formula is the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -87,11 +87,13 @@ def bfloat16_scales(trajectory: Trajectory, *, runs: int = RUNS, seed: int = 0) 
     hyperparameters = dict(trajectory.optimizer.hyperparameters)
     inside = NoiseSource(get_format("bfloat16"), runs, np.random.default_rng([seed, 1]))
 
-    def orthogonalize(b: Noisy) -> Noisy:
-        narrow = Noisy(b.data, inside)
+    def orthogonalize(b: Array) -> Array:
+        outside = cast(Noisy, b)
+        narrow = Noisy(outside.data, inside)
         rounded = narrow.jitter(narrow)
         c = hyperparameters
-        return Noisy(newton_schulz(rounded, c["ns_coefficients"], c["ns_steps"], c["eps"]).data, b.source)
+        made = cast(Noisy, newton_schulz(rounded, c["ns_coefficients"], c["ns_steps"], c["eps"]))
+        return Noisy(made.data, outside.source)
 
     return _scales(trajectory, ref.optimizers.muon(**hyperparameters, orthogonalize=orthogonalize), runs, seed)
 
