@@ -67,7 +67,7 @@ LABELS: Mapping[str, tuple[str, float, float]] = {
     ONE_LAYER: ("or all in one hidden layer (triangles)", 41, 10),
     LINEAR: ("linear", 19, 1.35),
 }
-"""What each curve is called in the picture, and where."""
+"""The name of each curve in the picture, and its place."""
 
 
 def count(mlp: ref.MLP, seed: int) -> int:

@@ -70,7 +70,7 @@ def in_arithmetic(mlp: ref.MLP, exactly: Exactly) -> ref.MLP:
 
 
 def differences(mlp: ref.MLP, x: Array, v: Array) -> tuple[Array, Array]:
-    """What the collapsed layer's output (N, K) and input gradient (N, I), for the cotangent v, are off by."""
+    """The errors of the collapsed layer's output (N, K) and input gradient (N, I), for the cotangent v."""
     one = ref.MLP((ref.collapse(mlp),))
     deep, single = ref.forward(mlp, x), ref.forward(one, x)
     return single.output - deep.output, ref.backward(one, single, v)["input"] - ref.backward(mlp, deep, v)["input"]
@@ -121,7 +121,7 @@ def one_network(depth: int, seed: int) -> dict[str, Any]:
 
 
 def _in(mlp: ref.MLP, exactly: Exactly, what: Callable[..., Any], *arrays: Array) -> Any:
-    """What is computed of the network and the arrays, in another arithmetic."""
+    """The network and the arrays, computed with in another arithmetic."""
     return what(in_arithmetic(mlp, exactly), *map(exactly, arrays))
 
 

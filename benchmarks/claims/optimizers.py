@@ -48,7 +48,7 @@ def many(subject: Subject, trajectories: int, seed: int, jobs: int) -> list[Traj
 
 
 def row(name: str, found: Sequence[TrajectoryOutcome]) -> dict[str, Any]:
-    """What came of an optimiser's trajectories."""
+    """The outcome of an optimiser's trajectories."""
     scales = np.array([_judged(o.worst.scales) for o in found])
     return {
         "optimizer": name,

@@ -26,7 +26,7 @@ Array = Any
 
 @dataclass(frozen=True, eq=False)
 class TorchTraining:
-    """What torch's training gave.
+    """The result of torch's training.
 
     Attributes:
         mlp: the network after the last update.

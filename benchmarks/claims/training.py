@@ -77,7 +77,7 @@ def loss_scales(task: Task, optimizer: Optimizer, steps: int, runs: int, seed: i
 
 
 def error(task: Task, mlp: ref.MLP) -> float:
-    """What is reported of the held-out examples: the share classified right, or the half squared error."""
+    """The score on the held-out examples: the share classified right, or the half squared error."""
     x, target = task.held_out
     output = ref.forward(mlp, x).output
     if task.name == "digits":

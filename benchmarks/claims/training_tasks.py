@@ -18,7 +18,7 @@ Array = Any
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is trained.
+    """A task to train on.
 
     Attributes:
         name: of the data.

@@ -100,7 +100,7 @@ def share(found: Norms) -> float:
 
 
 def outcome(found: Norms) -> str:
-    """What became of the gradient on its way down."""
+    """The gradient on its way down."""
     if not np.all(np.isfinite(found.d_h)):
         return "overflows"
     return "dies" if found.d_h[0] == 0 else "arrives"

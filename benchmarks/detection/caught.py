@@ -52,7 +52,7 @@ def planted(wrong: WrongGradient, seed: int) -> float:
 
 
 def row_of(wrong: WrongGradient, seed: int) -> Row:
-    """What every row of a wrong gradient says."""
+    """The cells that every row of a wrong gradient has."""
     return {
         "kind": wrong.kind,
         "name": wrong.name,
@@ -81,7 +81,7 @@ def checked(index: int, seed: int) -> list[Row]:
 
 
 def named(index: int, seed: int) -> Row:
-    """What the diagnosis calls one wrong gradient, and whether that is a name for its mistake."""
+    """The name that the diagnosis gives one wrong gradient, and whether that is a name for its mistake."""
     wrong = BANK[index]
     problem = wrong.problem(seed, wrong.dtype)
     start = perf_counter()

@@ -44,7 +44,7 @@ CHUNK = 20
 
 @dataclass
 class ImplementationTally:
-    """What came of an implementation's gradients in a format.
+    """The outcome of an implementation's gradients in a format.
 
     Attributes:
         outcomes: gradients by outcome.

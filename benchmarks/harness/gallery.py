@@ -14,7 +14,7 @@ ROWS = 30
 
 @dataclass(frozen=True)
 class ScriptOutcome:
-    """What became of one script.
+    """The outcome of one script.
 
     Attributes:
         name: the script's.

@@ -1,4 +1,4 @@
-"""What happens to gradients after, or in place of, a right backward pass: factors, decay, clipping, another batch."""
+"""Changes to gradients after, or in place of, a right backward pass: factors, decay, clipping, another batch."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def _losses() -> Iterator[WrongGradient]:
 
 
 def _leaves() -> Iterator[WrongGradient]:
-    """What happens to gradients after, or instead of, a right backward pass."""
+    """Gradients changed after, or made instead of, a right backward pass."""
     yield after_pass("sign", "sign of every gradient", "sign", times(-1.0))
     yield after_pass("sign", "sign of every bias", "sign", times(-1.0, ("bias",)))
     yield after_pass("factor", "factor 2", "factor 2", times(2.0))

@@ -1,4 +1,4 @@
-"""What a row of the tables of activations and losses states, and how it checks itself when made."""
+"""A row of the table of activations, which checks itself when it is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Activations that are smooth everywhere. Their formulas stand in `formulas`."""
+"""Activations that are smooth everywhere. Their formulas stand in the room `functions`."""
 
 from __future__ import annotations
 

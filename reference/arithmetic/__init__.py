@@ -1,1 +1,1 @@
-"""What numbers are: floats, formats, noise and balls, and what each answers in its own way."""
+"""Numbers: floats, formats, noise and balls, and the few operations that each answers in its own way."""

@@ -1,4 +1,4 @@
-"""What an array is to the calculus: what `numpy.ndarray`, `Noisy` and `Ball` all answer.
+"""Arrays as the calculus sees them: the protocol that `numpy.ndarray`, `Noisy` and `Ball` all answer.
 
 The formulas of this package ask for operators, ``@``, reductions, and NumPy's functions, which reach the other types
 through NumPy's dispatch protocols. Shapes stand in the docstrings, with one legend a module.
@@ -65,7 +65,7 @@ Term: TypeAlias = "Array | float"
 
 
 class Arithmetic(Array, Protocol):
-    """What an array type other than `numpy.ndarray` answers besides: the functions of the same names in `dispatch`."""
+    """An array type other than `numpy.ndarray`: it answers the functions of the same names in `dispatch` besides."""
 
     def magnitude(self) -> Array:
         """See `dispatch.magnitude`."""

@@ -1,1 +1,1 @@
-"""What no gradient exceeds."""
+"""Bounds that no gradient exceeds."""

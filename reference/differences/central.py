@@ -1,8 +1,6 @@
-"""Derivatives of the loss alone: no derivative formula of this package is used, only its forward pass.
+"""Central differences of the loss alone: no derivative formula of this package is used, only its forward pass.
 
-`central_difference` extrapolates central differences (Ridders 1982; Richardson 1911) and returns every
-element with an error bar of its own; `complex_step` takes Im L(θ + ih)/h (Squire & Trapp 1998; Martins,
-Sturdza & Alonso 2003), which takes no difference and so is as accurate as the forward pass.
+They are extrapolated (Ridders 1982; Richardson 1911), and every element comes with an error bar of its own.
 """
 
 from __future__ import annotations

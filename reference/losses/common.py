@@ -1,4 +1,4 @@
-"""What several losses are made of: divisors, class weights, and the checks of their parameters."""
+"""Parts of several losses: divisors, class weights, and the checks of their parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the choice of activations makes of a network: one layer where all are linear, a rule where some are.
+"""Networks by their choice of activations: one layer if all are linear, and a rule for linear ones among others.
 
 Shapes: I a layer's fan-in, O its fan-out.
 """

@@ -37,7 +37,7 @@ def layer_of(place: str) -> int | None:
 
 
 def kind_of(place: str) -> str:
-    """What stands at a place: "weight", "bias", or the place itself.
+    """The kind of a place: "weight", "bias", or the place itself.
 
     >>> kind_of("layers[2].bias"), kind_of("loss")
     ('bias', 'loss')

@@ -98,7 +98,7 @@ def _textbook_activation(row: Activation) -> Activation:
 
 
 def _noisy(values: Array) -> Noisy:
-    """What a formula makes of noisy numbers is noisy."""
+    """The values, which are noisy: a formula makes noisy numbers of noisy ones."""
     return cast(Noisy, values)
 
 

@@ -121,7 +121,7 @@ class MLP:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Trace:
-    """What the forward pass stores for the backward pass, and nothing else.
+    """The numbers that the forward pass stores for the backward pass, and nothing else.
 
     Attributes:
         inputs: each layer's input, (N, I).

@@ -1,4 +1,4 @@
-"""Optimisers that treat a weight matrix as a matrix: adafactor by its rows and columns, muon by its singular values."""
+"""Adafactor: an optimiser that treats a weight matrix as a matrix, by its rows and columns."""
 
 from __future__ import annotations
 

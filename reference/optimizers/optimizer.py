@@ -1,4 +1,4 @@
-"""What an optimiser is: a pure pair (init, update), on networks or on lists of arrays.
+"""An optimiser: a pure pair (init, update), on networks or on lists of arrays.
 
 Nothing is changed in place: `update` takes parameters, gradients and state, and returns new ones. The state is a tree
 of dictionaries, tuples, arrays and numbers, so that it can be saved and training resumed bit for bit.

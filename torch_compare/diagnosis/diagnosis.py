@@ -53,7 +53,7 @@ class Diagnosis(str):
     """One sentence on what gradients are, with the facts behind it: it prints, compares and is searched as its text.
 
     Attributes:
-        names: the kinds of the mistakes that make the gradients, one or two; none if nothing fits, or none was made.
+        names: the kinds of the mistakes that make the gradients, three at most; none if nothing fits, or none was made.
         scales: the largest distance from what the mistakes make, in rounding scales.
         runner_up: another explanation that fits within rounding too; "" if there is none.
         others: the kinds of every other explanation that fits within rounding as well and is as simple.

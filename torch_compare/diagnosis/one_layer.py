@@ -191,7 +191,7 @@ class LayerSearch:
                     yield replace(way, mistakes=above, away=away), float(np.prod([m.constant for m in flow]))
 
     def _leaf(self, way: Way, kind: str, bank: Iterable[Mistake], d_z: Any) -> Iterator[_Explained]:
-        """What may have been done to the gradient of a weight or bias, which d_z makes."""
+        """Mistakes in the gradient of a weight or bias, which d_z makes."""
         walk, layer, place = self.walk, self.layer, place_of(self.layer, kind)
         walk.effort.spent += OVERHEAD + d_z.size * walk.trace.inputs[layer].shape[1] * (kind == "weight")
         floor, right = walk.floor(layer, place, d_z), walk.leaf(layer, place, d_z)
@@ -209,7 +209,7 @@ class LayerSearch:
                 yield from self._finished(way, place, made, floor, mistake)
 
     def _finished(self, way: Way, place: str, made: Any, floor: float, *making: Mistake) -> Iterator[_Explained]:
-        """What may have been done to a gradient after it was made."""
+        """Mistakes made with a gradient that is finished."""
         for fit in leaf_fits(self.walk.evidence, place, made, floor, way.mistakes):
             if self.room(way.with_(*making, *fit.mistakes)):
                 yield _Explained(making, fit)

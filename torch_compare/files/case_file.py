@@ -43,7 +43,7 @@ class Case:
         name: lower-case letters, digits and underscores.
         problem: in float64 or float32.
         certified: its exact gradients, enclosed.
-        flags: what it exercises, names in `vectors.FLAGS`.
+        flags: what it exercises, names in `draft.FLAGS`.
         note: what it shows, in words.
         link: of the bug that it reproduces, or "".
     """
