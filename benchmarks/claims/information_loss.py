@@ -145,7 +145,7 @@ def measure(
     networks: int = 0,
     steps: int = 200,
 ) -> Report:
-    """The share that a spiral loses through ReLU in n dimensions, and training with and without activations that narrow."""
+    """How much of a spiral ReLU loses in n dimensions, and training with and without activations that narrow."""
     embeddings = embeddings or (100 if quick else 1000)
     bottlenecks = bottlenecks or ((2, 16) if quick else (2, 4, 8, 16, 32))
     networks = networks or (4 if quick else 20)

@@ -25,7 +25,7 @@ BATCH = 2**18
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Run:
-    """The results of variants of a problem: each layer's z (E, S, N, O), y (E, S, N, K), the unreduced loss (E, S, …)."""
+    """Variants of a problem: each layer's z (E, S, N, O), y (E, S, N, K), the unreduced loss (E, S, …)."""
 
     preactivations: dict[int, NumPyArray]
     output: NumPyArray

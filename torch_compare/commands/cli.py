@@ -1,7 +1,7 @@
 """The command line: gradient-oracle verify, vectors, check, explain.
 
-Exit status: 0 agrees, 1 disagrees, 2 bad input or usage, 3 unresolved. `verify` and `explain` are imported when they run:
-what `verify` needs loads for seconds.
+Exit status: 0 agrees, 1 disagrees, 2 bad input or usage, 3 unresolved. `verify` and `explain` are imported when they
+run: what `verify` needs loads for seconds.
 """
 
 from __future__ import annotations
