@@ -1,7 +1,7 @@
 """Damaged files through every reader: ``make fuzz``, or ``python -m tests.fuzz.readers --files 100000 --seed 0``.
 
 A reader may return, or raise ValueError or OSError. Any other exception, a warning, more than `SECONDS` for a file, or
-more memory than `hostile.MEMORY` beyond what the process had is a failure, and the exit status 1. Besides the damaged
+more memory than `untrusted.MEMORY` beyond what the process had is a failure, and the exit status 1. Besides the damaged
 files there are `bombs`: files as large as the bounds allow, made to ask for as much memory as they can.
 
 With atheris installed, libFuzzer then looks for inputs that reach new lines of the readers.
@@ -36,8 +36,7 @@ from reference.training import checkpoint
 from tests.fuzz.bombs import BOMBS, TENSOR_BOMBS, make_bomb
 from tests.fuzz.damage import damaged
 from torch_compare.cases import vectors
-from torch_compare.files import case_file, problem_file
-from torch_compare.files import untrusted as hostile
+from torch_compare.files import case_file, problem_file, untrusted
 from torch_compare.verdict import result_file
 
 SECONDS = 20
@@ -108,7 +107,7 @@ def _results(problem: ref.Problem) -> Iterator[bytes]:
 def _tensors(problem: ref.Problem) -> bytes:
     found = ref.gradients(problem)
     leaves = {place: np.float32(leaf) for place, leaf in found.leaves().items()} | {"loss": np.asarray(found.loss)}
-    return hostile.write_tensors(leaves, {"dtype": "float32", "case": "network_mixed"})
+    return untrusted.write_tensors(leaves, {"dtype": "float32", "case": "network_mixed"})
 
 
 def _training() -> tuple[ref.MLP, Any]:
@@ -200,7 +199,7 @@ def too_much(found: list[tuple[str, str, int]]) -> list[str]:
     return [
         f"{bomb}: {outcome}, {grown >> 20} MiB"
         for bomb, outcome, grown in found
-        if outcome not in ("accepted", "refused") or grown > hostile.MEMORY
+        if outcome not in ("accepted", "refused") or grown > untrusted.MEMORY
     ]
 
 
@@ -221,7 +220,7 @@ def explode(bomb: str) -> None:
 
 def _explode_in_child(reader: Reader, data: bytes, folder: Path) -> None:
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + hostile.MEMORY, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (used + untrusted.MEMORY, resource.RLIM_INFINITY))
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     outcome = attempt(reader, data, folder)
     print(f"{reader.name}\t{outcome}\t{max(0, peak() - before)}", flush=True)
@@ -290,9 +289,9 @@ def main() -> int:
     found, bad = run_bombs(() if options.no_bombs else BOMBS + TENSOR_BOMBS)
     failures += bad
     worst = max(found, key=lambda bomb: bomb[2], default=("none", "", 0))
-    print(f"{len(found)} bombs; the worst, {worst[0]}, took {worst[2] >> 20} MiB of {hostile.MEMORY >> 20} allowed")
-    if grown > hostile.MEMORY:
-        failures.append(f"{grown >> 20} MiB, more than {hostile.MEMORY >> 20}")
+    print(f"{len(found)} bombs; the worst, {worst[0]}, took {worst[2] >> 20} MiB of {untrusted.MEMORY >> 20} allowed")
+    if grown > untrusted.MEMORY:
+        failures.append(f"{grown >> 20} MiB, more than {untrusted.MEMORY >> 20}")
     if not importlib.util.find_spec("atheris"):
         print("atheris is not installed: no coverage-guided files")
     elif options.atheris:

@@ -1,4 +1,4 @@
-"""libFuzzer on the readers: the first byte of an input chooses the reader, the rest is its file. See `fuzz_readers`."""
+"""libFuzzer on the readers: the first byte of an input chooses the reader, the rest is its file. See `readers`."""
 
 import sys
 import tempfile
