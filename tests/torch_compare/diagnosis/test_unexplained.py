@@ -69,7 +69,7 @@ def test_the_layer_in_which_they_part_is_the_uppermost_that_is_wrong():
 
 
 def test_one_error_that_all_below_follows_from_is_said_to_be_one():
-    """Another derivative in the upper layer than any that is known, its weight's gradient of as many rows as examples."""
+    """A derivative that is no activation's, in a layer of at least as many inputs as there are examples."""
     problem = network([3, 8, 8, 2], ["tanh", "tanh", "identity"], examples=4)
     trace = ref.forward(problem.mlp, problem.x)
     d_z = ref.loss_gradient(problem, trace.output)

@@ -1,6 +1,7 @@
 """Campaigns, and the files of their disagreements."""
 
 import json
+from dataclasses import replace
 
 from tests.torch_compare.sources.helpers import SPEC
 from torch_compare.commands import cli
@@ -37,9 +38,36 @@ def test_a_disagreement_is_seen_written_and_replayed(broken, tmp_path, monkeypat
 
 
 def test_infinite_errors_are_written_and_read_again(tmp_path):
-    case = campaign.Case(SPEC, (campaign.Outcome("reference ~ torch", "disagrees", float("inf"), float("nan"), "x"),))
-    path = campaign.write_disagreement(case, tmp_path, 1)
-    assert all(o.verdict != "disagrees" for o in campaign.replay(path))
+    case = campaign.run_case(SPEC, certify=False)
+    wrong = replace(case.outcomes[0], verdict="disagrees", scales=float("inf"), ulps=float("nan"), text="x")
+    path = campaign.write_disagreement(replace(case, outcomes=(wrong,)), tmp_path, 1)
+    (written,) = json.loads(path.read_text(encoding="utf-8"))["outcomes"]
+    assert (written["verdict"], written["scales"], written["ulps"], written["text"]) == ("disagrees", "inf", "nan", "x")
+    verdicts = {outcome.pair: outcome.verdict for outcome in campaign.replay(path)}
+    assert verdicts[wrong.pair] == case.outcomes[0].verdict == "accurate"
+
+
+def test_a_report_counts_each_outcome_of_each_pair(monkeypatch):
+    """Not judged, unresolved and deviating are no cases; a worst error belongs to the scale that it was judged by."""
+    case = campaign.run_case(SPEC, certify=False)
+    first = case.outcomes[0]
+    told = [
+        ("accurate", 3.0, 5.0), ("textbook", 7.0, 2.0), ("accurate", 1.0, 9.0), ("disagrees", 40.0, 1.0),
+        ("not judged", 0.0, 0.0), ("unresolved", 0.0, 0.0), ("deviation: celu_float32_alpha + bce_epsilon", 99.0, 99.0),
+        ("deviation: bce_epsilon", 99.0, 99.0),
+    ]  # fmt: skip
+    made = iter(replace(case, outcomes=(replace(first, verdict=v, scales=s, ulps=u),)) for v, s, u in told)
+    monkeypatch.setattr(campaign, "run_case", lambda spec, certify: next(made))
+    done = []
+    report = campaign.run(len(told), seed=0, jobs=1, progress=done.append)
+    tally = report.pairs["reference ~ torch"]
+    assert (tally.cases, tally.textbook, tally.disagreements) == (4, 1, 1)
+    assert (tally.not_judged, tally.unresolved, tally.deviations) == (1, 1, 2)
+    assert (tally.scales, tally.textbook_scales, tally.ulps) == (40.0, 7.0, 9.0)
+    assert report.deviations == {"celu_float32_alpha": 1, "bce_epsilon": 2}
+    assert report.losses["mse"] == report.activations["tanh"] == report.problems == sum(done) == len(told)
+    assert [c.outcomes[0].verdict for c in report.disagreements] == ["disagrees"]
+    assert report.pairs["torch ~ central_difference"].cases == 0
 
 
 def test_a_campaign_certifies_its_stated_share():
