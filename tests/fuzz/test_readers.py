@@ -8,7 +8,8 @@ import pytest
 
 from tests.fuzz import readers as fuzz_readers
 from tests.fuzz.damage import DISGUISES, damaged
-from tests.fuzz.readers import Reader, attempt, file_of, readers
+from tests.fuzz.readers import attempt, file_of
+from tests.fuzz.subjects import Reader, readers
 from torch_compare.files import untrusted
 
 FILES = 1400

@@ -9,7 +9,8 @@ import atheris
 with atheris.instrument_imports(include=["torch_compare", "reference.training.checkpoint", "json"]):
     from torch_compare.files import bit_arrays, case_file, problem_file, rows_as_data  # noqa: F401
 
-from tests.fuzz.readers import attempt, readers
+from tests.fuzz.readers import attempt
+from tests.fuzz.subjects import readers
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The certificate among the sources: it proves the reference, and the loss alone proves it."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -71,15 +72,23 @@ def test_a_formula_off_by_1e_30_is_caught_by_the_loss_alone(activation):
     assert against_differences(wrong, 0, entries=20).verdict == "disagrees"
 
 
-@given(tc.problems(dtypes=("float64",), max_depth=3, max_width=4, max_batch=3))
-@settings(max_examples=60)
-def test_certificates_enclose_and_agree_with_differences(problem):
-    found = ref.certified_gradients(problem)
-    for leaf in found.leaves().values():
-        good = leaf.resolved
-        assert np.all(leaf.lower[good] <= leaf.nearest[good])
-        assert np.all(leaf.nearest[good] <= leaf.upper[good])
-    assert against_differences(problem, 0).verdict in ("digits", "not judged")
+def test_certificates_enclose_and_agree_with_differences():
+    """Of 60 random problems most are judged; the others stand on a kink, or have gradients of 0."""
+    verdicts = Counter()
+
+    @given(tc.problems(dtypes=("float64",), max_depth=3, max_width=4, max_batch=3))
+    @settings(max_examples=60)
+    def hold(problem):
+        found = ref.certified_gradients(problem)
+        for leaf in found.leaves().values():
+            good = leaf.resolved
+            assert np.all(leaf.lower[good] <= leaf.nearest[good])
+            assert np.all(leaf.nearest[good] <= leaf.upper[good])
+        verdicts[str(against_differences(problem, 0).verdict)] += 1
+
+    hold()
+    assert verdicts.keys() <= {"digits", "not judged"}
+    assert verdicts["digits"] > verdicts["not judged"]
 
 
 def test_a_kink_that_no_precision_decides_is_unresolved_and_exits_with_3(tmp_path):
