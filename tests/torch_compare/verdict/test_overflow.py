@@ -92,10 +92,13 @@ def test_a_sum_that_overflows_before_it_is_halved_is_unresolved():
 # ── where the range ends ─────────────────────────────────────────────────────────────────────────────
 
 
+def one_weight(w):
+    return ref.MLP((ref.Layer(np.array([[w]]), None, "identity"),))
+
+
 def one_number(x):
     """A problem in whose passes no number but x and 1 occurs."""
-    mlp = ref.MLP((ref.Layer(np.array([[1.0]]), None, "identity"),))
-    return ref.Problem(mlp, np.array([[x]]), np.array([[0.0]]), "l1", "sum")
+    return ref.Problem(one_weight(1.0), np.array([[x]]), np.array([[0.0]]), "l1", "sum")
 
 
 @pytest.mark.parametrize("name", ["float16", "float32", "bfloat16", "float64"])
@@ -108,6 +111,8 @@ def test_a_number_within_rounding_of_the_largest_may_overflow(name):
         assert in_range(one_number(x), given, fmt).keys() == {"loss"}
     for x in (bound, -bound, bound / 2):
         assert in_range(one_number(x), given, fmt).keys() == given.keys()
+    negative = one_number(-fmt.largest).replace(mlp=one_weight(0.0), target=np.array([[-1.0]]))
+    assert in_range(negative, given, fmt).keys() == {"loss"}, "no number but x is large, and it is negative"
     finite = {"input": np.array([[1.0]])}
     assert in_range(one_number(fmt.largest), finite, fmt).keys() == finite.keys()
 
