@@ -72,7 +72,8 @@ def test_every_leaf_is_judged_that_may_err():
 def test_what_float32_does_not_hold_was_not_computed_in_it():
     tenth = np.full(4, 0.1)
     assert named([1.0] * 4, weight=(tenth, tenth * (1 + 2.0**-24), np.full(4, 2.0**-24 * 2.0**-29))) is None
-    wide = (tenth * (1 + 2.0**-10), tenth, np.full(4, 0.1 * 2.0**-23))
+    third = np.full(4, 1 / 3)
+    wide = (third * (1 + 2.0**-10), third, third * 2.0**-23)
     assert named([2.0**13] * 4, "float32", weight=wide) == "tf32", "float64 may hold what float32 was asked of"
     assert named([1.0] * 4, "float32") is None
 
