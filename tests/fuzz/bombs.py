@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torch_compare.cases import vectors
-from torch_compare.files import untrusted as hostile
+from torch_compare.files import untrusted
 
 BOMBS = (
     "zeros", "floats", "short texts", "bits", "empty lists", "empty objects", "blanks", "one byte too many",
@@ -16,7 +16,7 @@ _ENTRY = b'{"dtype":"%s","shape":%s,"data_offsets":[0,%d]}'
 
 def make_bomb(name: str) -> bytes:
     """The bomb of a name in `BOMBS` (JSON) or `TENSOR_BOMBS` (safetensors)."""
-    most, values, tree = hostile.LARGEST_FILE, hostile.LARGEST_NUMBERS, hostile.LARGEST_TREE
+    most, values, tree = untrusted.LARGEST_FILE, untrusted.LARGEST_NUMBERS, untrusted.LARGEST_TREE
     half, narrow = most // 16 * 8, min(values, most - 4096)
     repeated = {
         "zeros": b"0", "floats": b"0.5", "short texts": b'"ab"', "bits": b'"0x3ff0000000000000"',
@@ -40,9 +40,9 @@ def make_bomb(name: str) -> bytes:
         "a case of zeros": lambda: _case_of(b"0" + b",0" * (values - 1000)),
         "a large tensor": lambda: _file(b'{"loss":%s}' % (_ENTRY % (b"F64", b"[%d]" % (half // 8), half)), half),
         "FP8 that widens": lambda: _file(b'{"loss":%s}' % (_ENTRY % (b"F8_E4M3", b"[%d]" % narrow, narrow)), narrow),
-        "a header of blanks": lambda: _file(b" " * hostile.LARGEST_HEADER, 0),
+        "a header of blanks": lambda: _file(b" " * untrusted.LARGEST_HEADER, 0),
         "a header that is not there": lambda: (2**63).to_bytes(8, "little") + b"{}",
-        "many tensors": lambda: _file(b"{%s}" % b",".join(_empty_tensors(hostile.LARGEST_HEADER // 60)), 0),
+        "many tensors": lambda: _file(b"{%s}" % b",".join(_empty_tensors(untrusted.LARGEST_HEADER // 60)), 0),
     }[name]()
 
 

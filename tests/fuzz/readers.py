@@ -1,7 +1,7 @@
 """Damaged files through every reader: ``make fuzz``, or ``python -m tests.fuzz.readers --files 100000 --seed 0``.
 
 A reader may return, or raise ValueError or OSError. Any other exception, a warning, more than `SECONDS` for a file, or
-more memory than `hostile.MEMORY` beyond what the process had is a failure, and the exit status 1. Besides the damaged
+more memory than `untrusted.MEMORY` beyond what the process had is a failure, and the exit status 1. Besides the damaged
 files there are `bombs`: files as large as the bounds allow, made to ask for as much memory as they can.
 
 With atheris installed, libFuzzer then looks for inputs that reach new lines of the readers.
@@ -10,9 +10,7 @@ With atheris installed, libFuzzer then looks for inputs that reach new lines of 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
-import json
 import os
 import resource
 import signal
@@ -22,8 +20,6 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from secrets import randbelow
 from typing import Any
@@ -31,89 +27,13 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
-import reference as ref
-from reference.training import checkpoint
 from tests.fuzz.bombs import BOMBS, TENSOR_BOMBS, make_bomb
 from tests.fuzz.damage import damaged
-from torch_compare.cases import vectors
-from torch_compare.files import case_file, problem_file
-from torch_compare.files import untrusted as hostile
-from torch_compare.verdict import result_file
+from tests.fuzz.subjects import Reader, readers
+from torch_compare.files import untrusted
 
 SECONDS = 20
 CHUNK = 500
-SEEDS = (
-    "network_mixed", "kink_undecided", "kink_relu", "loss_cross_entropy_smoothed_weights", "loss_multilabel_margin",
-    "activation_softplus_no_threshold", "bug_05_tanh_float32", "loss_gaussian_nll_variances",
-)  # fmt: skip
-"""Cases that are damaged: rows with parameters, integer targets, both types, unresolved elements, kinks."""
-
-
-@dataclass(frozen=True)
-class Reader:
-    """One reader: what it is called with, and whether its files are safetensors."""
-
-    name: str
-    read: Callable[[Path], Any]
-    valid: tuple[bytes, ...]
-    tensors: bool = False
-
-
-# ── the readers ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def readers(folder: Path) -> tuple[Reader, ...]:
-    """Every reader of the project, with valid files of its kind; `folder` is for a directory of vectors."""
-    paths = [vectors.COMMITTED / f"{name}.json" for name in SEEDS]
-    cases = [case_file.read_case(path) for path in paths]
-    twins = tuple(path.with_suffix(".safetensors").read_bytes() for path in paths)
-    problem = cases[0].problem
-    results = tuple(_results(problem))
-    mlp, state = _training()
-    saved = folder / "saved"
-    checkpoint.save(saved, mlp, state, {"step": 3, "losses": [0.5, np.arange(3.0)], "name": "x"})
-    small = folder / "vectors"
-    small.mkdir()
-    (small / "a.json").write_bytes(b"{}")
-    entry = vectors.Entry(2, hashlib.sha256(b"{}").hexdigest())
-    manifest = vectors.manifest_as_json(vectors.Manifest(vectors.SCHEMA_VERSION, "1", 0, {"a.json": entry}))
-
-    def check(path: Path) -> Any:
-        (small / "manifest.json").write_bytes(path.read_bytes())
-        return vectors.check_manifest(small)
-
-    return (
-        Reader("case JSON", case_file.read_case, tuple(path.read_bytes() for path in paths)),
-        Reader("case safetensors", case_file.read_case, twins, tensors=True),
-        Reader("result JSON", lambda path: result_file.read_result(path, problem), results),
-        Reader("result safetensors", lambda path: result_file.read_result(path, problem), (_tensors(problem),), True),
-        Reader("manifest", check, (manifest.encode(),)),
-        Reader("problem", lambda path: problem_file.decode(problem_file.load(path)),
-               tuple(json.dumps(problem_file.encode(case.problem)).encode() for case in cases)),
-        Reader("checkpoint", lambda path: checkpoint.load(path, mlp), (saved.read_bytes(),), tensors=True),
-    )  # fmt: skip
-
-
-def _results(problem: ref.Problem) -> Iterator[bytes]:
-    found = ref.gradients(problem)
-    leaves = found.leaves()
-    nested = {place: np.asarray(leaf).tolist() for place, leaf in leaves.items()}
-    flat = {place: np.asarray(leaf).ravel().tolist() for place, leaf in leaves.items()}
-    halves = {place: [f"0x{n:04x}" for n in np.float16(leaf).ravel().view(np.uint16)] for place, leaf in leaves.items()}
-    yield json.dumps({"case": "network_mixed", "dtype": "float32", "accumulate": "same", "gradients": nested}).encode()
-    yield json.dumps(flat).encode()
-    yield json.dumps({"dtype": "bfloat16", "gradients": halves}).encode()
-
-
-def _tensors(problem: ref.Problem) -> bytes:
-    found = ref.gradients(problem)
-    leaves = {place: np.float32(leaf) for place, leaf in found.leaves().items()} | {"loss": np.asarray(found.loss)}
-    return hostile.write_tensors(leaves, {"dtype": "float32", "case": "network_mixed"})
-
-
-def _training() -> tuple[ref.MLP, Any]:
-    mlp = ref.initialize([3, 4, 2], activations=["leaky_relu", "identity"], seed=0)
-    return mlp, ref.optimizers.adam().init(mlp)
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────
@@ -200,7 +120,7 @@ def too_much(found: list[tuple[str, str, int]]) -> list[str]:
     return [
         f"{bomb}: {outcome}, {grown >> 20} MiB"
         for bomb, outcome, grown in found
-        if outcome not in ("accepted", "refused") or grown > hostile.MEMORY
+        if outcome not in ("accepted", "refused") or grown > untrusted.MEMORY
     ]
 
 
@@ -221,7 +141,7 @@ def explode(bomb: str) -> None:
 
 def _explode_in_child(reader: Reader, data: bytes, folder: Path) -> None:
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + hostile.MEMORY, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (used + untrusted.MEMORY, resource.RLIM_INFINITY))
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     outcome = attempt(reader, data, folder)
     print(f"{reader.name}\t{outcome}\t{max(0, peak() - before)}", flush=True)
@@ -290,9 +210,9 @@ def main() -> int:
     found, bad = run_bombs(() if options.no_bombs else BOMBS + TENSOR_BOMBS)
     failures += bad
     worst = max(found, key=lambda bomb: bomb[2], default=("none", "", 0))
-    print(f"{len(found)} bombs; the worst, {worst[0]}, took {worst[2] >> 20} MiB of {hostile.MEMORY >> 20} allowed")
-    if grown > hostile.MEMORY:
-        failures.append(f"{grown >> 20} MiB, more than {hostile.MEMORY >> 20}")
+    print(f"{len(found)} bombs; the worst, {worst[0]}, took {worst[2] >> 20} MiB of {untrusted.MEMORY >> 20} allowed")
+    if grown > untrusted.MEMORY:
+        failures.append(f"{grown >> 20} MiB, more than {untrusted.MEMORY >> 20}")
     if not importlib.util.find_spec("atheris"):
         print("atheris is not installed: no coverage-guided files")
     elif options.atheris:

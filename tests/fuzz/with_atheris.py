@@ -1,4 +1,4 @@
-"""libFuzzer on the readers: the first byte of an input chooses the reader, the rest is its file. See `fuzz_readers`."""
+"""libFuzzer on the readers: the first byte of an input chooses the reader, the rest is its file. See `readers`."""
 
 import sys
 import tempfile
@@ -9,7 +9,8 @@ import atheris
 with atheris.instrument_imports(include=["torch_compare", "reference.training.checkpoint", "json"]):
     from torch_compare.files import bit_arrays, case_file, problem_file, rows_as_data  # noqa: F401
 
-from tests.fuzz.readers import attempt, readers
+from tests.fuzz.readers import attempt
+from tests.fuzz.subjects import readers
 
 
 def main() -> None:

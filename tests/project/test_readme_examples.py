@@ -110,7 +110,9 @@ def test_what_the_readme_says_of_a_bug_is_what_is_printed(build, capsys):
 
 def test_the_commands_of_the_readme_name_the_case_that_is_committed():
     commands = block("sh", "backprop.c")
-    for path in re.findall(r"torch_compare/\S+", commands):
+    paths = re.findall(r"torch_compare/\S+", commands)
+    assert paths
+    for path in paths:
         assert (ROOT / path).is_file(), path
     compiling, computing, checking = commands.splitlines()
     assert compiling.split()[1:] == ["-O2", "backprop.c", "-o", "backprop", "-lm"]

@@ -1,4 +1,4 @@
-"""Test vectors: what is committed is what the generator writes, says what it says twice, and is true."""
+"""Test vectors: what is committed is what the generator writes, and says what it says twice."""
 
 import json
 import shutil
@@ -7,37 +7,12 @@ import sys
 
 import numpy as np
 import pytest
-from jsonschema import Draft202012Validator
 from safetensors.numpy import load as load_tensors
 
-import reference as ref
-from torch_compare.cases import known_bugs as bug_cases
-from torch_compare.cases import random_cases, vectors
-from torch_compare.cases.draft import FLAGS, Draft, certify, draft
-from torch_compare.cases.index import index
-from torch_compare.commands import cli
+from tests.torch_compare.cases.helpers import PATHS, validator
+from torch_compare.cases import vectors
 from torch_compare.files.case_file import ENDS, read_case
 from torch_compare.files.case_writer import as_json, as_safetensors
-from torch_compare.torch_side.deviations import deviations
-from torch_compare.torch_side.gradients import torch_gradients
-from torch_compare.verdict.checks import check
-
-PATHS = vectors.case_paths(vectors.COMMITTED)
-SCHEMAS = {
-    name.partition(".")[0]: json.loads((vectors.COMMITTED / "schema" / name).read_text("utf-8"))
-    for name in vectors.SCHEMAS
-}
-
-
-@pytest.fixture(scope="module")
-def cases():
-    return [read_case(path) for path in PATHS]
-
-
-def validator(kind):
-    Draft202012Validator.check_schema(SCHEMAS[kind])
-    return Draft202012Validator(SCHEMAS[kind])
-
 
 # ── the committed files ──────────────────────────────────────────────────────────────────────────────
 
@@ -126,164 +101,6 @@ def test_reading_and_writing_again_changes_no_byte(cases):
             assert as_safetensors(read) == path.with_suffix(".safetensors").read_bytes()
 
 
-# ── what the cases are ───────────────────────────────────────────────────────────────────────────────
-
-
-def test_every_row_kink_and_flag_has_its_case(cases):
-    rows = {layer.activation.name for case in cases for layer in case.problem.mlp.layers}
-    assert rows == set(ref.ACTIVATIONS)
-    assert {case.problem.loss.name for case in cases} == set(ref.LOSSES)
-    hit = {(kink.activation, kink.at) for case in cases for kink in case.certified.kinks}
-    assert {(row.name, kink.at) for row in ref.ACTIVATIONS.values() for kink in row.kinks} <= hit
-    used = {flag for case in cases for flag in case.flags}
-    assert used | {"random"} == set(FLAGS)
-
-
-def test_every_switch_of_a_loss_is_hit(cases):
-    """But that of bce, where log y = −100: e^−100 is no float64."""
-    hit = {case.problem.loss.name for case in cases if "loss_switch" in case.flags}
-    probe = {name for name, row in ref.LOSSES.items() if name != "bce" and "switches" in vars(row)}
-    switching = {name for name in probe if ref.LOSSES[name].switches.__name__ != "_no_switches"}
-    assert hit == switching
-
-
-def test_shapes_and_sizes_are_reached(cases):
-    by_flag = {flag: [case for case in cases if flag in case.flags] for flag in FLAGS}
-    assert any(len(case.problem.mlp.layers) == 100 for case in by_flag["deep"])
-    assert all(case.problem.x.shape[0] == 1 for case in by_flag["batch_1"])
-    assert all(any(layer.bias is None for layer in case.problem.mlp.layers) for case in by_flag["no_bias"])
-    assert all(case.certified.status == "unresolved" for case in by_flag["unresolved"])
-    tiny = {dtype: np.finfo(dtype).tiny for dtype in (np.float64, np.float32)}
-    for case in by_flag["subnormal"]:
-        leaves = np.concatenate([leaf.nearest.ravel() for leaf in case.certified.leaves().values()])
-        assert np.any((leaves != 0) & (np.abs(leaves) < tiny[case.problem.dtype.type]))
-    assert {case.problem.dtype.name for case in by_flag["subnormal"]} == {"float64", "float32"}
-    for case in by_flag["half_range"]:
-        for layer in case.problem.mlp.layers:
-            np.testing.assert_array_equal(layer.weight, layer.weight.astype(np.float16))
-
-
-def test_every_known_bug_is_shown_or_said_not_to_be(cases):
-    numbers = {int(case.name.split("_")[1]) for case in cases if case.name.startswith("bug_")}
-    assert numbers == {1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 20, 22, 27}
-    for case in cases:
-        assert (
-            case.link.startswith("https://github.com/") == ("known_bug" in case.flags) == case.name.startswith("bug_")
-        )
-    text = (vectors.COMMITTED / vectors.INDEX).read_text("utf-8")
-    for entry in ("195679", "5876", "79609", "numpy-ml", "1769", "3541", "59615", "3130"):
-        assert any(entry in where for where in bug_cases.NOT_SHOWN)
-        assert entry in text
-
-
-def test_the_known_numbers_of_the_bugs(cases):
-    by_name = {case.name: case for case in cases}
-    weight = {name: case.certified.layers[0].weight.nearest for name, case in by_name.items()}
-
-    def slopes(name):
-        """a′(z): the gradient of the weight by that of the output, for x = 1."""
-        case = by_name[name]
-        output = ref.forward(case.problem.mlp, case.problem.x).output
-        return weight[name][:, 0] / ref.loss_gradient(case.problem, output)[0]
-
-    assert f"{slopes('bug_01_sigmoid')[0]:.2e}" == "4.25e-18"
-    assert f"{slopes('bug_01_tanh')[0]:.2e}" == "1.70e-17"
-    assert f"{slopes('bug_22_sigmoid')[0]:.1e}" == "1.4e-11"
-    first, second = weight["bug_02_bce_with_logits"][:, 0]
-    assert first == -second != 0
-    assert weight["bug_03_cross_entropy"].sum() == 0 != weight["bug_03_cross_entropy"][0, 0]
-    assert weight["bug_10_l1"][0, 0] == 0
-    assert f"{weight['bug_13_bce'][0, 0]:.3f}" == "-1.000"
-
-
-# ── they are true ────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_oracle_in_floating_point_agrees_with_every_case(cases):
-    for case in cases:
-        verdict = check(case.problem, ref.gradients(case.problem), certified=case.certified, diagnose=False)
-        expected = "unresolved" if "unresolved" in case.flags else "agrees"
-        assert (case.name, verdict.status, verdict.scale) == (case.name, expected, "accurate")
-
-
-def test_torch_agrees_with_every_case_or_a_published_deviation_says_why(cases):
-    deviating = {}
-    for case in cases:
-        with np.errstate(all="ignore"):
-            given = torch_gradients(case.problem)
-        verdict = check(case.problem, given, certified=case.certified, diagnose=False)
-        if verdict.status not in ("agrees", "unresolved"):
-            rows = deviations(case.problem)
-            theirs = case.problem
-            for row in rows:
-                theirs = row.as_torch(theirs)
-            assert rows, f"{case.name}: {verdict}"
-            assert check(theirs, given, str(case.problem.dtype), diagnose=False).agrees
-            deviating[case.name] = [row.name for row in rows]
-    assert deviating == {
-        "activation_celu_alpha_0_3": ["celu_float32_alpha"],
-        "activation_hardsigmoid": ["hardsigmoid_float32_sixth"],
-        "bug_13_bce": ["bce_epsilon"],
-    }
-
-
-@pytest.mark.parametrize("name", ["network_square", "loss_mse_float32", "tails_gelu", "network_subnormal"])
-def test_a_planted_error_is_caught(cases, name):
-    case = next(case for case in cases if case.name == name)
-    found = ref.gradients(case.problem)
-    leaves = {place: np.array(leaf) for place, leaf in found.leaves().items()}
-    at = np.unravel_index(np.argmax(np.abs(leaves["layers[0].weight"])), leaves["layers[0].weight"].shape)
-    leaves["layers[0].weight"][at] *= 1.25
-    assert not check(case.problem, leaves, certified=case.certified, diagnose=False).agrees
-
-
-# ── flags and index ──────────────────────────────────────────────────────────────────────────────────
-
-
-def test_flags_are_known_and_seen():
-    made = draft("a", [([[1.0]], None, "relu")], [[0.0]], [[1.0]], note="n")
-    assert certify(made).flags == ("batch_1", "kink", "no_bias")
-    with pytest.raises(ValueError, match="a: no flag is named 'shiny'"):
-        certify(Draft("a", made.problem, ("shiny",), "n"))
-
-
-def test_the_index_names_every_case_and_explains_every_flag(cases):
-    text = (vectors.COMMITTED / vectors.INDEX).read_text("utf-8")
-    for case in cases:
-        assert text.count(f"| [{case.name}]({case.name}.json) |") == 1
-        assert case.link in text
-    for flag, meaning in FLAGS.items():
-        assert (f"| `{flag}` | {meaning} |" in text) == (flag != "random")
-    assert index(cases[:1]).count("\n| [") == 1
-
-
-# ── random cases ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_random_cases_are_the_same_from_the_same_seed(tmp_path):
-    made = [vectors.write(tmp_path / str(index), cases, seed=5) for index, cases in enumerate((6, 6, 3))]
-    assert made[0] == made[1] == vectors.check_manifest(tmp_path / "1")
-    listed = {name: entry for name, entry in made[2].files.items() if name.startswith("random")}
-    assert listed == {name: made[0].files[name] for name in listed}
-    assert len(listed) == 6
-    assert made[0].files.items() & vectors.write(tmp_path / "other", 6, seed=6).files.items() == {
-        (name, entry) for name, entry in made[0].files.items() if not name.startswith(("random", vectors.INDEX))
-    }
-
-
-def test_random_cases_are_small_varied_and_true():
-    made = list(random_cases.random_cases(60, seed=11))
-    assert {case.problem.dtype.name for case in made} == {"float64", "float32"}
-    assert {case.problem.loss.name for case in made} == set(ref.LOSSES)
-    assert len({layer.activation.name for case in made for layer in case.problem.mlp.layers}) > 25
-    for case in made:
-        assert max(case.problem.x.shape) <= 4
-        assert {"random"} <= set(case.flags)
-        verdict = check(case.problem, ref.gradients(case.problem), certified=case.certified, diagnose=False)
-        assert verdict.status in ("agrees", "unresolved"), f"{case.name}: {verdict}"
-    assert all(case.problem.dtype == np.float32 for case in random_cases.random_cases(3, 0, "float32"))
-
-
 # ── the manifest ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -368,31 +185,6 @@ def test_a_manifest_that_is_none(folder, key, value, message):
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {key: value}))
     with pytest.raises(ValueError, match=message):
         vectors.check_manifest(folder)
-
-
-# ── the command ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_command_writes_and_says_what(tmp_path, capsys):
-    assert cli.main(["vectors", str(tmp_path / "v"), "--cases", "2", "--seed", "9", "--dtype", "float32"]) == cli.AGREES
-    assert f"{len(PATHS) + 2} cases, 2 of them random from seed 9" in capsys.readouterr().out
-    assert vectors.check_manifest(tmp_path / "v").seed == 9
-    assert read_case(tmp_path / "v" / "random_000001.json").problem.dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    "arguments", [["--cases", "-1"], ["--seed", "x"], ["--dtype", "float16"], ["--seed", str(2**64)]]
-)
-def test_bad_usage(arguments, capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.main(["vectors", "v", *arguments])
-    assert stop.value.code == cli.BAD_INPUT
-
-
-def test_a_file_in_the_place_of_the_folder(tmp_path, capsys):
-    (tmp_path / "v").write_text("")
-    assert cli.main(["vectors", str(tmp_path / "v")]) == cli.BAD_INPUT
-    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_writing_asks_for_sound_arguments(tmp_path):

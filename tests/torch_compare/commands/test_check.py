@@ -9,79 +9,20 @@ import numpy as np
 import pytest
 
 import reference as ref
-from reference.arithmetic.formats import FORMATS, get_format
-from reference.arithmetic.noise_source import NoiseSource
-from reference.network.in_arithmetic import in_noise
-from torch_compare.commands import cli
-from torch_compare.commands.check import exit_status
-from torch_compare.commands.check_report import Checked
-from torch_compare.files.case_file import Case
-from torch_compare.files.case_writer import as_json, as_safetensors
+from reference.arithmetic.formats import FORMATS
+from tests.torch_compare.commands.helpers import (
+    as_case,
+    at_a_kink,
+    computed_in,
+    run,
+    two_layers,
+    write_case,
+    write_result,
+)
+from torch_compare.files.case_writer import as_safetensors
 
 COARSER = {"float64": "float32", "float32": "bfloat16", "tf32": "bfloat16"}
 """A precision that has more than 32 times the errors; float16 and below have none that is named."""
-
-
-def two_layers(seed=0):
-    rng = np.random.default_rng(seed)
-    first, last = ref.initialize([3, 6, 2], ["tanh", "identity"], seed=seed).layers
-    layers = (
-        ref.Layer(first.weight, 0.2 * rng.normal(size=6), first.activation),
-        ref.Layer(last.weight, 0.2 * rng.normal(size=2), last.activation),
-    )
-    return ref.Problem(ref.MLP(layers), rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), "mse")
-
-
-def at_a_kink():
-    """One unit of relu sits at 0 exactly."""
-    layers = (ref.Layer(np.array([[1.0, 2.0]]), None, "relu"), ref.Layer(np.array([[3.0]]), None, "identity"))
-    return ref.Problem(ref.MLP(layers), np.array([[2.0, -1.0], [0.25, 0.5]]), np.array([[1.0], [2.0]]), "mse")
-
-
-def undecided():
-    """σ(1) + σ(−1) − 1 is 0, which no finite precision proves: the interval holds both slopes of the relu behind it."""
-    layers = (
-        ref.Layer(np.array([[1.0], [-1.0]]), None, "sigmoid"),
-        ref.Layer(np.array([[1.0, 1.0]]), np.array([-1.0]), "relu"),
-    )
-    return ref.Problem(ref.MLP(layers), np.array([[1.0]]), np.array([[1.0]]), "mse")
-
-
-def as_case(problem, name="case"):
-    return Case(name, problem, ref.certified_gradients(problem))
-
-
-def write_case(folder, problem, name="case"):
-    path = folder / f"{name}.json"
-    path.write_text(as_json(as_case(problem, name)), encoding="utf-8")
-    return path
-
-
-def write_result(path, leaves, **stated):
-    plain = {place: np.asarray(values, dtype=float).tolist() for place, values in leaves.items()}
-    path.write_text(json.dumps({"gradients": plain, **{k: v for k, v in stated.items() if v}}), encoding="utf-8")
-    return path
-
-
-def computed_in(name, problem, seed=1):
-    """Gradients as a correct implementation in that format makes them: one noisy run, then stored in it."""
-    fmt = get_format(name)
-    found = ref.gradients(in_noise(problem, NoiseSource(fmt, 2, np.random.default_rng(seed)))).map(lambda a: a.data[1])
-    leaves = found.leaves()
-    storage = {"float64": np.float64, "float16": np.float16}.get(name, np.float32)
-    return {place: np.asarray(values).astype(storage).astype(float) for place, values in leaves.items()}
-
-
-@pytest.fixture(scope="module")
-def cases(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cases")
-    for name, make in (("two_layers", two_layers), ("at_a_kink", at_a_kink), ("undecided", undecided)):
-        write_case(folder, make(), name)
-    return folder
-
-
-def run(*arguments):
-    return cli.main(["check", *map(str, arguments)])
 
 
 def checked(cases, tmp_path, name, leaves, dtype, *options):
@@ -149,33 +90,6 @@ def test_what_overflows_in_the_stated_dtype_is_unresolved(tmp_path):
     assert run(case, result, "--dtype", "float32") == 1
 
 
-def test_every_gradient_is_reported_with_its_worst_element(cases, tmp_path, capsys):
-    leaves = computed_in("float64", two_layers())
-    leaves["layers[0].weight"][4, 1] *= 1 + 1e-6
-    report = tmp_path / "report.json"
-    result = write_result(tmp_path / "r.json", leaves)
-    assert run(cases / "two_layers.json", result, "--no-diagnose", "--json", report) == 1
-    found = json.loads(report.read_text(encoding="utf-8"))["cases"][0]
-    assert found["gradients"].keys() == leaves.keys()
-    assert found["gradients"]["layers[0].weight"]["index"] == [4, 1]
-    assert found["gradients"]["layers[0].weight"]["digits"] == pytest.approx(6, abs=0.01)
-    assert all(leaf["scales"] < 32 for place, leaf in found["gradients"].items() if place != "layers[0].weight")
-    assert (found["mistakes"], found["worst"]) == ([], "layers[0].weight")
-    out = capsys.readouterr().out
-    assert "layers[0].weight[4, 1]" in out
-    assert all(place in out for place in leaves)
-
-
-def test_numbers_that_json_has_not_are_words_in_the_report(cases, tmp_path):
-    exact = as_case(at_a_kink()).certified
-    result = write_result(tmp_path / "r.json", {"input": exact.input.nearest})
-    report = tmp_path / "report.json"
-    assert run(cases / "at_a_kink.json", result, "--json", report) == 0
-    text = report.read_text(encoding="utf-8")
-    assert json.loads(text)["cases"][0]["gradients"]["input"]["digits"] == "inf"
-    assert "Infinity" not in text
-
-
 def test_nine_digits_of_a_float32_are_that_number(tmp_path):
     """0.1f is exactly the gradient; the decimal 0.100000001 is not, and σ is 0 there."""
     tenth = float(np.float32(0.1))
@@ -207,37 +121,8 @@ def test_safetensors_twins_are_judged_alike(tmp_path):
         assert run(case, tmp_path / "result.safetensors") == status
 
 
-# ── folders ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-def results(cases, tmp_path):
-    """A right result for every case of which there is one."""
-    folder = tmp_path / "results"
-    folder.mkdir()
-    write_result(folder / "two_layers.json", computed_in("float64", two_layers()))
-    write_result(folder / "at_a_kink.json", ref.gradients(at_a_kink()).leaves())
-    write_result(folder / "undecided.json", {"loss": 1.0})
-    return folder
-
-
-def test_a_folder_is_judged_case_by_case(cases, results, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "160")
-    report = tmp_path / "report.json"
-    assert run(cases, results, "--json", report) == 0
-    assert "AGREES: 3 agrees" in capsys.readouterr().out
-    write_result(results / "two_layers.json", {k: 2 * v for k, v in computed_in("float64", two_layers()).items()})
-    assert run(cases, results, "--json", report) == 1
-    out = capsys.readouterr().out
-    row = next(line for line in out.splitlines() if line.startswith("two_layers"))
-    assert "wrong" in row
-    assert "factor 2" in row
-    assert "DISAGREES: 2 agrees, 1 wrong" in out
-    found = {one["case"]: one["status"] for one in json.loads(report.read_text(encoding="utf-8"))["cases"]}
-    assert found == {"two_layers": "wrong", "at_a_kink": "agrees", "undecided": "agrees"}
-
-
 UNRESOLVED = {"float64": {"kink_undecided"}, "float32": {"kink_undecided", "network_huge"}}
+
 UNRESOLVED["float16"] = UNRESOLVED["float32"] | {"tails_logsigmoid"}
 """The committed cases that nobody can decide: an undecidable kink, and numbers beyond the range of the type."""
 
@@ -289,29 +174,6 @@ def test_a_result_that_is_bad_does_not_stop_the_others(cases, results, capsys, m
     assert "two results: " in out
     assert "NOT JUDGED: 3 not judged, 1 agrees" in out
     assert run(cases, results, "--partial") == 2, "what is there must be readable"
-
-
-def test_the_gravest_finding_is_the_exit_status():
-    class Stub:
-        def __init__(self, status):
-            self.status = status
-
-    def status(*kinds, **options):
-        unread = [Checked("case", reason="no result", missing=k == "missing") for k in kinds if k in ("missing", "bad")]
-        return exit_status(
-            [*unread, *(Checked("case", Stub(k)) for k in kinds if k not in ("missing", "bad"))], **options
-        )
-
-    assert status("agrees") == 0
-    assert status("agrees", "unresolved") == 3
-    assert status("agrees", "unresolved", "missing") == 2
-    assert status("agrees", "unresolved", "missing", partial=True) == 3
-    assert status("agrees", "bad", partial=True) == 2
-    for kind in ("wrong", "imprecise", "another convention"):
-        assert status("agrees", "unresolved", "missing", "bad", kind) == 1
-    assert status("another convention", "unresolved", accept_conventions=True) == 3
-    assert status("wrong", accept_conventions=True) == 1
-    assert status() == status("missing", partial=True) == 2
 
 
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────────

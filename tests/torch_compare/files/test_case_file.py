@@ -1,77 +1,13 @@
-"""Cases as files: what is written is read again, and whatever else stands in a file is refused by name and place."""
-
-import json
+"""Cases as files: what stands in a file and does not belong there is refused by name and place."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
-import reference as ref
-from reference.rounding.certified import CertifiedLeaf
+from tests.torch_compare.files.helpers import refused
 from torch_compare.cases import vectors
 from torch_compare.files import bit_arrays
-from torch_compare.files import untrusted as hostile
-from torch_compare.files.case_file import Case, read_case
-from torch_compare.files.case_writer import as_json, as_safetensors
-from torch_compare.files.rows_as_data import LARGEST_DEPTH, LARGEST_OUTPUTS, encode_row
-from torch_compare.files.untrusted import write_tensors
-from torch_compare.random_problems.strategies import problems
-
-SMALL = "kink_relu"
-
-
-@pytest.fixture
-def data():
-    return json.loads((vectors.COMMITTED / f"{SMALL}.json").read_text("utf-8"))
-
-
-def refused(tmp_path, content, message, name="case.json"):
-    path = tmp_path / name
-    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
-    with pytest.raises(ValueError, match=message) as caught:
-        read_case(path)
-    assert str(path) in str(caught.value)
-
-
-# ── there and back ───────────────────────────────────────────────────────────────────────────────────
-
-
-@given(problem=problems(max_depth=3, max_width=3, max_batch=2))
-def test_every_problem_comes_back_bit_for_bit(tmp_path_factory, problem):
-    certified = ref.gradients(problem.in_float64()).map(_leaf)
-    certified = ref.CertifiedGradients(certified.layers, certified.input, certified.loss)
-    case = Case("a", problem, certified, ("b",), "a note: z², ½", "https://example.org")
-    folder = tmp_path_factory.mktemp("case")
-    (folder / "a.json").write_text(as_json(case), encoding="utf-8")
-    (folder / "a.safetensors").write_bytes(as_safetensors(case))
-    for name in ("a.json", "a.safetensors"):
-        read = read_case(folder / name)
-        assert (read.name, read.flags, read.note, read.link) == (case.name, case.flags, case.note, case.link)
-        assert as_json(read) == as_json(case)
-        assert read.problem.reduction == problem.reduction
-        for got, expected in zip(_arrays(read.problem), _arrays(problem), strict=True):
-            assert (got.dtype, got.shape, got.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
-        for place, leaf in certified.leaves().items():
-            np.testing.assert_array_equal(read.certified.leaves()[place].nearest, leaf.nearest)
-        assert np.shape(read.certified.loss.nearest) == ()
-        assert ref.gradients(read.problem).loss.tobytes() == ref.gradients(problem).loss.tobytes()
-
-
-def _leaf(values):
-    values = np.asarray(values)
-    return CertifiedLeaf(
-        np.nextafter(values, -np.inf), np.nextafter(values, np.inf), values, np.ones(values.shape, bool)
-    )
-
-
-def _arrays(problem):
-    for layer in problem.mlp.layers:
-        yield layer.weight
-        if layer.bias is not None:
-            yield layer.bias
-    yield from (problem.x, problem.target)
+from torch_compare.files.case_file import read_case
+from torch_compare.files.rows_as_data import LARGEST_DEPTH, LARGEST_OUTPUTS
 
 
 def test_unresolved_elements_and_kinks_come_back():
@@ -84,38 +20,8 @@ def test_unresolved_elements_and_kinks_come_back():
     assert (kink.layer, kink.activation, kink.at, kink.derivative, kink.right) == (0, "leaky_relu", 0.0, 0.01, 1.0)
 
 
-@given(array=hnp.arrays(
-    st.sampled_from([np.float64, np.float32, np.int64]), hnp.array_shapes(min_dims=0, max_dims=2, max_side=4)
-))  # fmt: skip
-def test_arrays_come_back_bit_for_bit(array):
-    again = bit_arrays.decode("a", json.loads(json.dumps(bit_arrays.encode(array))), finite=False)
-    assert (again.dtype, again.shape) == (array.dtype, array.shape)
-    same = again.view(f"u{array.itemsize}") == array.view(f"u{array.itemsize}")
-    assert np.all(same | np.isnan(array))  # a NaN keeps its bits, but its decimal is a word
-
-
-@pytest.mark.parametrize("value", [0.1, 16777217.0, 1e-45, 3.4028235e38, 1.1754944e-38, 5e-40])
-def test_a_float32_has_its_own_shortest_decimal(value):
-    number = np.float32(value)
-    (decimal,) = bit_arrays.decimals_of(np.array([number]))
-    assert np.float32(decimal) == number
-    assert len(repr(decimal)) <= len(repr(float(number)))
-
-
-def test_a_row_of_the_users_own_has_no_place_in_a_file():
-    with pytest.raises(ValueError, match="no row of the tables is named 'own'"):
-        encode_row(ref.Activation("own", "z", "me", lambda z: z, lambda z: 1 + 0 * z, lambda z: 0 * z))
-
-
-def test_a_number_that_is_not_finite_is_not_written():
-    case = read_case(vectors.COMMITTED / f"{SMALL}.json")
-    loss = CertifiedLeaf(np.array(-np.inf), np.array(np.inf), np.array(0.0), np.array(False))
-    certified = ref.CertifiedGradients(case.certified.layers, case.certified.input, loss)
-    with pytest.raises(ValueError, match=r"gradients: loss: lower\[0\]: expected a finite number"):
-        as_json(Case("a", case.problem, certified))
-
-
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────────
+
 
 MISSING = object()
 
@@ -208,19 +114,6 @@ def bit_spelled(array):
     return {"bits": bit_arrays.bits_of(array), "decimal": bit_arrays.decimals_of(array)}
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"", "not JSON"), (b"null", "expected a case"), (b"[]", "expected a case"),
-    (b'{"format": NaN}', "NaN is no number"),
-    (b'{"format": 1, "format": 2}', "the key 'format' occurs twice"), (b"\xff\xfe", "byte 0 is no UTF-8"),
-    (b"[" * 100 + b"]" * 100, "nested deeper than 16"), (b"[" * 300_000, "about 300000 lists"),
-    (b'{"a":' * 10_000, "nested deeper than"), (b"0," * (hostile.LARGEST_NUMBERS + 1), "values, more than"),
-    (b"]" * (hostile.LARGEST_TREE + 1), "lists, objects and members, more than"), (b"1" * 5000, "Exceeds the limit"),
-    (b"\x80\x04\x95", "byte 0 is no UTF-8"), (b"PK\x03\x04", "not JSON"),
-])  # fmt: skip
-def test_something_else_in_disguise(tmp_path, content, message):
-    refused(tmp_path, content, message)
-
-
 def test_a_small_file_may_not_ask_for_much(tmp_path, data):
     width = LARGEST_OUTPUTS + 1
     data["architecture"]["loss"] = {"name": "multilabel_margin", "parameters": {}}
@@ -234,114 +127,3 @@ def test_a_small_file_may_not_ask_for_much(tmp_path, data):
     refused(tmp_path, data, "multilabel_margin: more than 1024 outputs")
     data["architecture"]["layers"] = [layer] * (LARGEST_DEPTH + 1)
     refused(tmp_path, data, "layers: expected a list of 1 to 1000, got a list of 1001")
-
-
-def test_a_large_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    for name in ("case.json", "case.safetensors"):
-        path = tmp_path / name
-        with path.open("wb") as sparse:
-            sparse.truncate(hostile.LARGEST_FILE + 1)
-        monkeypatch.setattr(type(path), "open", lambda *a, **k: pytest.fail("it was opened"))
-        with pytest.raises(ValueError, match=f"{hostile.LARGEST_FILE + 1} bytes, more than"):
-            read_case(path)
-        monkeypatch.undo()
-
-
-def test_what_is_no_file(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        read_case(tmp_path / "none.json")
-    with pytest.raises(ValueError, match="not a regular file"):
-        read_case(tmp_path)
-    with pytest.raises(ValueError, match="not a regular file"):
-        read_case("/dev/zero")
-
-
-# ── safetensors ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def parts():
-    data = (vectors.COMMITTED / f"{SMALL}.safetensors").read_bytes()
-    length = int.from_bytes(data[:8], "little")
-    return json.loads(data[8 : 8 + length]), data[8 + length :]
-
-
-def raw(header, body):
-    text = (header if isinstance(header, str) else json.dumps(header)).encode()
-    return len(text).to_bytes(8, "little") + text + body
-
-
-@pytest.mark.parametrize(("place", "value", "message"), [
-    (("x", "dtype"), "F32", "'x': 8 bytes for F32"),
-    (("x", "dtype"), "I64", "arrays: x: expected float64, got int64"),
-    (("x", "dtype"), "C64", "'x': dtype: expected one of"),
-    (("x", "dtype"), "object", "'x': dtype: expected one of"),
-    (("x", "shape"), [2**40], "'x': shape: more than"),
-    (("x", "shape"), [2], "'x': 8 bytes for F64 of shape"),
-    (("x", "shape"), "1", "'x': shape: expected"),
-    (("x", "data_offsets"), [0, 2**70], "two places within"),
-    (("x", "data_offsets"), [8, 0], "two places within"),
-    (("x", "data_offsets"), [8, 16], "overlap or leave a gap"),
-    (("x", "data_offsets"), [0.0, 8.0], "expected two integers"),
-    (("x",), [], "'x': expected an object of dtype"),
-    (("gradients.loss.lower", "dtype"), "I64", "gradients: loss: lower: expected float64, got int64"),
-    (("__metadata__",), {}, "__metadata__: expected case and sha256"),
-    (("__metadata__", "sha256"), "0" * 64, "sha256: not that of the tensors"),
-    (("__metadata__",), {"case": 1}, "__metadata__: expected an object of strings"),
-    (("__metadata__",), {"case": "{", "sha256": ""}, "not JSON"),
-    (("__metadata__",), {"case": "null", "sha256": ""}, "expected a case"),
-])  # fmt: skip
-def test_a_header_that_lies(tmp_path, place, value, message):
-    header, body = parts()
-    node = header
-    for key in place[:-1]:
-        node = node[key]
-    node[place[-1]] = value
-    refused(tmp_path, raw(header, body), message, "case.safetensors")
-
-
-def test_a_tensor_missing_or_too_many(tmp_path):
-    header, body = parts()
-    case = json.loads(header["__metadata__"]["case"])
-    read = read_case(vectors.COMMITTED / f"{SMALL}.safetensors")
-    arrays = {name: np.frombuffer(body, "<f8", len(body) // 8)[:1] for name in ("x",)}
-    refused(tmp_path, write_tensors(arrays, {"case": json.dumps(case), "sha256": ""}), "missing", "case.safetensors")
-    text = as_safetensors(read)
-    length = int.from_bytes(text[:8], "little")
-    known = json.loads(text[8 : 8 + length])
-    known["more"] = {"dtype": "F64", "shape": [1], "data_offsets": [len(body), len(body) + 8]}
-    refused(tmp_path, raw(known, body + bytes(8)), "arrays: 'more': no array of this", "case.safetensors")
-    known["gradients.loss.middle"] = known.pop("more")
-    refused(tmp_path, raw(known, body + bytes(8)), "'middle': unknown", "case.safetensors")
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_tensor_that_is_not_finite(tmp_path, value):
-    header, body = parts()
-    changed = bytearray(body)
-    start = header["x"]["data_offsets"][0]
-    changed[start : start + 8] = np.array([value]).tobytes()
-    refused(tmp_path, raw(header, bytes(changed)), r"'x'\[0\]: expected a finite number", "case.safetensors")
-
-
-@pytest.mark.parametrize("keep", [0, 7, 8, 100, -1])
-def test_truncation(tmp_path, keep):
-    data = (vectors.COMMITTED / f"{SMALL}.safetensors").read_bytes()
-    refused(tmp_path, data[:keep], "not a (whole )?safetensors file|two places within", "case.safetensors")
-    refused(tmp_path, data + b"\0", "1 bytes behind the last tensor", "case.safetensors")
-    text = (vectors.COMMITTED / f"{SMALL}.json").read_bytes()
-    refused(tmp_path, text[: keep if keep >= 0 else -2], "not JSON")
-
-
-def test_the_wrong_byte_order_is_caught(tmp_path):
-    """A twin of big-endian numbers, even where every bound is exact, so that no order is upset."""
-    header, body = parts()
-    swapped = np.frombuffer(body, "<u8").byteswap().tobytes()
-    refused(tmp_path, raw(header, swapped), "damaged or in another byte order", "case.safetensors")
-
-
-def test_duplicate_tensors(tmp_path):
-    header, body = parts()
-    text = json.dumps(header)
-    entry = json.dumps({"x": header["x"]})[1:-1]
-    assert text.count(entry) == 1
-    refused(tmp_path, raw(text.replace(entry, f"{entry}, {entry}"), body), "'x' occurs twice", "case.safetensors")

@@ -1,169 +1,137 @@
-"""Damaged files, through every reader and the command line; `make fuzz` does the same with a hundred thousand."""
+"""Files of strangers: safetensors whose header lies, and things in disguise."""
 
 import json
-import os
-import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from tests.fuzz import readers as fuzz_readers
-from tests.fuzz.bombs import BOMBS, TENSOR_BOMBS, make_bomb
-from tests.fuzz.damage import DISGUISES, Bomb, damaged
-from tests.fuzz.readers import Reader, attempt, file_of, readers
+from tests.torch_compare.files.helpers import SMALL, refused
 from torch_compare.cases import vectors
-from torch_compare.commands import cli
-from torch_compare.files import untrusted as hostile
-from torch_compare.files.bit_arrays import encode
-from torch_compare.files.rows_as_data import decode_activation
-
-FILES = 1400
-CASE = str(vectors.COMMITTED / "kink_relu.json")
+from torch_compare.files import untrusted
+from torch_compare.files.case_file import read_case
+from torch_compare.files.case_writer import as_safetensors
+from torch_compare.files.untrusted import write_tensors
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("fuzz")
-
-
-@pytest.fixture(scope="module")
-def known(folder):
-    return readers(folder)
-
-
-def test_every_reader_takes_its_valid_files(known, folder):
-    assert len(known) == 7
-    for reader in known:
-        for data in reader.valid:
-            assert attempt(reader, data, folder) == "accepted", reader.name
-
-
-def test_damaged_files_are_read_or_refused_and_nothing_else(known, folder):
-    outcomes = {reader.name: set() for reader in known}
-    for number in range(FILES):
-        reader, data = file_of(known, 0, number)
-        outcome = attempt(reader, data, folder)
-        assert outcome in ("accepted", "refused"), f"--seed 0 --only {number}: {reader.name}: {outcome}"
-        outcomes[reader.name].add(outcome)
-    assert all(found == {"accepted", "refused"} for found in outcomes.values())  # neither trivial nor hopeless
-
-
-@pytest.mark.parametrize("data", DISGUISES, ids=range(len(DISGUISES)))
-def test_files_of_another_kind_are_refused(known, folder, data):
-    for reader in known:
-        assert attempt(reader, data, folder) == "refused", reader.name
-
-
-@pytest.mark.parametrize(("fault", "outcome"), [
-    (TypeError("x"), "TypeError"), (KeyError("x"), "KeyError"), (RecursionError("x"), "RecursionError"),
-    (MemoryError("x"), "MemoryError"), (SystemExit(1), "SystemExit"), (ValueError("\x1b[31m"), "an unfit message"),
-    (ValueError("a" * 3000), "an unfit message"), (RuntimeWarning("x"), "RuntimeWarning"),
+@pytest.mark.parametrize(("content", "message"), [
+    (b"", "not JSON"), (b"null", "expected a case"), (b"[]", "expected a case"),
+    (b'{"format": NaN}', "NaN is no number"),
+    (b'{"format": 1, "format": 2}', "the key 'format' occurs twice"), (b"\xff\xfe", "byte 0 is no UTF-8"),
+    (b"[" * 100 + b"]" * 100, "nested deeper than 16"), (b"[" * 300_000, "about 300000 lists"),
+    (b'{"a":' * 10_000, "nested deeper than"), (b"0," * (untrusted.LARGEST_NUMBERS + 1), "values, more than"),
+    (b"]" * (untrusted.LARGEST_TREE + 1), "lists, objects and members, more than"), (b"1" * 5000, "Exceeds the limit"),
+    (b"\x80\x04\x95", "byte 0 is no UTF-8"), (b"PK\x03\x04", "not JSON"),
 ])  # fmt: skip
-def test_the_fuzzer_sees_a_planted_fault(folder, fault, outcome):
-    def read(path):
-        raise fault
-
-    assert attempt(Reader("planted", read, ()), b"", folder).startswith(outcome)
+def test_something_else_in_disguise(tmp_path, content, message):
+    refused(tmp_path, content, message)
 
 
-def test_the_fuzzer_sees_a_reader_that_does_not_end(folder, monkeypatch):
-    monkeypatch.setattr(fuzz_readers, "SECONDS", 1)
-
-    def read(path):
-        while True:
-            pass
-
-    assert attempt(Reader("planted", read, ()), b"", folder).startswith("TooSlow")
-
-
-def test_files_come_again_from_their_seed(known):
-    for number in range(21):
-        assert file_of(known, 3, number)[1] == file_of(known, 3, number)[1]
-    made = {damaged(np.random.default_rng(seed), known[0].valid[0], tensors=False) for seed in range(50)}
-    assert len(made) > 30
+def test_a_large_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    for name in ("case.json", "case.safetensors"):
+        path = tmp_path / name
+        with path.open("wb") as sparse:
+            sparse.truncate(untrusted.LARGEST_FILE + 1)
+        monkeypatch.setattr(type(path), "open", lambda *a, **k: pytest.fail("it was opened"))
+        with pytest.raises(ValueError, match=f"{untrusted.LARGEST_FILE + 1} bytes, more than"):
+            read_case(path)
+        monkeypatch.undo()
 
 
-def test_memory_stays_below_the_bound():
-    """The worst of the files that the bounds allow, with the address space limited to what the readers may use."""
-    found, failures = fuzz_readers.run_bombs(("short texts",))
-    assert not failures
-    assert len(found) == 4
-    assert max(grown for _, _, grown in found) > 2**26  # they are bombs
+def test_what_is_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_case(tmp_path / "none.json")
+    with pytest.raises(ValueError, match="not a regular file"):
+        read_case(tmp_path)
+    with pytest.raises(ValueError, match="not a regular file"):
+        read_case("/dev/zero")
 
 
-def test_a_bomb_beyond_the_bound_is_seen():
-    bombs = [("a", "refused", hostile.MEMORY), ("b", "refused", hostile.MEMORY + 1), ("c", "MemoryError", 0)]
-    assert [text[0] for text in fuzz_readers.too_much(bombs)] == ["b", "c"]
+# ── safetensors ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_bombs_are_as_large_as_they_may_be():
-    for name in BOMBS + TENSOR_BOMBS:
-        assert len(make_bomb(name)) <= hostile.LARGEST_FILE + 1
+def parts():
+    data = (vectors.COMMITTED / f"{SMALL}.safetensors").read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
 
 
-# ── the command line ─────────────────────────────────────────────────────────────────────────────────
+def raw(header, body):
+    text = (header if isinstance(header, str) else json.dumps(header)).encode()
+    return len(text).to_bytes(8, "little") + text + body
 
 
-class Trap:
-    def __reduce__(self):
-        return (os.system, ("echo a pickle was run",))
+@pytest.mark.parametrize(("place", "value", "message"), [
+    (("x", "dtype"), "F32", "'x': 8 bytes for F32"),
+    (("x", "dtype"), "I64", "arrays: x: expected float64, got int64"),
+    (("x", "dtype"), "C64", "'x': dtype: expected one of"),
+    (("x", "dtype"), "object", "'x': dtype: expected one of"),
+    (("x", "shape"), [2**40], "'x': shape: more than"),
+    (("x", "shape"), [2], "'x': 8 bytes for F64 of shape"),
+    (("x", "shape"), "1", "'x': shape: expected"),
+    (("x", "data_offsets"), [0, 2**70], "two places within"),
+    (("x", "data_offsets"), [8, 0], "two places within"),
+    (("x", "data_offsets"), [8, 16], "overlap or leave a gap"),
+    (("x", "data_offsets"), [0.0, 8.0], "expected two integers"),
+    (("x",), [], "'x': expected an object of dtype"),
+    (("gradients.loss.lower", "dtype"), "I64", "gradients: loss: lower: expected float64, got int64"),
+    (("__metadata__",), {}, "__metadata__: expected case and sha256"),
+    (("__metadata__", "sha256"), "0" * 64, "sha256: not that of the tensors"),
+    (("__metadata__",), {"case": 1}, "__metadata__: expected an object of strings"),
+    (("__metadata__",), {"case": "{", "sha256": ""}, "not JSON"),
+    (("__metadata__",), {"case": "null", "sha256": ""}, "expected a case"),
+])  # fmt: skip
+def test_a_header_that_lies(tmp_path, place, value, message):
+    header, body = parts()
+    node = header
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = value
+    refused(tmp_path, raw(header, body), message, "case.safetensors")
 
 
-@pytest.mark.parametrize("data", [
-    b"", b"{", b"[" * 100_000, pickle.dumps(Trap()), pickle.dumps(Bomb(), 0), b'{"loss": 1, "loss": 2}',
-    b'{"loss": "\\ud800"}', b'{"\\u001b[31m": 1}', b'{"gradients": {"layers[0].weight": [1e400]}}',
-    b"\xff\xfe{\0}\0", b'{"loss": ' + b"1" * 5000 + b"}",
-], ids=range(11))  # fmt: skip
-@pytest.mark.parametrize("name", ["result.json", "result.safetensors"])
-def test_check_never_shows_a_traceback(tmp_path, capfd, data, name):
-    path = tmp_path / name
-    path.write_bytes(data)
-    for arguments in ([CASE, str(path)], [str(path), str(path)]):
-        assert cli.main(["check", *arguments]) == cli.BAD_INPUT
-        out, err = capfd.readouterr()
-        assert "Traceback" not in out + err
-        assert "a pickle was run" not in out + err
-        assert "\x1b[31m" not in out + err
-        assert name in err.replace("\n", "")
+def test_a_tensor_missing_or_too_many(tmp_path):
+    header, body = parts()
+    case = json.loads(header["__metadata__"]["case"])
+    read = read_case(vectors.COMMITTED / f"{SMALL}.safetensors")
+    arrays = {name: np.frombuffer(body, "<f8", len(body) // 8)[:1] for name in ("x",)}
+    refused(tmp_path, write_tensors(arrays, {"case": json.dumps(case), "sha256": ""}), "missing", "case.safetensors")
+    text = as_safetensors(read)
+    length = int.from_bytes(text[:8], "little")
+    known = json.loads(text[8 : 8 + length])
+    known["more"] = {"dtype": "F64", "shape": [1], "data_offsets": [len(body), len(body) + 8]}
+    refused(tmp_path, raw(known, body + bytes(8)), "arrays: 'more': no array of this", "case.safetensors")
+    known["gradients.loss.middle"] = known.pop("more")
+    refused(tmp_path, raw(known, body + bytes(8)), "'middle': unknown", "case.safetensors")
 
 
-def test_strange_paths(tmp_path, capsys):
-    for path in (str(tmp_path / "none"), str(tmp_path), "/dev/zero", "\udcff", str(tmp_path / ("a" * 300)), "a\0b", ""):
-        assert cli.main(["check", CASE, path]) == cli.BAD_INPUT
-        assert "Traceback" not in capsys.readouterr().err
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_tensor_that_is_not_finite(tmp_path, value):
+    header, body = parts()
+    changed = bytearray(body)
+    start = header["x"]["data_offsets"][0]
+    changed[start : start + 8] = np.array([value]).tobytes()
+    refused(tmp_path, raw(header, bytes(changed)), r"'x'\[0\]: expected a finite number", "case.safetensors")
 
 
-def test_a_replay_may_not_ask_for_memory(tmp_path, capsys):
-    """A type of two gigabytes for one element, and parameters that are no numbers."""
-    problem = {
-        "format": "gradient-oracle problem 1", "dtype": "float64", "x": [[1.0]], "target": [[1.0]], "reduction": "mean",
-        "layers": [{"weight": [[1.0]], "bias": None, "activation": {"name": "relu", "parameters": {}}}],
-        "loss": {"name": "cross_entropy", "parameters": {"weight": {"array": ["a"], "dtype": "S2000000000"}}},
-    }  # fmt: skip
-    path = tmp_path / "problem.json"
-    for parameters in (problem["loss"]["parameters"], [], {"weight": [1.0]}, {"delta": 10**400}, {"p": "__import__"}):
-        problem["loss"]["parameters"] = parameters
-        path.write_text(json.dumps(problem))
-        assert cli.main(["verify", "--replay", str(path)]) == cli.BAD_INPUT
-        assert "Traceback" not in capsys.readouterr().err
+@pytest.mark.parametrize("keep", [0, 7, 8, 100, -1])
+def test_truncation(tmp_path, keep):
+    data = (vectors.COMMITTED / f"{SMALL}.safetensors").read_bytes()
+    refused(tmp_path, data[:keep], "not a (whole )?safetensors file|two places within", "case.safetensors")
+    refused(tmp_path, data + b"\0", "1 bytes behind the last tensor", "case.safetensors")
+    text = (vectors.COMMITTED / f"{SMALL}.json").read_bytes()
+    refused(tmp_path, text[: keep if keep >= 0 else -2], "not JSON")
 
 
-def test_a_row_may_not_ask_for_time():
-    """The kink of this softplus has 2^61 floats beside it whose product with beta rounds to the threshold, too."""
-    row = {"name": "softplus", "parameters": {"beta": encode(np.array(1e-60)), "threshold": encode(np.array(0.0))}}
-    (kink,) = decode_activation("row", row).kinks
-    assert kink.at * 1e-60 == 0 < np.nextafter(kink.at, 1) * 1e-60
-    for parameters in ({"beta": encode(np.array(1e-200))}, {"beta": 2**40}, {"beta": "1"}):
-        with pytest.raises(ValueError, match="row"):
-            decode_activation("row", {"name": "softplus", "parameters": parameters})
+def test_the_wrong_byte_order_is_caught(tmp_path):
+    """A twin of big-endian numbers, even where every bound is exact, so that no order is upset."""
+    header, body = parts()
+    swapped = np.frombuffer(body, "<u8").byteswap().tobytes()
+    refused(tmp_path, raw(header, swapped), "damaged or in another byte order", "case.safetensors")
 
 
-def test_the_fuzzer_runs_from_the_command_line():
-    command = [sys.executable, "-m", "tests.fuzz.readers", "--files", "70", "--seed", "1", "--jobs", "1", "--no-bombs",
-               "--atheris", "0"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "--files 70 --seed 1" in done.stdout
-    assert "no reader failed" in done.stdout
+def test_duplicate_tensors(tmp_path):
+    header, body = parts()
+    text = json.dumps(header)
+    entry = json.dumps({"x": header["x"]})[1:-1]
+    assert text.count(entry) == 1
+    refused(tmp_path, raw(text.replace(entry, f"{entry}, {entry}"), body), "'x' occurs twice", "case.safetensors")

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 import reference as ref
 import torch_compare as tc
-from torch_compare.sources import campaign
+from reference.rounding.distance import FACTOR
+from tests.torch_compare.sources.helpers import SPEC
+from torch_compare.sources import campaign, comparison
 
 
 @given(tc.problems(max_depth=8, max_width=16, max_batch=8), st.integers(0, 2**32))
@@ -22,18 +24,6 @@ def test_no_pair_of_sources_disagrees(problem, seed):
 def test_no_pair_of_sources_disagrees_in_deep_networks(problem):
     for outcome in campaign.compare(problem):
         assert outcome.verdict != "disagrees", outcome.text
-
-
-@pytest.mark.parametrize("name", tc.SOURCES)
-def test_every_source_makes_a_tree_of_the_same_shapes(name):
-    mlp = ref.initialize([3, 4, 2], ["silu", "identity"], seed=1, bias=[True, False])
-    rng = np.random.default_rng(2)
-    problem = ref.Problem(mlp, rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), "huber")
-    expected = ref.gradients(problem).leaves()
-    found = tc.SOURCES[name](problem)
-    assert {place: leaf.shape for place, leaf in found.leaves().items()} == {p: e.shape for p, e in expected.items()}
-    assert found.layers[1].bias is None
-    assert np.shape(found.loss) == ()
 
 
 def test_a_wrong_row_makes_torch_and_the_differences_disagree():
@@ -51,3 +41,100 @@ def test_a_wrong_row_makes_torch_and_the_differences_disagree():
     assert verdicts["reference ~ complex_step"] == "disagrees"
     assert verdicts["reference ~ central_difference"] == "disagrees"
     assert verdicts["torch ~ central_difference"] == "bar"
+
+
+def test_a_broken_reference_is_caught_by_every_other_source(monkeypatch):
+    right = ref.gradients
+
+    def wrong(problem):
+        g = right(problem)
+        return g.map(lambda leaf: leaf * (1 + 1e-6))
+
+    def leaves(problem):
+        return wrong(problem).leaves()
+
+    monkeypatch.setattr(comparison, "expected_leaves", leaves)
+    verdicts = {o.pair: o.verdict for o in campaign.run_case(SPEC).outcomes}
+    assert verdicts["reference ~ torch"] == "disagrees"
+    assert verdicts["reference ~ central_difference"] == "disagrees"
+    assert verdicts["reference ~ complex_step"] == "disagrees"
+    assert verdicts["torch ~ central_difference"] == "bar"
+
+
+# ── what an outcome says ─────────────────────────────────────────────────────────────────────────────
+
+
+def few_numbers():
+    """So few that differences judge every one of them."""
+    mlp = ref.initialize([2, 2, 1], ["tanh", "identity"], seed=4)
+    rng = np.random.default_rng(4)
+    return ref.Problem(mlp, rng.normal(size=(3, 2)), rng.normal(size=(3, 1)), "mse")
+
+
+def by_pair(problem):
+    return {o.pair: o for o in comparison.compare(problem, certify=False)}
+
+
+def test_sources_that_agree_have_an_error_in_scales_and_ulps_and_nothing_to_say():
+    found = by_pair(few_numbers())
+    assert found.keys() == {
+        "reference ~ torch", "reference ~ central_difference", "torch ~ central_difference", "reference ~ complex_step",
+    }  # fmt: skip
+    for pair, outcome in found.items():
+        assert outcome.verdict == ("bar" if pair.endswith("central_difference") else "accurate")
+        assert 0 <= outcome.scales < (1 if outcome.verdict == "bar" else FACTOR)
+        assert outcome.text == ""
+    for pair in ("reference ~ central_difference", "torch ~ central_difference"):
+        assert found[pair].scales > 0, "a difference is never exact on a tanh"
+        assert found[pair].ulps >= 1
+
+
+@pytest.mark.parametrize(
+    ("place", "index"), [("layers[0].weight", (1, 0)), ("layers[1].bias", (0,)), ("input", (2, 1))]
+)
+def test_a_planted_error_is_named_by_its_place_in_scales_and_ulps(monkeypatch, place, index):
+    """2^−20 of one element, in ulps of the expected number: 2^32 or 2^33, less what the difference is off by."""
+    problem = few_numbers()
+    right = comparison.torch_gradients
+
+    def wrong(problem):
+        found = right(problem)
+        leaf = found.leaves()[place]
+        leaf[index] *= 1 + 2.0**-20
+        return found
+
+    monkeypatch.setattr(comparison, "torch_gradients", wrong)
+    found = by_pair(problem)
+    for pair in ("reference ~ torch", "torch ~ central_difference"):
+        outcome = found[pair]
+        assert outcome.verdict == "disagrees"
+        assert f"{place}{list(index)}: " in outcome.text
+        assert outcome.scales > (1 if pair.endswith("central_difference") else FACTOR)
+        assert 2.0**31 < outcome.ulps < 2.0**33
+    for pair in ("reference ~ central_difference", "reference ~ complex_step"):
+        assert found[pair].verdict in ("bar", "accurate")
+        assert found[pair].text == ""
+
+
+def test_a_step_that_is_wrong_is_named_by_its_place(monkeypatch):
+    right = comparison.differences.complex_step
+
+    def wrong(problem, **options):
+        found = right(problem, **options)
+        found.layers[0].bias[1] *= 1 + 2.0**-30
+        return found
+
+    monkeypatch.setattr(comparison.differences, "complex_step", wrong)
+    outcome = by_pair(few_numbers())["reference ~ complex_step"]
+    assert outcome.verdict == "disagrees"
+    assert outcome.text.startswith("layers[0].bias[1]: given ")
+    assert 2.0**21 <= outcome.ulps <= 2.0**23
+
+
+def test_where_sources_have_the_same_numbers_the_error_is_0():
+    """Behind a relu on its kink, whose gradients no difference judges, the loss alone is left: it is 1 exactly."""
+    mlp = ref.MLP((ref.Layer(np.array([[1.0]]), None, "relu"),))
+    problem = ref.Problem(mlp, np.array([[0.0]]), np.array([[1.0]]), "mse")
+    for pair, outcome in by_pair(problem).items():
+        assert outcome.verdict == ("bar" if pair.endswith("central_difference") else "accurate")
+        assert (outcome.scales, outcome.ulps, outcome.text) == (0, 0, "")

@@ -1,6 +1,7 @@
 """Somebody's gradients: every layout that is promised, and what is refused."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import reference as ref
-from tests.torch_compare.cases.test_vectors import validator
+from tests.torch_compare.cases.helpers import validator
 from torch_compare.cases import vectors
 from torch_compare.files.bit_arrays import from_tensor
 from torch_compare.files.case_file import read_case
@@ -200,3 +201,43 @@ def test_tensors_that_do_not_fit(tmp_path):
         read_result(path, PROBLEM)
     with pytest.raises(FileNotFoundError):
         read_result(tmp_path / "none.json", PROBLEM)
+
+
+# ── words and hints ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("length", [200, 201])
+def test_a_word_has_200_characters_at_the_most(tmp_path, length):
+    word = "é" * length
+    path = tmp_path / "result.safetensors"
+    save_file({WEIGHT: torch.zeros(3, 2)}, path, {"case": word})
+    plain = tmp_path / "result.json"
+    plain.write_text(json.dumps({"case": word, "gradients": {"loss": 1.0}}))
+    for file in (path, plain):
+        if length <= 200:
+            assert read_result(file, PROBLEM).case == word
+        else:
+            with pytest.raises(ValueError, match="case: expected a word"):
+                read_result(file, PROBLEM)
+
+
+@pytest.mark.parametrize("rows", [[[1.0] * 5] * 4, [[1.0] * 3] * 3, [[1.0] * 2] * 2])
+def test_a_shape_that_is_not_the_transposed_one_has_no_hint(tmp_path, rows):
+    with pytest.raises(ValueError, match=rf"expected shape \(3, 2\), got \({len(rows)}, {len(rows[0])}\)$"):
+        read_result(written(tmp_path, {WEIGHT: rows}), PROBLEM)
+    path = tmp_path / "result.safetensors"
+    save_file({WEIGHT: torch.tensor(rows)}, path)
+    with pytest.raises(ValueError, match=r"expected shape \(3, 2\), got \(\d, \d\)$"):
+        read_result(path, PROBLEM)
+
+
+def test_rows_where_a_bias_belongs_have_no_hint(tmp_path):
+    """Weights alone are stored in an order that somebody may have the other way round."""
+    assert FOUND["layers[1].bias"].shape == (2,)
+    with pytest.raises(ValueError, match=r"expected shape \(2,\), got \(2, 1\)$"):
+        read_result(written(tmp_path, {"layers[1].bias": [[1.0], [2.0]]}), PROBLEM)
+    path = tmp_path / "result.safetensors"
+    for shape in ((1, 2), (3,)):
+        save_file({"layers[1].bias": torch.zeros(shape)}, path)
+        with pytest.raises(ValueError, match=rf"expected shape \(2,\), got {re.escape(str(shape))}$"):
+            read_result(path, PROBLEM)

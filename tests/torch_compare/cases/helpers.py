@@ -1,0 +1,19 @@
+"""The committed cases and their schemas."""
+
+import json
+
+from jsonschema import Draft202012Validator
+
+from torch_compare.cases import vectors
+
+PATHS = vectors.case_paths(vectors.COMMITTED)
+
+SCHEMAS = {
+    name.partition(".")[0]: json.loads((vectors.COMMITTED / "schema" / name).read_text("utf-8"))
+    for name in vectors.SCHEMAS
+}
+
+
+def validator(kind):
+    Draft202012Validator.check_schema(SCHEMAS[kind])
+    return Draft202012Validator(SCHEMAS[kind])

@@ -1,0 +1,139 @@
+"""Problems that leave the range of a format, at either end, or its resolution."""
+
+import numpy as np
+import pytest
+
+import reference as ref
+import torch_compare as tc
+from reference.arithmetic.formats import FORMATS
+from tests.torch_compare.verdict.helpers import tanh_problem
+from torch_compare.verdict.overflow import beyond_rounding, in_range, underflows
+
+
+@pytest.mark.parametrize(("dtype", "certified"), [("float64", True), ("bfloat16", False)])
+def test_bce_that_rounding_leaves_nothing_of_is_unresolved(dtype, certified):
+    """Where y rounds to 1, torch divides by its ε, and every number may come of it."""
+    weight = np.array([[0.125], [60.0 if dtype == "float64" else 15.5]])
+    layer = ref.Layer(weight, None, "softmax")
+    problem = ref.Problem(ref.MLP((layer,)), np.array([[1.0]]), np.array([[0.25, 0.5]]), "bce")
+    given = {"layers[0].weight": np.array([[-1e5], [0.0]])}
+    verdict = tc.check(problem, given, dtype, certified=certified)
+    assert (verdict.status, verdict.agrees) == ("unresolved", False)
+    assert "bce_with_logits" in verdict.diagnosis
+
+
+def tiny_problem(size):
+    """float32, its first layer's gradients about as small as `size`."""
+    problem = tanh_problem(np.float32)
+    first = problem.mlp.layers[1]
+    scaled = ref.Layer(first.weight * np.float32(size), first.bias, first.activation)
+    return problem.replace(mlp=ref.MLP((problem.mlp.layers[0], scaled, problem.mlp.layers[2])))
+
+
+def test_subnormal_numbers_may_be_flushed_to_zero():
+    problem = tiny_problem(1e-38)
+    found = ref.gradients(problem).leaves()
+    smallest = np.finfo(np.float32).smallest_normal
+    flushed = {k: np.where(np.abs(v) < smallest, np.float32(0), v) for k, v in found.items()}
+    assert any(np.any(flushed[k] != found[k]) for k in found)
+    assert tc.check(problem, found).dtype == "float32"
+    verdict = tc.check(problem, flushed)
+    assert verdict.agrees, str(verdict)
+    assert verdict.dtype == "float32, subnormal numbers flushed to 0"
+
+
+def test_numbers_that_are_not_subnormal_may_not_be_flushed():
+    problem = tiny_problem(1e-33)
+    found = ref.gradients(problem).leaves()
+    flushed = {k: np.where(np.abs(v) < 1e-32, np.float32(0), v) for k, v in found.items()}
+    assert tc.check(problem, flushed).status == "wrong"
+
+
+def test_a_gradient_that_overflows_on_the_way_is_unresolved():
+    """1/(y(1 − y)) of a float16 sigmoid's bce, which the sigmoid's derivative would bring back into range."""
+    layers = (ref.Layer(np.array([[1.0]]), np.array([-12.0]), "sigmoid"),)
+    problem = ref.Problem(ref.MLP(layers), np.array([[0.5]]), np.array([[1.0]]), "bce")
+    given = {"input": np.array([[np.nan]], dtype=np.float16)}
+    assert tc.check(problem, given).status == "unresolved"
+    assert tc.check(problem, given, "float32").status == "wrong"
+
+
+def test_label_smoothing_may_overflow_before_its_share_of_the_classes_is_taken():
+    """Σ_c −log p_c over 100 classes is 99,000, and the loss (ε/K of it, and a little) 199."""
+    layers = (ref.Layer(np.zeros((100, 1)), np.r_[1000.0, np.zeros(99)], "identity"),)
+    loss = ref.losses.cross_entropy(label_smoothing=0.2)
+    problem = ref.Problem(ref.MLP(layers), np.array([[1.0]]), np.array([0]), loss)
+    given = {"loss": np.array(np.inf, dtype=np.float16)}
+    assert tc.check(problem, given).status == "unresolved"
+    plain = problem.replace(loss=ref.losses.cross_entropy())
+    assert tc.check(plain, given).status == "wrong"
+
+
+def test_a_mistake_is_named_beside_a_loss_that_overflows():
+    """‖t − y‖² = 69,300 of the first example is no number of float16; the gradients are."""
+    layers = (ref.Layer(np.eye(3), None, "identity"),)
+    x = np.array([[180.0, -120.0, 150.0], [90.0, 132.0, -18.0]])
+    problem = ref.Problem(ref.MLP(layers), x, np.zeros((2, 3)), "half_squared_error", "sum")
+    right = ref.gradients(problem)
+    given = {"layers[0].weight": -right.layers[0].weight, "input": -right.input, "loss": np.array(np.inf)}
+    assert tc.check(problem, given, "float16").diagnosis.names == ("sign",)
+    assert tc.check(problem, given, "float32").diagnosis.names == ("not finite",)
+
+
+def test_a_sum_that_overflows_before_it_is_halved_is_unresolved():
+    """½‖t − y‖² = 45,000 is a number of float16, ‖t − y‖² is none."""
+    layers = (ref.Layer(np.array([[1.0]]), None, "identity"),)
+    problem = ref.Problem(ref.MLP(layers), np.array([[300.0]]), np.array([[0.0]]), "half_squared_error")
+    given = {"loss": np.array(np.inf, dtype=np.float16)}
+    assert tc.check(problem, given).status == "unresolved"
+    assert tc.check(problem.replace(x=np.array([[30.0]])), given).status == "wrong"
+
+
+# ── where the range ends ─────────────────────────────────────────────────────────────────────────────
+
+
+def one_weight(w):
+    return ref.MLP((ref.Layer(np.array([[w]]), None, "identity"),))
+
+
+def one_number(x):
+    """A problem in whose passes no number but x and 1 occurs."""
+    return ref.Problem(one_weight(1.0), np.array([[x]]), np.array([[0.0]]), "l1", "sum")
+
+
+@pytest.mark.parametrize("name", ["float16", "float32", "bfloat16", "float64"])
+def test_a_number_within_rounding_of_the_largest_may_overflow(name):
+    """32 u below the largest number a sum that rounds may exceed it; further below it may not."""
+    fmt = FORMATS[name]
+    bound = fmt.largest * (1 - 32 * fmt.unit_roundoff)
+    given = {"input": np.array([[np.inf]]), "loss": np.array(1.0)}
+    for x in (np.nextafter(bound, np.inf), fmt.largest * (1 - 16 * fmt.unit_roundoff), -fmt.largest):
+        assert in_range(one_number(x), given, fmt).keys() == {"loss"}
+    for x in (bound, -bound, bound / 2):
+        assert in_range(one_number(x), given, fmt).keys() == given.keys()
+    negative = one_number(-fmt.largest).replace(mlp=one_weight(0.0), target=np.array([[-1.0]]))
+    assert in_range(negative, given, fmt).keys() == {"loss"}, "no number but x is large, and it is negative"
+    finite = {"input": np.array([[1.0]])}
+    assert in_range(one_number(fmt.largest), finite, fmt).keys() == finite.keys()
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "float64"])
+def test_numbers_near_the_smallest_may_be_flushed(name):
+    """Within 2^(2·bits + 8) of it, which rounding scales of their products may reach; an exact 0 is no such number."""
+    fmt = FORMATS[name]
+    bound = fmt.smallest * 2.0 ** (2 * fmt.bits + 8)
+    for x in (np.nextafter(bound, 0), -np.nextafter(bound, 0), fmt.smallest):
+        assert underflows(one_number(x), fmt)
+    for x in (bound, -bound, 1.0, 0.0):
+        assert not underflows(one_number(x), fmt)
+    assert not underflows(one_number(1e-7), FORMATS["float16"])
+
+
+@pytest.mark.parametrize("name", ["float16", "float32", "bfloat16", "float64"])
+def test_bce_within_four_roundings_of_1_is_beyond_rounding(name):
+    fmt = FORMATS[name]
+    bound = 1 - 4 * fmt.unit_roundoff
+    for y, beyond in ((bound, True), (1.0, True), (np.nextafter(bound, 0), False), (0.5, False), (0.0, False)):
+        problem = one_number(y).replace(loss=ref.LOSSES["bce"])
+        assert beyond_rounding(problem, fmt) == beyond
+        assert not beyond_rounding(problem.replace(loss=ref.LOSSES["mse"]), fmt)
