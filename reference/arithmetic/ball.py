@@ -28,19 +28,7 @@ from flint import arb, arb_mat, fmpq
 
 from .array import NumPyArray
 from .ball_decisions import RAISE, Decisions, Mask, as_mask
-from .ball_elements import (
-    UNARY,
-    Element,
-    as_arb,
-    exactly,
-    function,
-    larger,
-    outward,
-    quotient,
-    restored,
-    smaller,
-    stored,
-)
+from .ball_elements import UNARY, as_arb, exactly, function, larger, outward, quotient, restored, smaller, stored
 from .ball_lists import COMPLEMENTS, ceilings_of, chosen, compared, larger_ones, rational_product
 from .constants import Constant
 
@@ -157,7 +145,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         low, high = (np.array([p[k] for p in pairs]).reshape(self.shape) for k in (0, 1))
         return low, high
 
-    def _spread(self, shape: tuple[int, ...]) -> Sequence[Element]:
+    def _spread(self, shape: tuple[int, ...]) -> Sequence[Any]:
         """The elements broadcast to the shape."""
         flat = self.flat
         if self.shape == shape:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from tests.torch_compare.sources.helpers import SPEC
 from torch_compare.commands import cli
 from torch_compare.sources import campaign, certificates
+from torch_compare.sources.outcome import PairVerdict
 
 
 def test_a_campaign_agrees_and_counts(tmp_path):
@@ -53,10 +54,13 @@ def test_a_report_counts_each_outcome_of_each_pair(monkeypatch):
     first = case.outcomes[0]
     told = [
         ("accurate", 3.0, 5.0), ("textbook", 7.0, 2.0), ("accurate", 1.0, 9.0), ("disagrees", 40.0, 1.0),
-        ("not judged", 0.0, 0.0), ("unresolved", 0.0, 0.0), ("deviation: celu_float32_alpha + bce_epsilon", 99.0, 99.0),
-        ("deviation: bce_epsilon", 99.0, 99.0),
+        ("not judged", 0.0, 0.0), ("unresolved", 0.0, 0.0), ("deviation", 99.0, 99.0, ("bce_epsilon",)),
+        ("deviation", 99.0, 99.0, ("celu_float32_alpha", "bce_epsilon")),
     ]  # fmt: skip
-    made = iter(replace(case, outcomes=(replace(first, verdict=v, scales=s, ulps=u),)) for v, s, u in told)
+    made = iter(
+        replace(case, outcomes=(replace(first, verdict=PairVerdict(v), scales=s, ulps=u, deviations=tuple(*names)),))
+        for v, s, u, *names in told
+    )
     monkeypatch.setattr(campaign, "run_case", lambda spec, certify: next(made))
     done = []
     report = campaign.run(len(told), seed=0, jobs=1, progress=done.append)
