@@ -233,6 +233,8 @@ def test_every_room_has_its_readme_and_its_tests(room):
     assert readme.is_file()
     assert len(readme.read_text(encoding="utf-8").splitlines()) >= 5
     assert list((ROOT / "tests" / room).glob("test_*.py"))
+    modules = [path.name for path in (ROOT / room).glob("*.py") if path.name != "__init__.py"]
+    assert [name for name in modules if name not in readme.read_text(encoding="utf-8")] == []
 
 
 @pytest.mark.parametrize("folder", [*ROOMS, "tests"])
