@@ -1,10 +1,9 @@
-"""Small helpers by concern: comparing arrays, exact networks, random ones, bounds, counted products, mutants."""
+"""Small helpers by concern: comparing arrays, bounds, exact networks and random ones."""
 
 from __future__ import annotations
 
-import inspect
-import types
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -32,6 +31,11 @@ def assert_same(got: Array, expected: Array, what: str = "") -> None:
     assert got.shape == expected.shape, f"{what}: shape {got.shape} is not {expected.shape}"
     same = (got == expected) | (np.isnan(got) & np.isnan(expected))
     assert np.all(same), f"{what} differs first at {np.argwhere(~same)[0]}:\n{got}\n{expected}"
+
+
+def fraction(number: Any) -> Fraction:
+    """The number, exactly."""
+    return Fraction(*number.item().as_integer_ratio())
 
 
 def derivatives(tree: ref.Gradients) -> dict[str, Array]:
@@ -108,47 +112,3 @@ def random_mlp(rng: np.random.Generator, depth: int, dtype: Any = np.float64, na
         bias = rng.normal(size=fan_out).astype(dtype) if rng.random() < 0.7 else None
         layers.append(ref.Layer(rng.normal(size=(fan_out, int(fan_in))).astype(dtype), bias, row))
     return ref.MLP(tuple(layers))
-
-
-# ── counting ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Counted(np.ndarray):
-    """An array that notes the operands of every matrix product that it takes part in, in `products`."""
-
-    products: list[tuple[Array, Array]]
-
-    def __array_finalize__(self, made_from: Any) -> None:
-        self.products = getattr(made_from, "products", [])
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        plain = [np.asarray(i) if isinstance(i, Counted) else i for i in inputs]
-        if ufunc is np.matmul:
-            self.products.append((plain[0], plain[1]))
-        result = getattr(ufunc, method)(*plain, **kwargs)
-        return counted(result, self.products) if isinstance(result, np.ndarray) else result
-
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """Keep the class through np.where and np.concatenate, which would drop it."""
-        result = super().__array_function__(func, types, args, kwargs)
-        return counted(result, self.products) if isinstance(result, np.ndarray) else result
-
-
-def counted(array: Array, products: list[tuple[Array, Array]]) -> Counted:
-    """A view of the array whose products are noted in the list."""
-    view: Counted = np.asarray(array).view(Counted)
-    view.products = products
-    return view
-
-
-# ── planting faults ──────────────────────────────────────────────────────────────────────────────────
-
-
-def mutant(module: types.ModuleType, old: str, new: str) -> types.ModuleType:
-    """The module with one piece of its source replaced: it must stand there exactly once."""
-    source = inspect.getsource(module)
-    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {module.__name__}"
-    made = types.ModuleType(module.__name__)
-    made.__package__ = module.__package__
-    exec(compile(source.replace(old, new), f"{module.__name__} with {new!r}", "exec"), made.__dict__)
-    return made
