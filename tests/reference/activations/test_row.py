@@ -119,3 +119,11 @@ def test_every_row_cites_its_formula_and_source(name):
     assert row.name == name
     assert row.formula
     assert row.source
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e8, 1e30])
+def test_a_right_row_can_be_made_with_numbers_of_any_size(size):
+    """AGREE is relative to the derivative where that is large, and absolute where it is small."""
+    row = ref.activations.elu(alpha=size / 7)
+    with pytest.raises(ValueError, match="'elu': derivative"):
+        replace(row, derivative=lambda z: row.derivative(z) * FAULT + (size < 1))

@@ -160,3 +160,47 @@ def test_what_is_zero_without_noise_is_rounded_like_any_other_number(name):
     assert size < through.spread()[0, 0] < 100 * size
     added = (difference * weights).sum(axis=1)
     assert size < added.spread()[0] < 100 * size
+
+
+# ── the range of float64 ─────────────────────────────────────────────────────────────────────────────
+
+
+FAR = np.array([[2.0**400], [2.0**-400]])
+"""240 decades apart: the square of their quotient is no float64 number."""
+
+
+def alike(make):
+    """The noise that `make` draws from one state of the generator, of every argument in turn."""
+    return lambda *arguments: [make(a, noisy(np.full((1, 2), 3.0))).data for a in arguments]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_term_240_decades_below_another_changes_no_error(order):
+    """In a column, a row, and a sum: the smaller term changes no sum, and so no error."""
+    both, near = FAR[::order], np.maximum(FAR, 1.0)[::order]
+    for f in (lambda c, x: (1 / x) @ c, lambda c, x: (c.T / x) @ np.ones((2, 1)), lambda c, x: (c.T / x).sum(axis=1)):
+        found, expected = alike(f)(both, near)
+        assert np.array_equal(found, expected)
+        assert len(set(found.ravel().tolist())) > 1
+        assert np.all(np.isfinite(found))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("far", [2.0**-600, 2.0**600])
+def test_a_product_is_scaled_by_what_scales_its_rows_and_columns(axis, far):
+    """Powers of two change no digits: neither those of a product nor those of its error."""
+    left, right = np.random.default_rng(0).normal(size=(2, 3, 3))
+    scale = np.array([far, 1.0, 1 / far])
+    plain = noisy(left) @ right
+    scaled = noisy(left * scale[:, None]) @ right if axis == 0 else noisy(left) @ (right * scale)
+    assert np.array_equal(scaled.data, plain.data * (scale[:, None] if axis == 0 else scale))
+
+
+@pytest.mark.parametrize("far", [2.0**-600, 2.0**600])
+def test_a_sum_and_a_spread_are_scaled_by_what_scales_their_numbers(far):
+    values = np.random.default_rng(0).normal(size=(3, 5)) / 3
+    plain, scaled = (1 / noisy(values)).sum(axis=1), (1 / noisy(values / far)).sum(axis=1)
+    assert np.array_equal(scaled.data, plain.data * far)
+    assert np.array_equal(scaled.spread(), plain.spread() * far)
+    one = Noisy(np.array([[1.0, 1.0], [1.0 + 2.0**-40, 1.0], [1.0 - 2.0**-40, 1.0]]) - 1.0, plain.source)
+    assert np.array_equal(Noisy(one.data * far, one.source).spread(), one.spread() * far)

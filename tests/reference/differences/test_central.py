@@ -191,3 +191,37 @@ def test_no_direction_has_the_derivative_0():
     problem = network_problem(7, ["gelu"], "mse", [2, 2])
     still = random_direction(problem, seed=3).map(np.zeros_like)
     assert directional_difference(problem, still) == (0.0, 0.0)
+
+
+# ── whatever the signs ───────────────────────────────────────────────────────────────────────────────
+
+
+def all_negative(size):
+    """A linear network whose every number is negative."""
+    layers = (ref.Layer(np.full((2, 2), -size), None, "identity"), ref.Layer(np.full((1, 2), -size), None, "identity"))
+    return ref.Problem(ref.MLP(layers), np.array([[-1.5, -0.5]]) * size, np.array([[-(size**3)]]), "mse")
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_the_sign_of_the_pre_activations_does_not_spoil_the_bars(size, sign):
+    """A fault of 1e-10, some thousand roundings of the loss, is outside the bars in every layer."""
+    layer = ref.Layer(np.array([[2.0 * size]]), np.array([size]), "identity")
+    last = ref.Layer(np.array([[0.75]]), None, "identity")
+    problem = ref.Problem(ref.MLP((layer, last)), np.array([[sign * 3.0]]), np.array([[0.25 * size]]), "mse")
+    g, found = ref.gradients(problem), central_difference(problem)
+    assert outside(found, g) == []
+    for index in range(2):
+        places = {place for place, _ in outside(found, with_fault(g, index, 1 + 1e-10))}
+        assert places == {place for place in derivatives(g) if place.startswith(f"layers[{index}]")}
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e8])
+def test_a_direction_of_a_problem_of_negative_numbers_has_a_bar_of_a_few_roundings(size):
+    """A step as long as the largest number is: a fault of 1e-10 is seen, whatever the sign of the numbers."""
+    problem = all_negative(size)
+    for signed in (problem, problem.map(np.negative)):
+        g, direction = ref.gradients(signed), random_direction(signed, seed=1)
+        value, error = directional_difference(signed, direction)
+        assert abs(value - along(g, direction)) <= error
+        assert abs(value - along(with_fault(g, 1, 1 + 1e-10), direction)) > error

@@ -9,7 +9,7 @@ import reference as ref
 from reference.differences import (
     complex_step,
 )
-from tests.helpers import derivatives
+from tests.helpers import derivatives, gamma
 from tests.reference.differences.helpers import (
     ACTIVATIONS,
     LOSSES,
@@ -65,3 +65,17 @@ def test_complex_step_at_a_stationary_point_is_not_a_truncation_error():
     problem = ref.Problem(ref.MLP(layers), np.zeros((2, 2)), np.zeros((2, 1)), "mse")
     for leaf in derivatives(complex_step(problem)).values():
         assert np.all(np.isnan(leaf) | (leaf == 0))
+
+
+def test_an_underflow_in_an_inner_layer_alone_costs_no_digits():
+    """There the imaginary part of one unit is subnormal, and that of the other, which nothing moves, is 0."""
+    layers = (
+        ref.Layer(np.array([[0.75]]), None, "tanh"),
+        ref.Layer(np.array([[2.0**-735 / 3], [0.0]]), None, "identity"),
+        ref.Layer(np.array([[2.0**735, 1.0]]), None, "identity"),
+    )
+    problem = ref.Problem(ref.MLP(layers), np.array([[0.7]]), np.array([[1.0]]), "mse")
+    g, found = ref.gradients(problem), complex_step(problem)
+    for place in ("layers[0].weight", "input"):
+        # a forward pass of six roundings and a backward pass of as many; a subnormal number lacks half of its digits
+        assert np.all(np.abs(found[place] - g[place]) <= gamma(16) * np.abs(g[place])), place

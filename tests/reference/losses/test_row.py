@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import reference as ref
+from reference import losses
+from reference.losses.row import _probe
 
 FAULT = 1.001
 """A derivative that is wrong by one part in a thousand."""
@@ -33,3 +36,37 @@ def test_every_loss_cites_its_formula_and_source(name):
     assert row.name == name
     assert row.formula
     assert row.source
+
+
+@pytest.mark.parametrize("example", [0, 1])
+@pytest.mark.parametrize("name", ref.LOSSES)
+def test_a_gradient_that_is_wrong_in_one_example_cannot_be_made(name, example):
+    row = ref.LOSSES[name]
+
+    def gradient(y, t):
+        factor = np.ones((len(y), 1))
+        factor[example] = FAULT
+        return row.gradient(y, t) * factor
+
+    with pytest.raises(ValueError, match=f"'{name}': its gradient"):
+        replace(row, gradient=gradient)
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e8, 1e30])
+def test_a_right_row_can_be_made_with_numbers_of_any_size(size):
+    """AGREE is relative to the gradient where that is large, and absolute where it is small."""
+    weight = np.array([1.0, 2.0, 3.0]) * size / 7
+    for make in (losses.cross_entropy, losses.nll, losses.multilabel_soft_margin, losses.bce_with_logits):
+        row = make(weight=weight)
+        with pytest.raises(ValueError, match="its gradient"):
+            replace(row, gradient=lambda y, t, row=row: row.gradient(y, t) * FAULT + (size < 1))
+
+
+def test_a_gradient_across_the_probe_can_be_made():
+    """Along the probe such a loss changes by roundings alone, to which nothing is relative."""
+    _, _, direction = _probe("real", 3)
+    across = np.stack([-direction[:, 1], direction[:, 0], np.zeros(2)], axis=1) / 3
+    slope = np.sum(across * direction)
+    row = replace(ref.LOSSES["mse"], value=lambda y, t: y * across, gradient=lambda y, t: across * (1 + 2.0**-40))
+    assert slope == 0
+    assert row.gradient(across, across).shape == (2, 3)
