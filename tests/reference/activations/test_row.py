@@ -127,3 +127,10 @@ def test_a_right_row_can_be_made_with_numbers_of_any_size(size):
     row = ref.activations.elu(alpha=size / 7)
     with pytest.raises(ValueError, match="'elu': derivative"):
         replace(row, derivative=lambda z: row.derivative(z) * FAULT + (size < 1))
+
+
+def test_an_error_far_below_one_is_a_rounding_even_where_the_derivative_is_small():
+    row = ref.activations.elu(alpha=1e-8)
+    assert replace(row, derivative=lambda z: row.derivative(z) + 2.0**-40)
+    with pytest.raises(ValueError, match="'elu': derivative"):
+        replace(row, derivative=lambda z: row.derivative(z) + 2.0**-31)

@@ -225,3 +225,14 @@ def test_a_direction_of_a_problem_of_negative_numbers_has_a_bar_of_a_few_roundin
         value, error = directional_difference(signed, direction)
         assert abs(value - along(g, direction)) <= error
         assert abs(value - along(with_fault(g, 1, 1 + 1e-10), direction)) > error
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_the_sign_of_a_direction_does_not_spoil_its_bar(sign):
+    """Along a direction of negative numbers alone, a fault of 1e-10 is seen as well."""
+    problem = all_negative(1.0)
+    direction = random_direction(problem, seed=1).map(lambda leaf: sign * np.abs(leaf))
+    value, error = directional_difference(problem, direction)
+    g = ref.gradients(problem)
+    assert abs(value - along(g, direction)) <= error
+    assert abs(value - along(with_fault(g, 1, 1 + 1e-10), direction)) > error

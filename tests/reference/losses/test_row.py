@@ -62,11 +62,11 @@ def test_a_right_row_can_be_made_with_numbers_of_any_size(size):
             replace(row, gradient=lambda y, t, row=row: row.gradient(y, t) * FAULT + (size < 1))
 
 
-def test_a_gradient_across_the_probe_can_be_made():
-    """Along the probe such a loss changes by roundings alone, to which nothing is relative."""
+def test_an_error_far_below_one_is_a_rounding_even_where_the_loss_does_not_change():
+    """Along the probe such a loss is constant: there is nothing that an error could be relative to."""
     _, _, direction = _probe("real", 3)
     across = np.stack([-direction[:, 1], direction[:, 0], np.zeros(2)], axis=1) / 3
-    slope = np.sum(across * direction)
-    row = replace(ref.LOSSES["mse"], value=lambda y, t: y * across, gradient=lambda y, t: across * (1 + 2.0**-40))
-    assert slope == 0
-    assert row.gradient(across, across).shape == (2, 3)
+    row = replace(ref.LOSSES["mse"], value=lambda y, t: y * across, gradient=lambda y, t: across + 2.0**-40 * direction)
+    assert np.sum(row.gradient(across, across) * direction) == 2.0**-40 * np.sum(direction**2)
+    with pytest.raises(ValueError, match="its gradient"):
+        replace(row, gradient=lambda y, t: across + 2.0**-32 * direction)

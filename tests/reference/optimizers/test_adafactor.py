@@ -9,10 +9,22 @@ import pytest
 from reference.optimizers import adafactor
 from reference.rounding.distance import FACTOR
 from tests.helpers import DTYPES, assert_same, gamma
-from tests.reference.optimizers.helpers import MODULES, frozen, steps, worst
+from tests.reference.optimizers.helpers import (
+    MODULES,
+    assert_every_option_and_type,
+    frozen,
+    missing_pairs,
+    steps,
+    worst,
+)
 from tests.source_faults import with_source_changed
 from torch_compare.torch_side.optimizers import Twin
-from torch_compare.trajectories.matrix import DRAWS, MATRIX_SUBJECTS, matrix_trajectory
+from torch_compare.trajectories.matrix import (
+    DRAWS,
+    adafactor_against_torch,
+    matrix_trajectory,
+)
+from torch_compare.trajectories.random_trajectories import covering_seeds, options
 
 # ── by hand ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -138,27 +150,28 @@ def test_nothing_changes_type_or_in_place(dtype):
 # ── against torch ────────────────────────────────────────────────────────────────────────────────────
 
 
-SEEDS = {"adafactor": range(6)}
+def seeds():
+    return covering_seeds(lambda seed: matrix_trajectory("adafactor", seed, 1))
 
 
-@pytest.mark.parametrize("name", SEEDS)
-def test_random_trajectories_are_torchs(name):
-    found = [MATRIX_SUBJECTS[name](seed, 50) for seed in SEEDS[name]]
-    assert {o.dtype for o in found} == {"float32", "float64"}
-    for outcome in found:
-        assert outcome.agrees, f"{name}, seed {outcome.seed}: {outcome.worst}; own: {outcome.own}"
-        assert outcome.undecided == 0
-        assert outcome.steps == 50
+def test_random_trajectories_are_torchs():
+    for seed in seeds():
+        outcome = adafactor_against_torch(seed, 20)
+        assert outcome.agrees, f"seed {seed}: {outcome.worst}; own: {outcome.own}"
+        assert (outcome.undecided, outcome.steps) == (0, 20)
 
 
-def test_the_draws_reach_every_option_and_shape():
-    draw, shapes = DRAWS["adafactor"]
-    drawn = [draw(np.random.default_rng(seed)) for seed in range(60)]
-    assert set(drawn[0]) == inspect.signature(adafactor).parameters.keys() - {"others", "orthogonalize"}
-    for key in drawn[0]:
-        assert len({d[key] for d in drawn}) > 1, key
-    seen = {p.shape for seed in range(60) for p in matrix_trajectory("adafactor", seed, 1).params}
-    assert seen == set(shapes)
+def test_the_trajectories_hold_every_pair_of_options():
+    drawn = [options(matrix_trajectory("adafactor", seed, 20)) for seed in seeds()]
+    names = inspect.signature(adafactor).parameters.keys()
+    assert_every_option_and_type(drawn, names, always={"lr", "eps[0]"})
+    assert missing_pairs(drawn) == []
+
+
+def test_the_draws_reach_every_shape():
+    assert {p.shape for seed in range(60) for p in matrix_trajectory("adafactor", seed, 1).params} == set(
+        DRAWS["adafactor"][1]
+    )
 
 
 # ── planted faults ───────────────────────────────────────────────────────────────────────────────────

@@ -15,12 +15,25 @@ from reference.optimizers import adam, lbfgs, muon
 from reference.optimizers.muon import newton_schulz
 from reference.rounding.distance import FACTOR
 from tests.helpers import DTYPES, assert_same, gamma
-from tests.reference.optimizers.helpers import MODULES, frozen, steps, worst
+from tests.reference.optimizers.helpers import (
+    MODULES,
+    assert_every_option_and_type,
+    frozen,
+    missing_pairs,
+    steps,
+    worst,
+)
 from tests.source_faults import with_source_changed
 from torch_compare.torch_side.muon import without_bfloat16
 from torch_compare.trajectories.comparison import distance, follow, follow_torch
-from torch_compare.trajectories.matrix import DRAWS, MATRIX_SUBJECTS, bfloat16_scales, matrix_trajectory
-from torch_compare.trajectories.random_trajectories import Trajectory
+from torch_compare.trajectories.matrix import (
+    DRAWS,
+    bfloat16_scales,
+    matrix_trajectory,
+    muon_against_torch,
+    muon_in_full_precision,
+)
+from torch_compare.trajectories.random_trajectories import Trajectory, covering_seeds, options
 
 
 def test_newton_schulz_applies_the_quintic_to_singular_values():
@@ -175,27 +188,33 @@ def test_nothing_changes_type_or_in_place(dtype):
         np.testing.assert_equal(state[key], before[key])
 
 
-SEEDS = {"muon": (0, 2, 5, 8), "muon, bfloat16": (2, 5, 11)}
+def seeds():
+    return covering_seeds(lambda seed: matrix_trajectory("muon", seed, 1))
 
 
-@pytest.mark.parametrize("name", SEEDS)
-def test_random_trajectories_are_torchs(name):
-    found = [MATRIX_SUBJECTS[name](seed, 50) for seed in SEEDS[name]]
-    assert {o.dtype for o in found} == {"float32", "float64"}
-    for outcome in found:
-        assert outcome.agrees, f"{name}, seed {outcome.seed}: {outcome.worst}; own: {outcome.own}"
-        assert outcome.undecided == 0
-        assert outcome.steps == 50
+def test_random_trajectories_are_torchs():
+    for seed in seeds():
+        outcome = muon_in_full_precision(seed, 20)
+        assert outcome.agrees, f"seed {seed}: {outcome.worst}; own: {outcome.own}"
+        assert (outcome.undecided, outcome.steps) == (0, 20)
 
 
-def test_the_draws_reach_every_option_and_shape():
-    draw, shapes = DRAWS["muon"]
-    drawn = [draw(np.random.default_rng(seed)) for seed in range(60)]
-    assert set(drawn[0]) == inspect.signature(muon).parameters.keys() - {"others", "orthogonalize"}
-    for key in drawn[0]:
-        assert len({d[key] for d in drawn}) > 1, key
-    seen = {p.shape for seed in range(60) for p in matrix_trajectory("muon", seed, 1).params}
-    assert seen == set(shapes)
+def test_the_trajectories_hold_every_pair_of_options():
+    drawn = [options(matrix_trajectory("muon", seed, 20)) for seed in seeds()]
+    names = inspect.signature(muon).parameters.keys() - {"others", "orthogonalize"}
+    assert_every_option_and_type(drawn, names, always={"lr"})
+    assert missing_pairs(drawn) == []
+
+
+def test_the_draws_reach_every_shape():
+    assert {p.shape for seed in range(60) for p in matrix_trajectory("muon", seed, 1).params} == set(DRAWS["muon"][1])
+
+
+@pytest.mark.parametrize("seed", [2, 5, 11])
+def test_a_random_trajectory_is_torchs_as_it_is_in_bfloat16(seed):
+    outcome = muon_against_torch(seed, 50)
+    assert outcome.agrees, f"{outcome.worst}; own: {outcome.own}"
+    assert (outcome.undecided, outcome.steps) == (0, 50)
 
 
 def test_torch_is_itself_again_afterwards():

@@ -487,7 +487,7 @@ def test_what_a_hostile_file_says_is_shown_as_printable_text(file):
 
 def test_300_characters_of_an_error_are_shown_and_no_more(file):
     # The library adds the column, whose digits count too: the text is found among those of every length.
-    found = {len(theirs): (theirs, ours) for theirs, ours in (told(file, shape="x" * n) for n in range(180, 240))}
+    found = {len(theirs): (theirs, ours) for theirs, ours in (told(file, shape="x" * n) for n in range(100, 280))}
     whole, cut = found[300], found[301]
     assert whole[1] == whole[0]
     assert cut[1] == f"{cut[0][:300]}..."
