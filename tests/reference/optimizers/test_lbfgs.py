@@ -3,6 +3,7 @@
 import copy
 import functools
 import importlib
+import inspect
 from fractions import Fraction
 
 import numpy as np
@@ -18,7 +19,7 @@ from reference.optimizers.lbfgs import two_loop
 from reference.rounding.distance import FACTOR
 from reference.training import checkpoint
 from tests.helpers import DTYPES, assert_same, gamma
-from tests.reference.optimizers.helpers import frozen
+from tests.reference.optimizers.helpers import frozen, missing_pairs
 from tests.source_faults import with_source_changed
 from torch_compare.torch_side.lbfgs import lbfgs_step
 from torch_compare.trajectories.lbfgs import itself, lbfgs_against_torch, random_hyperparameters
@@ -217,11 +218,31 @@ def test_the_defaults_are_torchs():
 # ── against torch ────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("seed", range(8))
+SEEDS = (0, 4, 6, 9, 10, 11, 51, 56)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_every_step_of_a_random_trajectory_is_torchs(seed):
     outcome = lbfgs_against_torch(seed, 50)
     assert outcome.agrees, f"seed {seed}: {outcome.worst}; own: {outcome.own}"
     assert outcome.undecided == 0
+
+
+def test_the_trajectories_hold_every_pair_of_options(monkeypatch):
+    """Whether a number is at its default; whether there is one iteration a step, and one pair to remember, or more."""
+    defaults = {k: v.default for k, v in inspect.signature(lbfgs).parameters.items()}
+    given = []
+    monkeypatch.setattr(ref.optimizers, "lbfgs", lambda **drawn: (given.append(drawn), lbfgs(**drawn))[1])
+    types = [lbfgs_against_torch(seed, 1).dtype for seed in SEEDS]
+    drawn = [
+        {key: str(one.get(key, default) == default) for key, default in defaults.items() if key != "lr"}
+        | {key: str(one[key] > 1) for key in ("max_iter", "history_size")}
+        | {"dtype": dtype}
+        for one, dtype in zip(given, types, strict=True)
+    ]
+    assert all(len({one[key] for one in drawn}) == 2 for key in drawn[0])
+    assert all(one["lr"] != defaults["lr"] for one in given)
+    assert missing_pairs(drawn) == []
 
 
 @pytest.mark.parametrize("make", [quadratic, rosenbrock, network])
