@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import reference as ref
-from reference.rounding.scale import FORMATS, get_format, rounding_scale
+from reference.arithmetic.formats import FORMATS, get_format
+from reference.rounding import scale as module
+from reference.rounding.scale import rounding_scale
 from tests.helpers import derivatives
 
 
@@ -72,3 +74,23 @@ def test_behind_a_jump_units_are_found_where_some_implementation_has_them():
         scale = rounding_scale(problem)
         other = 2 * (-0.7 - 1.0)  # ∂L/∂b of hardtanh's layer on the other side of the jump
         assert scale.layers[1].bias[0] > abs(other) / 8
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "float64"])
+def test_numbers_that_the_format_cannot_hold_are_rounded_and_the_scale_says_so(name):
+    mlp = ref.MLP((ref.Layer(np.array([[1.0]]), None, "identity"),))
+    held, beyond = (ref.Problem(mlp, np.array([[x]]), np.array([[0.0]]), "mse", "sum") for x in (0.5, 0.1))
+    assert np.all(rounding_scale(held, name).layers[0].weight == 0)
+    assert np.all(rounding_scale(beyond, name).layers[0].weight > 0)
+
+
+def test_a_scale_made_in_parts_is_that_of_all_runs(monkeypatch):
+    mlp = ref.initialize([24, 32, 32, 5], ["tanh", "gelu", "identity"], seed=0)
+    rng = np.random.default_rng(0)
+    problem = ref.Problem(mlp, rng.normal(size=(48, 24)), rng.normal(size=(48, 5)), "mse")
+    whole = rounding_scale(problem, runs=64).leaves()
+    monkeypatch.setattr(module, "LARGEST", 2**14)
+    parts = rounding_scale(problem, runs=64).leaves()
+    for place, sigma in whole.items():
+        ratio = np.sqrt(np.mean(parts[place] ** 2) / np.mean(sigma**2))
+        assert 0.7 < ratio < 1.4, place
