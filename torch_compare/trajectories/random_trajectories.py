@@ -179,8 +179,8 @@ def _stand(value: Any, default: Any) -> str:
 def covering_seeds(trajectory_of: Callable[[int], Trajectory], tries: int = 128) -> tuple[int, ...]:
     """Seeds whose trajectories hold every pair of options that those of the first `tries` seeds hold.
 
-    A greedy covering design (Cohen, Dalal, Fredman & Patton 1997, The AETG system, §3): the next seed is always the
-    one that brings most pairs that are still missing.
+    A greedy covering design, as in Cohen, Dalal, Fredman & Patton 1997, The AETG system, IEEE TSE 23: the next seed is
+    always the one that brings most pairs that are still missing.
 
     >>> seeds = covering_seeds(lambda seed: random_trajectory("adam", seed, steps=1))
     >>> len(seeds) < 16
