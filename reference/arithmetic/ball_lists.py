@@ -49,7 +49,7 @@ def compared(
     Raises:
         Undecided: it may not.
     """
-    certain, possible = _decided(ufunc, left, right, ceilings)
+    certain, possible = decided(ufunc, left, right, ceilings)
     if certain == possible:
         return np.array(certain, dtype=bool).reshape(shape)
     if not decisions.hull:
@@ -59,7 +59,7 @@ def compared(
     return Mask(*(np.array(m, dtype=bool).reshape(shape) for m in (certain, possible)))
 
 
-def _decided(
+def decided(
     ufunc: np.ufunc, left: Sequence[Element], right: Sequence[Element], ceilings: dict[int, arb]
 ) -> tuple[list[bool], list[bool]]:
     """Where a comparison certainly holds, and where it may; ceilings are what elements on the left are below."""

@@ -5,8 +5,10 @@ The gradients are given, not computed, so that along the steps rounding errors a
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -148,6 +150,52 @@ def random_trajectory(
     params = tuple(_start(rng, shape).astype(dtype) for shape in chosen)
     sequences = [_sequence(rng, one_of(rng, *kinds), (steps, *shape)).astype(dtype) for shape in chosen]
     return Trajectory(optimizer, params, tuple(tuple(s[t] for s in sequences) for t in range(steps)))
+
+
+def options(trajectory: Trajectory) -> dict[str, str]:
+    """Where every hyperparameter stands, the members of a pair one by one, and the type.
+
+    A number is at "0", at its "default" or at some "other" value; anything else stands for itself.
+
+    >>> options(random_trajectory("sgd", seed=0, steps=1))["momentum"]
+    'other'
+    """
+    optimizer = trajectory.optimizer
+    defaults = inspect.signature(getattr(ref.optimizers, optimizer.name)).parameters
+    found = {"dtype": trajectory.dtype.name}
+    for name, value in optimizer.hyperparameters.items():
+        default = defaults[name].default
+        if isinstance(value, tuple):
+            found |= {f"{name}[{i}]": _stand(v, d) for i, (v, d) in enumerate(zip(value, default, strict=True))}
+        else:
+            found[name] = _stand(value, default)
+    return found
+
+
+def _stand(value: Any, default: Any) -> str:
+    if isinstance(value, bool | str) or value is None:
+        return str(value)
+    return "0" if value == 0 else "default" if value == default else "other"
+
+
+def covering_seeds(trajectory_of: Callable[[int], Trajectory], tries: int = 128) -> tuple[int, ...]:
+    """Seeds whose trajectories hold every pair of options that those of the first `tries` seeds hold.
+
+    A greedy covering design, as in Cohen, Dalal, Fredman & Patton 1997, The AETG system, IEEE TSE 23: the next seed is
+    always the one that brings most pairs that are still missing.
+
+    >>> seeds = covering_seeds(lambda seed: random_trajectory("adam", seed, steps=1))
+    >>> len(seeds) < 16
+    True
+    """
+    pairs = [set(combinations(sorted(options(trajectory_of(seed)).items()), 2)) for seed in range(tries)]
+    missing = set().union(*pairs)
+    chosen = []
+    while missing:
+        best = max(range(tries), key=lambda seed: len(pairs[seed] & missing))
+        chosen.append(best)
+        missing -= pairs[best]
+    return tuple(chosen)
 
 
 def _start(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

@@ -2,8 +2,6 @@
 
 import dataclasses
 import math
-import resource
-import sys
 from functools import partial
 from itertools import pairwise
 
@@ -107,12 +105,19 @@ def test_no_certificate_at_all_refutes_the_claim():
     assert not certificates.holds([], timed=False)
 
 
-def test_the_peak_of_memory_is_that_of_a_process_of_its_own():
-    """Half a gigabyte that is held here is none of its."""
+def test_the_peak_of_memory_is_that_of_a_process_of_its_own_and_grows_with_its_network():
+    """The peak of this process, which holds the block, is above the block's size; that of a tiny network's is not.
+
+    A parameter is at least two balls, itself and its gradient, of 48 bytes each; and no more than eight arrays hold a
+    ball for it (weights and gradients as lists, matrices and their transposes), with its digits and NumPy's or Python's
+    object 128 bytes at the most. Peaks are rounded to 0.01 GB.
+    """
     block = np.ones(2**29, dtype=np.uint8)
-    here = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-    peak = certificates.peak_memory(TINY, 2, "tanh", 0)
-    assert 0.02 < peak < here - 2**28 / 1e9
+    widths = (256, 512, 256)
+    tiny, wide = (certificates.peak_memory(w, 2, "tanh", 0) for w in (TINY, widths))
+    parameters = certificates.classifier(widths, 2, "tanh", 0).mlp.parameters
+    assert 0.01 < tiny < block.nbytes / 1e9
+    assert 2 * 48 * parameters / 1e9 - 0.01 <= wide - tiny <= 8 * 128 * parameters / 1e9 + 0.01
     assert block.all()
 
 

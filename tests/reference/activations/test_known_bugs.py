@@ -9,11 +9,11 @@ import pytest
 from flint import arb, ctx
 
 import reference as ref
+from benchmarks.exactness import independent_formulas as truths
+from benchmarks.exactness.independent_formulas import ULPS, error_in_ulps, exactly
 from reference import activations as act
 from reference import losses
-from tests import truths
 from tests.helpers import ELEMENTWISE, assert_same
-from tests.truths import ULPS, error_in_ulps, exactly
 
 ORDERS = ("value", "derivative", "second_derivative")
 

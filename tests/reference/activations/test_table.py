@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference as ref
+from benchmarks.exactness import independent_formulas as truths
+from benchmarks.exactness.independent_formulas import ULPS, error_in_ulps, exactly
 from reference import activations as act
-from tests import truths
 from tests.helpers import DTYPES, ELEMENTWISE, HOMOGENEOUS, ROWWISE, assert_same
-from tests.truths import ULPS, error_in_ulps, exactly
 
 ORDERS = ("value", "derivative", "second_derivative")
 

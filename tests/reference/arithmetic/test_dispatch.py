@@ -1,4 +1,4 @@
-"""Error-free transformations are exact, constants right to the last place, guards what they say."""
+"""Error-free transformations are exact, guards what they say, and other arithmetics answer for themselves."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flint import arb, ctx
+from flint import ctx
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from benchmarks.exactness.independent_formulas import BITS, error_in_ulps, exactly
 from reference.arithmetic import constants
 from reference.arithmetic import dispatch as ar
-from tests.helpers import DTYPES, assert_same
-from tests.truths import BITS, error_in_ulps, exactly
-
-CONSTANTS = {name: c for name, c in vars(constants).items() if isinstance(c, constants.Constant)}
-
-
-def fraction(number: Any) -> Fraction:
-    return Fraction(*number.item().as_integer_ratio())
+from tests.helpers import DTYPES, assert_same, fraction
 
 
 def finite(dtype: Any, exponent: int) -> st.SearchStrategy[float]:
@@ -79,67 +73,9 @@ def test_complex_sums_and_products_carry_no_error_term():
         assert_same(error, np.zeros(2, complex))
 
 
-class Exact:
-    """A ball that answers np.sqrt, np.log and np.exp in a constant's formula."""
-
-    def __init__(self, ball: Any) -> None:
-        self.ball = ball
-
-    def __truediv__(self, other: Any) -> Exact:
-        return Exact(self.ball / getattr(other, "ball", other))
-
-    def __rtruediv__(self, other: int) -> Exact:
-        return Exact(other / self.ball)
-
-    def __mul__(self, other: Any) -> Exact:
-        return Exact(self.ball * getattr(other, "ball", other))
-
-    __rmul__ = __mul__
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any) -> Exact:
-        return Exact(getattr(inputs[0].ball, ufunc.__name__)())
-
-
-def made(constant: constants.Constant) -> arb:
-    def make(number: Any) -> Exact:
-        return Exact(exactly(Fraction(number)))
-
-    return constant.formula(make, Exact(arb.pi())).ball
-
-
-@pytest.mark.parametrize("name", CONSTANTS)
-def test_the_digits_are_those_of_the_formula(name):
-    constant = CONSTANTS[name]
-    with ctx.workprec(BITS):
-        value = made(constant)
-        digits = len(constant.digits.split("e")[0].replace(".", "").lstrip("0"))
-        relative = abs(exactly(constant.exact) / value - 1)
-        # Rounded or cut off after the last digit: less than one unit of that place.
-        assert relative < arb(10) ** (1 - digits)
-        assert digits >= 31
-
-
-@pytest.mark.parametrize("dtype", [*DTYPES, np.float16])
-@pytest.mark.parametrize("name", CONSTANTS)
-def test_the_parts_are_right_to_the_last_place(name, dtype):
-    high, low = CONSTANTS[name].in_dtype(np.dtype(dtype))
-    assert type(high) is type(low) is dtype
-    with ctx.workprec(BITS):
-        value = made(CONSTANTS[name])
-        rest = value - exactly(high)
-        assert error_in_ulps(high, [value], dtype) <= 0.5
-        assert error_in_ulps(low, [rest], dtype) <= 0.5
-
-
 def test_a_constant_of_complex_numbers_has_real_parts():
     assert ar.constant(constants.SQRT_HALF, np.array([1j])).dtype == np.float64
     assert ar.constant(constants.SQRT_HALF, np.ones(1, np.float32)).dtype == np.float32
-
-
-def test_a_longdouble_constant_has_more_digits_than_a_float64():
-    high, _ = constants.SQRT_HALF.in_dtype(np.dtype(np.longdouble))
-    error = abs(fraction(high) - constants.SQRT_HALF.exact)
-    assert error <= fraction(np.spacing(high)) / 2
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -15,7 +15,7 @@ from reference.arithmetic.ball_decisions import Decisions, precision
 from reference.bounds import gradient_norms
 from reference.bounds.gradient_norms import gradient_bounds, spectral_norm
 from reference.bounds.slopes import largest_slope
-from tests.helpers import ELEMENTWISE, random_mlp
+from tests.helpers import ELEMENTWISE, gamma, random_mlp
 
 BITS = 400
 
@@ -171,3 +171,20 @@ def test_weights_of_zero_pass_nothing():
 def test_known_norms_are_one_per_layer():
     with pytest.raises(ValueError, match=r"norms: expected one per layer \(1\), got 2"):
         gradient_bounds(ref.initialize([1, 1], ["tanh"], seed=0), norms=[1.0, 1.0])
+
+
+@pytest.mark.parametrize("width", [1, 4, 16, 64, 256])
+@pytest.mark.parametrize("name", ["tanh", "softmax"])
+def test_the_allowance_for_rounding_counts_every_rounding_of_a_layer(name, width):
+    """γ_O√R of the product by W, 9 of an elementwise derivative, 8(O + 5) of a softmax's sums: all that a row can lose.
+
+    And no more than ten times what any activation needs.
+    """
+    mlp = ref.MLP((ref.Layer(np.full((width, width), 0.5), None, name),))
+    exact, allowed = (gradient_bounds(mlp, rounding=rounding, norms=[1.0])[0] for rounding in (False, True))
+    product, sums = width * np.sqrt(width), 8 * (width + 5)
+    least = product + (9 if name == "tanh" else sums)
+    if exact > 0:  # a softmax of one feature is constant
+        most = exact * (1 + gamma(int(10 * (product + sums))))
+        # Each product is rounded upwards, by an ulp or two.
+        assert exact * (1 + gamma(int(np.ceil(least)))) <= allowed <= most * (1 + 2.0**-49)

@@ -145,3 +145,21 @@ def test_directions_of_larger_networks_agree_to_40_digits(activation):
         assert abs(value.flat[0] - expected) < arb(10) ** -DIGITS * abs(expected)
         wrong = expected * (1 + arb("1e-30"))
         assert abs(value.flat[0] - wrong) > bar
+
+
+def test_an_inexact_unit_on_a_break_is_judged_where_nothing_moves_it():
+    """σ(1) + σ(−1) − 1 is 0, which no ball says: the relu there is on its kink; the one beside it is not."""
+    layers = (
+        ref.Layer(np.array([[1.0], [-1.0]]), None, "sigmoid"),
+        ref.Layer(np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([-1.0, 0.5]), "relu"),
+        ref.Layer(np.array([[1.0, 3.0]]), None, "identity"),
+    )
+    problem = ref.Problem(ref.MLP(layers), np.array([[1.0]]), np.array([[0.25]]), "mse")
+    found = multiprecision_difference(problem)
+    on_the_kink, beside = found.value.layers[1].bias.flat
+    assert on_the_kink.is_nan()
+    with precision(BITS):
+        # dL/db = 2·(3·½ − ¼)·3
+        assert not abs(beside - arb(7.5)) > found.error.layers[1].bias[1]
+    assert found.error.layers[1].bias[1] < 1e-100
+    assert all(b.is_nan() for b in found.value.layers[0].weight.flat)

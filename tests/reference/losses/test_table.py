@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference as ref
+from benchmarks.exactness import independent_formulas as truths
+from benchmarks.exactness.independent_formulas import ULPS, error_in_ulps, exactly
 from reference import losses
 from reference.activations.row import AGREE
-from tests import truths
 from tests.helpers import DTYPES, assert_same
-from tests.truths import ULPS, error_in_ulps, exactly
 
 WEIGHT = np.array([0.5, 2.0, 0.25, 1.25])
 POSITIVE = np.array([3.0, 0.5, 1.0, 0.0])

@@ -23,7 +23,6 @@ from tests.helpers import (
     HOMOGENEOUS,
     assert_same,
     assert_same_gradients,
-    counted,
     exact_mlp,
     exact_names,
     gamma,
@@ -236,6 +235,34 @@ def test_one_layer_by_its_definition(seed, width, batch, name):
 
 
 # ── cost ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Counted(np.ndarray):
+    """An array that notes the operands of every matrix product that it takes part in, in `products`."""
+
+    products: list[tuple[Any, Any]]
+
+    def __array_finalize__(self, made_from: Any) -> None:
+        self.products = getattr(made_from, "products", [])
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        plain = [np.asarray(i) if isinstance(i, Counted) else i for i in inputs]
+        if ufunc is np.matmul:
+            self.products.append((plain[0], plain[1]))
+        result = getattr(ufunc, method)(*plain, **kwargs)
+        return counted(result, self.products) if isinstance(result, np.ndarray) else result
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Keep the class through np.where and np.concatenate, which would drop it."""
+        result = super().__array_function__(func, types, args, kwargs)
+        return counted(result, self.products) if isinstance(result, np.ndarray) else result
+
+
+def counted(array: Any, products: list[tuple[Any, Any]]) -> Counted:
+    """A view of the array whose products are noted in the list."""
+    view: Counted = np.asarray(array).view(Counted)
+    view.products = products
+    return view
 
 
 def problem_of(mlp: ref.MLP, rng: np.random.Generator) -> ref.Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product, takewhile
 from typing import Any
 
 import numpy as np
@@ -282,6 +283,22 @@ def test_a_bad_target(loss, target, error, message):
     mlp = ref.MLP((ref.Layer(np.ones((4, 3)) / 8, None, "sigmoid"),))
     with pytest.raises(error, match=message):
         problem(mlp=mlp, loss=loss, target=target)
+
+
+@pytest.mark.parametrize("labels", list(product(range(-1, 3), repeat=3)))
+def test_labels_are_each_once_before_the_first_minus_one(labels):
+    """Every row of three: what stands behind the first −1 is not read."""
+    mlp = ref.MLP((ref.Layer(np.ones((3, 2)), None, "identity"),))
+    listed = list(takewhile(lambda label: label >= 0, labels))
+    target = np.array([[0, 1, 2], labels])
+    if len(set(listed)) == len(listed):
+        assert ref.Problem(mlp, np.ones((2, 2)), target, "multilabel_margin").target is target
+    else:
+        again = next(place for place, label in enumerate(listed) if label in listed[:place])
+        with pytest.raises(
+            ValueError, match=rf"target\[1, {again}\]: multilabel_margin expects each label once, got {labels[again]}"
+        ):
+            ref.Problem(mlp, np.ones((2, 2)), target, "multilabel_margin")
 
 
 def test_unsigned_and_small_integers_are_class_indices():

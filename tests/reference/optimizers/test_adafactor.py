@@ -1,43 +1,30 @@
-"""adafactor and muon: by hand, by their algebra, against torch.optim, and with planted faults."""
+"""adafactor: by hand, by its algebra, against torch.optim, and with planted faults."""
 
 import copy
-import functools
-import importlib
+import inspect
 
 import numpy as np
 import pytest
-import torch
 
-import reference as ref
-from reference.arithmetic.formats import get_format
-from reference.arithmetic.noise_source import NoiseSource
-from reference.arithmetic.noisy import Noisy
-from reference.optimizers import adafactor, adam, lbfgs, muon
-from reference.optimizers.muon import newton_schulz
+from reference.optimizers import adafactor
 from reference.rounding.distance import FACTOR
-from tests.helpers import DTYPES, assert_same, gamma, mutant
-from torch_compare.torch_side.muon import without_bfloat16
+from tests.helpers import DTYPES, assert_same, gamma
+from tests.helpers.source_faults import with_source_changed
+from tests.reference.optimizers.helpers import (
+    MODULES,
+    assert_every_option_and_type,
+    frozen,
+    missing_pairs,
+    steps,
+    worst,
+)
 from torch_compare.torch_side.optimizers import Twin
-from torch_compare.trajectories.comparison import distance, follow, follow_torch
-from torch_compare.trajectories.matrix import DRAWS, MATRIX_SUBJECTS, bfloat16_scales, matrix_scales, matrix_trajectory
-from torch_compare.trajectories.random_trajectories import Trajectory
-
-MODULES = {name: importlib.import_module(f"reference.optimizers.{name}") for name in ("adafactor", "muon")}
-"""The modules: the package hands on the functions of these names."""
-
-
-def frozen(array):
-    array = np.array(array)
-    array.setflags(write=False)
-    return array
-
-
-def steps(optimizer, params, grads):
-    state = optimizer.init(params)
-    for g in grads:
-        params, state = optimizer.update(params, g, state)
-    return params, state
-
+from torch_compare.trajectories.matrix import (
+    DRAWS,
+    adafactor_against_torch,
+    matrix_trajectory,
+)
+from torch_compare.trajectories.random_trajectories import covering_seeds, options
 
 # ── by hand ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -110,162 +97,45 @@ def test_the_default_of_eps_is_the_spacing_of_the_parameters_type(dtype):
         assert_same(left, right)
 
 
-def test_newton_schulz_applies_the_quintic_to_singular_values():
-    """On a diagonal matrix no sum rounds: the same operations, number by number."""
-    a, b, c = MODULES["muon"].NS_COEFFICIENTS
-    s = np.array([3.0, 0.7, 1e-3, 0.0])
-    norm = np.sqrt((s * s).sum())
-    x = s / norm
-    for _ in range(5):
-        gram = x * x
-        x = a * x + (b * gram + c * (gram * gram)) * x
-    assert_same(newton_schulz(np.diag(s)), np.diag(x))
-
-
-def test_newton_schulz_leaves_singular_vectors_alone():
-    """NS(Q diag(s) Rᵀ) = Q NS(diag(s)) Rᵀ, to within the rounding of NS and, seen through it, of the product."""
-    rng = np.random.default_rng(3)
-    q, r = np.linalg.qr(rng.normal(size=(6, 4)))[0], np.linalg.qr(rng.normal(size=(4, 4)))[0]
-    s = np.array([3.0, 0.7, 0.2, 0.01])
-    source = NoiseSource(get_format(np.float64), 64, rng)
-    noisy = newton_schulz(Noisy.exact(q, source) @ np.diag(s) @ r.T)
-    error = np.abs(newton_schulz(q @ np.diag(s) @ r.T) - q @ newton_schulz(np.diag(s)) @ r.T)
-    assert np.max(error / noisy.spread()) < FACTOR
-
-
-def test_newton_schulz_of_either_orientation_is_the_same():
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=(7, 3))
-    assert_same(newton_schulz(x).T, newton_schulz(x.T.copy()))
-
-
-@pytest.mark.parametrize("nesterov", [False, True])
-def test_muon_moves_along_what_it_orthogonalizes(nesterov):
-    """With the exact U Vᵀ in place of the quintic, a step turns every singular value of the momentum into 1."""
-    seen = []
-
-    def polar(b):
-        seen.append(b)
-        u, _, v = np.linalg.svd(b, full_matrices=False)
-        return u @ v
-
-    rng = np.random.default_rng(4)
-    start, g = rng.normal(size=(4, 2)), rng.normal(size=(4, 2))
-    optimizer = muon(lr=0.5, weight_decay=0.25, momentum=0.75, nesterov=nesterov, orthogonalize=polar)
-    (moved,), state = steps(optimizer, [start], [[g]])
-    assert_same(state["momentum_buffer"][0], 0.25 * g)
-    assert np.allclose(seen[0], (0.25 + 0.25 * 0.75 if nesterov else 0.25) * g, rtol=gamma(4), atol=0)
-    assert_same(moved, start * 0.875 - 0.5 * np.sqrt(2) * polar(seen[0]))
-
-
-@pytest.mark.parametrize(
-    ("name", "shape", "expected"),
-    [
-        (None, (8, 2), 2.0),
-        ("original", (2, 8), 1.0),
-        ("match_rms_adamw", (16, 4), 0.8),
-        ("match_rms_adamw", (4, 25), 1),
-    ],
-)
-def test_muons_rates_by_shape(name, shape, expected):
-    optimizer = muon(lr=0.5, weight_decay=0.0, adjust_lr_fn=name, orthogonalize=lambda b: 0 * b + 1)
-    (moved,), _ = steps(optimizer, [np.zeros(shape)], [[np.ones(shape)]])
-    assert np.allclose(moved, -0.5 * expected, rtol=gamma(4), atol=0)
-
-
-# ── muon and what is no matrix ───────────────────────────────────────────────────────────────────────
-
-
-def test_muon_refuses_biases_and_says_what_to_do():
-    with pytest.raises(ValueError, match=r"params\[1\] has shape \(3,\): give others="):
-        muon().init(ref.initialize([2, 3, 1], activations=["tanh", "identity"], seed=0))
-    with pytest.raises(ValueError, match=r"others must be an optimizer of one gradient a step"):
-        muon(others=lbfgs())
-
-
-def test_muon_leaves_the_rest_to_the_others():
-    """Bit for bit what muon makes of the matrices and adam of the biases; the state can be taken apart."""
-    rng = np.random.default_rng(5)
-    mlp = ref.initialize([2, 3, 1], activations=["tanh", "identity"], seed=0)
-    x, t = rng.normal(size=(5, 2)), rng.normal(size=(5, 1))
-    both = muon(lr=0.1, others=adam(lr=0.2))
-    state = both.init(mlp)
-    weights, biases = [[la.weight for la in mlp.layers], [la.bias for la in mlp.layers]]
-    one, two = muon(lr=0.1), adam(lr=0.2)
-    states = [one.init(weights), two.init(biases)]
-    for count in range(3):
-        g = ref.gradients(ref.Problem(mlp, x, t, loss="mse"))
-        mlp, state = both.update(mlp, g, state)
-        weights, states[0] = one.update(weights, [la.weight for la in g.layers], states[0])
-        biases, states[1] = two.update(biases, [la.bias for la in g.layers], states[1])
-        assert state["step"] == count + 1
-        for layer, weight, bias in zip(mlp.layers, weights, biases, strict=True):
-            assert_same(layer.weight, weight)
-            assert_same(layer.bias, bias)
-    assert state["matrices"].keys() == states[0].keys()
-    assert both.hyperparameters["others"]["name"] == "adam"
-
-
-@pytest.mark.parametrize("shapes", [((2, 2),), ((3,), ())])
-def test_others_may_have_nothing_to_do_or_everything(shapes):
-    params = [np.ones(s) for s in shapes]
-    moved, state = steps(muon(others=adam()), params, [params] * 2)
-    assert state["step"] == 2
-    assert len(state) == 2
-    assert all(np.all(m < p) for m, p in zip(moved, params, strict=True))
-
-
 # ── hyperparameters, purity, types ───────────────────────────────────────────────────────────────────
 
 BAD = [
-    (adafactor, {"lr": -1.0}, "adafactor: lr"),
-    (adafactor, {"beta2_decay": 0.1}, "beta2_decay"),
-    (adafactor, {"d": 0.5}, "d must lie"),
-    (adafactor, {"weight_decay": -0.1}, "weight_decay"),
-    (adafactor, {"eps": (-1e-8, 1e-3)}, "eps1"),
-    (adafactor, {"eps": (None, np.nan)}, "eps2"),
-    (muon, {"lr": np.nan}, "muon: lr"),
-    (muon, {"momentum": -0.1}, "momentum"),
-    (muon, {"weight_decay": -1}, "weight_decay"),
-    (muon, {"eps": -1e-7}, "eps"),
-    (muon, {"ns_steps": 100}, "ns_steps"),
-    (muon, {"ns_coefficients": (1.0, 2.0)}, "three numbers"),
-    (muon, {"ns_coefficients": (1.0, 2.0, np.nan)}, r"ns_coefficients\[2\]"),
-    (muon, {"adjust_lr_fn": "other"}, "original, match_rms_adamw"),
+    ({"lr": -1.0}, "adafactor: lr"),
+    ({"beta2_decay": 0.1}, "beta2_decay"),
+    ({"d": 0.5}, "d must lie"),
+    ({"weight_decay": -0.1}, "weight_decay"),
+    ({"eps": (-1e-8, 1e-3)}, "eps1"),
+    ({"eps": (None, np.nan)}, "eps2"),
 ]
 BAD_TYPES = [
-    (adafactor, {"eps": 1e-3}, "pair"),
-    (adafactor, {"lr": "fast"}, "lr must be a number"),
-    (muon, {"ns_steps": 2.5}, "whole number"),
-    (muon, {"momentum": None}, "momentum must be a number"),
+    ({"eps": 1e-3}, "pair"),
+    ({"lr": "fast"}, "lr must be a number"),
 ]
 
 
-@pytest.mark.parametrize(("make", "bad", "message"), BAD)
-def test_hyperparameters_out_of_range(make, bad, message):
+@pytest.mark.parametrize(("bad", "message"), BAD)
+def test_hyperparameters_out_of_range(bad, message):
     with pytest.raises(ValueError, match=message):
-        make(**bad)
+        adafactor(**bad)
 
 
-@pytest.mark.parametrize(("make", "bad", "message"), BAD_TYPES)
-def test_hyperparameters_of_another_type(make, bad, message):
+@pytest.mark.parametrize(("bad", "message"), BAD_TYPES)
+def test_hyperparameters_of_another_type(bad, message):
     with pytest.raises(TypeError, match=message):
-        make(**bad)
+        adafactor(**bad)
 
 
-@pytest.mark.parametrize("make", [adafactor, muon])
-def test_only_real_floating_parameters(make):
+def test_only_real_floating_parameters():
     for dtype in (complex, int):
         with pytest.raises(TypeError, match="real floating numbers"):
-            make().init([np.ones((2, 2), dtype=dtype)])
+            adafactor().init([np.ones((2, 2), dtype=dtype)])
 
 
-@pytest.mark.parametrize("make", [adafactor, muon])
 @pytest.mark.parametrize("dtype", [*DTYPES, np.float16, np.longdouble])
-def test_nothing_changes_type_or_in_place(make, dtype):
+def test_nothing_changes_type_or_in_place(dtype):
     rng = np.random.default_rng(6)
     p, g = (frozen(rng.normal(size=(3, 2)).astype(dtype)) for _ in range(2))
-    optimizer = make(lr=np.float64(0.1))
+    optimizer = adafactor(lr=np.float64(0.1))
     state = optimizer.init([p])
     before = copy.deepcopy(state)
     (moved,), after = optimizer.update([p], [g], state)
@@ -280,125 +150,58 @@ def test_nothing_changes_type_or_in_place(make, dtype):
 # ── against torch ────────────────────────────────────────────────────────────────────────────────────
 
 
-SEEDS = {"adafactor": range(6), "muon": (0, 2, 5, 8), "muon, bfloat16": (2, 5, 11)}
+def seeds():
+    return covering_seeds(lambda seed: matrix_trajectory("adafactor", seed, 1))
 
 
-@pytest.mark.parametrize("name", MATRIX_SUBJECTS)
-def test_random_trajectories_are_torchs(name):
-    found = [MATRIX_SUBJECTS[name](seed, 50) for seed in SEEDS[name]]
-    assert {o.dtype for o in found} == {"float32", "float64"}
-    for outcome in found:
-        assert outcome.agrees, f"{name}, seed {outcome.seed}: {outcome.worst}; own: {outcome.own}"
-        assert outcome.undecided == 0
-        assert outcome.steps == 50
+def test_random_trajectories_are_torchs():
+    for seed in seeds():
+        outcome = adafactor_against_torch(seed, 20)
+        assert outcome.agrees, f"seed {seed}: {outcome.worst}; own: {outcome.own}"
+        assert (outcome.undecided, outcome.steps) == (0, 20)
 
 
-def test_the_draws_reach_every_option_and_shape():
-    for name, (draw, shapes) in DRAWS.items():
-        signature = getattr(ref.optimizers, name).__kwdefaults__.keys() | set(
-            getattr(ref.optimizers, name).__code__.co_varnames[: getattr(ref.optimizers, name).__code__.co_argcount]
-        )
-        drawn = [draw(np.random.default_rng(seed)) for seed in range(60)]
-        assert set(drawn[0]) == signature - {"others", "orthogonalize"}
-        for key in drawn[0]:
-            assert len({d[key] for d in drawn}) > 1, key
-        seen = {p.shape for seed in range(60) for p in matrix_trajectory(name, seed, 1).params}
-        assert seen == set(shapes)
+def test_the_trajectories_hold_every_pair_of_options():
+    drawn = [options(matrix_trajectory("adafactor", seed, 20)) for seed in seeds()]
+    names = inspect.signature(adafactor).parameters.keys()
+    assert_every_option_and_type(drawn, names, always={"lr", "eps[0]"})
+    assert missing_pairs(drawn) == []
 
 
-def test_torch_is_itself_again_afterwards():
-    with pytest.raises(ZeroDivisionError), without_bfloat16():
-        1 / 0  # noqa: B018
-    assert torch.ones(1).bfloat16().dtype == torch.bfloat16
+def test_the_draws_reach_every_shape():
+    assert {p.shape for seed in range(60) for p in matrix_trajectory("adafactor", seed, 1).params} == set(
+        DRAWS["adafactor"][1]
+    )
 
 
 # ── planted faults ───────────────────────────────────────────────────────────────────────────────────
 
-FAULTS = {
-    "adafactor": [
-        ("_rms(update, d), 1.0)", "_rms(update), 1.0)"),
-        ("_rms(update, d), 1.0)", "_rms(update, d), 1.01)"),
-        (" / np.maximum(rows.sum(axis=-2, keepdims=True) / g.shape[-2], tiny)", ""),
-        ("rows.sum(axis=-2, keepdims=True) / g.shape[-2]", "rows.sum(axis=-2, keepdims=True) / g.shape[-1]"),
-        ("_mean_square(g, -2), fresh)", "_mean_square(g, -2), 1 - fresh)"),
-        ("return norm * norm / g.shape[axis]", "return norm * norm"),
-        ("fresh = t**beta2_decay", "fresh = (t + 1)**beta2_decay"),
-        ("min(lr, t**-0.5)", "lr"),
-        ("min(lr, t**-0.5) * np.maximum(_rms(p), smallest_rms)", "min(lr, t**-0.5)"),
-        ("np.maximum(_rms(p), smallest_rms)", "_rms(p)"),
-        ("variance, tiny * tiny)", "variance, tiny)"),
-        ("variance, tiny * tiny)", "variance, 0)"),
-        ("p * (1 - lr * weight_decay)\n        if g", "p * (1 - alpha * weight_decay)\n        if g"),
-        ("g = -g if maximize else g", "g = g"),
-        ("g * g, fresh)", "np.abs(g), fresh)"),
-    ],
-    "muon": [
-        ("NS_COEFFICIENTS = (3.4445,", "NS_COEFFICIENTS = (3.4446,"),
-        ("x = a * x + (b * gram + c * (gram @ gram)) @ x", "x = a * x + (b * gram + a * (gram @ gram)) @ x"),
-        ("x = a * x + (b * gram + c * (gram @ gram)) @ x", "x = a * x + (c * gram + b * (gram @ gram)) @ x"),
-        ("x = x / np.maximum(np.sqrt((x * x).sum()), eps)", "x = x / np.maximum((x * x).sum(), eps)"),
-        ("x = x / np.maximum(np.sqrt((x * x).sum()), eps)", "x = x / (np.sqrt((x * x).sum()) + eps)"),
-        ("moved_towards(g, m, momentum) if", "moved_towards(m, g, momentum) if"),
-        ("ahead = moved_towards(g, m, momentum) if nesterov else m", "ahead = m"),
-        ('moved_towards(slots["momentum_buffer"], g, 1 - momentum)', 'momentum * slots["momentum_buffer"] + g'),
-        ("max(1.0, rows / columns)", "max(1.0, columns / rows)"),
-        ("0.2 * max(rows, columns)", "0.2 * min(rows, columns)"),
-        ("p * (1 - lr * weight_decay) - lr", "p * (1 - lr * adjusted(*p.shape) * weight_decay) - lr"),
-        ("for _ in range(steps)", "for _ in range(steps + 1)"),
-        ("return x.T if tall else x", "return x if x.shape == matrix.shape else x.T + 1e-12"),
-    ],
-}
-CASES = [(name, *fault) for name, faults in FAULTS.items() for fault in faults]
+FAULTS = [
+    ("_rms(update, d), 1.0)", "_rms(update), 1.0)"),
+    ("_rms(update, d), 1.0)", "_rms(update, d), 1.01)"),
+    (" / np.maximum(rows.sum(axis=-2, keepdims=True) / g.shape[-2], tiny)", ""),
+    ("rows.sum(axis=-2, keepdims=True) / g.shape[-2]", "rows.sum(axis=-2, keepdims=True) / g.shape[-1]"),
+    ("_mean_square(g, -2), fresh)", "_mean_square(g, -2), 1 - fresh)"),
+    ("return norm * norm / g.shape[axis]", "return norm * norm"),
+    ("fresh = t**beta2_decay", "fresh = (t + 1)**beta2_decay"),
+    ("min(lr, t**-0.5)", "lr"),
+    ("min(lr, t**-0.5) * np.maximum(_rms(p), smallest_rms)", "min(lr, t**-0.5)"),
+    ("np.maximum(_rms(p), smallest_rms)", "_rms(p)"),
+    ("variance, tiny * tiny)", "variance, tiny)"),
+    ("variance, tiny * tiny)", "variance, 0)"),
+    ("p * (1 - lr * weight_decay)\n        if g", "p * (1 - alpha * weight_decay)\n        if g"),
+    ("g = -g if maximize else g", "g = g"),
+    ("g * g, fresh)", "np.abs(g), fresh)"),
+]
 
 
-@functools.cache
-def judged(name):
-    """Trajectories, ours along them, and σ."""
-    paths = [matrix_trajectory(name, seed, 20) for seed in range(100, 116)]
-    return [
-        (path, follow(path.optimizer, path.params, path.grads), matrix_scales(path, seed=seed))
-        for seed, path in enumerate(paths)
-    ]
+@pytest.mark.parametrize(("old", "new"), FAULTS)
+def test_a_planted_fault_is_caught(old, new):
+    assert worst("adafactor", with_source_changed(MODULES["adafactor"], old, new).adafactor) > FACTOR
 
 
-@pytest.mark.parametrize(("name", "old", "new"), CASES)
-def test_a_planted_fault_is_caught(name, old, new):
-    make = getattr(mutant(MODULES[name], old, new), name)
-    assert worst(name, make) > FACTOR
+UNCHANGED = "RMS(x) ="
 
 
-def worst(name, make):
-    found = []
-    for path, ours, scale in judged(name):
-        hyperparameters = dict(path.optimizer.hyperparameters)
-        if hyperparameters.get("ns_coefficients") == MODULES["muon"].NS_COEFFICIENTS:
-            del hyperparameters["ns_coefficients"]
-        with np.errstate(all="ignore"):
-            theirs = follow(make(**hyperparameters), path.params, path.grads)
-        found.append(distance(theirs, ours, scale, get_format(path.dtype))[0].scales)
-    return np.nanmax(found)
-
-
-UNCHANGED = {name: (line, line) for name, line in (("adafactor", "RMS(x) ="), ("muon", "NS_COEFFICIENTS = ("))}
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_without_a_fault_nothing_is_caught(name):
-    assert worst(name, getattr(mutant(MODULES[name], *UNCHANGED[name]), name)) == 0
-
-
-def test_the_scale_of_bfloat16_still_sees_what_bfloat16_cannot_explain():
-    """torch as it is agrees; momentum that is not orthogonalized does not, nor a step in the other direction.
-
-    With coefficients that contract: the default ones drive rounding errors of bfloat16 apart, to a tenth of the result.
-    """
-    rng = np.random.default_rng(7)
-    (q, _), (r, _) = (np.linalg.qr(rng.normal(size=(n, 3))) for n in (4, 3))
-    grads = ((q @ np.diag([1.0, 0.1, 0.1]) @ r,),) * 3
-    usual = {"lr": 0.1, "momentum": 0.0, "ns_coefficients": (15 / 8, -5 / 4, 3 / 8), "ns_steps": 8}
-    path = Trajectory(muon(**usual), (np.zeros((4, 3)),), grads)
-    scale, fmt, ours = bfloat16_scales(path), get_format(np.float64), follow(path.optimizer, path.params, grads)
-    assert distance(follow_torch(path.optimizer, path.params, grads), ours, scale, fmt)[0].scales < FACTOR
-    for wrong in ({"ns_steps": 0}, {"orthogonalize": lambda b: -newton_schulz(b, usual["ns_coefficients"], 8)}):
-        theirs = follow(muon(**usual | wrong), path.params, grads)
-        assert distance(theirs, ours, scale, fmt)[0].scales > FACTOR
+def test_without_a_fault_nothing_is_caught():
+    assert worst("adafactor", with_source_changed(MODULES["adafactor"], UNCHANGED, UNCHANGED).adafactor) == 0

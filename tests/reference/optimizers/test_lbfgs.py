@@ -1,8 +1,9 @@
-"""lbfgs and its line search: their algebra, the Wolfe conditions, against torch step by step, with planted faults."""
+"""lbfgs: its algebra, against torch step by step, with planted faults."""
 
 import copy
 import functools
 import importlib
+import inspect
 from fractions import Fraction
 
 import numpy as np
@@ -16,11 +17,12 @@ from reference.arithmetic.noise_source import NoiseSource, Split
 from reference.arithmetic.noisy import Noisy
 from reference.optimizers import lbfgs, line_search
 from reference.optimizers.lbfgs import two_loop
-from reference.optimizers.line_search import CURVATURE, DECREASE, Point, cubic_minimum, strong_wolfe
 from reference.rounding.distance import FACTOR
 from reference.rounding.scale import RUNS
 from reference.training import checkpoint
-from tests.helpers import DTYPES, assert_same, gamma, mutant
+from tests.helpers import DTYPES, assert_same, gamma
+from tests.helpers.source_faults import with_source_changed
+from tests.reference.optimizers.helpers import frozen, missing_pairs
 from torch_compare.torch_side.lbfgs import lbfgs_step
 from torch_compare.trajectories.lbfgs import itself, lbfgs_against_torch, random_hyperparameters
 from torch_compare.trajectories.lbfgs_steps import Guided, compare_step, noisy_tree, paths, step_leaves, worst_number
@@ -28,12 +30,6 @@ from torch_compare.trajectories.objectives import network, quadratic, random_obj
 
 routine = importlib.import_module("reference.optimizers.lbfgs")
 """The module: the package hands on the function of that name."""
-
-
-def frozen(array):
-    array = np.array(array)
-    array.setflags(write=False)
-    return array
 
 
 def bowl(centre, curvatures):
@@ -101,63 +97,6 @@ def test_a_pair_without_curvature_is_not_kept():
         assert state["history"] == {"old_dirs": (), "old_stps": (), "ro": ()}
         assert state["H_diag"] == 1
     assert_same(here[0], before * 1.25)
-
-
-# ── the line search ──────────────────────────────────────────────────────────────────────────────────
-
-
-def random_line(rng):
-    """φ(t) of a random wavy polynomial that falls at 0 and rises at last, and the search on it."""
-    a, b, w = rng.uniform(0.1, 3), rng.uniform(-2, 2), rng.uniform(0.5, 6)
-    depth, centre, power = rng.uniform(0, 0.5), 10 ** rng.uniform(-1.5, 1.5), rng.choice([2, 4])
-
-    def at(t):
-        u = t / centre
-        loss = a * (u - 1) ** power + depth * np.sin(w * u + b)
-        slope = (a * power * (u - 1) ** (power - 1) + depth * w * np.cos(w * u + b)) / centre
-        return Point(t, float(loss), np.array([slope]), float(slope))
-
-    return at
-
-
-def test_it_finds_strong_wolfe_points():
-    """Nocedal & Wright 2006, eq. 3.7, whenever the budget is not used up; they exist by their lemma 3.1."""
-    found = 0
-    rng = np.random.default_rng(0)
-    for _ in range(300):
-        at = random_line(rng)
-        start = at(0.0)
-        if start.slope >= 0:
-            continue
-        point, trials = strong_wolfe(at, start, 10 ** rng.uniform(-2, 2), 1.0, budget=40)
-        assert trials <= 41
-        if trials < 41:
-            found += 1
-            assert point.loss <= start.loss + DECREASE * point.step * start.slope
-            assert abs(point.slope) <= -CURVATURE * start.slope
-    assert found > 200
-
-
-def test_with_no_budget_it_takes_the_better_of_both_ends():
-    at = random_line(np.random.default_rng(2))
-    start = at(0.0)
-    high, low = Point(2.0, start.loss + 1, None, 1.0), Point(2.0, start.loss - 1, None, 1.0)
-    assert strong_wolfe(lambda t: high, start, 2.0, 1.0, budget=0) == (start, 1)
-    assert strong_wolfe(lambda t: low, start, 2.0, 1.0, budget=0) == (low, 1)
-
-
-def test_the_cubics_minimum_is_exact_on_cubics():
-    """t³ − 3t has its minimum at 1, in whatever order its points come, and is kept within bounds."""
-
-    def at(t):
-        return Point(t, t**3 - 3 * t, None, 3 * t**2 - 3)
-
-    for left, right in ((0.0, 2.0), (2.0, 0.0), (-0.5, 4.0)):
-        assert cubic_minimum(at(left), at(right), -5.0, 5.0) == pytest.approx(1.0, rel=gamma(16), abs=0)
-    assert cubic_minimum(at(0.0), at(2.0), 1.5, 2.0) == 1.5
-    assert cubic_minimum(at(0.0), at(2.0), 0.0, 0.5) == 0.5
-    # a cubic without a minimum: slopes 1 at both ends of a rise of 1/3 of that
-    assert cubic_minimum(Point(0.0, 0.0, None, 1.0), Point(1.0, 0.7, None, 1.0), 0.25, 0.75) == 0.5
 
 
 # ── what a user sees ─────────────────────────────────────────────────────────────────────────────────
@@ -281,7 +220,10 @@ def test_the_defaults_are_torchs():
 # ── against torch ────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("seed", range(8))
+SEEDS = (0, 4, 6, 9, 10, 11, 51, 56)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_every_step_of_a_random_trajectory_is_torchs(seed):
     outcome = lbfgs_against_torch(seed, 50)
     assert outcome.agrees, f"seed {seed}: {outcome.worst}; own: {outcome.own}"
@@ -304,6 +246,23 @@ def steps_together(optimizer, trajectory, params, evaluates):
             break
         worst.append(worst_number(step_leaves(*given), step_leaves(here, state), fmt))
     return worst
+
+
+def test_the_trajectories_hold_every_pair_of_options(monkeypatch):
+    """Whether a number is at its default; whether there is one iteration a step, and one pair to remember, or more."""
+    defaults = {k: v.default for k, v in inspect.signature(lbfgs).parameters.items()}
+    given = []
+    monkeypatch.setattr(ref.optimizers, "lbfgs", lambda **drawn: (given.append(drawn), lbfgs(**drawn))[1])
+    types = [lbfgs_against_torch(seed, 1).dtype for seed in SEEDS]
+    drawn = [
+        {key: str(one.get(key, default) == default) for key, default in defaults.items() if key != "lr"}
+        | {key: str(one[key] > 1) for key in ("max_iter", "history_size")}
+        | {"dtype": dtype}
+        for one, dtype in zip(given, types, strict=True)
+    ]
+    assert all(len({one[key] for one in drawn}) == 2 for key in drawn[0])
+    assert all(one["lr"] != defaults["lr"] for one in given)
+    assert missing_pairs(drawn) == []
 
 
 @pytest.mark.parametrize("make", [quadratic, rosenbrock, network])
@@ -517,7 +476,7 @@ def first_catch(make, seeds):
 
 @pytest.mark.parametrize(("module", "old", "new"), CASES)
 def test_a_planted_fault_is_caught(module, old, new):
-    wrong = mutant(module, old, new)
+    wrong = with_source_changed(module, old, new)
     if module is line_search:
         search = wrong.strong_wolfe
         wrong = copy_of(routine)
@@ -526,7 +485,7 @@ def test_a_planted_fault_is_caught(module, old, new):
 
 
 def copy_of(module):
-    return mutant(module, "L-BFGS: quasi", "L-BFGS: quasi")
+    return with_source_changed(module, "L-BFGS: quasi", "L-BFGS: quasi")
 
 
 def test_without_a_fault_nothing_is_caught():

@@ -1,13 +1,12 @@
 """The elementwise optimisers: worked by hand, in closed form, against torch.optim, and with planted faults."""
 
+import functools
 import inspect
 
 import mpmath
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import reference as ref
 from reference.arithmetic.formats import get_format
@@ -15,19 +14,21 @@ from reference.optimizers import OPTIMIZERS
 from reference.optimizers.optimizer import elementwise, zeros_like
 from reference.rounding.distance import FACTOR
 from tests.helpers import DTYPES, assert_same
+from tests.reference.optimizers.helpers import assert_every_option_and_type, frozen, missing_pairs
 from torch_compare.torch_side.optimizer_deviations import LAST_STEP, OPTIMIZER_DEVIATIONS, as_torch
 from torch_compare.torch_side.optimizers import CLASSES, UNCOUNTED, Twin
 from torch_compare.trajectories.comparison import compare, distance, follow, follow_torch, rounding_scales
-from torch_compare.trajectories.random_trajectories import HYPERPARAMETERS, KINDS, Trajectory, random_trajectory
+from torch_compare.trajectories.random_trajectories import (
+    HYPERPARAMETERS,
+    KINDS,
+    Trajectory,
+    covering_seeds,
+    options,
+    random_trajectory,
+)
 
 opt = ref.optimizers
 NAMES = tuple(HYPERPARAMETERS)
-
-
-def frozen(array):
-    array = np.array(array)
-    array.setflags(write=False)
-    return array
 
 
 def trajectory(optimizer, seed=0, steps=20, dtype=np.float64, shapes=((2, 3), (3,))):
@@ -201,24 +202,46 @@ def test_the_average_of_asgd_is_the_mean_of_the_last_iterates():
 # ── against torch.optim ──────────────────────────────────────────────────────────────────────────────
 
 
+@functools.cache
+def chosen(name):
+    """The trajectories that are compared with torch's, by their seeds."""
+    seeds = covering_seeds(lambda seed: random_trajectory(name, seed, steps=1))
+    return {seed: random_trajectory(name, seed, steps=20) for seed in seeds}
+
+
+def names_of(name):
+    return inspect.signature(OPTIMIZERS[name]).parameters.keys()
+
+
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=6)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_random_trajectories_agree_with_torch(name, seed):
-    outcome = compare(random_trajectory(name, seed, steps=20), seed)
-    assert outcome.agrees, outcome
+def test_random_trajectories_agree_with_torch(name):
+    for seed, path in chosen(name).items():
+        outcome = compare(path, seed)
+        assert outcome.agrees, outcome
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_trajectories_reach_every_option_of_ours_and_of_torch(name):
-    drawn = [HYPERPARAMETERS[name](np.random.default_rng(seed)) for seed in range(40)]
-    ours = inspect.signature(OPTIMIZERS[name]).parameters
+    ours = names_of(name)
     switches = {"foreach", "capturable", "differentiable", "fused", "params"}
-    theirs = inspect.signature(CLASSES[name]).parameters.keys() - switches
-    assert ours.keys() == theirs == drawn[0].keys() == OPTIMIZERS[name]().hyperparameters.keys()
-    for key, option in ours.items():
-        assert len({d[key] for d in drawn}) > 1, key
-        assert any(d[key] != option.default for d in drawn), key
+    assert ours == inspect.signature(CLASSES[name]).parameters.keys() - switches
+    assert ours == OPTIMIZERS[name]().hyperparameters.keys()
+    assert_every_option_and_type(map(options, chosen(name).values()), ours, always={"lr", "lambd", "alpha"})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_trajectories_hold_every_pair_of_options(name):
+    impossible = [{"nesterov": "True", "momentum": "0"}, {"nesterov": "True", "dampening": "other"}]
+    missing = missing_pairs(list(map(options, chosen(name).values())))
+    assert [pair for pair in missing if pair not in impossible] == []
+
+
+def test_a_pair_of_options_that_never_meet_is_noticed():
+    drawn = [options(path) for path in chosen("adam").values()]
+    apart = [one for one in drawn if (one["amsgrad"], one["maximize"]) != ("True", "True")]
+    assert {"maximize": "True", "amsgrad": "True"} in missing_pairs(apart)
+    with pytest.raises(AssertionError, match="amsgrad"):
+        assert_every_option_and_type([one for one in drawn if one["amsgrad"] == "False"], names_of("adam"), {"lr"})
 
 
 @pytest.mark.parametrize("name", NAMES)

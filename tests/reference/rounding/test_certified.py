@@ -100,16 +100,28 @@ def test_intervals_of_more_bits_lie_within():
 @pytest.mark.parametrize("name", sorted(ref.ACTIVATIONS))
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_every_activation_is_certified(name, dtype):
+    """The reference's float64 numbers are within its rounding scale of the certified ones, and wrong ones are not."""
     rng = np.random.default_rng(5)
     row = ref.ACTIVATIONS[name]
     weight = rng.normal(size=(4 * row.shrink, 3)).astype(dtype)
     mlp = ref.MLP((ref.Layer(weight, None, row), ref.Layer(rng.normal(size=(2, 4)).astype(dtype), None, "identity")))
     x, t = rng.normal(size=(5, 3)).astype(dtype), rng.normal(size=(5, 2)).astype(dtype)
-    found = certified_gradients(ref.Problem(mlp, x, t, "mse"))
+    problem = ref.Problem(mlp, x, t, "mse")
+    found = certified_gradients(problem)
     assert found.status == "certified"
-    assert found.layers[0].weight.nearest.dtype == np.float64
     assert found.layers[0].bias is None
-    assert found.loss.nearest.shape == ()
+    wide = problem.in_float64()
+    ours, scale = ref.gradients(wide).leaves(), ref.rounding_scale(wide).leaves()
+    assert found.leaves().keys() == ours.keys()
+    for place, leaf in found.leaves().items():
+        assert leaf.nearest.dtype == np.float64
+        assert leaf.nearest.shape == ours[place].shape
+        assert np.all((leaf.lower <= leaf.nearest) & (leaf.nearest <= leaf.upper))
+        # The ends are the two numbers beside the true one, or the true one itself.
+        assert np.all(leaf.upper <= np.nextafter(leaf.lower, np.inf))
+        assert np.all(np.abs(ours[place] - leaf.nearest) <= FACTOR * scale[place]), place
+        off = np.abs(ours[place] - leaf.nearest * (1 + 1e-12))
+        assert np.any(off > FACTOR * scale[place]) or not np.any(leaf.nearest), place
 
 
 def test_the_problems_numbers_are_exact():

@@ -21,3 +21,14 @@ def small_problem(seed=0, dtype=np.float64, examples=20):
     mlp = ref.initialize([3, 4, 2], ["tanh", "identity"], seed=seed, dtype=dtype)
     x = rng.normal(size=(examples, 3)).astype(dtype)
     return ref.Problem(mlp, x, (x[:, 0] > 0).astype(int), "cross_entropy")
+
+
+def one_weight(weight=0.0, dtype=np.float64):
+    """½(w − 1)² of one weight: gradient descent multiplies the distance from 1 by 1 − η."""
+    mlp = ref.MLP((ref.Layer(np.array([[weight]], dtype), None, "identity"),))
+    return ref.Problem(mlp, np.ones((1, 1), dtype), np.ones((1, 1), dtype), "half_squared_error")
+
+
+def exploding(widths=(1, 1, 1), dtype=np.float64):
+    mlp = ref.initialize(widths, ["identity"] * (len(widths) - 1), seed=0, dtype=dtype, bias=False)
+    return ref.Problem(mlp, np.ones((1, 1), dtype), np.ones((1, 1), dtype), "mse")

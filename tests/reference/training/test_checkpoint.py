@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as tensors_of
 from safetensors.numpy import save as to_bytes
 
@@ -464,3 +465,37 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path_factory, se
         checkpoint.load(file, mlp())
     except ValueError as error:
         assert str(file) in str(error)  # noqa: PT017 (most damage is refused, not all of it)
+
+
+def told(file, **claim):
+    """What the library says of such a tensor, which it quotes, and what we make of it."""
+    tensor = {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]} | claim
+    raw(file, {"__metadata__": {"checkpoint": "{}"}, "a": tensor}, b"\0" * 8)
+    with pytest.raises(SafetensorError) as theirs, safe_open(file, framework="numpy"):
+        pass
+    with pytest.raises(ValueError, match="not a whole safetensors file") as ours:
+        checkpoint.load(file, mlp())
+    return str(theirs.value), str(ours.value).removeprefix(f"{file}: not a whole safetensors file: ")
+
+
+def test_what_a_hostile_file_says_is_shown_as_printable_text(file):
+    theirs, ours = told(file, dtype="\x1b[31mred\u202e\n")
+    assert "\x1b" in theirs, "the library escapes it by itself: this test shows nothing"
+    assert ours.isprintable()
+    assert r"\x1b[31mred\u202e\n" in ours
+
+
+def test_300_characters_of_an_error_are_shown_and_no_more(file):
+    # The library adds the column, whose digits count too: the text is found among those of every length.
+    found = {len(theirs): (theirs, ours) for theirs, ours in (told(file, shape="x" * n) for n in range(100, 280))}
+    whole, cut = found[300], found[301]
+    assert whole[1] == whole[0]
+    assert cut[1] == f"{cut[0][:300]}..."
+
+
+@pytest.mark.parametrize("length", [60, 61])
+def test_60_characters_of_a_value_are_shown_and_no_more(saved, length):
+    document, tensors = parts(saved)
+    rewrite(saved, document | {"extra": {"float": "z" * (length - 2)}}, tensors)
+    shown = "'" + "z" * 58 + "'" if length == 60 else "'" + "z" * 56 + "..."
+    refused(saved, rf"extra: no float is written {shown}$")

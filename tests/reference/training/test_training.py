@@ -14,7 +14,7 @@ from reference.arithmetic.noisy import Noisy
 from reference.training import checkpoint
 from reference.training.training import Training, batch_order
 from tests.helpers import DTYPES, assert_same, leaves
-from tests.reference.training.helpers import OPTIMIZERS, small_problem
+from tests.reference.training.helpers import OPTIMIZERS, exploding, one_weight, small_problem
 
 BATCHES = (None, 6)
 
@@ -50,12 +50,6 @@ def assert_same_training(got, expected):
     assert (got.loss, got.steps, got.reached, got.stopped) == (
         expected.loss, expected.steps, expected.reached, expected.stopped
     )  # fmt: skip
-
-
-def one_weight(weight=0.0, dtype=np.float64):
-    """½(w − 1)² of one weight: gradient descent multiplies the distance from 1 by 1 − η."""
-    mlp = ref.MLP((ref.Layer(np.array([[weight]], dtype), None, "identity"),))
-    return ref.Problem(mlp, np.ones((1, 1), dtype), np.ones((1, 1), dtype), "half_squared_error")
 
 
 # ── the loop does what its parts do ──────────────────────────────────────────────────────────────────
@@ -334,54 +328,6 @@ def test_a_training_that_is_over_is_over():
 # ── when the loss is not finite ──────────────────────────────────────────────────────────────────────
 
 
-def exploding(widths=(1, 1, 1), dtype=np.float64):
-    mlp = ref.initialize(widths, ["identity"] * (len(widths) - 1), seed=0, dtype=dtype, bias=False)
-    return ref.Problem(mlp, np.ones((1, 1), dtype), np.ones((1, 1), dtype), "mse")
-
-
-def test_a_pre_activation_that_overflows_is_named():
-    mlp = ref.MLP(tuple(ref.Layer(np.array([[w]]), None, "identity") for w in (1.0, 1e200, 1e200, 1.0)))
-    got = ref.train(ref.Problem(mlp, np.ones((1, 1)), np.ones((1, 1)), "mse"), opt.sgd(), max_steps=5)
-    assert (got.steps, got.reached) == (0, False)
-    assert got.stopped == "loss inf at step 1: first not finite is the pre-activation of layers[2], [0, 0] = inf"
-
-
-def test_a_loss_that_overflows_alone_is_named():
-    got = ref.train(one_weight(1e200), opt.sgd(), max_steps=5)
-    assert got.stopped == (
-        "loss inf at step 1: every output of the network is finite, half_squared_error of them is not"
-    )
-
-
-def test_an_output_that_overflows_is_named():
-    mlp = ref.MLP((ref.Layer(np.array([[1e200]]), None, "square"), ref.Layer(np.array([[1.0]]), None, "identity")))
-    got = ref.train(ref.Problem(mlp, np.ones((1, 1)), np.ones((1, 1)), "mse"), opt.sgd(), max_steps=5)
-    assert got.stopped == "loss inf at step 1: first not finite is the output of layers[0], [0, 0] = inf"
-
-
-def test_a_gradient_that_overflows_is_named_with_its_step():
-    """The loss of step 1 is 2¹²⁰; the first layer's gradient is 2⁶¹·2⁶⁰·2⁷⁰, beyond float32."""
-    weights = (np.array([[2.0**power]], np.float32) for power in (-70, 60))
-    mlp = ref.MLP(tuple(ref.Layer(weight, None, "identity") for weight in weights))
-    x = np.array([[2.0**70]], np.float32)
-    got = ref.train(ref.Problem(mlp, x, np.zeros((1, 1), np.float32), "mse"), opt.sgd(lr=1e-30), max_steps=5)
-    assert got.steps == 1
-    assert got.stopped == (
-        "loss inf at step 2: first not finite is the gradient of layers[0].weight[0, 0] = inf at step 1"
-    )
-
-
-def test_an_update_that_overflows_is_named_with_its_step():
-    got = ref.train(one_weight(3.0, np.float32), opt.sgd(lr=3e38), max_steps=9)
-    assert got.steps == 1
-    assert got.stopped == "loss inf at step 2: first not finite is layers[0].weight[0, 0] = -inf, after step 1"
-
-
-def test_a_loss_that_overflows_after_the_last_step_is_noticed():
-    got = ref.train(one_weight(3.0, np.float32), opt.sgd(lr=3e38), max_steps=1)
-    assert got.stopped == "loss inf after 1 steps: first not finite is layers[0].weight[0, 0] = -inf, after step 1"
-
-
 @pytest.mark.parametrize("batch_size", [None, 1])
 def test_a_training_that_diverges_stops_by_itself(batch_size):
     got = ref.train(exploding(), opt.sgd(lr=10.0), until=1e-3, max_steps=1000, batch_size=batch_size)
@@ -410,52 +356,6 @@ def test_a_noisy_training_spreads_around_the_plain_one(name, batch_size):
 
 
 # ── bad input ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def trained(start=None, optimizer=None, **arguments):
-    return ref.train(start or small_problem(), optimizer or opt.adam(), **({"max_steps": 3} | arguments))
-
-
-@pytest.mark.parametrize(("arguments", "kind", "message"), [
-    ({"start": 3}, TypeError, "start: expected a Problem or an MLP, got int"),
-    ({"start": small_problem().mlp}, TypeError, r"start: an MLP needs data=\(x, target\) and loss="),
-    ({"loss": "mse"}, TypeError, "start: a Problem has its own"),
-    ({"data": (1, 2)}, TypeError, "start: a Problem has its own"),
-    ({"reduction": "sum"}, TypeError, "start: a Problem has its own"),
-    ({"start": small_problem().replace(reduction="none")}, ValueError, 'reduction: "none"'),
-    ({"optimizer": "adam"}, TypeError, "optimizer: expected one of reference.optimizers, got str"),
-    ({"optimizer": opt.adam}, TypeError, "optimizer: expected one of reference.optimizers, got function"),
-    ({"until": "low"}, TypeError, "until: expected a loss or None, got 'low'"),
-    ({"until": float("nan")}, ValueError, "until: no loss is at most NaN"),
-    ({"max_steps": -1}, ValueError, "max_steps: expected at least 0, got -1"),
-    ({"max_steps": 2.0}, TypeError, r"max_steps: expected an integer, got 2\.0"),
-    ({"max_steps": True}, TypeError, "max_steps: expected an integer, got True"),
-    ({"batch_size": 0}, ValueError, "batch_size: expected at least 1 and at most 20, the number of examples, got 0"),
-    ({"batch_size": 21}, ValueError, "batch_size: expected at least 1 and at most 20"),
-    ({"seed": -1}, ValueError, "seed: expected at least 0, got -1"),
-    ({"seed": None}, TypeError, "seed: expected an integer"),
-    ({"resume": 3}, TypeError, r"resume: expected a Training or \(state, steps\), got int"),
-    ({"resume": (opt.adam().init(small_problem().mlp), -1)}, ValueError, "resume: expected the number of updates"),
-    ({"resume": (opt.sgd().init(small_problem().mlp), 1)}, ValueError, "resume: state of adam: expected step, exp_avg"),
-    ({"resume": (opt.adam().init([np.ones(2)]), 1)}, ValueError, "resume: state of adam, exp_avg: expected 4 entries"),
-    ({"resume": (opt.adam().init(ref.initialize([3, 5, 2], ["tanh", "identity"], seed=0)), 1)}, ValueError,
-     r"resume: state of adam, exp_avg\[0\]: expected float64 of shape \(4, 3\), got float64 of shape \(5, 3\)"),
-    ({"resume": (opt.adam().init(small_problem(dtype=np.float32).mlp), 1)}, ValueError,
-     r"exp_avg\[0\]: expected float64 of shape \(4, 3\), got float32 of shape \(4, 3\)"),
-    ({"resume": ref.train(one_weight(), opt.adam(), max_steps=1)}, ValueError,
-     r"resume: expected a network with weights \[\(4, 3\), \(2, 4\)\], got \[\(1, 1\)\]"),
-])  # fmt: skip
-def test_bad_input_is_named(arguments, kind, message):
-    with pytest.raises(kind, match=message):
-        trained(**arguments)
-
-
-def test_data_that_are_not_finite_are_named():
-    problem = small_problem()
-    x = problem.x.copy()
-    x[4, 1] = np.nan
-    with pytest.raises(ValueError, match=r"x\[4, 1\]: expected a finite number, got nan"):
-        trained(problem.replace(x=x))
 
 
 def test_a_training_is_frozen():

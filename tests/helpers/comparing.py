@@ -1,0 +1,59 @@
+"""Comparing arrays and trees, and how far a product of so many roundings may be off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference.arithmetic.array import NumPyArray
+
+DTYPES = (np.float64, np.float32)
+
+
+def assert_same(got: NumPyArray, expected: NumPyArray, what: str = "") -> None:
+    """The same type, shape and numbers; NaN equals NaN, and −0 equals 0."""
+    got, expected = np.asarray(got), np.asarray(expected)
+    assert got.dtype == expected.dtype, f"{what}: {got.dtype} is not {expected.dtype}"
+    assert got.shape == expected.shape, f"{what}: shape {got.shape} is not {expected.shape}"
+    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+    assert np.all(same), f"{what} differs first at {np.argwhere(~same)[0]}:\n{got}\n{expected}"
+
+
+def fraction(number: Any) -> Fraction:
+    """The number, exactly."""
+    return Fraction(*number.item().as_integer_ratio())
+
+
+def derivatives(tree: ref.Gradients) -> dict[str, NumPyArray]:
+    """Every leaf by its place, the loss excepted."""
+    return {place: leaf for place, leaf in tree.leaves().items() if place != "loss"}
+
+
+def assert_same_gradients(got: ref.Gradients, expected: ref.Gradients) -> None:
+    """Leaf by leaf, the loss excepted."""
+    left, right = derivatives(got), derivatives(expected)
+    assert left.keys() == right.keys()
+    for place in left:
+        assert_same(left[place], right[place], place)
+
+
+def leaves(record: Any) -> Iterable[NumPyArray]:
+    """Every array of a network or problem."""
+    mlp = record if isinstance(record, ref.MLP) else record.mlp
+    for layer in mlp.layers:
+        yield layer.weight
+        if layer.bias is not None:
+            yield layer.bias
+    if isinstance(record, ref.Problem):
+        yield record.x
+        yield record.target
+
+
+def gamma(operations: int, dtype: Any = np.float64) -> float:
+    """γ_n = n·u/(1 − n·u): what n roundings multiply a product by, at the most (Higham 2002, lemma 3.1)."""
+    unit = float(np.finfo(dtype).eps) / 2
+    return operations * unit / (1 - operations * unit)

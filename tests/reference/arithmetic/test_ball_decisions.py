@@ -1,0 +1,72 @@
+"""At how many bits balls are computed, and truth values with a third state."""
+
+import operator
+import threading
+from itertools import product
+
+import numpy as np
+import pytest
+from flint import ctx
+
+from reference.arithmetic.ball_decisions import Mask, precision
+
+
+@pytest.fixture(autouse=True)
+def _bits():
+    with precision(128):
+        yield
+
+
+def test_precision_is_restored_and_kept_from_other_threads():
+    before, seen = ctx.prec, []
+
+    def other():
+        with precision(300):
+            seen.append(ctx.prec)
+
+    thread = threading.Thread(target=other)
+    with precision(200):
+        thread.start()
+        thread.join(0.05)
+        assert (ctx.prec, seen) == (200, [])
+    with pytest.raises(ZeroDivisionError), precision(77):
+        raise ZeroDivisionError
+    assert ctx.prec == before
+    # this test's fixture holds the lock, so that the thread ends only after it
+    assert thread.is_alive()
+
+
+STATES = ({True}, {False}, {True, False})
+"""What a truth value may turn out to be: certainly true, certainly false, undecided."""
+
+
+def mask(states):
+    """The truth values of which each may be any of a set."""
+    return Mask(np.array([s == {True} for s in states]), np.array([True in s for s in states]))
+
+
+def assert_same_mask(got, expected):
+    assert isinstance(got, Mask)
+    assert got.certain.tolist() == expected.certain.tolist()
+    assert got.possible.tolist() == expected.possible.tolist()
+
+
+def test_a_negation_holds_whatever_the_value_turns_out_to_be():
+    assert_same_mask(~mask(STATES), mask([{not v for v in s} for s in STATES]))
+    assert (~mask(STATES)).undecided.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("f", [operator.and_, operator.or_])
+def test_what_two_masks_make_holds_whatever_they_turn_out_to_be(f):
+    pairs = list(product(STATES, STATES))
+    left, right = (mask([pair[k] for pair in pairs]) for k in (0, 1))
+    assert_same_mask(f(left, right), mask([{f(v, w) for v in a for w in b} for a, b in pairs]))
+
+
+@pytest.mark.parametrize("f", [operator.and_, operator.or_])
+def test_a_mask_and_an_array_of_truth_values_in_either_order(f):
+    pairs = list(product(STATES, (True, False)))
+    left, right = mask([s for s, _ in pairs]), np.array([v for _, v in pairs])
+    expected = mask([{f(v, w) for v in s} for s, w in pairs])
+    assert_same_mask(f(left, right), expected)
+    assert_same_mask(f(right, left), expected)

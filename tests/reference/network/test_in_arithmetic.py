@@ -1,0 +1,46 @@
+"""A problem in another arithmetic: the textbook formulas allow for what libraries really do."""
+
+import numpy as np
+import pytest
+import torch
+
+import reference as ref
+from reference.network.in_arithmetic import TANH_TAIL, TANH_ULPS
+from reference.rounding.scale import rounding_scale
+
+
+def test_the_textbook_scale_is_wide_where_textbook_formulas_cancel():
+    layer = ref.Layer(np.array([[20.0]]), None, "tanh")
+    problem = ref.Problem(ref.MLP((layer,)), np.array([[1.1]]), np.array([[0.3]]), "mse")
+    accurate = rounding_scale(problem).layers[0].weight[0, 0]
+    textbook = rounding_scale(problem, textbook=True).layers[0].weight[0, 0]
+    assert accurate < 1e-30
+    assert 1e-17 < textbook < 2e-15
+
+
+def test_tanh_near_one_errs_in_libraries_by_what_the_table_says():
+    """1 − tanh z = 2/(e^2z + 1), to which 1 − t is compared in units of u, the ulp of numbers below 1."""
+    import jax
+
+    z = np.random.default_rng(0).uniform(8, 20, 50_000)
+    with jax.enable_x64(True):
+        values = {"JAX": np.asarray(jax.jit(jax.numpy.tanh)(z)), "torch": torch.tanh(torch.from_numpy(z)).numpy(),
+                  "NumPy": np.tanh(z)}  # fmt: skip
+    ulps = {name: ((1 - t) - 2 / (np.exp(2 * z) + 1)) * 2.0**53 for name, t in values.items()}
+    tail = z > 13
+    allowed = TANH_ULPS / np.sqrt(3)
+    assert np.sqrt(np.mean(ulps["JAX"][tail] ** 2)) == pytest.approx(allowed, rel=0.1)
+    assert 5 < np.abs(ulps["JAX"]).max() < 8
+    assert np.abs(ulps["torch"]).max() < 1
+    assert np.abs(ulps["NumPy"]).max() < 1
+
+
+@pytest.mark.parametrize("name", TANH_TAIL)
+def test_the_scale_allows_for_the_tanh_of_any_library(name):
+    """σ of a′ is 7 u where tanh is near 1 in float64: a value that is 6.5 ulps off stays within 3 of it."""
+    layers = (ref.Layer(np.array([[9.0]]), None, name),)
+    problem = ref.Problem(ref.MLP(layers), np.array([[1.0]]), np.array([[0.0]]), "l1")
+    wide, narrow = (rounding_scale(problem, t, textbook=True).layers[0].weight for t in ("float64", "float32"))
+    least = 2 * TANH_ULPS / np.sqrt(3) / 1.5
+    assert wide > least * 2.0**-53
+    assert narrow < 2.0**29 * wide / 4
