@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 import reference as ref
+from reference.arithmetic.array import NumPyArray
 
 from ..harness.multiply_adds import multiply_adds
 from ..harness.report import GREY, Report, growth, interleaved_medians, panels, save_picture
@@ -73,7 +74,7 @@ def each_parameter_alone(problem: ref.Problem) -> Pairs:
 
 def by_differences(problem: ref.Problem) -> Pairs:
     """(L(p + h) − L(p − h))/2h for every parameter p: two forward passes each."""
-    moved = problem.map(lambda values: np.asarray(values).copy())
+    moved = problem.map(lambda values: cast(NumPyArray, values).copy())
 
     def slopes(values: Any) -> Any:
         found = np.empty(values.shape)
