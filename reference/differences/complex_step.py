@@ -10,6 +10,7 @@ from ..network.mlp import Trace, forward
 from ..network.problem import Problem, loss_value
 from .extrapolation import CORNERS, power_of_two, region_of
 from .one_parameter import (
+    Evaluate,
     Run,
     Tree,
     along_elements,
@@ -25,6 +26,8 @@ COMPLEX_STEP = 2.0**-332
 
 LARGE = 2.0**-100
 """Where an imaginary part is more, its square may show: the step is too long for gradients so large."""
+LONG = 2.0**300
+"""The imaginary part of the fastest number where a function is a straight line, and no step is too long."""
 UNDERFLOW = 2.0**-960
 """Where a layer's largest imaginary part is less, that of its other numbers may be subnormal."""
 
@@ -73,24 +76,33 @@ def complex_step(problem: Problem, *, entries: int | None = None, seed: int = 0)
             vanished = (weakest < UNDERFLOW) | np.all(run.terms.imag == 0, axis=(1, 2))
             unsuited = (rate > 0) & (vanished | ~(strongest < LARGE))
             if np.any(unsuited):
-                h = (
-                    COMPLEX_STEP
-                    * power_of_two(2.0**-170 / COMPLEX_STEP / rate[unsuited, None])
-                    * np.array([2.0**-30, 1.0])
-                )
-                again = evaluate(np.flatnonzero(unsuited), 1j * h)
-                pair = again.terms.imag.sum(axis=2) / h / divisor
-                # an error of h²f‴/6 would make the second 2⁶⁰ times as wrong as the first
-                sound = (np.abs(pair[:, 1] - pair[:, 0]) <= np.abs(pair[:, 0]) / 2) & ~(
-                    _imaginary_range(again)[0] < UNDERFLOW
-                )
-                # only straight lines pass on nothing or a plain multiple; elsewhere a 0 may be an underflow
-                sound &= (pair[:, 0] != 0) | _straight_from(problem)[starts[unsuited]]
-                sound &= ~_beyond_a_break(problem, trace, again)
-                derivative[unsuited, 0] = np.where(sound, pair[:, 0], np.nan)
+                which = np.flatnonzero(unsuited)
+                derivative[which, 0] = _with_other_steps(problem, trace, evaluate, which, starts, rate) / divisor
             found.put(groups, np.where(_beyond_a_break(problem, trace, run), np.nan, derivative[:, 0]))
         loss = loss_value(problem, trace.output)
     return found.gradients(loss)
+
+
+def _with_other_steps(
+    problem: Problem, trace: Trace, evaluate: Evaluate, which: NumPyArray, starts: NumPyArray, rate: NumPyArray
+) -> NumPyArray:
+    """Im L·divisor/h for the elements of a batch that the usual step does not suit, (E,); NaN where none is sound."""
+    h = COMPLEX_STEP * power_of_two(2.0**-170 / COMPLEX_STEP / rate[which, None]) * np.array([2.0**-30, 1.0])
+    run = evaluate(which, 1j * h)
+    short, usual = (run.terms.imag.sum(axis=2) / h).T
+    # an error of h²f‴/6 would make the second 2⁶⁰ times as wrong as the first
+    sound = np.abs(usual - short) <= np.abs(short) / 2
+    sound &= ~(_imaginary_range(run)[0] < UNDERFLOW) & ~_beyond_a_break(problem, trace, run)
+    # only straight lines pass on nothing or a plain multiple; elsewhere a 0 may be an underflow
+    straight = _straight_from(problem)[starts[which]]
+    zero = sound & straight & (short == 0)
+    if np.any(zero):
+        # along a straight line a step may be as long as one likes: what is 0 with this one is no underflow
+        h = power_of_two(LONG / rate[which[zero], None])
+        run = evaluate(which[zero], 1j * h)
+        short[zero] = run.terms.imag.sum(axis=2)[:, 0] / h[:, 0]
+        sound[zero] = ~(_imaginary_range(run)[0] < UNDERFLOW)
+    return np.where(sound & ((short != 0) | straight), short, np.nan)
 
 
 def _straight_from(problem: Problem) -> NumPyArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,8 @@ def compare(problem: ref.Problem, seed: int = 0, *, certify: bool = True) -> tup
     else:
         rounding = _wider(accurate, textbook())
         outcomes.append(_within_bar("torch ~ central_difference", theirs, rounding, central))
-    outcomes.append(_against_complex_step(double, expected, accurate_double, textbook, seed))
+    double_textbook = partial(scale, True, DOUBLE.name)
+    outcomes.append(_against_complex_step(double, expected, accurate_double, double_textbook, seed))
     if certify and problem.mlp.parameters * problem.x.shape[0] <= LARGEST:
         given = {"reference": own} | ({} if deviates else {"torch": theirs})
         outcomes += against_certificate(problem, given, fmt, accurate, textbook, seed)

@@ -97,3 +97,16 @@ def test_gradients_far_beyond_the_inverse_of_the_step_are_right(name, power):
         assert np.all(~judged | (np.abs(leaf - g[place]) <= gamma(32) * np.abs(g[place]))), place
     # gelu evaluates a density, which may underflow for steps so small
     assert np.isfinite(found["layers[0].weight"]).all() or (name == "gelu" and power >= 120)
+
+
+@pytest.mark.parametrize("name", ["identity", "relu", "leaky_relu"])
+def test_a_tiny_derivative_of_straight_lines_is_no_zero(name):
+    """Its product with any step that a bent function allows underflows; and what is 0 because a unit is dead stays 0."""
+    layers = tuple(ref.Layer(np.array([[weight]]), None, name) for weight in (1.0, 1e-140, 1e-140, 1.0))
+    problem = ref.Problem(ref.MLP(layers), np.array([[0.7]]), np.array([[1.0]]), "mse")
+    g, found = ref.gradients(problem), complex_step(problem)
+    assert np.abs(g["layers[0].weight"]) < 1e-279
+    for place, leaf in derivatives(found).items():
+        assert np.all(np.abs(leaf - g[place]) <= gamma(32) * np.abs(g[place])), place
+    dead = complex_step(problem.replace(x=-problem.x))
+    assert np.all((dead["layers[0].weight"] == 0) == (name == "relu"))
