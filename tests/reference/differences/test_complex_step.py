@@ -101,7 +101,7 @@ def test_gradients_far_beyond_the_inverse_of_the_step_are_right(name, power):
 
 @pytest.mark.parametrize("name", ["identity", "relu", "leaky_relu"])
 def test_a_tiny_derivative_of_straight_lines_is_no_zero(name):
-    """Its product with any step that a bent function allows underflows; and what is 0 because a unit is dead stays 0."""
+    """Its product with a step that a bent function allows underflows; what is 0 because a unit is dead stays 0."""
     layers = tuple(ref.Layer(np.array([[weight]]), None, name) for weight in (1.0, 1e-140, 1e-140, 1.0))
     problem = ref.Problem(ref.MLP(layers), np.array([[0.7]]), np.array([[1.0]]), "mse")
     g, found = ref.gradients(problem), complex_step(problem)
