@@ -5,7 +5,7 @@ import pytest
 
 import torch_compare as tc
 from tests.torch_compare.diagnosis.helpers import leaves_of, network
-from torch_compare.diagnosis.leaf_fits import near_round
+from torch_compare.diagnosis.leaf_fits import _factor_and_rate, near_round
 
 PROBLEM = network([4, 5, 2], ["tanh", "identity"])
 LEAVES = leaves_of(PROBLEM, "loss")
@@ -66,3 +66,9 @@ def test_a_factor_of_one_gradient_stands_at_its_place():
 def test_a_round_number_is_one_within_the_noise_or_what_torch_adds(value, noise, found):
     """clip_grad_norm_ divides by the norm + 1e-6."""
     assert near_round(value, noise) == pytest.approx(found, rel=2**-52, abs=0)
+
+
+def test_a_direction_along_the_gradient_leaves_the_factor_at_one():
+    """Then no numbers tell a factor from a decay, and the decay is the one that is looked for."""
+    made = np.array([1.0, 2.0, -3.0])
+    assert _factor_and_rate(made + 0.5 * (2 * made), made, 2 * made) == (1.0, 0.5)
