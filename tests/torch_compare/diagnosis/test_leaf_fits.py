@@ -70,5 +70,5 @@ def test_a_round_number_is_one_within_the_noise_or_what_torch_adds(value, noise,
 
 def test_a_direction_along_the_gradient_leaves_the_factor_at_one():
     """Then no numbers tell a factor from a decay, and the decay is the one that is looked for."""
-    made = np.array([1.0, 2.0, -3.0])
+    made = np.array([1.0, 2.0, -4.0])  # powers of two: nothing rounds
     assert _factor_and_rate(made + 0.5 * (2 * made), made, 2 * made) == (1.0, 0.5)
