@@ -15,6 +15,7 @@ from rich.console import Console
 
 from .check import add_check, run_check
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, INTERRUPTED, UNRESOLVED
+from .terminal import consoles
 from .vectors import add_vectors, run_vectors
 
 __all__ = ["AGREES", "BAD_INPUT", "DISAGREES", "UNRESOLVED", "main", "parser"]
@@ -79,7 +80,7 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    console, errors = Console(), Console(stderr=True)
+    console, errors = consoles()
     options = parser().parse_args(arguments)
     try:
         return _run(options, console)

@@ -1,0 +1,93 @@
+"""Every terminal shows what is printed, and no terminal changes an exit status."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import reference
+import torch_compare
+from torch_compare.cases.vectors import COMMITTED
+from torch_compare.commands.terminal import CORNERS, TWINS, twin
+
+CASE = COMMITTED / "network_batch_8.json"
+LETTERS = sorted({
+    letter
+    for package in (reference, torch_compare)
+    for path in Path(package.__file__).parent.rglob("*.py")
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    for letter in node.value
+    if not letter.isascii() and letter.isprintable()
+})  # fmt: skip
+"""Every letter of a text in the sources that ASCII does not have."""
+
+
+def run(*arguments, encoding="utf-8", **environment):
+    command = [sys.executable, "-m", "torch_compare", *map(str, arguments)]
+    variables = os.environ | {"PYTHONIOENCODING": encoding} | environment
+    return subprocess.run(command, capture_output=True, env=variables, check=False)
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory):
+    result = tmp_path_factory.mktemp("results") / "wrong.json"
+    case = json.loads(CASE.read_text(encoding="utf-8"))
+    zeros = {
+        place: [0.0] * len(leaf["nearest"]["decimal"]) for place, leaf in case["gradients"].items() if place == "input"
+    }
+    result.write_text(json.dumps({"gradients": zeros}), encoding="utf-8")
+    return result
+
+
+def commands(wrong):
+    return {0: ("explain",), 1: ("check", CASE, wrong), 2: ("check", CASE, "nowhere, σ")}
+
+
+@pytest.mark.parametrize("status", [0, 1, 2])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+def test_a_status_is_that_on_a_utf8_terminal(wrong, status, encoding):
+    arguments = commands(wrong)[status]
+    here, there = run(*arguments), run(*arguments, encoding=encoding)
+    assert here.returncode == there.returncode == status, here.stderr + there.stderr
+    text = (there.stdout + there.stderr).decode(encoding)
+    assert "Traceback" not in text
+    assert "codec" not in text
+    assert "?" not in text.replace("nowhere, ?", "")
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_status_stands_in_the_c_locale_and_in_40_columns(wrong, status):
+    plain = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONIOENCODING"} | plain
+    command = [sys.executable, "-m", "torch_compare", *map(str, commands(wrong)[status])]
+    for extra in ({}, {"COLUMNS": "40"}):
+        done = subprocess.run(command, capture_output=True, env=environment | extra, check=False)
+        assert done.returncode == status, done.stderr
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_status_stands_when_the_reader_closes_the_pipe(wrong, status):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "torch_compare", *map(str, commands(wrong)[status])]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert done.returncode == status, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"Broken" not in done.stderr
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+def test_every_letter_has_a_plain_twin(letter):
+    assert twin(letter).isascii()
+    assert "?" not in twin(letter)
+
+
+def test_the_twins_are_of_letters_that_ascii_does_not_have():
+    assert all(len(letter) == 1 and not letter.isascii() for letter in [*TWINS, *CORNERS])
+    assert len(LETTERS) > 50
