@@ -1,6 +1,6 @@
 """The table of activations: one row each, with torch.nn.functional's names, parameters and defaults.
 
-A function of this module makes a row with parameters of its own: ``leaky_relu(negative_slope=0.2)``.
+A function of this room makes a row with parameters of its own: ``leaky_relu(negative_slope=0.2)``.
 `ACTIVATIONS` holds every row with its default parameters, by name. z is the pre-activation.
 
 >>> ACTIVATIONS["relu"].kinks

@@ -1,6 +1,6 @@
 """The logistic function, the hyperbolic tangent, their derivatives, and the exponential that they and gates use.
 
-Why they are written as they are: see the docstring of `reference.functions`.
+Why they are written as they are: see the README of this room.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 y (N, K) is the network's output and t the target. Every row states the unreduced loss, the gradient of
 its sum, and what reduction="mean" divides by: the batch size N for a loss per example, and what torch
-divides by for torch's losses. A function of this module makes a row with parameters of its own:
+divides by for torch's losses. A function of this room makes a row with parameters of its own:
 ``huber(delta=2.0)``. `LOSSES` holds every row with its default parameters, by name.
 """
 

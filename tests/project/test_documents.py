@@ -63,6 +63,26 @@ def test_a_dead_link_and_a_dead_path_are_found():
     assert dead_paths("`reference/nowhere.py`, `reference/network/mlp.py`") == ["reference/nowhere.py"]
 
 
+def rows_of_modules():
+    """The rows of every room's table of modules: the README, the modules that a row names, and what it says of them."""
+    for document in DOCUMENTS:
+        for line in document.read_text(encoding="utf-8").splitlines():
+            cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+            modules = re.findall(r"\]\((\w+\.py)\)", cells[0]) if line.startswith("| [") else []
+            if modules and len(cells) > 1:
+                yield document, modules, " ".join(cells[1:])
+
+
+@pytest.mark.parametrize(
+    ("document", "modules", "said"),
+    list(rows_of_modules()),
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_what_a_table_of_modules_names_stands_in_the_module(document, modules, said):
+    text = "\n".join((document.parent / module).read_text(encoding="utf-8") for module in modules)
+    assert [name for name in re.findall(r"`(\w+)[`(]", said) if not re.search(rf"\b{name}\b", text)] == []
+
+
 def rows_of_the_table():
     """What goes where, of the section on new things: (what, where)."""
     section = CONTRIBUTING.partition("## Where a new one goes")[2].partition("\n## ")[0]

@@ -33,9 +33,9 @@ PLAIN = "gradient_oracle_plain"
 
 
 def twin(letter: str) -> str:
-    """A letter in ASCII: its twin, or itself without accents, or "?".
+    r"""A letter in ASCII: its twin, or itself without accents, or "?".
 
-    >>> twin("σ"), twin("┼"), twin("é"), twin("²"), twin("\\u732b")
+    >>> twin("σ"), twin("┼"), twin("é"), twin("²"), twin("\u732b")
     ('sigma', '+', 'e', '2', '?')
     """
     if letter in TWINS:
