@@ -113,7 +113,7 @@ def directional_difference(problem: Problem, direction: Gradients) -> tuple[floa
     True
     """
     problem = in_float64(problem)
-    largest = max(float(np.abs(np.asarray(leaf)).max()) for leaf in direction.leaves().values())
+    largest = max(float(np.abs(np.asarray(leaf)).max()) for leaf in direction.derivatives().values())
     if largest == 0:
         return 0.0, 0.0
     with np.errstate(all="ignore"):

@@ -87,6 +87,10 @@ class Gradients:
         named["loss"] = np.asarray(self.loss) if isinstance(self.loss, np.generic | float) else self.loss
         return {place: leaf for place, leaf in named.items() if leaf is not None}
 
+    def derivatives(self) -> dict[str, Array]:
+        """Every leaf by its place but the loss."""
+        return {place: leaf for place, leaf in self.leaves().items() if place != "loss"}
+
     def __getitem__(self, place: str) -> Array:
         """The leaf at a place.
 

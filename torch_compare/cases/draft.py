@@ -101,7 +101,7 @@ def certify(made: Draft) -> Case:
 def seen_flags(problem: ref.Problem, certified: ref.CertifiedGradients) -> set[str]:
     """The flags that follow from the numbers."""
     layers = problem.mlp.layers
-    leaves = list(certified.leaves().values())
+    leaves = [leaf for place, leaf in certified.leaves().items() if place != "loss"]
     normal = float(np.finfo(problem.dtype).tiny)
     arrays = [problem.x, *(layer.weight for layer in layers), *(la.bias for la in layers if la.bias is not None)]
     output = ref.forward(problem.mlp, problem.x).output

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations, islice
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from .candidate import Effort
 from .evidence import Evidence, distance
 from .search import explanations
 from .unexplained import agrees, not_finite, unexplained
-from .wording import sentence
+from .wording import Diagnosis, sentence
 
 RUNS = 16
 NUMBERS = 2**25
@@ -47,43 +47,6 @@ CLOSEST = 4.0
 """σ within which rounding lies as a rule: a closer fit tells no more."""
 SHARE = 4.0
 """An explanation leaves a fourth of the error at the most, or it explains little."""
-
-
-class Diagnosis(str):
-    """One sentence on what gradients are, with the facts behind it: it prints, compares and is searched as its text.
-
-    Attributes:
-        names: the kinds of the mistakes that make the gradients, three at most; none if nothing fits, or none was made.
-        scales: the largest distance from what the mistakes make, in rounding scales.
-        runner_up: another explanation that fits within rounding too; "" if there is none.
-        others: the kinds of every other explanation that fits within rounding as well and is as simple.
-        sought: whether a mistake was looked for.
-
-    >>> found = Diagnosis("the sign is wrong", ("sign",), 0.5)
-    >>> found, found.names, "sign" in found
-    ('the sign is wrong', ('sign',), True)
-    """
-
-    names: tuple[str, ...]
-    scales: float
-    runner_up: str
-    others: tuple[tuple[str, ...], ...]
-    sought: bool
-
-    def __new__(
-        cls,
-        text: str,
-        names: tuple[str, ...] = (),
-        scales: float = float("inf"),
-        runner_up: str = "",
-        others: tuple[tuple[str, ...], ...] = (),
-        *,
-        sought: bool = True,
-    ) -> Self:
-        """The sentence, and what is known behind it."""
-        made = super().__new__(cls, text)
-        made.names, made.scales, made.runner_up, made.others, made.sought = names, scales, runner_up, others, sought
-        return made
 
 
 Mistakes = tuple[Mistake, ...]

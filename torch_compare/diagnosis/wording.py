@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import reference as ref
 from reference.network.gradients import place_of
@@ -91,3 +92,45 @@ def listed(names: Sequence[str], limit: int = 6) -> str:
     if len(names) > limit:
         return f"{', '.join(names[:limit])} and {len(names) - limit} more"
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
+
+
+class Diagnosis(str):
+    """One sentence on what gradients are, with the facts behind it: it prints, compares and is searched as its text.
+
+    Attributes:
+        names: the kinds of the mistakes that make the gradients, three at most; none if nothing fits, or none was made.
+        scales: the largest distance from what the mistakes make, in rounding scales.
+        runner_up: another explanation that fits within rounding too; "" if there is none.
+        others: the kinds of every other explanation that fits within rounding as well and is as simple.
+        sought: whether a mistake was looked for.
+
+    >>> found = Diagnosis("the sign is wrong", ("sign",), 0.5)
+    >>> found, found.names, "sign" in found
+    ('the sign is wrong', ('sign',), True)
+    """
+
+    names: tuple[str, ...]
+    scales: float
+    runner_up: str
+    others: tuple[tuple[str, ...], ...]
+    sought: bool
+
+    def __new__(
+        cls,
+        text: str,
+        names: tuple[str, ...] = (),
+        scales: float = float("inf"),
+        runner_up: str = "",
+        others: tuple[tuple[str, ...], ...] = (),
+        *,
+        sought: bool = True,
+    ) -> Self:
+        """The sentence, and what is known behind it."""
+        made = super().__new__(cls, text)
+        made.names, made.scales, made.runner_up, made.others, made.sought = names, scales, runner_up, others, sought
+        return made
+
+    @classmethod
+    def of(cls, said: str) -> Diagnosis:
+        """A sentence that no mistake was looked for behind, or the diagnosis that it is."""
+        return said if isinstance(said, Diagnosis) else cls(said, sought=False)

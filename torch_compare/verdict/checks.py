@@ -16,7 +16,7 @@ from reference.rounding.distance import FACTOR, digits, worst_place
 from reference.rounding.scale import RUNS, rounding_scale
 
 from ..diagnosis import diagnosis
-from ..diagnosis.diagnosis import Diagnosis
+from ..diagnosis.wording import Diagnosis
 from .given import Given, read_given
 from .overflow import beyond_rounding, in_range, underflows
 from .status import Status

@@ -21,7 +21,7 @@ import reference as ref
 from reference.arithmetic.formats import Format
 from reference.rounding.distance import FACTOR, WorstElement, worst_of, worst_places
 
-from ..diagnosis.diagnosis import Diagnosis
+from ..diagnosis.wording import Diagnosis
 from .conventions import another_convention
 from .lower_precision import lower_precision
 from .overflow import in_range
@@ -55,6 +55,9 @@ class Verdict:
     accurate: float
     digits: Mapping[str, float] = field(default_factory=dict, repr=False)
     places: Mapping[str, WorstElement] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "diagnosis", Diagnosis.of(self.diagnosis))
 
     @property
     def agrees(self) -> bool:

@@ -11,7 +11,7 @@ from benchmarks.detection.checkers import CHECKERS, Checker
 from benchmarks.implementations.correct_gradients import IMPLEMENTATIONS, by_torch
 from tests.benchmarks.detection.helpers import bank_row, wrong_named
 from tests.benchmarks.helpers import PNG, run_script
-from torch_compare.diagnosis.diagnosis import Diagnosis
+from torch_compare.diagnosis.wording import Diagnosis
 
 SIZES = detection.Sizes(
     whole_bank=False, seeds=1, gradients=2, peers_every=1, family=2, turns=1, slow_turns=1, large=1

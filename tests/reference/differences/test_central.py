@@ -12,6 +12,7 @@ from reference.differences import (
     directional_difference,
     random_direction,
 )
+from reference.differences.multiprecision import multiprecision_directional
 from tests.helpers import derivatives
 from tests.reference.differences.helpers import (
     ACTIVATIONS,
@@ -236,3 +237,14 @@ def test_the_sign_of_a_direction_does_not_spoil_its_bar(sign):
     g = ref.gradients(problem)
     assert abs(value - along(g, direction)) <= error
     assert abs(value - along(with_fault(g, 1, 1 + 1e-10), direction)) > error
+
+
+@pytest.mark.parametrize("loss", [None, 1.0, 1e6, 1e300, np.inf, np.nan])
+def test_the_loss_of_a_direction_does_not_count(loss):
+    problem = network_problem(0, ["tanh", "identity"], "mse", [2, 2, 1])
+    along = random_direction(problem, seed=1)
+    alone = directional_difference(problem, along)
+    assert directional_difference(problem, ref.Gradients(along.layers, along.input, loss)) == alone
+    assert multiprecision_directional(problem, ref.Gradients(along.layers, along.input, loss))[1] < 1e-100
+    still = along.map(np.zeros_like)
+    assert directional_difference(problem, ref.Gradients(still.layers, still.input, loss)) == (0.0, 0.0)

@@ -1,5 +1,6 @@
 """Checkpoints give back every bit, and read a file as hostile."""
 
+import importlib
 import json
 import pickle
 from collections import OrderedDict
@@ -499,3 +500,7 @@ def test_60_characters_of_a_value_are_shown_and_no_more(saved, length):
     rewrite(saved, document | {"extra": {"float": "z" * (length - 2)}}, tensors)
     shown = "'" + "z" * 58 + "'" if length == 60 else "'" + "z" * 56 + "..."
     refused(saved, rf"extra: no float is written {shown}$")
+
+
+def test_the_module_is_found_by_its_public_name():
+    assert importlib.import_module("reference.checkpoint") is ref.checkpoint is checkpoint

@@ -10,7 +10,7 @@ import torch_compare as tc
 from reference.rounding.distance import FACTOR, in_scales
 from reference.rounding.scale import FORMATS
 from tests.torch_compare.verdict.helpers import tanh_problem
-from torch_compare.diagnosis.diagnosis import Diagnosis
+from torch_compare.diagnosis.wording import Diagnosis
 from torch_compare.verdict.verdict import expected_leaves, judge
 
 
@@ -141,3 +141,10 @@ def test_each_verdict_says_what_it_means():
 def test_the_line_that_computes_the_number_has_an_index_if_the_leaf_has_one():
     assert judged(1).reproduce == "ref.gradients(problem).input[0, 0]"
     assert judged(1, place="loss").reproduce == "ref.gradients(problem).loss"
+
+
+def test_a_verdict_takes_a_plain_sentence_as_its_diagnosis():
+    problem = tanh_problem()
+    verdict = replace(tc.check(problem, ref.gradients(problem)), diagnosis="looked at by hand")
+    assert (verdict.diagnosis, verdict.diagnosis.names, verdict.runner_up) == ("looked at by hand", (), "")
+    assert "that is: looked at by hand" in str(verdict)
