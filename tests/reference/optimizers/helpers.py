@@ -1,10 +1,12 @@
-"""What the tests of the optimisers share."""
+"""Shared by the tests of the optimisers."""
 
+import copy
 import functools
 import importlib
 from itertools import combinations
 
 import numpy as np
+import pytest
 
 from reference.arithmetic.formats import get_format
 from torch_compare.trajectories.comparison import distance, follow
@@ -70,3 +72,26 @@ def missing_pairs(drawn):
         for beside in found[other]
     ]
     return [pair for pair in pairs if not any(pair.items() <= one.items() for one in drawn)]
+
+
+def assert_real_numbers_only(make):
+    """Parameters of complex numbers or integers are refused."""
+    for dtype in (complex, int):
+        with pytest.raises(TypeError, match="real floating numbers"):
+            make().init([np.ones((2, 2), dtype=dtype)])
+
+
+def assert_nothing_changes_type_or_in_place(make, dtype):
+    """One step of a matrix: parameters and state keep their type, and what was given is as it was."""
+    rng = np.random.default_rng(6)
+    p, g = (frozen(rng.normal(size=(3, 2)).astype(dtype)) for _ in range(2))
+    optimizer = make(lr=np.float64(0.1))
+    state = optimizer.init([p])
+    before = copy.deepcopy(state)
+    (moved,), after = optimizer.update([p], [g], state)
+    assert moved.dtype == p.dtype
+    for key, slot in after.items():
+        assert key == "step" or all(a is None or a.dtype == p.dtype for a in slot)
+    assert state.keys() == before.keys()
+    for key in state:
+        np.testing.assert_equal(state[key], before[key])

@@ -1,6 +1,5 @@
 """muon: its iteration by its algebra, against torch.optim, and with planted faults."""
 
-import copy
 import inspect
 
 import numpy as np
@@ -19,7 +18,8 @@ from tests.helpers.source_faults import with_source_changed
 from tests.reference.optimizers.helpers import (
     MODULES,
     assert_every_option_and_type,
-    frozen,
+    assert_nothing_changes_type_or_in_place,
+    assert_real_numbers_only,
     missing_pairs,
     steps,
     worst,
@@ -167,25 +167,12 @@ def test_hyperparameters_of_another_type(bad, message):
 
 
 def test_only_real_floating_parameters():
-    for dtype in (complex, int):
-        with pytest.raises(TypeError, match="real floating numbers"):
-            muon().init([np.ones((2, 2), dtype=dtype)])
+    assert_real_numbers_only(muon)
 
 
 @pytest.mark.parametrize("dtype", [*DTYPES, np.float16, np.longdouble])
 def test_nothing_changes_type_or_in_place(dtype):
-    rng = np.random.default_rng(6)
-    p, g = (frozen(rng.normal(size=(3, 2)).astype(dtype)) for _ in range(2))
-    optimizer = muon(lr=np.float64(0.1))
-    state = optimizer.init([p])
-    before = copy.deepcopy(state)
-    (moved,), after = optimizer.update([p], [g], state)
-    assert moved.dtype == p.dtype
-    for key, slot in after.items():
-        assert key == "step" or all(a is None or a.dtype == p.dtype for a in slot)
-    assert state.keys() == before.keys()
-    for key in state:
-        np.testing.assert_equal(state[key], before[key])
+    assert_nothing_changes_type_or_in_place(muon, dtype)
 
 
 def seeds():
