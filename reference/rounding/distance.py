@@ -16,8 +16,8 @@ FACTOR = 32.0
 """An error counts when it exceeds this many σ. Measured, not chosen: over 20,000 random problems (``verify --cases
 20000 --seed 7``) the worst element lies at 10.9 σ of the textbook scale for torch's correct gradients, at 9.5 σ of the
 accurate one for our float32 gradients against float64, and at 4.6 σ for ours against the certified ones; over 5,000
-others (seed 589194390) torch reached 24.7 σ. Three times the worst of the first left no false alarm in either; a relative
-error of 1e-12 in one layer stands at 3800 σ."""
+others (seed 589194390) torch reached 24.7 σ. Three times the worst of the first left no false alarm in either; a
+relative error of 1e-12 in one layer stands at 3800 σ."""
 
 Leaves: TypeAlias = Mapping[str, Array]
 """Arrays of gradients, or of their scales, by place."""
