@@ -70,7 +70,7 @@ def problem_of(seed: int) -> ref.Problem:
 
 def _arrays(tree: ref.Gradients) -> list[Any]:
     """The leaves without the loss: layer by layer, then the input, as `Problem.map` visits them."""
-    return [leaf for place, leaf in tree.leaves().items() if place != "loss"]
+    return list(tree.derivatives().values())
 
 
 def along(problem: ref.Problem, steps: Sequence[Any]) -> Loss:
