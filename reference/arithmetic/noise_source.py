@@ -22,17 +22,30 @@ class NoiseSource:
     runs: int
     rng: np.random.Generator
 
-    def errors(self, shape: tuple[int, ...]) -> NumPyArray:
+    def errors(self, values: NumPyArray, common: float = 0.0) -> NumPyArray:
         """ξ for every run and element; the first run is free of noise.
 
-        In every other run all elements of an operation share one ξ: equal numbers are rounded alike, so that
-        the errors of equal examples add up instead of averaging out.
+        In every other run ξ is a function of the number that is rounded: equal numbers are rounded alike, also those
+        that differ by their sign or by a power of two, so that the errors of equal examples add up instead of
+        averaging out, and those of different ones average out.
+
+        Args:
+            values: the numbers that are rounded, as without noise.
+            common: the part of the error that all elements of such a run share: library functions err to one side
+                more than to the other.
         """
-        xi = np.empty((self.runs + 1, *shape), dtype=np.float32)
+        xi = np.empty((self.runs + 1, *values.shape), dtype=np.float32)
         apart, alike = xi[1::2], xi[2::2]
         xi[0] = 0
         apart[...] = self.rng.random(apart.shape, dtype=np.float32) * 2 - 1
-        alike[...] = self.rng.random((len(alike), *(1,) * len(shape)), dtype=np.float32) * 2 - 1
+        runs = (len(alike), *(1,) * values.ndim)
+        odd = self.rng.integers(2**63, size=runs, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        np.multiply((_hash(values) * odd) >> np.uint64(40), np.float32(2.0**-23), out=alike, casting="same_kind")
+        alike -= 1
+        np.negative(alike, out=alike, where=np.signbit(values))
+        if common:
+            alike *= np.float32(1 - common)
+            alike += np.float32(common) * (self.rng.random(runs, dtype=np.float32) * 2 - 1)
         return xi
 
     def decide(self) -> bool:
@@ -46,6 +59,40 @@ class NoiseSource:
     def representable(self, values: NumPyArray) -> NumPyArray:
         """Whether each float64 value is a number of the format (its range apart)."""
         return representable(values, self.format.bits)
+
+
+def _hash(values: NumPyArray) -> NumPyArray:
+    """64 bits made of each number's significand by two rounds of a mixing function; numbers apart give bits apart.
+
+    Multiplied by a random odd number, their upper bits are pairwise independent and uniform (Dietzfelbinger et al.
+    1997, multiply-shift hashing). The mixing keeps apart simple multiples of one number.
+    """
+    bits = np.ascontiguousarray(values, dtype=float).view(np.uint64) & np.uint64(2**52 - 1)
+    for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(factor)
+    return np.asarray(bits ^ (bits >> np.uint64(31)))
+
+
+def multiplicities(values: NumPyArray, axis: int, bits: int) -> NumPyArray:
+    """How often each number occurs along the axis, as a significand of so many bits tells them apart; 0s count too.
+
+    >>> multiplicities(np.array([[0.5, 0.25, 0.5, 3.0]]), axis=1, bits=53)
+    array([[2., 1., 2., 1.]])
+    """
+    moved = np.moveaxis(values, axis, -1)
+    flat = moved.reshape(-1, moved.shape[-1])
+    if bits < np.finfo(float).nmant + 1:
+        mantissa, exponent = np.frexp(flat)
+        flat = np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent)
+    order = np.argsort(flat, axis=1)
+    sorted_ = np.take_along_axis(flat, order, axis=1)
+    starts = np.ones(flat.shape, dtype=bool)
+    starts[:, 1:] = sorted_[:, 1:] != sorted_[:, :-1]
+    group = np.cumsum(starts) - 1
+    counts = np.bincount(group)[group].astype(float).reshape(flat.shape)
+    found = np.empty(flat.shape)
+    np.put_along_axis(found, order, counts, axis=1)
+    return np.moveaxis(found.reshape(moved.shape), -1, axis)
 
 
 def representable(values: NumPyArray, bits: int) -> NumPyArray:

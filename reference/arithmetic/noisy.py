@@ -13,7 +13,7 @@ import numpy as np
 from . import dispatch as arithmetic
 from .array import NumPyArray, Term
 from .constants import Constant
-from .noise_model import is_inexact, product, rounded, summed, widened, with_noise
+from .noise_model import COMMON, common_error, is_inexact, product, rounded, summed, widened, with_noise
 from .noise_source import NoiseSource
 
 _EXACT = {np.negative, np.positive, np.absolute, np.maximum, np.minimum, np.logical_and, np.logical_or,
@@ -116,7 +116,7 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         y = ufunc(*x)
         if ufunc in _EXACT:
             return Noisy(y, self.source)
-        return Noisy(rounded(self.source, y, is_inexact(self.source, ufunc, x, y)), self.source)
+        return Noisy(rounded(self.source, y, is_inexact(self.source, ufunc, x, y), common_error(ufunc)), self.source)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if func is np.where:
@@ -197,7 +197,7 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         amount = np.abs(amount[:1])
         lost = 2 * reach / self.source.format.largest / self.source.format.unit_roundoff
         size = np.where(amount > 0, amount + lost, 0.0)
-        return Noisy(with_noise(self.source, x + 0 * size, size, size > 0), self.source)
+        return Noisy(with_noise(self.source, x + 0 * size, size, size > 0, COMMON), self.source)
 
 
 def _operand(x: object, source: NoiseSource) -> NumPyArray:

@@ -54,7 +54,7 @@ def region_of(z: Array, breaks: tuple[float, ...]) -> NumPyArray:
 def _unsettled(values: NumPyArray, source: NoiseSource) -> Noisy:
     """The numbers with a rounding error each, and a tiny one where they are 0."""
     size = np.where(values == 0, 2.0**-200, 2 * ROUNDOFF * values)
-    return Noisy(values + size * source.errors(values.shape), source)
+    return Noisy(values + size * source.errors(values), source)
 
 
 @dataclass(frozen=True, eq=False)

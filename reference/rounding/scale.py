@@ -7,10 +7,13 @@ by element.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..arithmetic.array import Array
+from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.formats import FORMATS, Format, get_format
 from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
@@ -18,7 +21,10 @@ from ..network.gradients import Gradients
 from ..network.in_arithmetic import in_noise, spread_of
 from ..network.problem import Problem, gradients
 
-__all__ = ["FORMATS", "RUNS", "Format", "Noisy", "get_format", "in_noise", "rounding_scale", "spread_of"]
+__all__ = [
+    "FORMATS", "RUNS", "Format", "Noisy", "Rounding", "get_format", "in_noise", "rounding_errors", "rounding_scale",
+    "spread_of",
+]  # fmt: skip
 
 LARGEST = 2**24
 """Numbers in an array of all runs (128 MB): a larger problem is run in several parts."""
@@ -56,29 +62,91 @@ def rounding_scale(
     >>> bool(np.all(rounding_scale(problem).layers[0].weight < 1e-15))
     True
     """
+    return Gradients.from_leaves(rounding_errors(problem, dtype, textbook=textbook, runs=runs, seed=seed).sigma)
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """The rounding errors of a correct implementation, as noisy runs make them.
+
+    Attributes:
+        sigma: their root mean square over the runs, by place: the rounding scale.
+        errors: the errors of each run in units of σ, (runs, …) float32, by place; 0 where σ is 0.
+    """
+
+    sigma: Mapping[str, NumPyArray]
+    errors: Mapping[str, NumPyArray]
+
+    def wider(self, other: Rounding) -> Rounding:
+        """For every element the larger errors of the two."""
+        sigma, errors = {}, {}
+        for place, one in self.sigma.items():
+            two = other.sigma[place]
+            sigma[place] = np.maximum(one, two)
+            errors[place] = np.where(two > one, other.errors[place], self.errors[place])
+        return Rounding(sigma, errors)
+
+    def with_error(self, place: str, size: NumPyArray) -> Rounding:
+        """With an independent error of this root mean square besides, as that of storing a leaf in a coarser format."""
+        before, runs = self.sigma[place], self.errors[place]
+        sigma = np.hypot(before, size)
+        scale = np.where(sigma > 0, sigma, 1.0)
+        fresh = np.random.default_rng(len(runs)).uniform(-1, 1, runs.shape) * np.sqrt(3)
+        together = (runs * (before / scale) + fresh * (size / scale)).astype(np.float32)
+        return Rounding({**self.sigma, place: sigma}, {**self.errors, place: together})
+
+
+def rounding_errors(
+    problem: Problem,
+    dtype: DTypeLike | Format | None = None,
+    *,
+    textbook: bool = False,
+    runs: int = RUNS,
+    seed: int = 0,
+) -> Rounding:
+    """The rounding errors of noisy runs and their σ, by place. Arguments and errors as for `rounding_scale`."""
     if runs < 2:
         raise ValueError(f"runs: expected at least 2, got {runs}")
     fmt, rng = get_format(problem.dtype if dtype is None else dtype), np.random.default_rng(seed)
     part = max(2, LARGEST // _largest_array(problem) - 1)
     sizes = [len(piece) for piece in np.array_split(np.arange(runs), -(-runs // part))]
-    parts = [_spread(problem, NoiseSource(fmt, size, rng), textbook) for size in sizes]
-    weights = np.sqrt(np.array(sizes) / runs)
+    parts = [_of_part(problem, NoiseSource(fmt, size, rng), textbook) for size in sizes]
+    return parts[0] if len(parts) == 1 else _together(parts, np.sqrt(np.array(sizes) / runs))
 
-    def together(*sigmas: Array) -> Array:
-        total = sigmas[0] * weights[0]
-        for sigma, weight in zip(sigmas[1:], weights[1:], strict=True):
-            total = np.hypot(total, sigma * weight)
-        return total
 
-    return parts[0] if len(parts) == 1 else parts[0].map(together, *parts[1:])
+def _of_part(problem: Problem, source: NoiseSource, textbook: bool) -> Rounding:
+    """The errors of as many runs as the source makes."""
+    with np.errstate(all="ignore"):
+        noisy = gradients(in_noise(problem, source, textbook)).leaves()
+        sigma = {place: spread_of(leaf) for place, leaf in noisy.items()}
+        errors = {place: _in_units(leaf, sigma[place], source.runs) for place, leaf in noisy.items()}
+    return Rounding(sigma, errors)
+
+
+def _in_units(leaf: Array, sigma: NumPyArray, runs: int) -> NumPyArray:
+    """The runs' distances from the noise-free one, in units of σ; 0 where σ is 0 or no number."""
+    found = np.zeros((runs, *np.shape(sigma)), dtype=np.float32)
+    if isinstance(leaf, Noisy) and len(leaf.data) > 1:
+        judged = (sigma > 0) & np.isfinite(sigma)
+        deviation = np.where(judged, leaf.data[1:] - leaf.data[0], 0.0)
+        np.divide(deviation, np.where(judged, sigma, 1.0), out=found, casting="same_kind")
+        np.nan_to_num(found, copy=False)
+    return found
+
+
+def _together(parts: list[Rounding], weights: NumPyArray) -> Rounding:
+    """All runs of several parts, whose numbers of runs have these square roots relative to that of all."""
+    sigma, errors = {}, {}
+    for place in parts[0].sigma:
+        total = parts[0].sigma[place] * weights[0]
+        for other, weight in zip(parts[1:], weights[1:], strict=True):
+            total = np.hypot(total, other.sigma[place] * weight)
+        scale = np.where(total > 0, total, 1.0)
+        scaled = [p.errors[place] * (p.sigma[place] / scale).astype(np.float32) for p in parts]
+        sigma[place], errors[place] = total, np.concatenate(scaled)
+    return Rounding(sigma, errors)
 
 
 def _largest_array(problem: Problem) -> int:
     examples = problem.x.shape[0]
     return int(max(max(layer.weight.size, examples * max(layer.weight.shape)) for layer in problem.mlp.layers))
-
-
-def _spread(problem: Problem, source: NoiseSource, textbook: bool) -> Gradients:
-    """σ from as many runs as the source makes."""
-    with np.errstate(all="ignore"):
-        return gradients(in_noise(problem, source, textbook)).map(spread_of)

@@ -18,6 +18,7 @@ from reference.arithmetic.formats import Format
 from reference.differences.multiprecision import BITS, multiprecision_difference
 from reference.rounding.certified import ball_gradients, certified_gradients
 from reference.rounding.distance import worst_place
+from reference.rounding.scale import Rounding
 
 from ..verdict.overflow import beyond_rounding
 from ..verdict.verdict import judge
@@ -34,8 +35,8 @@ def against_certificate(
     problem: ref.Problem,
     given: Mapping[str, Mapping[str, Any]],
     fmt: Format,
-    accurate: Mapping[str, Any],
-    textbook: Callable[[], Mapping[str, Any]],
+    accurate: Rounding,
+    textbook: Callable[[], Rounding],
     seed: int,
 ) -> Iterator[PairOutcome]:
     """Compare the given sources' leaves (by the source's name) with the certificate, and that with differences.
@@ -53,7 +54,7 @@ def against_certificate(
             yield PairOutcome(pair, PairVerdict.NOT_JUDGED)
             continue
         if source == "reference":
-            place = worst_place(leaves, nearest, accurate, fmt)
+            place = worst_place(leaves, nearest, accurate.sigma, fmt)
             yield measured(pair, place.scales, place.ulps, str(place))
         else:
             verdict = judge(problem, leaves, nearest, fmt, accurate, textbook)

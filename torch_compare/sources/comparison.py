@@ -12,7 +12,7 @@ import numpy as np
 import reference as ref
 from reference import differences
 from reference.rounding.distance import FACTOR, worst_place
-from reference.rounding.scale import FORMATS, Format, rounding_scale
+from reference.rounding.scale import FORMATS, Format, Rounding, rounding_errors
 
 from ..torch_side.deviations import deviations
 from ..torch_side.gradients import torch_gradients
@@ -36,14 +36,17 @@ def compare(problem: ref.Problem, seed: int = 0, *, certify: bool = True) -> tup
     expected, theirs = expected_leaves(problem), _torch_leaves(problem)
 
     @cache
-    def scale(textbook: bool, name: str) -> Leaves:
-        return rounding_scale(problem, name, textbook=textbook, seed=seed).leaves()
+    def rounding(textbook: bool, name: str) -> Rounding:
+        return rounding_errors(problem, name, textbook=textbook, seed=seed)
 
-    def textbook() -> Leaves:
-        return scale(True, fmt.name)
+    def scale(textbook: bool, name: str) -> Leaves:
+        return dict(rounding(textbook, name).sigma)
+
+    def textbook() -> Rounding:
+        return rounding(True, fmt.name)
 
     accurate = scale(False, fmt.name)
-    torch = _against_torch(problem, theirs, expected, fmt, accurate, textbook)
+    torch = _against_torch(problem, theirs, expected, fmt, rounding(False, fmt.name), textbook)
     deviates = torch.verdict is PairVerdict.DEVIATION
     outcomes = [torch]
     own = expected
@@ -57,13 +60,13 @@ def compare(problem: ref.Problem, seed: int = 0, *, certify: bool = True) -> tup
     if deviates:
         outcomes.append(PairOutcome("torch ~ central_difference", PairVerdict.DEVIATION))
     else:
-        rounding = _wider(accurate, textbook())
-        outcomes.append(_within_bar("torch ~ central_difference", theirs, rounding, central))
+        customary = _wider(accurate, scale(True, fmt.name))
+        outcomes.append(_within_bar("torch ~ central_difference", theirs, customary, central))
     double_textbook = partial(scale, True, DOUBLE.name)
     outcomes.append(_against_complex_step(double, expected, accurate_double, double_textbook, seed))
     if certify and problem.mlp.parameters * problem.x.shape[0] <= LARGEST:
         given = {"reference": own} | ({} if deviates else {"torch": theirs})
-        outcomes += against_certificate(problem, given, fmt, accurate, textbook, seed)
+        outcomes += against_certificate(problem, given, fmt, rounding(False, fmt.name), textbook, seed)
     return tuple(outcomes)
 
 
@@ -85,7 +88,12 @@ def _torch_leaves(problem: ref.Problem) -> Leaves:
 
 
 def _against_torch(
-    problem: ref.Problem, leaves: Leaves, expected: Leaves, fmt: Format, accurate: Leaves, textbook: Scale
+    problem: ref.Problem,
+    leaves: Leaves,
+    expected: Leaves,
+    fmt: Format,
+    accurate: Rounding,
+    textbook: Callable[[], Rounding],
 ) -> PairOutcome:
     pair = "reference ~ torch"
     verdict = judge(problem, leaves, expected, fmt, accurate, textbook)

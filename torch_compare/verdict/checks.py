@@ -12,12 +12,14 @@ import numpy as np
 import reference as ref
 from reference.arithmetic.formats import FORMATS, STORED, Format, get_format
 from reference.network.validation import require_finite
-from reference.rounding.distance import FACTOR, digits, worst_place
-from reference.rounding.scale import RUNS, rounding_scale
+from reference.rounding.distance import FACTOR, digits
+from reference.rounding.scale import RUNS, Rounding, rounding_errors
 
 from ..diagnosis import diagnosis
 from ..diagnosis.wording import Diagnosis
+from .by_scale import ByScale
 from .given import Given, read_given
+from .lower_precision import lower_precision
 from .overflow import beyond_rounding, in_range, underflows
 from .status import Status
 from .verdict import Verdict, expected_leaves, judge
@@ -27,9 +29,9 @@ __all__ = ["Verdict", "assert_gradients", "check", "check_module", "expected_lea
 OFF = (Status.WRONG, Status.IMPRECISE)
 """Statuses behind which there may be a mistake."""
 SCREEN_RUNS = 8
-SCREEN = FACTOR / 2
+SCREEN = 0.5
 """σ from 8 runs is within a factor of 2 of σ in all but one element in 10,000 from above (χ² with 8 degrees): what is
-within half the factor of it is within the factor of σ. Most correct gradients are, and need no more runs."""
+within half of every limit of it is within the limit of σ. Most correct gradients are, and need no more runs."""
 
 
 def check(
@@ -39,6 +41,7 @@ def check(
     *,
     accumulate: str | None = None,
     certified: bool | ref.CertifiedGradients = False,
+    strict: bool = False,
     diagnose: bool = True,
     seed: int = 0,
 ) -> Verdict:
@@ -52,12 +55,13 @@ def check(
             ``__dlpack__``.
         dtype: the precision that they were computed in: "float64", "float32", "tf32", "float16", "bfloat16",
             "float8_e4m3", "float8_e5m2"; that which they are stored in if not given.
-        accumulate: what products and sums of a precision coarser than float32 accumulate in: "float32" or "same";
-            if not given both are tried, and `Verdict.dtype` says which it was.
+        accumulate: what products and sums of a precision coarser than float32 accumulate in: "float32" or "same". If
+            not given it is float32, as on tensor cores and CPUs, and what only "same" explains is imprecise.
         certified: whether to judge against the certified gradients rather than the oracle's in float64; or
             certified gradients that are at hand already.
-        diagnose: whether to look for the mistake behind a gradient that is wrong or seems imprecise, which takes a
-            second or a few.
+        strict: whether the accurate scale is demanded: digits that the customary formulas lose are then imprecise.
+        diagnose: whether to look for the mistake behind a gradient that is wrong, which takes a second or a few. The
+            status does not depend on it.
         seed: of the noise that measures the rounding scale.
 
     Raises:
@@ -77,29 +81,28 @@ def check(
     fmt = read.common_format() if dtype is None else get_format(dtype)
     certificate = _certificate(problem, certified)
     expected = expected_leaves(problem) if certificate is None else _nearest(certificate, read)
-    for attempt in _arithmetics(fmt, accumulate):
-        verdict, scale = _judge_with(problem, read, expected, attempt, seed)
-        if verdict.agrees:
-            break
-    else:
-        if verdict.status in OFF and underflows(problem, fmt):
-            flushed, _ = _judge_with(problem, read, expected, attempt.flushing(), seed)
-            verdict = flushed if flushed.agrees else verdict
+    arithmetic = _arithmetic(fmt, accumulate)
+
+    def by(attempt: Format) -> Judged:
+        return _judge_with(problem, read, expected, attempt, seed, strict)
+
+    verdict, wider = by(arithmetic)
+    if verdict.status is Status.WRONG:
+        formats = (fmt, arithmetic, accumulate is None and fmt is not arithmetic)
+        more = _more_rounding(problem, read, expected, verdict, wider, (by, formats, seed))
+        verdict = verdict if more is None else more
     agreeing = {place: digits(values, expected[place]) for place, values in read.leaves.items()}
     verdict = replace(verdict, digits=agreeing)
     if certificate is not None:
-        verdict = _doubted(_reproducible(verdict), certificate, read, attempt)
-    lost = certificate is not None or attempt.bits < FORMATS["float64"].bits
-    if lost and verdict.status in OFF and beyond_rounding(problem, attempt):
-        text = f"bce takes the logarithm of 1 − y at a y that {attempt.name} rounds to 1: use bce_with_logits"
+        verdict = _doubted(_reproducible(verdict), certificate, read, arithmetic)
+    lost = certificate is not None or arithmetic.bits < FORMATS["float64"].bits
+    if lost and verdict.status in OFF and beyond_rounding(problem, arithmetic):
+        text = f"bce takes the logarithm of 1 − y at a y that {arithmetic.name} rounds to 1: use bce_with_logits"
         return replace(verdict, status=Status.UNRESOLVED, diagnosis=Diagnosis(text, sought=False))
-    if not diagnose or verdict.status not in OFF:
+    if not diagnose or verdict.status is not Status.WRONG:
         return verdict
-    found = diagnosis.diagnose(problem, in_range(problem, read.leaves, attempt), expected, scale(), attempt, seed)
-    # A small mistake looks like a low precision. It is one if it leaves no more of the error than rounding leaves.
-    if verdict.status is Status.IMPRECISE and not found.scales * FACTOR <= verdict.worst.scales:
-        return verdict
-    return replace(verdict, status=Status.WRONG, diagnosis=found)
+    held = in_range(problem, read.leaves, arithmetic)
+    return replace(verdict, diagnosis=diagnosis.diagnose(problem, held, expected, wider().sigma, arithmetic, seed))
 
 
 def assert_gradients(
@@ -201,7 +204,7 @@ def _doubted(verdict: Verdict, certificate: ref.CertifiedGradients, given: Given
 
     σ says nothing here: behind a kink that no precision decides the noise takes both slopes, and explains any width.
     """
-    if not verdict.agrees:
+    if verdict.status not in (Status.AGREES, Status.UNRESOLVED):
         return verdict
     for place, leaf in certificate.leaves().items():
         if place not in given.leaves or np.all(leaf.resolved):
@@ -222,45 +225,78 @@ def _doubted(verdict: Verdict, certificate: ref.CertifiedGradients, given: Given
 
 # ── by one arithmetic ────────────────────────────────────────────────────────────────────────────────
 
+Judged = tuple[Verdict, Callable[[], Rounding]]
+"""A verdict, and the wider of the two scales."""
 
-def _arithmetics(fmt: Format, accumulate: str | None) -> tuple[Format, ...]:
-    """The ways to add up that are tried in turn: in float32, and in the format itself if that is coarser."""
+
+def _arithmetic(fmt: Format, accumulate: str | None) -> Format:
+    """The format with what its sums accumulate in: float32 below float32, as tensor cores and CPUs do."""
     single = FORMATS["float32"]
     if accumulate not in (None, "same", "float32"):
         raise ValueError(f'accumulate: expected "float32" or "same", got {accumulate!r}')
-    if accumulate == "same" or fmt.bits >= single.bits:
-        return (fmt,)
-    wider = fmt.accumulating_in(single)
-    return (wider,) if accumulate == "float32" else (wider, fmt)
+    return fmt if accumulate == "same" or fmt.bits >= single.bits else fmt.accumulating_in(single)
+
+
+def _more_rounding(
+    problem: ref.Problem,
+    given: Given,
+    expected: Mapping[str, Any],
+    verdict: Verdict,
+    wider: Callable[[], Rounding],
+    how: tuple[Callable[[Format], Judged], tuple[Format, Format, bool], int],
+) -> Verdict | None:
+    """The verdict if other rounding explains the errors: where subnormals are flushed, of sums, of a coarser format."""
+    by, (fmt, arithmetic, coarse_sums), seed = how
+
+    def imprecise(verdict: Verdict, text: str) -> Verdict:
+        return replace(verdict, status=Status.IMPRECISE, diagnosis=Diagnosis(text, sought=False))
+
+    if underflows(problem, fmt):
+        flushed, _ = by(arithmetic.flushing())
+        if flushed.agrees:
+            return flushed
+    if coarse_sums:
+        found, _ = by(fmt)
+        if found.agrees or (found.status is Status.UNRESOLVED and _sums(given, expected)):
+            return imprecise(found, f"sums accumulated in {fmt.name}, not in float32")
+    if np.isnan(verdict.worst.scales):
+        return None
+    lower = lower_precision(problem, given.leaves, expected, wider(), arithmetic, seed)
+    return None if lower is None else imprecise(verdict, f"the errors are those of {lower}, not of {arithmetic.name}")
+
+
+def _sums(given: Given, expected: Mapping[str, Any]) -> bool:
+    """Whether every leaf may come of coarse sums: they may lose most of it, but leave no zeros where there are none."""
+    return all(np.any(values) or not np.any(expected[place]) for place, values in given.leaves.items())
 
 
 def _judge_with(
-    problem: ref.Problem, given: Given, expected: Mapping[str, Any], fmt: Format, seed: int
-) -> tuple[Verdict, Callable[[], dict[str, Any]]]:
+    problem: ref.Problem, given: Given, expected: Mapping[str, Any], fmt: Format, seed: int, strict: bool
+) -> Judged:
     """The verdict by one arithmetic, from few runs if they leave no doubt, else from all; and its wider scale."""
 
     @cache
-    def scale(textbook: bool, runs: int = RUNS) -> dict[str, Any]:
-        found = rounding_scale(problem, fmt, textbook=textbook, seed=seed, runs=runs)
-        return _stored(found.leaves(), given, expected, fmt)
+    def scale(textbook: bool, runs: int = RUNS) -> Rounding:
+        found = rounding_errors(problem, fmt, textbook=textbook, seed=seed, runs=runs)
+        return _stored(found, given, expected, fmt)
 
     leaves = given.leaves
     quick = scale(False, SCREEN_RUNS)
-    if worst_place(leaves, expected, quick, fmt).scales <= SCREEN:
-        return judge(problem, leaves, expected, fmt, quick, lambda: quick), lambda: quick
+    if all(excess <= SCREEN for excess in ByScale(problem, leaves, expected, quick, fmt).in_limits().values()):
+        return judge(problem, leaves, expected, fmt, quick, lambda: quick, strict=strict), lambda: quick
 
-    def wider() -> dict[str, Any]:
-        return {place: np.maximum(scale(False)[place], scale(True)[place]) for place in leaves}
+    def wider() -> Rounding:
+        return scale(False).wider(scale(True))
 
-    return judge(problem, leaves, expected, fmt, scale(False), lambda: scale(True)), wider
+    return judge(problem, leaves, expected, fmt, scale(False), lambda: scale(True), strict=strict), wider
 
 
-def _stored(scale: dict[str, Any], given: Given, expected: Mapping[str, Any], fmt: Format) -> dict[str, Any]:
+def _stored(scale: Rounding, given: Given, expected: Mapping[str, Any], fmt: Format) -> Rounding:
     """The scale with the rounding of leaves that are stored in a coarser format than they were computed in."""
     for place, values in given.leaves.items():
         kept = STORED[given.formats[place]]
         if kept.bits < fmt.bits:
             size = np.abs(expected[place])
             rounding = np.where(values == expected[place], 0.0, kept.unit_roundoff * size + kept.smallest / 2)
-            scale[place] = np.hypot(scale[place], rounding)
+            scale = scale.with_error(place, rounding)
     return scale

@@ -1,11 +1,12 @@
 """How a verdict is reached, once the right gradients and the two scales are known.
 
 agrees              within the accurate scale; or within the textbook scale, and then it says where
-                    and how many digits the customary formulas lose
+                    and how many digits the customary formulas lose: every element, and every statistic of all
 imprecise           the right formula with more rounding than either scale explains: fits a lower precision
 another convention  differs only through units that sit exactly on a kink, by a slope between its sides
 wrong               none of these
-unresolved          the problem overflows in the stated precision, or no precision tells the exact gradient
+unresolved          the problem overflows in the stated precision, rounding in it reaches the gradients themselves, or
+                    no precision tells the exact gradient
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import Format
-from reference.rounding.distance import FACTOR, WorstElement, worst_of, worst_places
+from reference.rounding.distance import WorstElement
+from reference.rounding.scale import Rounding
 
 from ..diagnosis.wording import Diagnosis
+from .by_scale import ByScale
 from .conventions import another_convention
-from .lower_precision import lower_precision
 from .overflow import in_range
+from .rounded_kinks import rounded_kinks
 from .status import Status
 
 
@@ -44,6 +47,8 @@ class Verdict:
         digits: the decimal digits that agree in the worst element of every leaf, −log₁₀ of its relative error, as
             NIST's Statistical Reference Datasets score it; infinite if all are equal.
         places: the worst element of every leaf, by place.
+        statistics: the worst element and the worst statistic of every kind, in units of their limits, by kind.
+        decided: the statistic that decided, with its size in standard errors; "" if the worst element did.
     """
 
     status: Status
@@ -55,6 +60,8 @@ class Verdict:
     accurate: float
     digits: Mapping[str, float] = field(default_factory=dict, repr=False)
     places: Mapping[str, WorstElement] = field(default_factory=dict, repr=False)
+    statistics: Mapping[str, float] = field(default_factory=dict, repr=False)
+    decided: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "diagnosis", Diagnosis.of(self.diagnosis))
@@ -76,6 +83,8 @@ class Verdict:
 
     def __str__(self) -> str:
         lines = [f"{self.status} ({self.dtype}, {self.scale} scale)", f"worst at {self.worst}"]
+        if self.decided:
+            lines.append(f"decided by all elements together: {self.decided}")
         lines.append(f"{'diagnosis' if self.diagnosis.sought else 'that is'}: {self.diagnosis}")
         if self.runner_up:
             lines.append(f"or else: {self.runner_up}")
@@ -90,44 +99,57 @@ def judge(
     leaves: Mapping[str, Any],
     expected: Mapping[str, Any],
     fmt: Format,
-    accurate: Mapping[str, Any],
-    textbook: Callable[[], Mapping[str, Any]],
+    accurate: Rounding,
+    textbook: Callable[[], Rounding],
+    *,
+    strict: bool = False,
 ) -> Verdict:
-    """The verdict on given leaves, from the expected ones and the two scales (see `check`)."""
-    places = worst_places(leaves, expected, accurate, fmt)
-    worst = worst_of(places)
+    """The verdict on given leaves, from the expected ones and the rounding errors of both scales (see `check`)."""
+    found = first = ByScale(problem, leaves, expected, accurate, fmt)
 
-    def verdict(status: Status, places: Mapping[str, WorstElement], scale: str, diagnosis: str) -> Verdict:
-        place, said = worst_of(places), Diagnosis(diagnosis, sought=False)
+    def verdict(status: Status, scale: str, diagnosis: str) -> Verdict:
+        place, said = found.worst, Diagnosis(diagnosis, sought=False)
         reproduce = f"ref.gradients(problem).{place.leaf}{_at(place)}"
-        return Verdict(status, place, scale, fmt.name, said, reproduce, worst.scales, places=places)
+        return Verdict(
+            status, place, scale, fmt.name, said, reproduce, first.worst.scales, places=found.places,
+            statistics=found.in_limits(), decided=_decided(found),
+        )  # fmt: skip
 
-    if np.isnan(worst.scales):
-        return verdict(Status.UNRESOLVED, places, "accurate", f"the problem's gradients overflow in {fmt.name}")
+    if np.isnan(first.worst.scales):
+        return verdict(Status.UNRESOLVED, "accurate", f"the problem's gradients overflow in {fmt.name}")
     held = in_range(problem, leaves, fmt)
-    if worst.leaf not in held and not np.isfinite(worst.given):
-        return verdict(
-            Status.UNRESOLVED, places, "accurate", f"numbers on the way to the gradients overflow in {fmt.name}"
-        )
-    if worst.scales <= FACTOR:
-        return verdict(Status.AGREES, places, "accurate", "every element is within rounding of the oracle's")
-    wider = textbook()
-    wider = {leaf: np.maximum(accurate[leaf], wider[leaf]) for leaf in leaves}
-    places = worst_places(leaves, expected, wider, fmt)
-    scales = worst_of(places).scales
-    if scales <= FACTOR:
-        lost = np.log10(worst.scales)
-        text = f"within rounding of the customary formulas, which lose {lost:.1f} digits in {worst.leaf}"
-        return verdict(Status.AGREES, places, "textbook", text)
-    if not np.isnan(scales):
+    if first.worst.leaf not in held and not np.isfinite(first.worst.given):
+        return verdict(Status.UNRESOLVED, "accurate", f"numbers on the way to the gradients overflow in {fmt.name}")
+    if first.within:
+        kinks = rounded_kinks(problem, fmt)
+        if not kinks and not first.tells_zeros():
+            return verdict(Status.UNRESOLVED, "accurate", _buried(fmt))
+        return verdict(Status.AGREES, "accurate", "every element is within rounding of the oracle's" + kinks)
+    found = ByScale(problem, leaves, expected, accurate.wider(textbook()), fmt)
+    if found.within:
+        kinks = rounded_kinks(problem, fmt)
+        if not kinks and not found.tells_zeros():
+            return verdict(Status.UNRESOLVED, "textbook", _buried(fmt))
+        lost = np.log10(max(first.worst.scales, 1.0))
+        text = f"within rounding of the customary formulas, which lose {lost:.1f} digits in {first.worst.leaf}"
+        if strict:
+            return verdict(Status.IMPRECISE, "textbook", f"{text}{_at(first.worst)}, and strict=True forgives none")
+        return verdict(Status.AGREES, "textbook", text + kinks)
+    if not np.isnan(found.worst.scales):
         slope = another_convention(problem, held, fmt)
         if slope:
-            return verdict(Status.ANOTHER_CONVENTION, places, "textbook", slope)
-        lower = lower_precision(leaves, expected, wider, fmt)
-        if lower:
-            text = f"the errors are those of {lower}, not of {fmt.name}"
-            return verdict(Status.IMPRECISE, places, "textbook", text)
-    return verdict(Status.WRONG, places, "textbook", "no rounding of a correct formula explains the difference")
+            return verdict(Status.ANOTHER_CONVENTION, "textbook", slope)
+    return verdict(Status.WRONG, "textbook", "no rounding of a correct formula explains the difference")
+
+
+def _decided(found: ByScale) -> str:
+    """What decided, if it was not the largest element: the statistic, its size, and that of the largest element."""
+    statistic = found.decisive
+    return f"{statistic}; largest element {found.worst.scales:.3g} σ" if statistic else ""
+
+
+def _buried(fmt: Format) -> str:
+    return f"rounding in {fmt.name} reaches the gradients themselves: zeros would agree as well as these"
 
 
 def _at(place: WorstElement) -> str:

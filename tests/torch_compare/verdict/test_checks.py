@@ -144,7 +144,7 @@ def test_a_small_mistake_is_not_taken_for_a_low_precision():
         )
         for name in ("gelu", "gelu_tanh")
     )
-    assert tc.check(right, ref.gradients(theirs), diagnose=False).status == "imprecise"
+    assert tc.check(right, ref.gradients(theirs), diagnose=False).status == "wrong"
     verdict = tc.check(right, ref.gradients(theirs))
     assert (verdict.status, verdict.diagnosis.names) == ("wrong", ("tanh formula for GELU",)), str(verdict)
 
@@ -170,4 +170,7 @@ def test_an_imprecise_gradient_with_a_small_mistake_in_it_is_imprecise():
     assert (alone.status, alone.diagnosis.names) == ("wrong", ("constant factor",))
     both = within_a_small_mistake(500, 20)
     assert FACTOR < both.worst.scales / 20 * FACTOR < 32 * FACTOR
-    assert (both.status, both.diagnosis) == ("imprecise", "the errors are those of tf32, not of float32")
+    assert (both.status, both.diagnosis) == (
+        "imprecise",
+        "the errors are those of tf32 (or float16) products, not of float32",
+    )

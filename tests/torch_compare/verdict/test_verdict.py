@@ -8,7 +8,7 @@ import pytest
 import reference as ref
 import torch_compare as tc
 from reference.rounding.distance import FACTOR, in_scales
-from reference.rounding.scale import FORMATS
+from reference.rounding.scale import FORMATS, Rounding
 from tests.torch_compare.verdict.helpers import tanh_problem
 from torch_compare.diagnosis.wording import Diagnosis
 from torch_compare.verdict.verdict import expected_leaves, judge
@@ -58,8 +58,9 @@ def test_the_text_of_a_verdict_has_every_part_on_a_line_of_its_own():
     verdict = tc.check(problem, scaled)
     lines = [line.strip() for line in str(verdict).splitlines()]
     assert lines[0] == "wrong (float64, textbook scale)"
-    assert [line.partition(" ")[0] for line in lines[1:]] == ["worst", "diagnosis:", "digits", "expected"]
-    assert "oracle × 2" in lines[2]
+    assert [line.partition(" ")[0] for line in lines[1:]] == ["worst", "decided", "diagnosis:", "digits", "expected"]
+    assert "is 2 × the oracle's" in lines[2]
+    assert "oracle × 2" in lines[3]
     assert lines[-2].startswith("digits that agree: 0.0, in ")
     other = replace(verdict, diagnosis=Diagnosis("text", runner_up="accumulated over two calls"))
     assert "\n  or else: accumulated over two calls\n" in str(other)
@@ -106,8 +107,14 @@ def judged(scales, accurate=2.0**-40, textbook=2.0**-41, place="input"):
     expected = expected_leaves(ONE)
     given = {place: expected[place] + scales * 2.0**-40}
     shape = np.shape(expected[place])
-    return judge(ONE, given, expected, FORMATS["float64"], {place: np.full(shape, accurate)},
-                 lambda: {place: np.full(shape, textbook)})  # fmt: skip
+    return judge(ONE, given, expected, FORMATS["float64"], of_size(place, shape, accurate),
+                 lambda: of_size(place, shape, textbook))  # fmt: skip
+
+
+def of_size(place, shape, sigma):
+    """Rounding of that σ, half of it to either side."""
+    signs = np.where(np.arange(32) % 2, 1.0, -1.0).reshape(32, *(1,) * len(shape))
+    return Rounding({place: np.full(shape, sigma)}, {place: np.broadcast_to(signs, (32, *shape)) * (sigma > 0)})
 
 
 @pytest.mark.parametrize(("scales", "textbook", "status", "scale"), [

@@ -1,0 +1,159 @@
+"""How given gradients stand by one scale: element by element, and by the statistics that judge all together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference.arithmetic.formats import FORMATS, Format
+from reference.rounding.distance import FACTOR, WorstElement, worst_of, worst_places
+from reference.rounding.scale import Rounding
+from reference.rounding.statistics import MISTAKE, SIZE, Statistic, Whitened, statistics, towards, worst_statistic
+
+from ..mistakes.mistake import Mistake, leaves_with
+from ..mistakes.single import single_mistakes
+
+ELEMENT = "element"
+WORK = 4e9
+"""Multiply-adds that the filters of the known mistakes may take: a second or two; the first ones, if it is too few."""
+
+
+@dataclass(frozen=True)
+class ByScale:
+    """Given gradients in units of one scale.
+
+    Attributes:
+        problem: what they are gradients of.
+        leaves: the given arrays by place.
+        expected: the right ones.
+        rounding: the rounding errors of correct ones.
+        fmt: the format that they were computed in.
+    """
+
+    problem: ref.Problem
+    leaves: Mapping[str, Any]
+    expected: Mapping[str, Any]
+    rounding: Rounding
+    fmt: Format
+
+    @cached_property
+    def places(self) -> dict[str, WorstElement]:
+        """The worst element of every leaf."""
+        return worst_places(self.leaves, self.expected, self.rounding.sigma, self.fmt)
+
+    @property
+    def worst(self) -> WorstElement:
+        """The worst element of all."""
+        return worst_of(self.places)
+
+    @cached_property
+    def _white(self) -> Whitened:
+        return Whitened.of(self.leaves, self.expected, self.rounding)
+
+    @cached_property
+    def statistics(self) -> tuple[Statistic, ...]:
+        """The statistics of all elements together; those towards known mistakes in formats coarser than float32.
+
+        In finer ones a mistake that shows in no element, leaf or layer is smaller than any of those that are known.
+        """
+        found = [*statistics(self._white)]
+        if self.fmt.bits < FORMATS["float32"].bits and all(s.excess <= 1 for s in found):
+            found += self.towards_mistakes()
+        return tuple(found)
+
+    def towards_mistakes(self) -> Iterator[Statistic]:
+        """The projections on the change that each known mistake makes."""
+        for mistake, change in self._changes():
+            found = towards(self._white, change, f'"{mistake.what}" in {mistake.where}')
+            if found is not None:
+                yield found
+
+    def one_mistake_explains(self) -> bool:
+        """Whether a factor or one known mistake leaves a 32nd of the errors at the most: then they are no rounding."""
+        error, gradient = self._white.error, self._white.gradient
+        if not error:
+            return False
+        everywhere = {place: g * _fitted(error.values(), gradient.values()) for place, g in gradient.items()}
+        by_leaf = {place: g * _fitted([error[place]], [g]) for place, g in gradient.items()}
+        changes = (change for _, change in self._changes())
+        largest = self.worst.scales
+        for change in chain((everywhere, by_leaf), changes):
+            left = max(float(np.abs(error[place] - moved).max(initial=0.0)) for place, moved in change.items())
+            if left <= largest / FACTOR:
+                return True
+        return False
+
+    def _changes(self) -> Iterator[tuple[Mistake, dict[str, Any]]]:
+        """Known mistakes, and what each changes in rounding scales, as far as the work goes."""
+        problem, spent = self.problem.in_float64(), 0.0
+        runs = max(len(errors) for errors in self.rounding.errors.values())
+        each = float(problem.mlp.parameters) * (problem.x.shape[0] * 3 + runs)
+        for mistake in single_mistakes(problem):
+            spent += each
+            if spent > WORK:
+                return
+            with np.errstate(all="ignore"):
+                try:
+                    made = leaves_with((mistake,), problem)
+                except (ValueError, IndexError, AssertionError, np.linalg.LinAlgError):
+                    continue  # it cannot be made here
+                yield mistake, self._change(made)
+
+    def _change(self, made: Mapping[str, Any]) -> dict[str, Any]:
+        """What a mistake changes, in rounding scales, where they are known."""
+        change = {}
+        for place, gradient in self._white.gradient.items():
+            sigma = self.rounding.sigma[place]
+            moved = (made[place] - self.expected[place]) / sigma if place in made else np.zeros(np.shape(gradient))
+            change[place] = np.where((sigma > 0) & np.isfinite(moved), moved, 0.0)
+        return change
+
+    @cached_property
+    def decisive(self) -> Statistic | None:
+        """The statistic that is furthest beyond its limit, if it says more than the worst element does."""
+        worst = worst_statistic(self.statistics)
+        if worst is None or worst.excess <= 1 or worst.excess <= self.worst.scales / FACTOR:
+            return None
+        return worst
+
+    @property
+    def within(self) -> bool:
+        """Whether every element and every statistic stays within its limit."""
+        return self.worst.scales <= FACTOR and all(statistic.excess <= 1 for statistic in self.statistics)
+
+    def in_limits(self) -> dict[str, float]:
+        """The worst element and the worst statistic of every kind, each in units of its limit."""
+        found = {ELEMENT: self.worst.scales / FACTOR}
+        for statistic in self.statistics:
+            found[statistic.kind] = max(found.get(statistic.kind, 0.0), statistic.excess)
+        return found
+
+    def sizes(self) -> dict[str, float]:
+        """The root mean square of every leaf of several elements, in rounding scales."""
+        return {s.place: s.errors for s in statistics(self._white) if s.kind == SIZE}
+
+    def tells_zeros(self) -> bool:
+        """Whether gradients of 0 in place of the expected ones would not pass, or were right."""
+        zeros = {place: np.zeros(np.shape(leaf)) for place, leaf in self.leaves.items() if place != "loss"}
+        if not any(np.any(np.asarray(self.expected[place]) != 0) for place in zeros):
+            return True
+        if worst_of(worst_places(zeros, self.expected, self.rounding.sigma, self.fmt)).scales > FACTOR:
+            return True
+        return any(s.excess > 1 for s in statistics(self._white.of_zeros()) if s.kind != MISTAKE)
+
+
+def _fitted(errors: Iterable[Any], gradients: Iterable[Any]) -> float:
+    """The factor less 1 that fits the errors best, by least squares; 0 if there is no gradient."""
+    pairs = [(np.ravel(e), np.ravel(g)) for e, g in zip(errors, gradients, strict=True)]
+    error, gradient = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    peak = float(np.abs(gradient).max(initial=0.0))
+    if not peak > 0:
+        return 0.0
+    d = gradient / peak
+    return float(d @ error / (d @ d) / peak)
