@@ -13,7 +13,7 @@ from ..functions.basics import zero
 from ..functions.parameters import check_number
 from ..functions.softmax import log_softmax_value, softmax_parts
 from .common import check_weights, chosen_class, elements, outputs_of, weights_like
-from .row import Loss
+from .row import Loss, OfLogarithms
 
 LOWEST_LOG = -100.0
 """torch's binary_cross_entropy limits both logarithms from below: part of the function, so kept here."""
@@ -126,9 +126,19 @@ def bce(weight: ArrayLike | None = None) -> Loss:
         with np.errstate(divide="ignore"):
             return np.log(y), np.log1p(-y)
 
-    def value(y: Array, t: Array) -> Array:
-        log_y, log_rest = (np.maximum(g, LOWEST_LOG) for g in logs(y))
-        return -weights_like(weights, y) * (t * log_y + (1 - t) * log_rest)
+    def of_logs(log_y: Array, log_rest: Array, t: Array) -> Array:
+        p, q = (np.maximum(g, LOWEST_LOG) for g in (log_y, log_rest))
+        return -weights_like(weights, log_y) * (t * p + (1 - t) * q)
+
+    def d_logs(log_y: Array, log_rest: Array, t: Array) -> tuple[Array, Array]:
+        w = weights_like(weights, log_y)
+        d_log_y, d_log_rest = (
+            -w * (share * indicator(g > LOWEST_LOG, g)) for share, g in ((t, log_y), (1 - t, log_rest))
+        )
+        return d_log_y, d_log_rest
+
+    def switches(log_y: Array, log_rest: Array) -> tuple[Array, ...]:
+        return log_y - LOWEST_LOG, log_rest - LOWEST_LOG
 
     def gradient(y: Array, t: Array) -> Array:
         log_y, log_rest = logs(y)
@@ -142,13 +152,14 @@ def bce(weight: ArrayLike | None = None) -> Loss:
         "−w(t log y + (1 − t) log(1 − y)), logarithms from −100",
         "torch.nn.functional.binary_cross_entropy",
         "probabilities",
-        value,
+        lambda y, t: of_logs(*logs(y), t),
         gradient,
         elements,
         domain=_in_unit_interval,
         domain_text="between 0 and 1",
-        switches=lambda y, t: tuple(g - LOWEST_LOG for g in logs(y)),
+        switches=lambda y, t: switches(*logs(y)),
         outputs=outputs_of("bce", weights),
+        logarithms=OfLogarithms(of_logs, d_logs, switches, furthest=-LOWEST_LOG),
         parameters={"weight": weight},
     )
 

@@ -81,4 +81,5 @@ def _largest_array(problem: Problem) -> int:
 def _spread(problem: Problem, source: NoiseSource, textbook: bool) -> Gradients:
     """σ from as many runs as the source makes."""
     with np.errstate(all="ignore"):
-        return gradients(in_noise(problem, source, textbook)).map(spread_of)
+        one = problem.as_one(source.format.unit_roundoff)
+        return gradients(in_noise(one, source, textbook)).map(spread_of)

@@ -18,7 +18,7 @@ from reference.rounding.scale import RUNS, rounding_scale
 from ..diagnosis import diagnosis
 from ..diagnosis.wording import Diagnosis
 from .given import Given, read_given
-from .overflow import beyond_rounding, in_range, underflows
+from .overflow import hangs_on_rounding, in_range, underflows
 from .status import Status
 from .verdict import Verdict, expected_leaves, judge
 
@@ -89,8 +89,7 @@ def check(
     verdict = replace(verdict, digits=agreeing)
     if certificate is not None:
         verdict = _doubted(_reproducible(verdict), certificate, read, attempt)
-    lost = certificate is not None or attempt.bits < FORMATS["float64"].bits
-    if lost and verdict.status in OFF and beyond_rounding(problem, attempt):
+    if hangs_on_rounding(problem, attempt, verdict):
         text = f"bce takes the logarithm of 1 − y at a y that {attempt.name} rounds to 1: use bce_with_logits"
         return replace(verdict, status=Status.UNRESOLVED, diagnosis=Diagnosis(text, sought=False))
     if not diagnose or verdict.status not in OFF:
