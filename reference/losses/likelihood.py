@@ -9,7 +9,7 @@ from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import HALF_LOG_2PI
 from ..arithmetic.dispatch import constant, indicator, largest, magnitude, parameter
 from ..functions import logistic
-from ..functions.basics import zero
+from ..functions.basics import one, zero
 from ..functions.parameters import check_number
 from ..functions.softmax import log_softmax_value, softmax_parts
 from .common import check_weights, chosen_class, elements, outputs_of, weights_like
@@ -48,10 +48,10 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         return -(distribution(y, t) * log_softmax_value(y)).sum(axis=1)
 
     def gradient(y: Array, t: Array) -> Array:
-        """softmax(y)·Σq − q; at the largest q as softmax·Σ_{others} q − (1 − softmax)·q, which keeps its digits."""
+        """softmax(y)·Σq − q; at the largest |q| as softmax·Σ_{others} q − (1 − softmax)·q, which keeps its digits."""
         q = distribution(y, t)
         _, softmax, rest, _ = softmax_parts(y)
-        mask, _ = largest(q)
+        mask, _ = largest(magnitude(q))
         total = q.sum(axis=1, keepdims=True)
         others = (q * (1 - indicator(mask, y))).sum(axis=1, keepdims=True)
         return np.where(mask, softmax * others - q * rest, softmax * total - q)
@@ -64,7 +64,7 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         return (indicator(chosen_class(t, y.shape[1], ignore_index), y) * parameter(weights, y)).sum()
 
     def total(y: Array, t: Array) -> Array:
-        return distribution(y, t).sum(axis=1)
+        return magnitude(distribution(y, t)).sum(axis=1)
 
     def cancellation(y: Array, t: Array) -> Array:
         spread = largest(y)[1] - y
@@ -81,7 +81,7 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         ignore_index=ignore_index,
         outputs=outputs_of("cross_entropy", weights),
         parameters={"weight": weight, "ignore_index": ignore_index, "label_smoothing": label_smoothing},
-        textbook_value=lambda y, t: (distribution(y, t) * (1 + magnitude(y))).sum(axis=1),
+        textbook_value=lambda y, t: (magnitude(distribution(y, t)) * (1 + magnitude(y))).sum(axis=1),
         textbook_gradient=cancellation,
     )
 
@@ -155,6 +155,7 @@ def bce(weight: ArrayLike | None = None) -> Loss:
         lambda y, t: of_logs(*logs(y), t),
         gradient,
         elements,
+        integers=False,
         domain=_in_unit_interval,
         domain_text="between 0 and 1",
         switches=lambda y, t: switches(*logs(y)),
@@ -180,7 +181,7 @@ def bce_with_logits(weight: ArrayLike | None = None, pos_weight: ArrayLike | Non
         )
 
     def term(y: Array, t: Array) -> Array:
-        return weights_like(weights, y) * (1 + weights_like(positive, y) * t)
+        return magnitude(weights_like(weights, y) * (one(y) + magnitude(weights_like(positive, y) * (one(y) * t))))
 
     return Loss(
         "bce_with_logits",
@@ -190,6 +191,7 @@ def bce_with_logits(weight: ArrayLike | None = None, pos_weight: ArrayLike | Non
         value,
         gradient,
         elements,
+        integers=False,
         outputs=outputs_of("bce_with_logits", weights, positive),
         parameters={"weight": weight, "pos_weight": pos_weight},
         textbook_value=lambda y, t: term(y, t) * (1 + magnitude(y)),
@@ -223,6 +225,7 @@ def kl_div(log_target: bool = False) -> Loss:
         value,
         lambda y, t: -target(y, t)[0] + zero(y),
         elements,
+        integers=False,
         parameters={"log_target": log_target},
         textbook_value=size,
     )

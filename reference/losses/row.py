@@ -57,6 +57,7 @@ class Loss:
         target: the kind of target: "real" (N, K), "probabilities" (N, K) in [0, 1], "nonnegative" (N, K),
             "classes" (N,) integers or (N, K) probabilities, "indices" (N,) integers, "signs" (N, K) of −1
             and 1, "labels" (N, K) integers: label indices, then −1.
+        integers: whether integers are taken for the same real numbers in a target of real numbers, as torch takes them.
         domain: y ↦ where the output may enter the loss (torch raises or returns NaN elsewhere).
         domain_text: the same in words, for error messages.
         ignore_index: the class index that does not count, if there is one.
@@ -75,6 +76,7 @@ class Loss:
     value: Callable[[Array, Array], Array] = field(repr=False)
     gradient: Callable[[Array, Array], Array] = field(repr=False)
     divisor: Callable[[Array, Array], Term] = field(repr=False)
+    integers: bool = True
     domain: Callable[[Array], Array] = field(default=_everything, repr=False)
     domain_text: str = "any real number"
     ignore_index: int | None = None
