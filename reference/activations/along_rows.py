@@ -85,9 +85,14 @@ def _spread(z: Array) -> Array:
     return largest(z)[1] - z
 
 
+def _shift(z: Array) -> Array:
+    """max z − z and |max z|: a rounding error of the shift by the maximum, or by log Σ e^z, is this many u."""
+    return _spread(z) + magnitude(largest(z)[1])
+
+
 def _softmax_cancellation(z: Array) -> Array:
-    """yᵢ·(relative error of the shift), times what Σ y·d_y leaves."""
-    return softmax_parts(z)[1] * (1 + _spread(z))
+    """yᵢ·(relative error of e^(z − log Σ e^z)), times what Σ y·d_y leaves."""
+    return softmax_parts(z)[1] * (1 + _shift(z))
 
 
 def _softmin_cancellation(z: Array) -> Array:
@@ -137,8 +142,8 @@ def log_softmax() -> Activation:
         log_softmax_value,
         vjp=_log_softmax_vjp,
         jvp=_log_softmax_jvp,
-        textbook_value=one_plus_size,
-        textbook_derivative=lambda z: 1 + softmax_parts(z)[1] * _spread(z),
+        textbook_value=lambda z: one_plus_size(z) + magnitude(largest(z)[1]),
+        textbook_derivative=lambda z: 1 + _softmax_cancellation(z),
     )
 
 

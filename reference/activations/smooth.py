@@ -44,13 +44,20 @@ def logsigmoid() -> Activation:
         lambda z: -logistic.softplus(-z),
         lambda z: logistic.sigmoid(-z),
         second,
+        textbook_value=one,  # log σ(z), or log(1 + e^−z)
     )
 
 
 def tanh() -> Activation:
     """tanh z."""
     return Activation(
-        "tanh", "tanh z", "Riccati 1757; DLMF 4.28.4", np.tanh, logistic.tanh_derivative, logistic.tanh_second
+        "tanh",
+        "tanh z",
+        "Riccati 1757; DLMF 4.28.4",
+        np.tanh,
+        logistic.tanh_derivative,
+        logistic.tanh_second,
+        textbook_value=one,  # of exponentials, (e^z − e^−z)/(e^z + e^−z), or 2σ(2z) − 1
     )
 
 

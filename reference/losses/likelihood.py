@@ -67,8 +67,8 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         return magnitude(distribution(y, t)).sum(axis=1)
 
     def cancellation(y: Array, t: Array) -> Array:
-        spread = largest(y)[1] - y
-        return total(y, t)[:, None] * (1 + softmax_parts(y)[1] * spread)
+        peak = largest(y)[1]
+        return total(y, t)[:, None] * (1 + softmax_parts(y)[1] * ((peak - y) + magnitude(peak)))
 
     return Loss(
         "cross_entropy",
@@ -81,7 +81,9 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         ignore_index=ignore_index,
         outputs=outputs_of("cross_entropy", weights),
         parameters={"weight": weight, "ignore_index": ignore_index, "label_smoothing": label_smoothing},
-        textbook_value=lambda y, t: (magnitude(distribution(y, t)) * (1 + magnitude(y))).sum(axis=1),
+        textbook_value=lambda y, t: (magnitude(distribution(y, t)) * (1 + magnitude(y) + magnitude(largest(y)[1]))).sum(
+            axis=1
+        ),
         textbook_gradient=cancellation,
     )
 
@@ -215,7 +217,7 @@ def kl_div(log_target: bool = False) -> Loss:
 
     def size(y: Array, t: Array) -> Array:
         p, log_p = target(y, t)
-        return p * (magnitude(y) + magnitude(log_p))
+        return p * (1 + magnitude(y) + magnitude(log_p))
 
     return Loss(
         "kl_div",

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.dispatch import indicator, magnitude, parameter
 from ..functions import logistic
-from ..functions.basics import one
+from ..functions.basics import one, one_plus_size
 from ..functions.parameters import check_number
 from .common import check_weights, chosen_class, elements, examples, outputs_of, weights_like
 from .row import Loss
@@ -25,6 +25,7 @@ def soft_margin() -> Loss:
         lambda y, t: -t * logistic.sigmoid(-t * y),
         elements,
         textbook_value=lambda y, t: 1.0,
+        textbook_gradient=lambda y, t: 1.0,  # t(σ(ty) − 1)
     )
 
 
@@ -50,6 +51,9 @@ def multilabel_soft_margin(weight: ArrayLike | None = None) -> Loss:
         examples,
         outputs=outputs_of("multilabel_soft_margin", weights),
         parameters={"weight": weight},
+        textbook_value=lambda y, t: (
+            (magnitude(weights_like(weights, y) * one(y)) * one_plus_size(y)).sum(axis=1) / y.shape[1]
+        ),
         textbook_gradient=lambda y, t: magnitude(weights_like(weights, y) * one(y)) / y.shape[1],
     )
 

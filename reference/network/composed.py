@@ -40,7 +40,10 @@ def composed(activation: Activation, loss: Loss, unit_roundoff: float = 0.0) -> 
     inner, outer = activation.logarithms, loss.logarithms
     if inner is None or outer is None:
         return None
-    if inner.row != (activation.value, activation.derivative, activation.vjp) or outer.row != (loss.value, loss.gradient):
+    if inner.row != (activation.value, activation.derivative, activation.vjp) or outer.row != (
+        loss.value,
+        loss.gradient,
+    ):
         return None  # one of them computes something else than it was made with: with noise, say, or a mistake
 
     def value(z: Array, t: Array) -> Array:

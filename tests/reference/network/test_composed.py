@@ -142,7 +142,9 @@ def test_a_row_whose_logarithms_contradict_its_value_cannot_be_made():
     softmax = ref.ACTIVATIONS["softmax"]
     for part in ("values", "vjp"):
         right = getattr(softmax.logarithms, part)
-        wrong = (lambda *a, f=right: tuple(2 * v for v in f(*a))) if part == "values" else (lambda *a, f=right: 2 * f(*a))
+        wrong = (
+            (lambda *a, f=right: tuple(2 * v for v in f(*a))) if part == "values" else (lambda *a, f=right: 2 * f(*a))
+        )
         with pytest.raises(ValueError, match="softmax.*logarithm"):
             ref.activations.Activation(
                 "softmax", "", "", softmax.value, vjp=softmax.vjp, jvp=softmax.jvp,

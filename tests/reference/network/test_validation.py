@@ -325,7 +325,9 @@ def test_integers_are_real_numbers_where_torch_takes_them(loss, kind):
 def test_weights_that_add_up_to_nothing_have_no_mean(loss):
     row = loss(weight=np.array([1.0, -1.0, 2.0, 0.0]))
     target = np.array([0, 1, 3, 0, 1])
-    with pytest.raises(ValueError, match=rf"target: the weights .*weight\[0\], of target\[0\].* {row.name} has no mean"):
+    with pytest.raises(
+        ValueError, match=rf"target: the weights .*weight\[0\], of target\[0\].* {row.name} has no mean"
+    ):
         problem(loss=row, target=target)
     assert problem(loss=row, target=target, reduction="sum").loss is row
 

@@ -28,7 +28,9 @@ def samples():
     for info in module_db:
         if info.module_cls not in _LOSS_MODULES:
             continue
-        for sample in info.module_inputs_func(info, device="cpu", dtype=torch.float64, requires_grad=False, training=True):
+        for sample in info.module_inputs_func(
+            info, device="cpu", dtype=torch.float64, requires_grad=False, training=True
+        ):
             made, (y, *rest) = sample.constructor_input, sample.forward_input.args
             if y.ndim == 2 and made.kwargs.get("reduction") != "none":
                 loss = info.module_cls(*made.args, **made.kwargs)
@@ -51,7 +53,9 @@ def test_every_sample_is_taken_and_gives_the_gradients_of_autograd(samples):
         given = module_gradients(module, y, target, loss_fn)
         if not all(np.all(np.isfinite(leaf)) for leaf in given.leaves().values()):
             # logarithms of negative numbers in some samples of kl_div; all classes ignored, and divided by their number
-            with pytest.raises(ValueError, match=r"(x|target)\[\d+, \d+\]: .*expect.* got nan|target: every index is ig"):
+            with pytest.raises(
+                ValueError, match=r"(x|target)\[\d+, \d+\]: .*expect.* got nan|target: every index is ig"
+            ):
                 tc.check_module(module, y, target, loss_fn)
             continue
         problem = problem_from_module(module, y, target, loss_fn)
