@@ -1,9 +1,9 @@
-"""The customary formulas of activations and losses, as textbooks, libraries and students write them, in NumPy.
+"""The customary formulas of activations, as textbooks, libraries and students write them, and gradients by them.
 
-Each loses digits somewhere (e^z − 1 at z ≈ 0, 1 − tanh² in the tails), and each is right: the textbook rounding scale has
-to hold them all. They are written for what they are, out of what exponentials and logarithms give.
+Each loses digits somewhere (e^z − 1 at z ≈ 0, 1 − tanh² in the tails), and each is right: the textbook rounding scale
+has to hold them all. They are written for what they are, out of what exponentials and logarithms give.
 
-z (N, K) is a layer's pre-activation, h = a(z); y (N, K) the network's output, t the target.
+z (N, K) is a layer's pre-activation, h = a(z): N examples, K features.
 """
 
 from __future__ import annotations
@@ -18,6 +18,18 @@ from scipy.special import erf
 
 import reference as ref
 from reference.network.gradients import place_of
+
+from .customary_functions import (
+    log_sum_exp,
+    sigmoid,
+    sigmoid_left,
+    softmax,
+    softmax_of_logarithm,
+    softmax_shifted,
+    softplus,
+    through_softmax,
+)
+from .customary_losses import LossForm
 
 Array = Any
 _LAMBDA, _ALPHA = 1.0507009873554805, 1.6732632423543773
@@ -46,14 +58,6 @@ def _elementwise(
     return Form(title, value, lambda z, h, d_h: d_h * derivative(z, h), reach)
 
 
-def _sigmoid(z: Array) -> Array:
-    return 1 / (1 + np.exp(-z))
-
-
-def _sigmoid_left(z: Array) -> Array:
-    return np.exp(z) / (1 + np.exp(z))
-
-
 def _tanh(z: Array) -> Array:
     return (np.exp(z) - np.exp(-z)) / (np.exp(z) + np.exp(-z))
 
@@ -63,37 +67,11 @@ def _tanh_of_double(z: Array) -> Array:
 
 
 def _tanh_of_sigmoid(z: Array) -> Array:
-    return 2 * _sigmoid(2 * z) - 1
-
-
-def _softplus(z: Array) -> Array:
-    return np.log(1 + np.exp(z))
+    return 2 * sigmoid(2 * z) - 1
 
 
 def _normal(z: Array) -> Array:
     return (1 + erf(z / z.dtype.type(math.sqrt(2)))) / 2
-
-
-def _softmax(z: Array) -> Array:
-    return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-
-
-def _softmax_shifted(z: Array) -> Array:
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
-
-
-def _log_sum_exp(z: Array) -> Array:
-    peak = z.max(axis=1, keepdims=True)
-    return peak + np.log(np.exp(z - peak).sum(axis=1, keepdims=True))
-
-
-def _softmax_of_logarithm(z: Array) -> Array:
-    return np.exp(z - _log_sum_exp(z))
-
-
-def _through_softmax(h: Array, d_h: Array) -> Array:
-    return h * (d_h - (h * d_h).sum(axis=1, keepdims=True))
 
 
 def _through_jacobian(h: Array, d_h: Array) -> Array:
@@ -127,8 +105,8 @@ def _mish_slope(z: Array, h: Array) -> Array:
 
 
 def _mish_by_parts(z: Array, h: Array) -> Array:
-    t = np.tanh(_softplus(z))
-    return t + z * (1 - t * t) * _sigmoid(z)
+    t = np.tanh(softplus(z))
+    return t + z * (1 - t * t) * sigmoid(z)
 
 
 def _gelu_slope(z: Array, h: Array) -> Array:
@@ -149,51 +127,54 @@ def _gelu_tanh_slope(z: Array, h: Array) -> Array:
 
 def _glu(z: Array) -> Array:
     a, b = np.split(z, 2, axis=1)
-    return a * _sigmoid(b)
+    return a * sigmoid(b)
 
 
 def _through_glu(z: Array, h: Array, d_h: Array) -> Array:
     a, b = np.split(z, 2, axis=1)
-    s = _sigmoid(b)
+    s = sigmoid(b)
     return np.concatenate([d_h * s, d_h * a * s * (1 - s)], axis=1)
 
 
 ACTIVATIONS: Mapping[str, tuple[Form, ...]] = {
     "sigmoid": (
-        _elementwise("1/(1 + e^−z), h(1 − h)", _sigmoid, lambda z, h: h * (1 - h)),
-        _elementwise("e^z/(1 + e^z), h − h²", _sigmoid_left, lambda z, h: h - h * h),
-        _elementwise("e^−z/(1 + e^−z)²", _sigmoid, lambda z, h: np.exp(-z) / (1 + np.exp(-z)) ** 2),
+        _elementwise("1/(1 + e^−z), h(1 − h)", sigmoid, lambda z, h: h * (1 - h)),
+        _elementwise("e^z/(1 + e^z), h − h²", sigmoid_left, lambda z, h: h - h * h),
+        _elementwise("e^−z/(1 + e^−z)²", sigmoid, lambda z, h: np.exp(-z) / (1 + np.exp(-z)) ** 2),
     ),
     "tanh": (
         _elementwise("tanh, 1 − h²", np.tanh, lambda z, h: 1 - h * h),
         _elementwise("(e^z − e^−z)/(e^z + e^−z)", _tanh, lambda z, h: 1 - h * h),
         _elementwise("(e^2z − 1)/(e^2z + 1)", _tanh_of_double, lambda z, h: 1 - h * h),
         _elementwise("2σ(2z) − 1", _tanh_of_sigmoid, lambda z, h: 1 - h * h),
-        _elementwise("2σ(2z) − 1, 4σ(1 − σ)", _tanh_of_sigmoid, lambda z, h: 4 * _sigmoid(2 * z) * (1 - _sigmoid(2 * z))),
+        _elementwise("2σ(2z) − 1, 4σ(1 − σ)", _tanh_of_sigmoid, lambda z, h: 4 * sigmoid(2 * z) * (1 - sigmoid(2 * z))),
         _elementwise("1/cosh²", _tanh, lambda z, h: 1 / np.cosh(z) ** 2),
     ),
     "tanhshrink": (_elementwise("z − tanh z, tanh²", lambda z: z - np.tanh(z), lambda z, h: np.tanh(z) ** 2),
                    _elementwise("1 − (1 − tanh²)", lambda z: z - np.tanh(z), lambda z, h: 1 - (1 - np.tanh(z) ** 2)),
                    _elementwise("(z − h)²", lambda z: z - np.tanh(z), lambda z, h: (z - h) ** 2)),
     "logsigmoid": (
-        _elementwise("log σ(z), 1 − σ", lambda z: np.log(_sigmoid(z)), lambda z, h: 1 - _sigmoid(z)),
-        _elementwise("−log(1 + e^−z), σ(−z)", lambda z: -np.log(1 + np.exp(-z)), lambda z, h: _sigmoid(-z)),
-        _elementwise("z − log(1 + e^z), 1 − e^h", lambda z: z - _softplus(z), lambda z, h: 1 - np.exp(h)),
+        _elementwise("log σ(z), 1 − σ", lambda z: np.log(sigmoid(z)), lambda z, h: 1 - sigmoid(z)),
+        _elementwise("−log(1 + e^−z), σ(−z)", lambda z: -np.log(1 + np.exp(-z)), lambda z, h: sigmoid(-z)),
+        _elementwise("z − log(1 + e^z), 1 − e^h", lambda z: z - softplus(z), lambda z, h: 1 - np.exp(h)),
     ),
     "softplus": (
-        _elementwise("log(1 + e^z), σ", _softplus, lambda z, h: _sigmoid(z), 19.0),
-        _elementwise("log(1 + e^z), e^z/(1 + e^z)", _softplus, lambda z, h: _sigmoid_left(z), 19.0),
-        _elementwise("log(1 + e^z), 1 − e^−h", _softplus, lambda z, h: 1 - np.exp(-h), 19.0),
-        _elementwise("log1p(e^z)", lambda z: np.log1p(np.exp(z)), lambda z, h: _sigmoid(z), 19.0),
+        _elementwise("log(1 + e^z), σ", softplus, lambda z, h: sigmoid(z), 19.0),
+        _elementwise("log(1 + e^z), e^z/(1 + e^z)", softplus, lambda z, h: sigmoid_left(z), 19.0),
+        _elementwise("log(1 + e^z), 1 − e^−h", softplus, lambda z, h: 1 - np.exp(-h), 19.0),
+        _elementwise("log1p(e^z)", lambda z: np.log1p(np.exp(z)), lambda z, h: sigmoid(z), 19.0),
     ),
     "elu": _elu_forms(),
     "celu": _elu_forms(),
     "selu": _elu_forms(_LAMBDA, _LAMBDA * _ALPHA),
     "silu": (
-        _elementwise("zσ, σ + zσ(1 − σ)", lambda z: z * _sigmoid(z), lambda z, h: _sigmoid(z) + z * _sigmoid(z) * (1 - _sigmoid(z))),
-        _elementwise("z/(1 + e^−z), h + σ(1 − h)", lambda z: z / (1 + np.exp(-z)), lambda z, h: h + _sigmoid(z) * (1 - h)),
-        _elementwise("zσ, σ(1 + z(1 − σ))", lambda z: z * _sigmoid(z), lambda z, h: _sigmoid(z) * (1 + z * (1 - _sigmoid(z)))),
-        _elementwise("zσ, σ(1 + z − h)", lambda z: z * _sigmoid(z), lambda z, h: _sigmoid(z) * (1 + z - h)),
+        _elementwise("zσ, σ + zσ(1 − σ)", lambda z: z * sigmoid(z),
+                     lambda z, h: sigmoid(z) + z * sigmoid(z) * (1 - sigmoid(z))),
+        _elementwise("z/(1 + e^−z), h + σ(1 − h)", lambda z: z / (1 + np.exp(-z)),
+                     lambda z, h: h + sigmoid(z) * (1 - h)),
+        _elementwise("zσ, σ(1 + z(1 − σ))", lambda z: z * sigmoid(z),
+                     lambda z, h: sigmoid(z) * (1 + z * (1 - sigmoid(z)))),
+        _elementwise("zσ, σ(1 + z − h)", lambda z: z * sigmoid(z), lambda z, h: sigmoid(z) * (1 + z - h)),
     ),
     "gelu": (
         _elementwise("zΦ(z), Φ + zφ", lambda z: z * _normal(z), _gelu_slope),
@@ -201,111 +182,28 @@ ACTIVATIONS: Mapping[str, tuple[Form, ...]] = {
     ),
     "gelu_tanh": (_elementwise("½z(1 + tanh(…))", _gelu_tanh, _gelu_tanh_slope),),
     "mish": (
-        _elementwise("z·tanh(log(1 + e^z)), by parts", lambda z: z * np.tanh(_softplus(z)), _mish_by_parts),
-        _elementwise("e^z·ω/δ²", lambda z: z * np.tanh(_softplus(z)), _mish_slope, 20.0),
+        _elementwise("z·tanh(log(1 + e^z)), by parts", lambda z: z * np.tanh(softplus(z)), _mish_by_parts),
+        _elementwise("e^z·ω/δ²", lambda z: z * np.tanh(softplus(z)), _mish_slope, 20.0),
     ),
     "softsign": (
         _elementwise("z/(1 + |z|), 1/(1 + |z|)²", lambda z: z / (1 + abs(z)), lambda z, h: 1 / (1 + abs(z)) ** 2),
         _elementwise("(1 − |h|)²", lambda z: z / (1 + abs(z)), lambda z, h: (1 - abs(h)) ** 2),
     ),
     "softmax": (
-        Form("e^z/Σe^z", _softmax, lambda z, h, d_h: _through_softmax(h, d_h)),
-        Form("shifted, Jacobian", _softmax_shifted, lambda z, h, d_h: _through_jacobian(h, d_h)),
-        Form("e^(z − logsumexp z)", _softmax_of_logarithm, lambda z, h, d_h: _through_softmax(h, d_h)),
+        Form("e^z/Σe^z", softmax, lambda z, h, d_h: through_softmax(h, d_h)),
+        Form("shifted, Jacobian", softmax_shifted, lambda z, h, d_h: _through_jacobian(h, d_h)),
+        Form("e^(z − logsumexp z)", softmax_of_logarithm, lambda z, h, d_h: through_softmax(h, d_h)),
     ),
-    "softmin": (Form("softmax(−z)", lambda z: _softmax_of_logarithm(-z), lambda z, h, d_h: -_through_softmax(h, d_h)),),
+    "softmin": (Form("softmax(−z)", lambda z: softmax_of_logarithm(-z), lambda z, h, d_h: -through_softmax(h, d_h)),),
     "log_softmax": (
-        Form("log softmax", lambda z: np.log(_softmax_shifted(z)), lambda z, h, d_h: _through_log_softmax(h, d_h)),
-        Form("z − logsumexp z", lambda z: z - _log_sum_exp(z), lambda z, h, d_h: _through_log_softmax(h, d_h)),
+        Form("log softmax", lambda z: np.log(softmax_shifted(z)), lambda z, h, d_h: _through_log_softmax(h, d_h)),
+        Form("z − logsumexp z", lambda z: z - log_sum_exp(z), lambda z, h, d_h: _through_log_softmax(h, d_h)),
         Form("z − log Σe^z", lambda z: z - np.log(np.exp(z).sum(axis=1, keepdims=True)),
-             lambda z, h, d_h: d_h - _softmax(z) * d_h.sum(axis=1, keepdims=True)),
+             lambda z, h, d_h: d_h - softmax(z) * d_h.sum(axis=1, keepdims=True)),
     ),
     "glu": (Form("aσ(b), aσ(1 − σ)", _glu, _through_glu),),
 }  # fmt: skip
 """Every activation whose customary formulas lose digits, with the ways to write it."""
-
-
-@dataclass(frozen=True)
-class LossForm:
-    """One way to write a loss of y.
-
-    Attributes:
-        title: how it is written.
-        value: (y, t) ↦ the unreduced loss.
-        gradient: (y, t) ↦ d_y of its sum.
-        reach: |y| up to which it has digits left: beyond, log(1 − σ(y)) is that of what rounding left.
-    """
-
-    title: str
-    value: Callable[[Array, Array], Array]
-    gradient: Callable[[Array, Array], Array]
-    reach: float = 15.0
-
-
-def _onehot(y: Array, t: Array) -> Array:
-    return np.eye(y.shape[1], dtype=y.dtype)[t]
-
-
-def _cross_entropy(softmax: Callable[[Array], Array]) -> LossForm:
-    def chained(y: Array, t: Array) -> Array:
-        p = softmax(y)
-        return _through_softmax(p, -_onehot(y, t) / p)
-
-    title = (
-        "−Σ t log p, through the softmax"
-        if softmax is _softmax_shifted
-        else "−Σ t log p of e^(z − logsumexp), through it"
-    )
-    return LossForm(title, lambda y, t: -np.log((softmax(y) * _onehot(y, t)).sum(axis=1)), chained)
-
-
-LOSSES: Mapping[str, tuple[LossForm, ...]] = {
-    "cross_entropy": (
-        LossForm("−Σ t log p, p − t", lambda y, t: -(_onehot(y, t) * np.log(_softmax_shifted(y))).sum(axis=1),
-                 lambda y, t: _softmax_shifted(y) - _onehot(y, t)),
-        LossForm("logsumexp y − y_t", lambda y, t: (_log_sum_exp(y) - y)[np.arange(len(y)), t],
-                 lambda y, t: _softmax_of_logarithm(y) - _onehot(y, t)),
-        LossForm("log Σe^y − y_t", lambda y, t: np.log(np.exp(y).sum(axis=1)) - y[np.arange(len(y)), t],
-                 lambda y, t: _softmax(y) - _onehot(y, t)),
-        _cross_entropy(_softmax_shifted),
-        _cross_entropy(_softmax_of_logarithm),
-    ),
-    "bce_with_logits": (
-        LossForm("of σ, σ − t", lambda y, t: -(t * np.log(_sigmoid(y)) + (1 - t) * np.log(1 - _sigmoid(y))),
-                 lambda y, t: _sigmoid(y) - t, 2.5),
-        LossForm("max(y, 0) − ty + log(1 + e^−|y|)", lambda y, t: np.maximum(y, 0) - t * y + np.log(1 + np.exp(-abs(y))),
-                 lambda y, t: _sigmoid(y) - t),
-        LossForm("log(1 + e^y) − ty", lambda y, t: _softplus(y) - t * y, lambda y, t: _sigmoid_left(y) - t),
-    ),
-    "soft_margin": (
-        LossForm("log(1 + e^−ty), −t/(1 + e^ty)", lambda y, t: np.log(1 + np.exp(-t * y)), lambda y, t: -t / (1 + np.exp(t * y))),
-        LossForm("t(σ(ty) − 1)", lambda y, t: np.log(1 + np.exp(-t * y)), lambda y, t: t * (_sigmoid(t * y) - 1)),
-        LossForm("−log σ(ty), −te/(1 + e)", lambda y, t: -np.log(_sigmoid(t * y)),
-                 lambda y, t: -t * np.exp(-t * y) / (1 + np.exp(-t * y))),
-    ),
-    "multilabel_soft_margin": (
-        LossForm("of log σ, (σ − t)/K",
-                 lambda y, t: -(t * np.log(_sigmoid(y)) + (1 - t) * np.log(1 - _sigmoid(y))).mean(axis=1),
-                 lambda y, t: (_sigmoid(y) - t) / y.shape[1], 2.5),
-    ),
-    "mse": (LossForm("y² − 2ty + t²", lambda y, t: (y - t) ** 2, lambda y, t: 2 * y - 2 * t),),
-    "half_squared_error": (LossForm("½(t − y)², −(t − y)", lambda y, t: ((t - y) ** 2).sum(axis=1) / 2, lambda y, t: -(t - y)),),
-    "kl_div": (
-        LossForm("t log t − ty", lambda y, t: np.where(t > 0, t * np.log(np.where(t > 0, t, 1)), 0) - t * y, lambda y, t: -t),
-        LossForm("t log(t/e^y)", lambda y, t: t * np.log(t / np.exp(y)), lambda y, t: -t),
-    ),
-    "poisson_nll": (LossForm("e^y − ty", lambda y, t: np.exp(y) - t * y, lambda y, t: np.exp(y) - t),),
-    "gaussian_nll": (LossForm("½(log 1 + (y − t)²)", lambda y, t: (y - t) ** 2 / 2, lambda y, t: y - t),),
-    "huber": (
-        LossForm("by cases", lambda y, t: np.where(abs(y - t) <= 1, (y - t) ** 2 / 2, abs(y - t) - 0.5),
-                 lambda y, t: np.where(abs(y - t) <= 1, y - t, np.sign(y - t))),
-    ),
-    "smooth_l1": (
-        LossForm("by cases", lambda y, t: np.where(abs(y - t) < 1, (y - t) ** 2 / 2, abs(y - t) - 0.5),
-                 lambda y, t: np.where(abs(y - t) < 1, y - t, np.sign(y - t))),
-    ),
-}  # fmt: skip
-"""Every loss with more than one way to write it, and those that are smooth."""
 
 
 def customary_gradients(
@@ -318,15 +216,18 @@ def customary_gradients(
         forms: how the activation of a layer is written, by its index; the oracle's own way elsewhere.
         loss: how the loss is written; the oracle's own way if not given.
     """
-    h, zs, hs = problem.x, [], [problem.x]
+    h: Array = problem.x
+    zs, hs = [], [h]
     for l, layer in enumerate(problem.mlp.layers):
         z = h @ layer.weight.T + (0 if layer.bias is None else layer.bias)
         h = forms[l].value(z) if l in forms else layer.activation.value(z)
         zs.append(z)
         hs.append(h)
     row = problem.loss if loss is None else loss
-    divisor = problem.dtype.type(problem.loss.divisor(h, problem.target)) if problem.reduction == "mean" else 1
-    leaves = {"loss": np.asarray(row.value(h, problem.target).sum() / divisor)}
+    divisor = (
+        np.dtype(problem.dtype).type(problem.loss.divisor(h, problem.target)) if problem.reduction == "mean" else 1
+    )
+    leaves: dict[str, Array] = {"loss": np.asarray(row.value(h, problem.target).sum() / divisor)}
     d_h = row.gradient(h, problem.target) / divisor
     for l in reversed(range(len(zs))):
         layer = problem.mlp.layers[l]

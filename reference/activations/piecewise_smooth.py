@@ -11,7 +11,7 @@ from ..arithmetic.array import Array
 from ..arithmetic.constants import SELU_SCALE, SELU_SCALE_ALPHA
 from ..arithmetic.dispatch import constant, exp_of_sum, finite, indicator, limited, magnitude, two_product, two_sum
 from ..functions import logistic
-from ..functions.basics import nothing, one, size, zero
+from ..functions.basics import one, size, zero
 from ..functions.parameters import check_finite
 from .row import Activation, Kink
 

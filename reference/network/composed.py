@@ -17,9 +17,8 @@ from ..functions.basics import zero
 from ..losses.row import Loss
 from .unchecked import changed
 
-
 UNKNOWN = 4.0
-"""Where 1 − y is at most this many u, what a format keeps of it may be error alone: y has one, and the difference another."""
+"""Where 1 − y is at most this many u, what a format keeps of it may be error alone: that of y, and of the difference."""
 
 
 def composed(activation: Activation, loss: Loss, unit_roundoff: float = 0.0) -> Loss | None:
@@ -53,7 +52,7 @@ def composed(activation: Activation, loss: Loss, unit_roundoff: float = 0.0) -> 
         return inner.vjp(z, *outer.gradient(*inner.values(z), t))
 
     def amplified(z: Array, t: Array, most: float) -> tuple[Array, Array, Array]:
-        """|d_p| and |d_q| for p = log y and q = log(1 − y), and how often u the customary q is off, or d_q of itself."""
+        """|d_p| and |d_q|, p = log y and q = log(1 − y), and by how many u the customary q, or 1/(1 − y), is off."""
         _, q = inner.values(z)
         d_p, d_q = outer.gradient(zero(z), zero(z), t)
         rest, u = np.exp(q), max(unit_roundoff, np.finfo(float).tiny)

@@ -7,7 +7,8 @@ import pytest
 
 import reference as ref
 import torch_compare as tc
-from benchmarks.implementations.customary import ACTIVATIONS, LOSSES, customary_gradients
+from benchmarks.implementations.customary import ACTIVATIONS, customary_gradients
+from benchmarks.implementations.customary_losses import LOSSES
 
 SCALES = (1e-6, 1e-3, 0.1, 1.0, 4.0, 15.0, 60.0)
 FORMS = [(row, form) for row, forms in ACTIVATIONS.items() for form in forms]

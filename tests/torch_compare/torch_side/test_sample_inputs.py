@@ -21,7 +21,7 @@ def samples():
         stand_in = types.ModuleType("expecttest")
         stand_in.TestCase = unittest.TestCase
         sys.modules["expecttest"] = stand_in
-    from torch.testing._internal.common_modules import module_db  # noqa: PLC0415
+    from torch.testing._internal.common_modules import module_db
 
     torch.manual_seed(0)
     found = []
