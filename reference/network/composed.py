@@ -18,7 +18,7 @@ from ..losses.row import Loss
 from .unchecked import changed
 
 UNKNOWN = 4.0
-"""Where 1 − y is at most this many u, what a format keeps of it may be error alone: that of y, and of the difference."""
+"""Where 1 − y is at most this many u, what a format keeps of it may be error alone: that of y and of 1 − y."""
 
 
 def composed(activation: Activation, loss: Loss, unit_roundoff: float = 0.0) -> Loss | None:

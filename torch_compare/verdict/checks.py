@@ -89,7 +89,8 @@ def check(
     verdict = replace(verdict, digits=agreeing)
     if certificate is not None:
         verdict = _doubted(_reproducible(verdict), certificate, read, attempt)
-    if hangs_on_rounding(problem, attempt, verdict):
+    accurate = verdict.agrees and verdict.scale == "accurate"
+    if not accurate and hangs_on_rounding(problem, attempt, verdict.agrees, verdict.worst.given):
         text = f"bce takes the logarithm of 1 − y at a y that {attempt.name} rounds to 1: use bce_with_logits"
         return replace(verdict, status=Status.UNRESOLVED, diagnosis=Diagnosis(text, sought=False))
     if not diagnose or verdict.status not in OFF:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from reference.network.composed import UNKNOWN
 from reference.rounding.distance import FACTOR
 
 from ..mistakes.rules import RIGHT, backward_with
-
-if TYPE_CHECKING:
-    from .verdict import Verdict
 
 
 def in_range(problem: ref.Problem, leaves: Mapping[str, Any], fmt: Format) -> dict[str, Any]:
@@ -93,15 +90,21 @@ def beyond_rounding(problem: ref.Problem, fmt: Format) -> bool:
     return bool(np.any(1 - output <= UNKNOWN * fmt.unit_roundoff))
 
 
-def hangs_on_rounding(problem: ref.Problem, fmt: Format, verdict: Verdict) -> bool:
-    """Whether a verdict is one on what the format has left of such a 1 − y (see `beyond_rounding`).
+def hangs_on_rounding(problem: ref.Problem, fmt: Format, agrees: bool, given: float) -> bool:
+    """Whether the textbook scale judges what the format has left of such a 1 − y (see `beyond_rounding`).
 
     Who takes the activation and the loss as one is within the accurate scale, and agrees. Behind a sigmoid the textbook
     scale holds every finite number that may come of a rounded y: what is beyond it is wrong even so. Behind a softmax
     it does not, for the sum over the classes cancels numbers as large as torch's 1/ε.
+
+    Args:
+        problem: the problem.
+        fmt: the format of what was given.
+        agrees: whether it is within the textbook scale.
+        given: the number that is furthest off.
     """
-    if (verdict.agrees and verdict.scale == "accurate") or not beyond_rounding(problem, fmt):
+    if not beyond_rounding(problem, fmt):
         return False
     row = problem.mlp.layers[-1].activation
     bounded = row.logarithms is not None and not row.rowwise
-    return verdict.agrees or not bounded or not np.isfinite(verdict.worst.given)
+    return agrees or not bounded or not np.isfinite(given)
