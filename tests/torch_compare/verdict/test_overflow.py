@@ -7,6 +7,7 @@ import reference as ref
 import torch_compare as tc
 from reference.arithmetic.formats import FORMATS
 from tests.torch_compare.verdict.helpers import tanh_problem
+from torch_compare.torch_side.deviations import deviations
 from torch_compare.verdict.overflow import beyond_rounding, in_range, underflows
 
 
@@ -36,6 +37,20 @@ def test_bce_behind_a_saturated_sigmoid(given, status, certified):
     """FluxML/Flux.jl#914: the exact derivative is 1 − 4e-18; a y rounded to 1 makes 0, NaN, or a part of it."""
     verdict = tc.check(saturated(), {"input": np.array([[given]])}, certified=certified, diagnose=False)
     assert verdict.status == status, str(verdict)
+
+
+def test_torchs_own_formula_is_judged_by_its_own_noise():
+    """`verify` holds torch against it where torch deviates: y(1 − y) under 1e-12."""
+    rng = np.random.default_rng(3)
+    layers = (
+        ref.Layer(rng.normal(size=(5, 3)), None, "square"),
+        ref.Layer(9 * rng.normal(size=(6, 5)), None, "sigmoid"),
+    )
+    problem = ref.Problem(ref.MLP(layers), rng.normal(size=(8, 3)), rng.uniform(size=(8, 6)), "bce")
+    (row,) = deviations(problem)
+    verdict = tc.check(row.as_torch(problem), tc.SOURCES["torch"](problem), "float64")
+    assert verdict.agrees, str(verdict)
+    assert not tc.check(problem, tc.SOURCES["torch"](problem), "float64", diagnose=False).agrees
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
