@@ -11,8 +11,8 @@ from ..arithmetic.array import Array
 from ..arithmetic.dispatch import largest, magnitude
 from ..functions import logistic
 from ..functions.basics import one_plus_size, zero
-from ..functions.softmax import log_softmax_value, softmax_parts
-from .row import Activation
+from ..functions.softmax import log_softmax_value, softmax_parts, without_top
+from .row import Activation, Logarithms
 
 
 def _softmax_product(z: Array, v: Array) -> Array:
@@ -34,6 +34,28 @@ def _log_softmax_jvp(z: Array, dz: Array) -> Array:
     one, y, _, _ = softmax_parts(z)
     relative = dz - (dz * one).sum(axis=1, keepdims=True)
     return relative - (y * relative).sum(axis=1, keepdims=True)
+
+
+def _log_rest(z: Array) -> Array:
+    """log(1 − softmax(z)): at the largest entry the logarithm of what the others have of the sum."""
+    one, y, rest, (_, log_sum) = softmax_parts(z)
+    _, log_others = without_top(z)
+    near = (one > 0) & (rest < 0.5)
+    return np.where(near, zero(z) + (log_others - log_sum), np.log1p(-np.where(near, zero(y), y)))
+
+
+def _logarithms_vjp(z: Array, a: Array, b: Array) -> Array:
+    """a through log y, b through log(1 − y); derived in the README of this room."""
+    one, y, rest, _ = softmax_parts(z)
+    shares, _ = without_top(z)
+    c = (1 - one) * (b * y / np.where(one > 0, 1, rest))
+    at_top = (one * b * y).sum(axis=1, keepdims=True)
+    through_rest = y * c.sum(axis=1, keepdims=True) - c - one * at_top + shares * at_top
+    return _log_softmax_vjp(z, a) + through_rest
+
+
+def _softmax_share(z: Array) -> Array:
+    return softmax_parts(z)[0] + without_top(z)[0]
 
 
 def _glu_halves(z: Array) -> tuple[Array, Array]:
@@ -63,9 +85,14 @@ def _spread(z: Array) -> Array:
     return largest(z)[1] - z
 
 
+def _shift(z: Array) -> Array:
+    """max z − z and |max z|: a rounding error of the shift by the maximum, or by log Σ e^z, is this many u."""
+    return _spread(z) + magnitude(largest(z)[1])
+
+
 def _softmax_cancellation(z: Array) -> Array:
-    """yᵢ·(relative error of the shift), times what Σ y·d_y leaves."""
-    return softmax_parts(z)[1] * (1 + _spread(z))
+    """yᵢ·(relative error of e^(z − log Σ e^z)), times what Σ y·d_y leaves."""
+    return softmax_parts(z)[1] * (1 + _shift(z))
 
 
 def _softmin_cancellation(z: Array) -> Array:
@@ -81,6 +108,7 @@ def softmax() -> Activation:
         lambda z: softmax_parts(z)[1],
         vjp=_softmax_product,
         jvp=_softmax_product,
+        logarithms=Logarithms(lambda z: (log_softmax_value(z), _log_rest(z)), _logarithms_vjp, _softmax_share),
         textbook_value=_softmax_cancellation,
         textbook_derivative=_softmax_cancellation,
     )
@@ -95,6 +123,11 @@ def softmin() -> Activation:
         lambda z: softmax_parts(-z)[1],
         vjp=lambda z, d_y: -_softmax_product(-z, d_y),
         jvp=lambda z, dz: -_softmax_product(-z, dz),
+        logarithms=Logarithms(
+            lambda z: (log_softmax_value(-z), _log_rest(-z)),
+            lambda z, a, b: -_logarithms_vjp(-z, a, b),
+            lambda z: _softmax_share(-z),
+        ),
         textbook_value=_softmin_cancellation,
         textbook_derivative=_softmin_cancellation,
     )
@@ -109,8 +142,8 @@ def log_softmax() -> Activation:
         log_softmax_value,
         vjp=_log_softmax_vjp,
         jvp=_log_softmax_jvp,
-        textbook_value=one_plus_size,
-        textbook_derivative=lambda z: 1 + softmax_parts(z)[1] * _spread(z),
+        textbook_value=lambda z: one_plus_size(z) + magnitude(largest(z)[1]),
+        textbook_derivative=lambda z: 1 + _softmax_cancellation(z),
     )
 
 

@@ -11,7 +11,7 @@ from ..arithmetic.array import Array
 from ..arithmetic.constants import SELU_SCALE, SELU_SCALE_ALPHA
 from ..arithmetic.dispatch import constant, exp_of_sum, finite, indicator, limited, magnitude, two_product, two_sum
 from ..functions import logistic
-from ..functions.basics import nothing, one, size, zero
+from ..functions.basics import one, size, zero
 from ..functions.parameters import check_finite
 from .row import Activation, Kink
 
@@ -40,6 +40,11 @@ def _exponential_left(z: Array) -> Array:
     return np.exp(np.minimum(z, 0))
 
 
+def _left(z: Array, size: float) -> Array:
+    """The size of e^z and of 1 in size·(e^z − 1), of which the customary formula for z ≤ 0 takes the difference."""
+    return np.where(z > 0, zero(z), zero(z) + size)
+
+
 def elu(alpha: float = 1.0) -> Activation:
     """z if z > 0 else alpha·(e^z − 1); the left slope alpha at 0. Any finite alpha, negative ones too."""
     check_finite("elu", alpha=alpha)
@@ -52,6 +57,8 @@ def elu(alpha: float = 1.0) -> Activation:
         lambda z: np.where(z > 0, zero(z), alpha * _exponential_left(z)),
         kinks=() if alpha == 1 else (Kink(0.0, alpha, alpha, 1.0),),
         breaks=(0.0,),
+        textbook_value=lambda z: _left(z, abs(alpha)),
+        textbook_derivative=lambda z: _left(z, abs(alpha)),
         parameters={"alpha": alpha},
     )
 
@@ -87,6 +94,7 @@ def celu(alpha: float = 1.0) -> Activation:
         lambda z: np.where(z > 0, one(z), exponential(z)),
         lambda z: np.where(z > 0, zero(z), exponential(z) / alpha),
         breaks=(0.0,),
+        textbook_value=lambda z: _left(z, abs(alpha)),
         parameters={"alpha": alpha},
     )
 
@@ -106,6 +114,8 @@ def selu() -> Activation:
         ),
         lambda z: np.where(z > 0, zero(z), constant(SELU_SCALE_ALPHA, z) * _exponential_left(z)),
         kinks=(Kink(0.0, scale_alpha, scale_alpha, scale),),
+        textbook_value=lambda z: _left(z, scale_alpha),
+        textbook_derivative=lambda z: _left(z, scale_alpha),
     )
 
 
@@ -174,7 +184,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
         derivative,
         second,
         kinks=kinks,
-        textbook_value=nothing if beta == 1 else lambda z: beta * magnitude(z) * value(z),
+        textbook_value=one if beta == 1 else lambda z: 1 / beta + beta * magnitude(z) * value(z),  # log(1 + e^(βz))
         parameters={"beta": beta, "threshold": threshold},
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,25 @@ class Kink:
     jump: float = 0.0
 
 
+@dataclass(frozen=True)
+class Logarithms:
+    """log y and log(1 − y) of an output y = a(z) between 0 and 1, with the digits that y loses beside 0 and 1.
+
+    A loss that takes the logarithms of probabilities is differentiated through them where the row states them.
+
+    Attributes:
+        values: z ↦ (log y, log(1 − y)).
+        vjp: (z, a, b) ↦ d_z, where a and b are the gradients with respect to log y and log(1 − y).
+        share: z ↦ what part of the error of b·∂log(1 − y)/∂z at the y nearest to 1 each z gets, at most 1.
+        row: the value, derivative and vjp that these are another form of; the row sets it.
+    """
+
+    values: Callable[[Array], tuple[Array, Array]] = field(repr=False)
+    vjp: Callable[[Array, Array, Array], Array] = field(repr=False)
+    share: Elementwise = field(repr=False)
+    row: tuple[Any, ...] = field(default=(), repr=False)
+
+
 def _none(z: Array) -> Term:
     return 0.0
 
@@ -68,6 +87,7 @@ class Activation:
         homogeneous: a(cz) = c·a(z) for every c > 0.
         shrink: the output is narrower than z by this factor (2 for GLU).
         parameters: the numbers that the row was made with.
+        logarithms: log y and log(1 − y), of a row whose outputs are probabilities that round to 0 or 1.
         textbook_value: size of the largest intermediate term of the customary formula of a(z), for the
             textbook rounding scale; 0 where it is the result itself.
         textbook_derivative: the same for a′(z), or for a row-wise vjp in units of the largest |d_y|.
@@ -89,6 +109,7 @@ class Activation:
     homogeneous: bool = False
     shrink: int = 1
     parameters: Mapping[str, float] = field(default_factory=dict)
+    logarithms: Logarithms | None = field(default=None, repr=False)
     textbook_value: Size = field(default=_none, repr=False)
     textbook_derivative: Size = field(default=_unit, repr=False)
 
@@ -121,6 +142,10 @@ class Activation:
                 self._check_elementwise()
             else:
                 self._check_rowwise()
+            if self.logarithms is not None:
+                self._check_logarithms(self.logarithms)
+                row = (self.value, self.derivative, self.vjp)
+                object.__setattr__(self, "logarithms", replace(self.logarithms, row=row))
 
     def _check_elementwise(self) -> None:
         assert self.derivative is not None
@@ -149,6 +174,16 @@ class Activation:
         self._require("jvp", z, pushed, expected)
         d_y = np.array([[1.25, -0.5, 0.875, -1.0]])[:, : pushed.shape[1]]
         self._require("vjp", z, np.sum(self.vjp(z, d_y) * dz, axis=1), np.sum(d_y * expected, axis=1))
+
+    def _check_logarithms(self, logarithms: Logarithms) -> None:
+        z, dz = np.array([PROBES]), np.array([[0.75, -1.25, 0.5, 1.5]])
+        y = self.value(z + 1e-100j * dz)
+        plain = np.log(y), np.log1p(-y)
+        for got, expected in zip(logarithms.values(z), plain, strict=True):
+            self._require("logarithm", z, got, expected.real)
+        a, b = np.array([[1.25, -0.5, 0.875, -1.0]]), np.array([[-0.375, 1.0, 0.25, -1.5]])
+        expected = np.sum(a * plain[0].imag + b * plain[1].imag) * 1e100
+        self._require("logarithms' vjp", z, np.sum(logarithms.vjp(z, a, b) * dz), expected)
 
     def _require(self, what: str, z: Array, got: Array, expected: Array) -> None:
         if not np.all(np.abs(got - expected) <= AGREE * np.maximum(1, np.abs(expected))):

@@ -8,8 +8,8 @@ from ..arithmetic.array import Array
 from ..arithmetic.dispatch import magnitude, tanh_residual
 from ..functions import gates, logistic
 from ..functions import mish as mish_functions
-from ..functions.basics import nothing, one_plus_size, size, zero
-from .row import Activation
+from ..functions.basics import nothing, one, one_plus_size, size, zero
+from .row import Activation, Logarithms
 
 
 def sigmoid() -> Activation:
@@ -21,6 +21,11 @@ def sigmoid() -> Activation:
         logistic.sigmoid,
         logistic.sigmoid_derivative,
         logistic.sigmoid_second,
+        logarithms=Logarithms(
+            lambda z: (-logistic.softplus(-z), -logistic.softplus(z)),
+            lambda z, a, b: a * logistic.sigmoid(-z) - b * logistic.sigmoid(z),
+            one,
+        ),
         textbook_value=logistic.sigmoid,
         textbook_derivative=logistic.sigmoid,
     )
@@ -39,13 +44,20 @@ def logsigmoid() -> Activation:
         lambda z: -logistic.softplus(-z),
         lambda z: logistic.sigmoid(-z),
         second,
+        textbook_value=one,  # log σ(z), or log(1 + e^−z)
     )
 
 
 def tanh() -> Activation:
     """tanh z."""
     return Activation(
-        "tanh", "tanh z", "Riccati 1757; DLMF 4.28.4", np.tanh, logistic.tanh_derivative, logistic.tanh_second
+        "tanh",
+        "tanh z",
+        "Riccati 1757; DLMF 4.28.4",
+        np.tanh,
+        logistic.tanh_derivative,
+        logistic.tanh_second,
+        textbook_value=one,  # of exponentials, (e^z − e^−z)/(e^z + e^−z), or 2σ(2z) − 1
     )
 
 

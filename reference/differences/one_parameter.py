@@ -37,12 +37,12 @@ Evaluate = Callable[[NumPyArray, NumPyArray], Run]
 
 
 def in_float64(problem: Problem) -> Problem:
-    """The problem in float64: exact for float32 and float16."""
+    """The problem in float64, which is exact for float32 and float16, its last activation and loss as one."""
     if problem.reduction == "none":
         raise ValueError(
             'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
         )
-    return problem.in_float64()
+    return problem.in_float64().as_one()
 
 
 def _of_each(problem: Problem, y: NumPyArray, f: Callable[[Array, Array], tuple[Array, ...]]) -> NumPyArray:

@@ -10,6 +10,14 @@ from .basics import zero
 from .logistic import WIDEST
 
 
+def _exponentials(z: Array, peak: Array) -> Array:
+    """exp(z − peak), z not above it: with what the difference loses."""
+    difference, lost = two_sum(finite(z), -finite(peak))
+    error: Array = np.where(difference < -WIDEST, zero(lost), lost)
+    e, rest = exp_of_sum(difference, error)
+    return e + e * rest
+
+
 def softmax_parts(z: Array) -> tuple[Array, Array, Array, tuple[Array, Array]]:
     """The parts that softmax and its kin are made of, for z (N, K).
 
@@ -18,16 +26,29 @@ def softmax_parts(z: Array) -> tuple[Array, Array, Array, tuple[Array, Array]]:
     sum over exp(z − it)), each (N, 1).
     """
     top, peak = largest(z)
-    difference, lost = two_sum(finite(z), -finite(peak))
-    error: Array = np.where(difference < -WIDEST, zero(lost), lost)
-    e, rest = exp_of_sum(difference, error)
-    e = e + e * rest
+    e = _exponentials(z, peak)
     one = indicator(top, z)
     others = (e * (1 - one)).sum(axis=1, keepdims=True)
     at_top = (e * one).sum(axis=1, keepdims=True)
     total = at_top + others
     rest = np.where(top, zero(e) + others, total - e) / total
     return one, e / total, rest, (peak, np.log1p(others + (at_top - 1)))
+
+
+def without_top(z: Array) -> tuple[Array, Array]:
+    """softmax over all entries but the largest, 0 there, (N, K), and log Σ exp over them less the largest, (N, 1).
+
+    With one entry alone: 0 and −∞.
+    """
+    top, peak = largest(z)
+    lowest = -largest(-z)[1]
+    others = np.where(top, zero(z) + lowest, z)
+    _, second = largest(others)
+    e = (1 - indicator(top, z)) * _exponentials(others, second)
+    total = e.sum(axis=1, keepdims=True)
+    if z.shape[1] == 1:
+        return e, total - np.inf
+    return e / total, (finite(second) - finite(peak)) + np.log(total)
 
 
 def log_softmax_value(z: Array) -> Array:

@@ -20,12 +20,12 @@ def examples(y: Array, t: Array) -> int:
 
 
 def check_weights(row: str, name: str, values: ArrayLike | None) -> NumPyArray | None:
-    """Class weights as a float array of shape (K,), or None."""
+    """Class weights as a float array of shape (K,) or (), or None. They may be negative, as torch's may."""
     if values is None:
         return None
     array = np.asarray(values)
-    if array.dtype.kind != "f" or array.ndim > 1 or not np.all(np.isfinite(array)) or np.any(array < 0):
-        raise ValueError(f"{row}: {name} must be one array of K finite floating numbers of at least 0, got {values!r}")
+    if array.dtype.kind != "f" or array.ndim > 1 or not np.all(np.isfinite(array)):
+        raise ValueError(f"{row}: {name} must be one array of K finite floating numbers, got {values!r}")
     return array
 
 

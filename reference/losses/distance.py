@@ -101,6 +101,7 @@ def huber(delta: float = 1.0) -> Loss:
         value,
         lambda y, t: np.minimum(np.maximum(y - t, -delta), delta),
         elements,
+        integers=False,
         switches=lambda y, t: (y - t - delta, y - t + delta),
         parameters={"delta": delta},
     )

@@ -9,11 +9,11 @@ from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import HALF_LOG_2PI
 from ..arithmetic.dispatch import constant, indicator, largest, magnitude, parameter
 from ..functions import logistic
-from ..functions.basics import zero
+from ..functions.basics import one, zero
 from ..functions.parameters import check_number
 from ..functions.softmax import log_softmax_value, softmax_parts
 from .common import check_weights, chosen_class, elements, outputs_of, weights_like
-from .row import Loss
+from .row import Loss, OfLogarithms
 
 LOWEST_LOG = -100.0
 """torch's binary_cross_entropy limits both logarithms from below: part of the function, so kept here."""
@@ -48,10 +48,10 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         return -(distribution(y, t) * log_softmax_value(y)).sum(axis=1)
 
     def gradient(y: Array, t: Array) -> Array:
-        """softmax(y)·Σq − q; at the largest q as softmax·Σ_{others} q − (1 − softmax)·q, which keeps its digits."""
+        """softmax(y)·Σq − q; at the largest |q| as softmax·Σ_{others} q − (1 − softmax)·q, which keeps its digits."""
         q = distribution(y, t)
         _, softmax, rest, _ = softmax_parts(y)
-        mask, _ = largest(q)
+        mask, _ = largest(magnitude(q))
         total = q.sum(axis=1, keepdims=True)
         others = (q * (1 - indicator(mask, y))).sum(axis=1, keepdims=True)
         return np.where(mask, softmax * others - q * rest, softmax * total - q)
@@ -64,11 +64,11 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         return (indicator(chosen_class(t, y.shape[1], ignore_index), y) * parameter(weights, y)).sum()
 
     def total(y: Array, t: Array) -> Array:
-        return distribution(y, t).sum(axis=1)
+        return magnitude(distribution(y, t)).sum(axis=1)
 
     def cancellation(y: Array, t: Array) -> Array:
-        spread = largest(y)[1] - y
-        return total(y, t)[:, None] * (1 + softmax_parts(y)[1] * spread)
+        peak = largest(y)[1]
+        return total(y, t)[:, None] * (1 + softmax_parts(y)[1] * ((peak - y) + magnitude(peak)))
 
     return Loss(
         "cross_entropy",
@@ -81,7 +81,9 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         ignore_index=ignore_index,
         outputs=outputs_of("cross_entropy", weights),
         parameters={"weight": weight, "ignore_index": ignore_index, "label_smoothing": label_smoothing},
-        textbook_value=lambda y, t: (distribution(y, t) * (1 + magnitude(y))).sum(axis=1),
+        textbook_value=lambda y, t: (magnitude(distribution(y, t)) * (1 + magnitude(y) + magnitude(largest(y)[1]))).sum(
+            axis=1
+        ),
         textbook_gradient=cancellation,
     )
 
@@ -126,9 +128,19 @@ def bce(weight: ArrayLike | None = None) -> Loss:
         with np.errstate(divide="ignore"):
             return np.log(y), np.log1p(-y)
 
-    def value(y: Array, t: Array) -> Array:
-        log_y, log_rest = (np.maximum(g, LOWEST_LOG) for g in logs(y))
-        return -weights_like(weights, y) * (t * log_y + (1 - t) * log_rest)
+    def of_logs(log_y: Array, log_rest: Array, t: Array) -> Array:
+        p, q = (np.maximum(g, LOWEST_LOG) for g in (log_y, log_rest))
+        return -weights_like(weights, log_y) * (t * p + (1 - t) * q)
+
+    def d_logs(log_y: Array, log_rest: Array, t: Array) -> tuple[Array, Array]:
+        w = weights_like(weights, log_y)
+        d_log_y, d_log_rest = (
+            -w * (share * indicator(g > LOWEST_LOG, g)) for share, g in ((t, log_y), (1 - t, log_rest))
+        )
+        return d_log_y, d_log_rest
+
+    def switches(log_y: Array, log_rest: Array) -> tuple[Array, ...]:
+        return log_y - LOWEST_LOG, log_rest - LOWEST_LOG
 
     def gradient(y: Array, t: Array) -> Array:
         log_y, log_rest = logs(y)
@@ -142,13 +154,15 @@ def bce(weight: ArrayLike | None = None) -> Loss:
         "−w(t log y + (1 − t) log(1 − y)), logarithms from −100",
         "torch.nn.functional.binary_cross_entropy",
         "probabilities",
-        value,
+        lambda y, t: of_logs(*logs(y), t),
         gradient,
         elements,
+        integers=False,
         domain=_in_unit_interval,
         domain_text="between 0 and 1",
-        switches=lambda y, t: tuple(g - LOWEST_LOG for g in logs(y)),
+        switches=lambda y, t: switches(*logs(y)),
         outputs=outputs_of("bce", weights),
+        logarithms=OfLogarithms(of_logs, d_logs, switches, furthest=-LOWEST_LOG),
         parameters={"weight": weight},
     )
 
@@ -169,7 +183,7 @@ def bce_with_logits(weight: ArrayLike | None = None, pos_weight: ArrayLike | Non
         )
 
     def term(y: Array, t: Array) -> Array:
-        return weights_like(weights, y) * (1 + weights_like(positive, y) * t)
+        return magnitude(weights_like(weights, y) * (one(y) + magnitude(weights_like(positive, y) * (one(y) * t))))
 
     return Loss(
         "bce_with_logits",
@@ -179,6 +193,7 @@ def bce_with_logits(weight: ArrayLike | None = None, pos_weight: ArrayLike | Non
         value,
         gradient,
         elements,
+        integers=False,
         outputs=outputs_of("bce_with_logits", weights, positive),
         parameters={"weight": weight, "pos_weight": pos_weight},
         textbook_value=lambda y, t: term(y, t) * (1 + magnitude(y)),
@@ -202,7 +217,7 @@ def kl_div(log_target: bool = False) -> Loss:
 
     def size(y: Array, t: Array) -> Array:
         p, log_p = target(y, t)
-        return p * (magnitude(y) + magnitude(log_p))
+        return p * (1 + magnitude(y) + magnitude(log_p))
 
     return Loss(
         "kl_div",
@@ -212,6 +227,7 @@ def kl_div(log_target: bool = False) -> Loss:
         value,
         lambda y, t: -target(y, t)[0] + zero(y),
         elements,
+        integers=False,
         parameters={"log_target": log_target},
         textbook_value=size,
     )

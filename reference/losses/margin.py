@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arithmetic.array import Array
-from ..arithmetic.dispatch import indicator
+from ..arithmetic.array import Array, NumPyArray
+from ..arithmetic.dispatch import indicator, magnitude, parameter
 from ..functions import logistic
-from ..functions.basics import one
+from ..functions.basics import one, one_plus_size
 from ..functions.parameters import check_number
 from .common import check_weights, chosen_class, elements, examples, outputs_of, weights_like
 from .row import Loss
@@ -25,6 +25,7 @@ def soft_margin() -> Loss:
         lambda y, t: -t * logistic.sigmoid(-t * y),
         elements,
         textbook_value=lambda y, t: 1.0,
+        textbook_gradient=lambda y, t: 1.0,  # t(σ(ty) − 1)
     )
 
 
@@ -50,37 +51,42 @@ def multilabel_soft_margin(weight: ArrayLike | None = None) -> Loss:
         examples,
         outputs=outputs_of("multilabel_soft_margin", weights),
         parameters={"weight": weight},
-        textbook_gradient=lambda y, t: weights_like(weights, y) * (one(y)) / y.shape[1],
+        textbook_value=lambda y, t: (
+            (magnitude(weights_like(weights, y) * one(y)) * one_plus_size(y)).sum(axis=1) / y.shape[1]
+        ),
+        textbook_gradient=lambda y, t: magnitude(weights_like(weights, y) * one(y)) / y.shape[1],
     )
 
 
 def multilabel_margin() -> Loss:
     """(1/K) Σ_{j a label} Σ_{i no label} max(0, 1 − y_j + y_i) per example; mean divides by N.
 
-    A row of t lists label indices up to the first −1.
+    A row of t lists label indices up to the first −1. As in torch, a label that is listed twice counts twice.
     """
 
-    def is_label(t: Array, k: int) -> Array:
+    def times(t: Array, k: int) -> NumPyArray:
+        """How often each class is listed as a label, (N, K)."""
         listed = np.cumprod(np.asarray(t) >= 0, axis=1).astype(bool)
-        return ((np.asarray(t)[:, :, None] == np.arange(k)) & listed[:, :, None]).any(axis=1)
+        return np.asarray(((np.asarray(t)[:, :, None] == np.arange(k)) & listed[:, :, None]).sum(axis=1))
 
     def pairs(y: Array, t: Array) -> tuple[Array, Array]:
-        """Which (label j, other i) count, and 1 − y_j + y_i, both (N, K, K)."""
-        label = is_label(t, y.shape[1])
-        return label[:, :, None] & ~label[:, None, :], 1 - y[:, :, None] + y[:, None, :]
+        """How often each pair (label j, other i) counts, and 1 − y_j + y_i, both (N, K, K)."""
+        label = times(t, y.shape[1])
+        counted = np.where(label[:, None, :] > 0, 0, label[:, :, None])
+        return parameter(counted, y), 1 - y[:, :, None] + y[:, None, :]
 
     def value(y: Array, t: Array) -> Array:
         counted, z = pairs(y, t)
-        return (indicator(counted, y) * np.maximum(z, 0)).sum(axis=2).sum(axis=1) / y.shape[1]
+        return (counted * np.maximum(z, 0)).sum(axis=2).sum(axis=1) / y.shape[1]
 
     def gradient(y: Array, t: Array) -> Array:
         counted, z = pairs(y, t)
-        active = indicator(counted, y) * indicator(z > 0, y)
+        active = counted * indicator(z > 0, y)
         return (active.sum(axis=1) - active.sum(axis=2)) / y.shape[1]
 
     def switches(y: Array, t: Array) -> tuple[Array, ...]:
         counted, z = pairs(y, t)
-        return (np.where(counted, z, 1.0),)
+        return (np.where(counted > 0, z, 1.0),)
 
     return Loss(
         "multilabel_margin",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,25 @@ def _no_term(y: Array, t: Array) -> Term:
 
 
 @dataclass(frozen=True)
+class OfLogarithms:
+    """A loss of probabilities y as a function of p = log y and q = log(1 − y), which keep what y loses beside 0 and 1.
+
+    Attributes:
+        value: (p, q, t) ↦ the unreduced loss.
+        gradient: (p, q, t) ↦ (d_p, d_q).
+        switches: (p, q) ↦ as of the loss.
+        furthest: the most that the loss of one element may be off, were 1 − y unknown.
+        row: the value and gradient that these are another form of; the row sets it.
+    """
+
+    value: Callable[[Array, Array, Array], Array] = field(repr=False)
+    gradient: Callable[[Array, Array, Array], tuple[Array, Array]] = field(repr=False)
+    switches: Callable[[Array, Array], tuple[Array, ...]] = field(repr=False)
+    furthest: float
+    row: tuple[Any, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
 class Loss:
     """One row of the table of losses. y (N, K) is the network's output, t the target.
 
@@ -38,12 +57,14 @@ class Loss:
         target: the kind of target: "real" (N, K), "probabilities" (N, K) in [0, 1], "nonnegative" (N, K),
             "classes" (N,) integers or (N, K) probabilities, "indices" (N,) integers, "signs" (N, K) of −1
             and 1, "labels" (N, K) integers: label indices, then −1.
+        integers: whether integers are taken for the same real numbers in a target of real numbers, as torch takes them.
         domain: y ↦ where the output may enter the loss (torch raises or returns NaN elsewhere).
         domain_text: the same in words, for error messages.
         ignore_index: the class index that does not count, if there is one.
         switches: (y, t) ↦ real arrays; the formula changes where one of them passes 0.
         parameters: the numbers that the row was made with.
         outputs: the number of outputs K that the parameters (class weights) are made for; None for any.
+        logarithms: the same loss of log y and log(1 − y), if it is one of probabilities.
         textbook_value: (y, t) ↦ size of the largest intermediate term of the customary formula of `value`.
         textbook_gradient: the same for `gradient`.
     """
@@ -55,16 +76,20 @@ class Loss:
     value: Callable[[Array, Array], Array] = field(repr=False)
     gradient: Callable[[Array, Array], Array] = field(repr=False)
     divisor: Callable[[Array, Array], Term] = field(repr=False)
+    integers: bool = True
     domain: Callable[[Array], Array] = field(default=_everything, repr=False)
     domain_text: str = "any real number"
     ignore_index: int | None = None
     switches: Callable[[Array, Array], tuple[Array, ...]] = field(default=_no_switches, repr=False)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     outputs: int | None = None
+    logarithms: OfLogarithms | None = field(default=None, repr=False)
     textbook_value: Callable[[Array, Array], Term] = field(default=_no_term, repr=False)
     textbook_gradient: Callable[[Array, Array], Term] = field(default=_no_term, repr=False)
 
     def __post_init__(self) -> None:
+        if self.logarithms is not None:
+            object.__setattr__(self, "logarithms", replace(self.logarithms, row=(self.value, self.gradient)))
         y, t, dy = _probe(self.target, self.outputs or 3)
         with np.errstate(all="ignore"):
             expected = float(np.sum(np.imag(self.value(y + 1e-100j * dy, t))) * 1e100)

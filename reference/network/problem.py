@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .. import losses
+from .. import activations, losses
 from ..arithmetic.array import Array, DType
 from ..losses.row import Loss
+from .composed import composed
 from .gradients import Gradients
 from .mlp import MLP, Layer, backward, forward
 from .unchecked import unchecked
@@ -119,6 +120,23 @@ class Problem:
         target = target.astype(dtype) if target.dtype.kind == "f" else target
         return self.map(lambda values: np.asarray(values).astype(dtype)).replace(target=target)
 
+    def as_one(self, unit_roundoff: float = 0.0) -> Problem:
+        """The same problem with its last activation and loss as one loss of z, where the two state it; unchecked.
+
+        See `composed`, whose argument is handed on. The network's output is then the last z.
+
+        >>> mlp = MLP((Layer(np.array([[1.0]]), None, "sigmoid"),))
+        >>> problem = Problem(mlp, np.array([[40.0]]), np.array([[0.0]]), loss="bce")
+        >>> forward(problem.mlp, problem.x).output, forward(problem.as_one().mlp, problem.x).output
+        (array([[1.]]), array([[40.]]))
+        """
+        *below, last = self.mlp.layers
+        loss = composed(last.activation, self.loss, unit_roundoff)
+        if loss is None:
+            return self
+        bare = unchecked(Layer, weight=last.weight, bias=last.bias, activation=activations.ACTIVATIONS["identity"])
+        return self.replace(mlp=unchecked(MLP, layers=(*below, bare)), loss=loss)
+
     def replace(self, **changes: Any) -> Problem:
         """The same problem with some fields changed, unchecked."""
         fields = {"mlp": self.mlp, "x": self.x, "target": self.target, "loss": self.loss, "reduction": self.reduction}
@@ -134,6 +152,8 @@ def loss_value(problem: Problem, output: Array | None = None) -> Array:
     >>> loss_value(Problem(mlp, x, t, loss="half_squared_error", reduction="none"))
     array([0.5, 2. ])
     """
+    if output is None:
+        problem = problem.as_one()
     y = forward(problem.mlp, problem.x).output if output is None else output
     unreduced = problem.loss.value(y, problem.target)
     if problem.reduction == "none":
@@ -170,6 +190,7 @@ def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
         raise ValueError(
             'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
         )
+    problem = problem.as_one()
     trace = forward(problem.mlp, problem.x)
     found = backward(problem.mlp, trace, loss_gradient(problem, trace.output), to_input=to_input)
     return Gradients(found.layers, found.input, loss_value(problem, trace.output))

@@ -87,10 +87,16 @@ def _require(loss: Loss, good: NumPyArray, t: NumPyArray, expected: str) -> None
 
 
 def _check_numbers(loss: Loss, t: NumPyArray, shape: tuple[int, int], dtype: DType, kind: str) -> NumPyArray:
-    if t.dtype.kind != "f":
+    integers = loss.integers and t.dtype.kind in "iu"
+    if t.dtype.kind != "f" and not integers:
         raise TypeError(f"target: {loss.name} expects floating numbers of shape {shape}, got {_kind(t)}")
     if t.shape != shape:
         raise ValueError(f"target: {loss.name} expects shape {shape}, that of the output, got {t.shape}")
+    if integers:
+        number = dtype if isinstance(dtype, np.dtype) else np.dtype(np.float64)
+        converted = t.astype(number)
+        _require(loss, converted.astype(t.dtype) == t, t, f"integers that {number} holds exactly")
+        t = converted
     if isinstance(dtype, np.dtype) and t.dtype != dtype:
         raise TypeError(f"target: expected {dtype} like x, got {t.dtype}")
     if kind == "probabilities":
@@ -112,6 +118,12 @@ def _check_indices(loss: Loss, t: NumPyArray, shape: tuple[int, int], reduction:
     _require(loss, ((t >= 0) & (t < shape[1])) | ignored, t, f"class indices from 0 to {shape[1] - 1}")
     if reduction == "mean" and np.all(ignored):
         raise ValueError(f"target: every index is ignore_index ({loss.ignore_index}), so {loss.name} has no mean")
+    weight = loss.parameters.get("weight")
+    if reduction == "mean" and weight is not None and not loss.divisor(np.zeros(shape), t):
+        first = f"weight[{t[~ignored][0]}], of target{first_place(~ignored)}"
+        raise ValueError(
+            f"target: the weights of its classes (the first is {first}) add up to 0, so {loss.name} has no mean"
+        )
     return t
 
 
@@ -121,9 +133,6 @@ def _check_labels(loss: Loss, t: NumPyArray, shape: tuple[int, int]) -> NumPyArr
     if t.shape != shape:
         raise ValueError(f"target: {loss.name} expects label indices of shape {shape}, got {t.shape}")
     _require(loss, (t >= -1) & (t < shape[1]), t, f"label indices from 0 to {shape[1] - 1}, or -1 for none")
-    listed = np.cumprod(t >= 0, axis=1).astype(bool)
-    again = np.triu(t[:, :, None] == t[:, None, :], 1).any(axis=1)
-    _require(loss, ~(listed & again), t, "each label once")
     return t
 
 

@@ -166,6 +166,7 @@ def ball_gradients(problem: Problem, bits: int) -> Gradients:
 
 
 def _run(balls: Problem) -> tuple[Trace, Gradients]:
+    balls = balls.as_one()
     trace = forward(balls.mlp, balls.x)
     found = backward(balls.mlp, trace, loss_gradient(balls, trace.output))
     return trace, Gradients(found.layers, found.input, loss_value(balls, trace.output))

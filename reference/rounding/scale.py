@@ -117,7 +117,8 @@ def rounding_errors(
 def _of_part(problem: Problem, source: NoiseSource, textbook: bool) -> Rounding:
     """The errors of as many runs as the source makes."""
     with np.errstate(all="ignore"):
-        noisy = gradients(in_noise(problem, source, textbook)).leaves()
+        one = problem.as_one(source.format.unit_roundoff)
+        noisy = gradients(in_noise(one, source, textbook)).leaves()
         sigma = {place: spread_of(leaf) for place, leaf in noisy.items()}
         errors = {place: _in_units(leaf, sigma[place], source.runs) for place, leaf in noisy.items()}
     return Rounding(sigma, errors)

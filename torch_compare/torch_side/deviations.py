@@ -224,7 +224,9 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "bce where y(1 − y) < 1e−12: y within 1e−12 of 0 or 1, or equal to them",
         "(y − t)/max(y(1 − y), ε), ε = 1e−12 as a float32: ε is not part of the forward pass, and the limit −100 "
         "of its logarithms not part of the backward pass",
-        "any: at y = t = 0 torch has 0 and the derivative is 1; at y = 0, t = 1 it is −1e12 against 0",
+        "any: at y = t = 0 torch has 0 and the derivative is 1; at y = 0, t = 1 it is −1e12 against 0. Behind a "
+        "sigmoid at z = 40, t = 0, where y rounds to 1, torch has 0 and a loss of 100; the derivative is 1, "
+        "the loss 40",
         "1.12.1 or earlier",
         "pytorch#103316; aten/src/ATen/native/Loss.cpp, binary_cross_entropy_backward_out_cpu",
         _bce_region,

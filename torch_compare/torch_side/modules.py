@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 import reference as ref
+from reference.network.unchecked import changed
 
 from .gradients import LOSSES, differentiate
 from .tensors import NUMBERS, Array, array, tensor
@@ -247,6 +248,9 @@ def _known_loss(loss_fn: Any) -> tuple[ref.Loss, str] | None:
     where = f"loss_fn ({loss_fn.__name__ if kind is None else type(loss_fn).__name__})"
     if name == "gaussian_nll":
         raise ValueError(f"{where}: takes a variance besides output and target; wrap it: lambda y, t: loss(y, t, var)")
+    if name == "kl_div" and reduction == "batchmean":
+        per_example = changed(ref.losses.kl_div(**parameters), divisor=lambda y, t: int(y.shape[0]))
+        return per_example, "mean"
     if reduction not in ("mean", "sum"):
         raise ValueError(f'{where}: reduction must be "mean" or "sum", got {reduction!r}; or wrap it: lambda y, t: …')
     return getattr(ref.losses, name)(**parameters), reduction

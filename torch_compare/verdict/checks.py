@@ -20,7 +20,7 @@ from ..diagnosis.wording import Diagnosis
 from .by_scale import ByScale
 from .given import Given, read_given
 from .lower_precision import lower_precision
-from .overflow import beyond_rounding, in_range, underflows
+from .overflow import hangs_on_rounding, in_range, underflows
 from .status import Status
 from .verdict import Verdict, expected_leaves, judge
 
@@ -95,8 +95,8 @@ def check(
     verdict = replace(verdict, digits=agreeing)
     if certificate is not None:
         verdict = _doubted(_reproducible(verdict), certificate, read, arithmetic)
-    lost = certificate is not None or arithmetic.bits < FORMATS["float64"].bits
-    if lost and verdict.status in OFF and beyond_rounding(problem, arithmetic):
+    accurate = verdict.agrees and verdict.scale == "accurate"
+    if not accurate and hangs_on_rounding(problem, arithmetic, verdict.agrees, verdict.worst.given):
         text = f"bce takes the logarithm of 1 − y at a y that {arithmetic.name} rounds to 1: use bce_with_logits"
         return replace(verdict, status=Status.UNRESOLVED, diagnosis=Diagnosis(text, sought=False))
     if not diagnose or verdict.status is not Status.WRONG:

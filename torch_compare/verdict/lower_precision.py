@@ -84,6 +84,8 @@ def _candidates(leaves: Mapping[str, Any], fmt: Format) -> Iterator[Format]:
             yield replace(coarser.accumulating_in(_SINGLE), name=name)
             yield replace(coarser, name=f"{name} with sums accumulated in {name}")
             return
+    if fmt.bits < _SINGLE.bits:
+        return
     if fmt.bits > _SINGLE.bits and held <= _SINGLE.bits:
         yield _SINGLE
     storage = _SINGLE if held <= _SINGLE.bits else fmt

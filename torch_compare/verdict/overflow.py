@@ -10,6 +10,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import Format
+from reference.network.composed import UNKNOWN
 from reference.rounding.distance import FACTOR
 
 from ..mistakes.rules import RIGHT, backward_with
@@ -79,11 +80,34 @@ def _terms(problem: ref.Problem, y: Any) -> Any:
 def beyond_rounding(problem: ref.Problem, fmt: Format) -> bool:
     """Whether bce takes the logarithm of 1 − y at a y that rounds to 1: no float implementation can tell how far off.
 
-    The exact derivative of bce behind a sigmoid is y − t there; that of the rounded y is 0 or anything (pytorch#103316
-    is the same on the forward pass). `bce_with_logits` has no such point.
+    The exact derivative of bce behind a sigmoid is y − t there; that of the rounded y is 0, infinite or NaN
+    (FluxML/Flux.jl#914; pytorch#103316 is the same on the forward pass). `bce_with_logits` has no such point.
     """
     if problem.loss.name != "bce":
         return False
     with np.errstate(all="ignore"):
         output = ref.forward(problem.mlp, problem.x).output
-    return bool(np.any(1 - output <= 4 * fmt.unit_roundoff))
+    return bool(np.any(1 - output <= UNKNOWN * fmt.unit_roundoff))
+
+
+def hangs_on_rounding(problem: ref.Problem, fmt: Format, agrees: bool, given: float) -> bool:
+    """Whether the textbook scale judges what the format has left of such a 1 − y (see `beyond_rounding`).
+
+    Who takes the activation and the loss as one is within the accurate scale, and agrees. Behind a sigmoid the textbook
+    scale holds every finite number that may come of a rounded y: what is beyond it is wrong even so. Behind a softmax
+    it does not, for the sum over the classes cancels numbers as large as torch's 1/ε.
+
+    Args:
+        problem: the problem.
+        fmt: the format of what was given.
+        agrees: whether it is within the textbook scale.
+        given: the number that is furthest off.
+    """
+    loss = problem.loss
+    if loss.logarithms is None or loss.logarithms.row != (loss.value, loss.gradient):
+        return False  # torch's own formula in the place of the row's, say, which is a function of the rounded y
+    if not beyond_rounding(problem, fmt):
+        return False
+    row = problem.mlp.layers[-1].activation
+    bounded = row.logarithms is not None and not row.rowwise
+    return agrees or not bounded or not np.isfinite(given)

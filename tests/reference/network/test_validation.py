@@ -149,7 +149,11 @@ def test_a_bad_network(layers, error, message):
         ({"target": T[:, :1]}, ValueError, r"target: mse expects shape \(5, 4\), .* got \(5, 1\)"),
         ({"target": 0.0}, ValueError, r"target: mse expects shape \(5, 4\), .* got \(\)"),
         ({"target": T.astype(np.float32)}, TypeError, "target: expected float64 like x, got float32"),
-        ({"target": T.astype(int)}, TypeError, r"target: mse expects floating numbers of shape \(5, 4\), got int64"),
+        (
+            {"target": T.astype(int), "loss": "huber"},
+            TypeError,
+            r"target: huber expects floating numbers of shape \(5, 4\), got int64",
+        ),
         ({"target": T.astype(complex)}, TypeError, "target: mse expects floating numbers"),
         ({"target": [["a"] * 4] * 5}, TypeError, "target: mse expects floating numbers"),
         ({"target": [[1.0], [2.0, 3.0]]}, TypeError, "target: expected an array for mse, got ragged input"),
@@ -257,7 +261,9 @@ LABELS = np.full((5, 4), -1)
             ValueError,
             r"target\[3, 1\]: hinge_embedding expects -1 or 1, got nan",
         ),
-        ("soft_margin", SIGNS.astype(int), TypeError, "target: soft_margin expects floating numbers"),
+        ("soft_margin", 2 * SIGNS.astype(int), ValueError, r"target\[0, 0\]: soft_margin expects -1 or 1, got 2"),
+        ("mse", changed(T.astype(int), (2, 1), 2**53 + 1), ValueError, r"target\[2, 1\]: mse expects integers that fl"),
+        ("bce_with_logits", SIGNS.astype(int), TypeError, "target: bce_with_logits expects floating numbers"),
         (
             "multilabel_margin",
             changed(LABELS, (1, 0), 4),
@@ -286,19 +292,44 @@ def test_a_bad_target(loss, target, error, message):
 
 
 @pytest.mark.parametrize("labels", list(product(range(-1, 3), repeat=3)))
-def test_labels_are_each_once_before_the_first_minus_one(labels):
-    """Every row of three: what stands behind the first −1 is not read."""
-    mlp = ref.MLP((ref.Layer(np.ones((3, 2)), None, "identity"),))
-    listed = list(takewhile(lambda label: label >= 0, labels))
+def test_every_row_of_labels_is_taken_and_counts_up_to_the_first_minus_one(labels):
+    """What torch's loop does: a label that is listed twice counts twice, and what stands behind the first −1 not."""
+    y = np.array([[0.5, -0.25, 0.75], [1.0, 0.125, -0.5]])
     target = np.array([[0, 1, 2], labels])
-    if len(set(listed)) == len(listed):
-        assert ref.Problem(mlp, np.ones((2, 2)), target, "multilabel_margin").target is target
-    else:
-        again = next(place for place, label in enumerate(listed) if label in listed[:place])
-        with pytest.raises(
-            ValueError, match=rf"target\[1, {again}\]: multilabel_margin expects each label once, got {labels[again]}"
-        ):
-            ref.Problem(mlp, np.ones((2, 2)), target, "multilabel_margin")
+    listed = list(takewhile(lambda label: label >= 0, labels))
+    expected = np.zeros((2, 3))
+    for label in listed:
+        for other in set(range(3)) - set(listed):
+            if 1 - y[1, label] + y[1, other] > 0:
+                expected[1, label] -= 1 / 3
+                expected[1, other] += 1 / 3
+    mlp = ref.MLP((ref.Layer(np.eye(3), None, "identity"),))
+    found = ref.gradients(ref.Problem(mlp, y, target, "multilabel_margin", "sum"))
+    np.testing.assert_allclose(found.input, expected, atol=1e-15)
+
+
+INTEGERS = ("half_squared_error", "mse", "l1", "smooth_l1", "poisson_nll", "gaussian_nll", "soft_margin",
+            "multilabel_soft_margin", "hinge_embedding")  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.int8])
+@pytest.mark.parametrize("loss", INTEGERS)
+def test_integers_are_real_numbers_where_torch_takes_them(loss, kind):
+    target = np.ones((5, 4), kind)
+    given, expected = problem(loss=loss, target=target), problem(loss=loss, target=target.astype(float))
+    assert given.target.dtype == np.float64
+    np.testing.assert_array_equal(ref.gradients(given).input, ref.gradients(expected).input)
+
+
+@pytest.mark.parametrize("loss", [losses.cross_entropy, losses.nll])
+def test_weights_that_add_up_to_nothing_have_no_mean(loss):
+    row = loss(weight=np.array([1.0, -1.0, 2.0, 0.0]))
+    target = np.array([0, 1, 3, 0, 1])
+    with pytest.raises(
+        ValueError, match=rf"target: the weights .*weight\[0\], of target\[0\].* {row.name} has no mean"
+    ):
+        problem(loss=row, target=target)
+    assert problem(loss=row, target=target, reduction="sum").loss is row
 
 
 def test_unsigned_and_small_integers_are_class_indices():

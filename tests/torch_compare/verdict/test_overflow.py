@@ -7,6 +7,7 @@ import reference as ref
 import torch_compare as tc
 from reference.arithmetic.formats import FORMATS
 from tests.torch_compare.verdict.helpers import tanh_problem
+from torch_compare.torch_side.deviations import deviations
 from torch_compare.verdict.overflow import beyond_rounding, in_range, underflows
 
 
@@ -20,6 +21,58 @@ def test_bce_that_rounding_leaves_nothing_of_is_unresolved(dtype, certified):
     verdict = tc.check(problem, given, dtype, certified=certified)
     assert (verdict.status, verdict.agrees) == ("unresolved", False)
     assert "bce_with_logits" in verdict.diagnosis
+
+
+def saturated(z=40.0, t=0.0, dtype=np.float64):
+    layer = ref.Layer(np.ones((1, 1), dtype), None, "sigmoid")
+    return ref.Problem(ref.MLP((layer,)), np.array([[z]], dtype), np.array([[t]], dtype), "bce")
+
+
+@pytest.mark.parametrize("certified", [False, True])
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [(1.0, "agrees"), (0.0, "unresolved"), (0.77, "unresolved"), (np.nan, "unresolved"), (1000.0, "wrong")],
+)
+def test_bce_behind_a_saturated_sigmoid(given, status, certified):
+    """FluxML/Flux.jl#914: the exact derivative is 1 − 4e-18; a y rounded to 1 makes 0, NaN, or a part of it."""
+    verdict = tc.check(saturated(), {"input": np.array([[given]])}, certified=certified, diagnose=False)
+    assert verdict.status == status, str(verdict)
+
+
+def test_torchs_own_formula_is_judged_by_its_own_noise():
+    """`verify` holds torch against it where torch deviates: y(1 − y) under 1e-12."""
+    rng = np.random.default_rng(3)
+    layers = (
+        ref.Layer(rng.normal(size=(5, 3)), None, "square"),
+        ref.Layer(9 * rng.normal(size=(6, 5)), None, "sigmoid"),
+    )
+    problem = ref.Problem(ref.MLP(layers), rng.normal(size=(8, 3)), rng.uniform(size=(8, 6)), "bce")
+    (row,) = deviations(problem)
+    verdict = tc.check(row.as_torch(problem), tc.SOURCES["torch"](problem), "float64")
+    assert verdict.agrees, str(verdict)
+    assert not tc.check(problem, tc.SOURCES["torch"](problem), "float64", diagnose=False).agrees
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_who_computes_with_the_rounded_probability_is_not_accused(dtype):
+    """In torch's order or with σ(z)σ(−z), at every z, never wrong; a flipped sign is, where 1 − y has a digit left."""
+    u = np.finfo(dtype).eps / 2
+    for z in np.arange(1.0, 60.0, 1.375):
+        for t in (0.0, 0.25, 1.0):
+            number, target = dtype(z), dtype(t)
+            y = 1 / (1 + np.exp(-number))
+            e = np.exp(-number)
+            with np.errstate(all="ignore"):
+                d_y = (1 - target) / (1 - y) - target / y
+                made = [d_y * (y * (1 - y)), d_y * (e / (1 + e) ** 2)]
+                loss = -(target * np.log(y) + (1 - target) * np.maximum(np.log(1 - y), -100))
+            problem = saturated(z, t)
+            for given in [{"input": np.array([[d]])} for d in made] + [{"loss": np.array(loss)}]:
+                verdict = tc.check(problem, given, np.dtype(dtype).name, diagnose=False)
+                assert verdict.status in ("agrees", "unresolved"), f"z = {z}, t = {t}: {verdict}"
+            if np.exp(-z) > 64 * u and t == 0:
+                flipped = tc.check(problem, {"input": -np.array([[made[0]]])}, np.dtype(dtype).name, diagnose=False)
+                assert flipped.status in ("wrong", "imprecise")
 
 
 def tiny_problem(size):
