@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 
@@ -20,7 +19,6 @@ from reference.arithmetic.formats import FORMATS
 from ..cases.vectors import case_paths
 from ..files.case_file import read_case
 from ..verdict.checks import Verdict, check
-from ..verdict.given import Given
 from ..verdict.result_file import read_result
 from ..verdict.status import Status
 from .check_report import NOT_JUDGED, Checked, as_json, print_leaves, print_summary, print_table, print_verdicts
@@ -117,30 +115,20 @@ def exit_status(checked: Iterable[Checked], *, accept_conventions: bool = False,
 def _judge(case_path: Path, result_path: Path, options: argparse.Namespace) -> Verdict:
     """The verdict on one result; ValueError names the file that is at fault."""
     case = _named(case_path, lambda: read_case(case_path))
-    result = _named(result_path, lambda: read_result(result_path, case.problem))
+    result = _named(result_path, lambda: read_result(result_path, case.problem, options.dtype))
     if result.case is not None and result.case != case.name:
         raise ValueError(f"{result_path}: case: expected {case.name!r}, got {result.case!r}")
-    given = result.given
-    if result.dtype is None and options.dtype not in (None, "float64"):
-        given = _in_float32(given)
     return _named(
         result_path,
         lambda: check(
             case.problem,
-            given,
+            result.given,
             options.dtype or result.dtype,
             accumulate=options.accumulate or result.accumulate,
             certified=case.certified,
             diagnose=options.diagnose,
         ),
     )
-
-
-def _in_float32(given: Given) -> Given:
-    """The same with float64 rounded to float32, as decimals beside a dtype are: nine digits of it are that number."""
-    with np.errstate(over="ignore"):
-        leaves = {k: np.float32(v) if v.dtype == np.float64 else v for k, v in given.leaves.items()}
-    return Given(leaves, {k: "float32" if name == "float64" else name for k, name in given.formats.items()})
 
 
 def _named(path: Path, read: Any) -> Any:
