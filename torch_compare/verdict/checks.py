@@ -19,6 +19,7 @@ from ..diagnosis import diagnosis
 from ..diagnosis.wording import Diagnosis
 from .given import Given, read_given
 from .overflow import beyond_rounding, in_range, underflows
+from .printed import as_printed, printing, settled
 from .status import Status
 from .verdict import Verdict, expected_leaves, judge
 
@@ -85,6 +86,8 @@ def check(
         if verdict.status in OFF and underflows(problem, fmt):
             flushed, _ = _judge_with(problem, read, expected, attempt.flushing(), seed)
             verdict = flushed if flushed.agrees else verdict
+    if read.prints:
+        verdict = settled(verdict, problem, read, expected, scale(), attempt)
     agreeing = {place: digits(values, expected[place]) for place, values in read.leaves.items()}
     verdict = replace(verdict, digits=agreeing)
     if certificate is not None:
@@ -95,9 +98,16 @@ def check(
         return replace(verdict, status=Status.UNRESOLVED, diagnosis=Diagnosis(text, sought=False))
     if not diagnose or verdict.status not in OFF:
         return verdict
+    worst = verdict.worst.scales
+    if read.prints:
+        coarse = as_printed(attempt, read)
+        _, wide = _judge_with(problem, read, expected, coarse, seed)
+        seen = worst_place(read.leaves, expected, wide(), coarse).scales
+        if seen > FACTOR:
+            attempt, scale, worst = coarse, wide, seen
     found = diagnosis.diagnose(problem, in_range(problem, read.leaves, attempt), expected, scale(), attempt, seed)
     # A small mistake looks like a low precision. It is one if it leaves no more of the error than rounding leaves.
-    if verdict.status is Status.IMPRECISE and not found.scales * FACTOR <= verdict.worst.scales:
+    if verdict.status is Status.IMPRECISE and not found.scales * FACTOR <= worst:
         return verdict
     return replace(verdict, status=Status.WRONG, diagnosis=found)
 
@@ -256,11 +266,13 @@ def _judge_with(
 
 
 def _stored(scale: dict[str, Any], given: Given, expected: Mapping[str, Any], fmt: Format) -> dict[str, Any]:
-    """The scale with the rounding of leaves that are stored in a coarser format than they were computed in."""
+    """The scale with the rounding of leaves that are stored in a coarser format than they were computed in, or print."""
     for place, values in given.leaves.items():
         kept = STORED[given.formats[place]]
         if kept.bits < fmt.bits:
             size = np.abs(expected[place])
             rounding = np.where(values == expected[place], 0.0, kept.unit_roundoff * size + kept.smallest / 2)
             scale[place] = np.hypot(scale[place], rounding)
+    for place, added in printing(given).items():
+        scale[place] = scale[place] + added
     return scale
