@@ -23,6 +23,7 @@ from ..verdict.result_file import read_result
 from ..verdict.status import Status
 from .check_report import NOT_JUDGED, Checked, as_json, print_leaves, print_summary, print_table, print_verdicts
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
+from .terminal import require_folder, write_report
 
 SUFFIXES = (".json", ".safetensors")
 
@@ -40,7 +41,7 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "result",
         type=Path,
         metavar="RESULT",
-        help="the gradients, as JSON or safetensors; or a folder of them, named like the cases",
+        help="the gradients, as JSON or safetensors, or - for the standard input; or a folder of them, named like cases",
     )
     command.add_argument(
         "--dtype",
@@ -52,7 +53,14 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         choices=("float32", "same"),
         help="what sums of a precision coarser than float32 accumulate in (default: either will do)",
     )
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE as JSON")
+    command.add_argument(
+        "--strict",
+        action="store_true",
+        help="demand formulas that keep their digits: what the customary ones lose is imprecise",
+    )
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the report to FILE as JSON; - is the standard output"
+    )
     command.add_argument(
         "--no-diagnose",
         dest="diagnose",
@@ -74,8 +82,7 @@ def run_check(options: argparse.Namespace, console: Console) -> int:
         ValueError: a file or folder is not what it should be; the message names it.
         OSError: one cannot be read or written.
     """
-    if options.json is not None and not options.json.parent.is_dir():
-        raise ValueError(f"--json: there is no folder {options.json.parent}")
+    require_folder(options.json)
     folders = [path for path in (options.case, options.result) if path.is_dir()]
     if len(folders) == 1:
         other = options.result if folders[0] == options.case else options.case
@@ -90,7 +97,7 @@ def run_check(options: argparse.Namespace, console: Console) -> int:
     status = exit_status(checked, accept_conventions=options.accept_conventions, partial=options.partial)
     print_summary(checked, status, console)
     if options.json is not None:
-        options.json.write_text(as_json(checked, status), encoding="utf-8")
+        write_report(as_json(checked, status), options.json)
     return status
 
 
@@ -127,8 +134,13 @@ def _judge(case_path: Path, result_path: Path, options: argparse.Namespace) -> V
             accumulate=options.accumulate or result.accumulate,
             certified=case.certified,
             diagnose=options.diagnose,
+            **_strict(options),
         ),
     )
+
+
+def _strict(options: argparse.Namespace) -> dict[str, Any]:
+    return {"strict": True} if options.strict else {}
 
 
 def _named(path: Path, read: Any) -> Any:

@@ -1,10 +1,10 @@
 """Decimals with the digits that they were printed with: how far each may be from the number that was meant.
 
 A program that prints with `%g` or a C++ stream keeps six digits, with `%f` six decimals, with `%.9g` nine digits: what
-it computed lies within half a unit of the last one. The text alone tells, of all numbers together: `%g` and streams leave
-trailing zeros out, so that 0.25 among numbers of six digits is 0.250000. Decimals that name one number of their type
-(17 digits of a float64, 9 of a float32; Steele & White 1990, and IEEE 754-2019, §5.12.2) are that number, and so are
-the shortest ones that read back as it; a number such as 0.25 alone, which binary has exactly, says nothing of digits.
+it computed lies within half a unit of the last one. The text alone tells, of all numbers together: `%g` and streams
+leave trailing zeros out, so that 0.25 among numbers of six digits is 0.250000. Decimals that name one number of their
+type (17 digits of a float64, 9 of a float32; Steele & White 1990, and IEEE 754-2019, §5.12.2) are that number, and so
+are the shortest ones that read back as it; 0.25 alone, which binary has exactly, says nothing of digits.
 
 >>> leaves = {"layers[0].weight": [number("0.123457"), number("-12.5")], "loss": [number("0.25")]}
 >>> [print_.digits for print_ in prints(leaves, "float64").values()]

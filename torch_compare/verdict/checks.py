@@ -145,6 +145,7 @@ def check_module(
     certified: bool = False,
     diagnose: bool = True,
     seed: int = 0,
+    as_: Mapping[Any, Any] | None = None,
 ) -> Verdict:
     """Judge the gradients that torch.autograd makes of a user's own module and loss.
 
@@ -159,15 +160,17 @@ def check_module(
         certified: see `check`.
         diagnose: see `check`.
         seed: see `check`.
+        as_: the row that a module of your own computes, by its type or name, as ``{MyGELU: "gelu"}``; see
+            `problem_from_module`. Its gradients are judged, its backward pass included.
 
     Raises:
-        TypeError: the module holds a layer that the oracle cannot take; the message names it.
+        TypeError: the module holds a layer that the oracle cannot take; the message says what to do instead.
         ValueError: shapes or targets do not fit.
     """
     from ..torch_side.modules import module_gradients, problem_from_module  # noqa: PLC0415  (torch loads for seconds)
 
-    problem = problem_from_module(module, x, target, loss_fn)
-    given = module_gradients(module, x, target, loss_fn)
+    problem = problem_from_module(module, x, target, loss_fn, as_)
+    given = module_gradients(module, x, target, loss_fn, as_)
     return check(problem, given, dtype, accumulate=accumulate, certified=certified, diagnose=diagnose, seed=seed)
 
 
@@ -266,7 +269,7 @@ def _judge_with(
 
 
 def _stored(scale: dict[str, Any], given: Given, expected: Mapping[str, Any], fmt: Format) -> dict[str, Any]:
-    """The scale with the rounding of leaves that are stored in a coarser format than they were computed in, or print."""
+    """The scale with the rounding of leaves that are stored more coarsely than they were computed, or were printed."""
     for place, values in given.leaves.items():
         kept = STORED[given.formats[place]]
         if kept.bits < fmt.bits:
