@@ -41,7 +41,7 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "result",
         type=Path,
         metavar="RESULT",
-        help="the gradients, as JSON or safetensors, or - for the standard input; or a folder of them, named like cases",
+        help="the gradients, as JSON or safetensors, - for the standard input; or a folder of them, named like cases",
     )
     command.add_argument(
         "--dtype",

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  torch's own documentation spells it so
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
 
 import reference as ref
 
 from .gradients import LOSSES, differentiate
+from .module_layers import As, kind_of, layers_of
 from .tensors import NUMBERS, Array, array, tensor
-
-_MODULES: Mapping[type[nn.Module], str] = {
-    nn.ReLU: "relu", nn.ReLU6: "relu6", nn.LeakyReLU: "leaky_relu", nn.RReLU: "rrelu", nn.ELU: "elu", nn.CELU: "celu",
-    nn.SELU: "selu", nn.GELU: "gelu", nn.Sigmoid: "sigmoid", nn.LogSigmoid: "logsigmoid", nn.SiLU: "silu",
-    nn.Hardsigmoid: "hardsigmoid", nn.Hardswish: "hardswish", nn.Mish: "mish", nn.Softplus: "softplus",
-    nn.Softsign: "softsign", nn.Tanh: "tanh", nn.Tanhshrink: "tanhshrink", nn.Hardtanh: "hardtanh",
-    nn.Hardshrink: "hardshrink", nn.Softshrink: "softshrink", nn.Threshold: "threshold", nn.Softmax: "softmax",
-    nn.LogSoftmax: "log_softmax", nn.Softmin: "softmin", nn.GLU: "glu",
-}  # fmt: skip
-"""The row of an activation module; its attributes have the names of the row's parameters."""
 
 _LOSS_MODULES: Mapping[type[nn.Module], str] = {
     nn.MSELoss: "mse", nn.L1Loss: "l1", nn.SmoothL1Loss: "smooth_l1", nn.HuberLoss: "huber", nn.NLLLoss: "nll",
@@ -38,7 +28,6 @@ _LOSS_FUNCTIONS: Mapping[Any, str] = {
     **{function: name for name, function in LOSSES.items()},
     **{F.cross_entropy: "cross_entropy", F.kl_div: "kl_div", F.gaussian_nll_loss: "gaussian_nll"},
 }
-_CONTAINERS = (nn.Sequential, nn.Linear, nn.Flatten, nn.Identity, nn.Dropout, nn.AlphaDropout)
 
 
 def problem_from_module(module: nn.Module, x: Any, target: Any, loss_fn: Any, as_: As | None = None) -> ref.Problem:
@@ -75,7 +64,7 @@ def problem_from_module(module: nn.Module, x: Any, target: Any, loss_fn: Any, as
             ref.Layer(
                 _plain(f"{place}.weight", m.weight), None if m.bias is None else _plain(f"{place}.bias", m.bias), row
             )
-            for place, m, row in _layers(module, as_)
+            for place, m, row in layers_of(module, as_)
         )
     )
     known = _known_loss(loss_fn)
@@ -101,7 +90,7 @@ def module_gradients(module: nn.Module, x: Any, target: Any, loss_fn: Any, as_: 
     >>> g.loss, g.layers[0].weight, g.input
     (np.float32(1.0), array([[6., 8.]], dtype=float32), array([[2., 4.]], dtype=float32))
     """
-    leaves = [(m.weight, m.bias) for _, m, _ in _layers(module, as_)]
+    leaves = [(m.weight, m.bias) for _, m, _ in layers_of(module, as_)]
     known = _known_loss(loss_fn)
     with torch.inference_mode(False), torch.enable_grad():
         given, t = _given("x", x, leaves[0][0]).requires_grad_(), _given("target", target, leaves[0][0])
@@ -161,151 +150,13 @@ def _plain(name: str, values: Any) -> Array:
     return np.asarray(array(values))
 
 
-Row = ref.Activation
-
-
-def _layers(module: Any, as_: As | None = None) -> list[tuple[str, Any, Row]]:
-    """Each Linear with its place and the activation after it; see `problem_from_module` for the errors."""
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
-    found: list[tuple[str, Any, Row | None]] = []
-    seen: dict[int, str] = {}
-    said = _said(module, as_ or {})
-    for place, part, kind in _flat("module", module, said):
-        where = f"{place} ({type(part).__name__})"
-        if kind is nn.Linear:
-            for parameter in part.parameters(recurse=False):
-                if seen.setdefault(id(parameter), place) != place:
-                    raise ValueError(
-                        f"{where}: shares its weights with {seen[id(parameter)]}; the oracle's layers do not. Give "
-                        "each a copy of its own: the gradient of the shared one is the sum of theirs"
-                    )
-            found.append((place, part, None))
-        elif kind in _MODULES or isinstance(kind, ref.Activation):
-            if not found or found[-1][2] is not None:
-                before = "before the first Linear" if not found else f"after another ({found[-1][2].name})"  # type: ignore[union-attr]
-                raise ValueError(
-                    f"{where}: an activation {before} belongs to no layer; the oracle takes one per Linear. "
-                    f"{_BY_HAND}, with weight I and no bias where a Linear is missing"
-                )
-            found[-1] = (
-                *found[-1][:2],
-                kind if isinstance(kind, ref.Activation) else _row(where, part, _MODULES[kind]),
-            )
-        elif isinstance(part, nn.Dropout | nn.AlphaDropout) and part.training and part.p > 0:
-            raise ValueError(f"{where}: random in training mode; {_EVAL}")
-        elif isinstance(part, nn.Flatten) and not {part.start_dim, part.end_dim} <= {1, -1}:
-            raise TypeError(
-                f"{where}: changes the shape of a batch (N, I); only start_dim=1, end_dim=-1 leaves it alone. "
-                "Flatten x before, and leave it out"
-            )
-    if not found:
-        raise ValueError(f"module: holds no Linear layer; {_BY_HAND}")
-    return [(place, part, row or ref.ACTIVATIONS["identity"]) for place, part, row in found]
-
-
-def _flat(place: str, module: nn.Module, said: Mapping[nn.Module, Any]) -> Iterator[tuple[str, nn.Module, Any]]:
-    """Every module that is no Sequential, in order, with its place and the torch.nn class whose forward it runs.
-
-    In place of the class stands the row that the caller says it computes, where one was said.
-    """
-    where = f"{place} ({type(module).__name__})"
-    if module in said:
-        yield place, module, said[module]
-        return
-    kind = _kind(module, (*_MODULES, *_CONTAINERS))
-    if kind is None:
-        raise TypeError(f"{where}: {_instead(module)}")
-    if any(getattr(module, f"_{which}") for which in _HOOKS) or is_parametrized(module):
-        raise TypeError(
-            f"{where}: has hooks or parametrizations, which the oracle cannot see through; remove them "
-            f"(torch.nn.utils.parametrize.remove_parametrizations), or: {_BY_HAND}"
-        )
-    if not isinstance(module, nn.Sequential):
-        yield place, module, kind
-        return
-    for index, child in enumerate(module):
-        yield from _flat(f"{place}[{index}]", child, said)
-
-
-As: TypeAlias = Mapping[type[nn.Module] | str, str | ref.Activation]
-_BY_HAND = "build the layers by hand (ref.Layer, ref.MLP, ref.Problem) and give your gradients to tc.check"
-_EVAL = "call module.eval() first, or leave it out"
-
-
-def _instead(module: nn.Module) -> str:
-    """Why a module is none that the oracle can take, and what to do about it."""
-    name = type(module).__name__
-    if next(module.children(), None) is not None:
-        return (
-            "not a Sequential, and the oracle does not read its forward; give torch.nn.Sequential(…) of its layers, "
-            f"which shares their weights; or {_BY_HAND}"
-        )
-    if isinstance(module, nn.PReLU) or not [*module.parameters(recurse=False)]:
-        return (
-            f'not a layer that the oracle can take; if it computes a row of ref.ACTIVATIONS, say which: as_={{{name}: "gelu"}}, '
-            f"or as_={{{name}: ref.activations.leaky_relu(0.25)}}; if not: {_BY_HAND}"
-        )
-    return (
-        "not a layer that the oracle can take: it has parameters, and those of Linear alone have a place in an MLP; if "
-        f'it computes x Wᵀ + b with weight (O, I) and bias, say so: as_={{{name}: "linear"}}; if not, check the layers '
-        f"behind it, with its output as x; or {_BY_HAND}"
-    )
-
-
-def _said(module: nn.Module, as_: As) -> dict[nn.Module, Any]:
-    """The row, or Linear, that each module computes of which the caller says it."""
-    named = dict(module.named_modules())
-    found: dict[nn.Module, Any] = {}
-    for key, value in as_.items():
-        if isinstance(value, str) and value not in ref.ACTIVATIONS and value != "linear":
-            raise ValueError(f'as_: expected "linear" or one of {", ".join(ref.ACTIVATIONS)}, got {value!r}')
-        if not isinstance(value, str | ref.Activation):
-            raise TypeError(f"as_: expected a ref.Activation or the name of one, got {type(value).__name__}")
-        if isinstance(key, str):
-            if key not in named:
-                raise ValueError(f"as_: no module is named {key!r}; there are {', '.join(filter(None, named))}")
-            meant = [named[key]]
-        else:
-            meant = [part for part in named.values() if type(part) is key]
-            if not meant:
-                raise ValueError(f"as_: there is no {getattr(key, '__name__', key)} in the module")
-        for part in meant:
-            if value == "linear" and not (hasattr(part, "weight") and hasattr(part, "bias")):
-                raise TypeError(
-                    f"as_: a linear layer has weight (O, I) and bias (O) or None; {type(part).__name__} has not"
-                )
-            found[part] = nn.Linear if value == "linear" else ref.activations.get(value)
-    return found
-
-
-def _kind(module: Any, kinds: tuple[type[nn.Module], ...]) -> type[nn.Module] | None:
-    """The class among `kinds` that the object is an instance of and whose forward it runs unchanged."""
-    kind: Any = next((k for k in type(module).__mro__ if k in kinds), None)
-    return kind if kind is not None and type(module).forward is kind.forward else None
-
-
-_HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
-
-
-def _row(where: str, module: Any, name: str) -> Row:
-    """The row of an activation module, with the module's parameters."""
-    if name == "rrelu" and module.training:
-        raise ValueError(f"{where}: random in training mode; {_EVAL}")
-    if getattr(module, "dim", None) not in (None, 1, -1):
-        raise TypeError(f"{where}: acts along dim={module.dim}; the oracle's rows are examples, so dim must be 1 or -1")
-    if name == "gelu" and module.approximate == "tanh":
-        name = "gelu_tanh"
-    return getattr(ref.activations, name)(**{p: getattr(module, p) for p in ref.ACTIVATIONS[name].parameters})
-
-
 def _known_loss(loss_fn: Any) -> tuple[ref.Loss, str] | None:
     """The row and the reduction of a loss of torch's; None for any other callable."""
     if not callable(loss_fn):
         raise TypeError(
             f"loss_fn: expected a torch.nn loss, a function of torch.nn.functional or a callable, got {loss_fn!r}"
         )
-    kind = _kind(loss_fn, tuple(_LOSS_MODULES))
+    kind = kind_of(loss_fn, tuple(_LOSS_MODULES))
     if kind is not None:
         name, reduction = _LOSS_MODULES[kind], loss_fn.reduction
         parameters = {p: _plain(p, getattr(loss_fn, p, None)) for p in ref.LOSSES[name].parameters}
