@@ -19,7 +19,7 @@ from reference.arithmetic.formats import FORMATS
 from ..cases.vectors import case_paths
 from ..files.case_file import read_case
 from ..verdict.checks import Verdict, check
-from ..verdict.result_file import read_result
+from ..verdict.result_file import STANDARD_INPUT, read_result
 from ..verdict.status import Status
 from .check_report import NOT_JUDGED, Checked, as_json, print_leaves, print_summary, print_table, print_verdicts
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
@@ -145,13 +145,14 @@ def _strict(options: argparse.Namespace) -> dict[str, Any]:
 
 def _named(path: Path, read: Any) -> Any:
     """The result of `read`; its error, if it raises one, as a ValueError that begins with the path."""
+    name = "standard input" if path == STANDARD_INPUT else str(path)
     try:
         return read()
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from None
+        raise ValueError(f"{name}: {error.strerror or error}") from None
     except (ValueError, TypeError) as error:
         text = str(error)
-        raise ValueError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+        raise ValueError(text if text.startswith(name) else f"{name}: {text}") from None
 
 
 def _judge_folder(options: argparse.Namespace, console: Console) -> Iterator[Checked]:

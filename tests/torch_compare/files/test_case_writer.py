@@ -85,7 +85,7 @@ def test_a_problem_that_no_file_holds_is_refused(tmp_path):
 
     good, relu = problem("relu"), ref.ACTIVATIONS["relu"]
     mine = changed(relu, value=lambda z: 2 * z)
-    for given, name, more, message in (
+    for refused, name, more, message in (
         (good, "a.txt", {}, "expected a name that ends in .json or .safetensors"),
         (good, "a.json", {"name": "A b"}, "name: expected lower-case letters"),
         (good, "a.json", {"note": "\x1b"}, "note: expected a text"),
@@ -94,5 +94,5 @@ def test_a_problem_that_no_file_holds_is_refused(tmp_path):
         (problem(changed(relu, name="swoosh")), "a.json", {}, "no row of the tables is named 'swoosh'"),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
-            tc.write_case(given, tmp_path / name, **more)
+            tc.write_case(refused, tmp_path / name, **more)
         assert not [*tmp_path.iterdir()]
