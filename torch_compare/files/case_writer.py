@@ -75,7 +75,7 @@ def write_case(problem: ref.Problem, path: str | Path, *, name: str | None = Non
 
 def _require_rows(problem: ref.Problem) -> None:
     """Raise ValueError if a row is the user's own under a name of the tables: a file holds its name alone."""
-    rows = [*(layer.activation for layer in problem.mlp.layers), problem.loss]
+    rows: list[ref.Activation | ref.Loss] = [*(layer.activation for layer in problem.mlp.layers), problem.loss]
     for row in rows:
         data = encode_row(row)
         read = decode_loss("loss", data) if isinstance(row, ref.Loss) else decode_activation("activation", data)

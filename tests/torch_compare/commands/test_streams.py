@@ -98,7 +98,8 @@ def test_a_name_that_utf8_has_not_changes_no_status(tmp_path, results):
 def test_ctrl_c_ends_with_130_and_no_traceback(moment):
     """A signal within an import, and one within a command."""
     hook = {
-        "imports": "sys.meta_path.insert(0, type('F', (), {'find_spec': lambda s, n, *a: n == 'numpy' and kill() or None})())",
+        "imports": "class Finder:\n    find_spec = lambda s, name, *a: kill() if name == 'numpy' else None\n"
+        "sys.meta_path.insert(0, Finder())",
         "parsing": "import argparse; argparse.ArgumentParser.parse_args = lambda *a, **k: kill()",
         "work": "from torch_compare.commands import explain; explain.explain = lambda *a, **k: kill()",
     }[moment]
