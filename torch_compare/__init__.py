@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reference.rounding.distance import WorstElement
 
+    from .files.case_file import Case, read_case
+    from .files.case_writer import write_case
     from .random_problems.spec import Spec, build
     from .random_problems.strategies import problems, specs
     from .sources.table import SOURCES
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEVIATIONS",
     "SOURCES",
+    "Case",
     "Deviation",
     "Spec",
     "Verdict",
@@ -31,13 +34,17 @@ __all__ = [
     "check",
     "check_module",
     "problems",
+    "read_case",
     "specs",
+    "write_case",
 ]  # fmt: skip
 
 _HOMES = {
     "torch_compare.torch_side.deviations": ("DEVIATIONS", "Deviation"),
     "reference.rounding.distance": ("WorstElement",),
     "torch_compare.sources.table": ("SOURCES",),
+    "torch_compare.files.case_file": ("Case", "read_case"),
+    "torch_compare.files.case_writer": ("write_case",),
     "torch_compare.random_problems.spec": ("Spec", "build"),
     "torch_compare.random_problems.strategies": ("problems", "specs"),
     "torch_compare.verdict.checks": ("Verdict", "assert_gradients", "check", "check_module"),

@@ -20,6 +20,7 @@ from ..arithmetic.noisy import Noisy
 from ..network.gradients import Gradients
 from ..network.in_arithmetic import in_noise, spread_of
 from ..network.problem import Problem, gradients
+from .distance import FACTOR
 
 __all__ = [
     "FORMATS", "RUNS", "Format", "Noisy", "Rounding", "get_format", "in_noise", "rounding_errors", "rounding_scale",
@@ -88,11 +89,17 @@ class Rounding:
 
     def with_error(self, place: str, size: NumPyArray) -> Rounding:
         """With an independent error of this root mean square besides, as that of storing a leaf in a coarser format."""
-        before, runs = self.sigma[place], self.errors[place]
-        sigma = np.hypot(before, size)
-        scale = np.where(sigma > 0, sigma, 1.0)
-        fresh = np.random.default_rng(len(runs)).uniform(-1, 1, runs.shape) * np.sqrt(3)
-        together = (runs * (before / scale) + fresh * (size / scale)).astype(np.float32)
+        return self._with(place, np.hypot(self.sigma[place], size), np.sqrt(3) * size)
+
+    def with_bounded_error(self, place: str, bound: NumPyArray) -> Rounding:
+        """With an independent error of up to this besides, as that of printing it: one as large just agrees."""
+        return self._with(place, self.sigma[place] + bound / FACTOR, bound)
+
+    def _with(self, place: str, sigma: NumPyArray, bound: NumPyArray) -> Rounding:
+        """With another σ at a place, and a uniform error of up to the bound in every run."""
+        runs, scale = self.errors[place], np.where(sigma > 0, sigma, 1.0)
+        fresh = np.random.default_rng(len(runs)).uniform(-1, 1, runs.shape)
+        together = (runs * (self.sigma[place] / scale) + fresh * (bound / scale)).astype(np.float32)
         return Rounding({**self.sigma, place: sigma}, {**self.errors, place: together})
 
 

@@ -157,13 +157,14 @@ def _largest(arrays: Mapping[str, NumPyArray]) -> float:
 
 
 def _sizes(white: Whitened) -> Iterator[Statistic]:
-    """The root mean square of each leaf of several elements, over those that have a scale."""
+    """The root mean square of each leaf of several elements, over those that have a scale, in units of the runs'."""
     for place, error in white.error.items():
         judged = np.any(white.runs[place] != 0, axis=0)
         count = int(np.count_nonzero(judged))
         if count > 1:
             with np.errstate(over="ignore"):
-                yield Statistic(SIZE, place, float(np.sqrt(np.mean(error[judged] ** 2))), count)
+                expected = np.sqrt(np.mean(white.runs[place][:, judged].astype(float) ** 2))
+                yield Statistic(SIZE, place, float(np.sqrt(np.mean(error[judged] ** 2)) / expected), count)
 
 
 # ── sums over elements ───────────────────────────────────────────────────────────────────────────────

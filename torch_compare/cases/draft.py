@@ -119,7 +119,7 @@ def seen_flags(problem: ref.Problem, certified: ref.CertifiedGradients) -> set[s
         "loss_switch": any(bool(np.any(s == 0)) for s in switches),
         "negative_zero": any(bool(np.any((a == 0) & np.signbit(a))) for a in arrays),
         "no_bias": any(layer.bias is None for layer in layers),
-        "parameters": not all(plain) or not _same(parameters, ref.LOSSES[problem.loss.name].parameters),
+        "parameters": not all(plain) or not same_parameters(problem.loss, ref.LOSSES[problem.loss.name]),
         "rowwise": any(layer.activation.rowwise for layer in layers),
         "subnormal": any(bool(np.any((leaf.nearest != 0) & (np.abs(leaf.nearest) < normal))) for leaf in leaves),
         "sum": problem.reduction == "sum",
@@ -132,5 +132,6 @@ def seen_flags(problem: ref.Problem, certified: ref.CertifiedGradients) -> set[s
     return {flag for flag, present in seen.items() if present}
 
 
-def _same(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-    return all(np.array_equal(left[key], right[key]) for key in right)
+def same_parameters(left: ref.Loss, right: ref.Loss) -> bool:
+    """Whether two losses of one name have the same parameters."""
+    return all(np.array_equal(left.parameters[key], value) for key, value in right.parameters.items())

@@ -20,7 +20,7 @@ NOT_SHOWN: Mapping[str, str] = {
     "vectors have none",
     "optax#1769": "Adam's ε in half precision: an optimiser's, not a gradient",
     "chainer#3541; pytorch PR #59615; jax#3130; NVIDIA/warp#508": "defects of gradient checkers, not of "
-    "gradients: `benchmarks/detection.py` holds checkers against a bank of mutants",
+    "gradients: `python -m benchmarks detection` holds checkers against a bank of wrong gradients",
     "jax#37820 (in part)": "abs′(0) = 1 as such; the vectors have |·| inside l1 only",
 }
 """Entries of the list of known bugs that no vector can show, and why."""

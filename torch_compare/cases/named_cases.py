@@ -39,6 +39,7 @@ def drafts() -> Iterator[Draft]:
     yield from _loss_parameters()
     yield from _switches()
     yield from _networks()
+    yield from _classifiers()
 
 
 # ── activations ──────────────────────────────────────────────────────────────────────────────────────
@@ -266,3 +267,20 @@ def _networks() -> Iterator[Draft]:
         "network_huge", [([[2.0**300, -(2.0**299)]], None, "identity"), ([[2.0**-290]], [0.25], "identity")], X,
         [[1.0], [-0.375]], note="numbers of 2^300 on the way to gradients that are in the middle of the range",
     )  # fmt: skip
+
+
+def _classifiers() -> Iterator[Draft]:
+    """The network that most people write first."""
+    rng = np.random.default_rng(3)
+
+    def hundredths(*shape: int) -> Any:
+        return np.round(rng.normal(size=shape), 2)
+
+    rows = ("relu", "relu", "identity")
+    layers = [(hundredths(o, i), hundredths(o) / 4, row) for i, o, row in zip((4, 6, 5), (6, 5, 3), rows, strict=True)]
+    x, classes = hundredths(8, 4), [0, 2, 1, 1, 0, 2, 2, 1]
+    for dtype, name in (("float64", "classifier"), ("float32", "classifier_float32")):
+        yield draft(
+            f"network_{name}", layers, x, classes, "cross_entropy", dtype=dtype,
+            note=f"two hidden layers of ReLU, softmax cross-entropy of eight examples, in {dtype}",
+        )  # fmt: skip

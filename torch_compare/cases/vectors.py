@@ -27,7 +27,7 @@ from .random_cases import random_cases
 
 __all__ = [
     "COMMITTED", "FLAGS", "GENERATOR_VERSION", "MANIFEST", "Entry", "Manifest", "case_paths", "check_manifest",
-    "named_set", "write",
+    "named_set", "write", "write_one",
 ]  # fmt: skip
 
 COMMITTED = Path(__file__).parents[1] / "vectors"
@@ -35,7 +35,7 @@ COMMITTED = Path(__file__).parents[1] / "vectors"
 MANIFEST = "manifest.json"
 INDEX = "README.md"
 SCHEMAS = ("case.schema.json", "manifest.schema.json", "result.schema.json")
-GENERATOR_VERSION = "1"
+GENERATOR_VERSION = "2"
 """Raised when the named set or the random cases change."""
 FORMAT = "gradient-oracle manifest"
 _NAME = re.compile(r"(schema/)?[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
@@ -120,6 +120,18 @@ def write(directory: str | Path, cases: int | None = None, seed: int = 0, dtype:
     manifest = Manifest(SCHEMA_VERSION, GENERATOR_VERSION, seed, dict(sorted(entries.items())))
     (directory / MANIFEST).write_text(manifest_as_json(manifest), encoding="utf-8")
     return manifest
+
+
+def write_one(directory: str | Path, case: Case) -> Path:
+    """Write one case to a directory, with the JSON Schemas, and nothing else; returns the path of its JSON file."""
+    directory = Path(directory)
+    (directory / "schema").mkdir(parents=True, exist_ok=True)
+    for name in SCHEMAS:
+        (directory / "schema" / name).write_bytes((COMMITTED / "schema" / name).read_bytes())
+    path = directory / f"{case.name}.json"
+    path.write_bytes(as_json(case).encode())
+    path.with_suffix(".safetensors").write_bytes(as_safetensors(case))
+    return path
 
 
 def manifest_as_json(manifest: Manifest) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 
@@ -20,11 +19,11 @@ from reference.arithmetic.formats import FORMATS
 from ..cases.vectors import case_paths
 from ..files.case_file import read_case
 from ..verdict.checks import Verdict, check
-from ..verdict.given import Given
-from ..verdict.result_file import read_result
+from ..verdict.result_file import STANDARD_INPUT, read_result
 from ..verdict.status import Status
 from .check_report import NOT_JUDGED, Checked, as_json, print_leaves, print_summary, print_table, print_verdicts
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
+from .terminal import require_folder, write_report
 
 SUFFIXES = (".json", ".safetensors")
 
@@ -42,7 +41,7 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "result",
         type=Path,
         metavar="RESULT",
-        help="the gradients, as JSON or safetensors; or a folder of them, named like the cases",
+        help="the gradients, as JSON or safetensors, - for the standard input; or a folder of them, named like cases",
     )
     command.add_argument(
         "--dtype",
@@ -54,7 +53,14 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         choices=("float32", "same"),
         help="what sums of a precision coarser than float32 accumulate in (default: either will do)",
     )
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE as JSON")
+    command.add_argument(
+        "--strict",
+        action="store_true",
+        help="demand formulas that keep their digits: what the customary ones lose is imprecise",
+    )
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the report to FILE as JSON; - is the standard output"
+    )
     command.add_argument(
         "--no-diagnose",
         dest="diagnose",
@@ -76,8 +82,7 @@ def run_check(options: argparse.Namespace, console: Console) -> int:
         ValueError: a file or folder is not what it should be; the message names it.
         OSError: one cannot be read or written.
     """
-    if options.json is not None and not options.json.parent.is_dir():
-        raise ValueError(f"--json: there is no folder {options.json.parent}")
+    require_folder(options.json)
     folders = [path for path in (options.case, options.result) if path.is_dir()]
     if len(folders) == 1:
         other = options.result if folders[0] == options.case else options.case
@@ -92,7 +97,7 @@ def run_check(options: argparse.Namespace, console: Console) -> int:
     status = exit_status(checked, accept_conventions=options.accept_conventions, partial=options.partial)
     print_summary(checked, status, console)
     if options.json is not None:
-        options.json.write_text(as_json(checked, status), encoding="utf-8")
+        write_report(as_json(checked, status), options.json)
     return status
 
 
@@ -117,41 +122,37 @@ def exit_status(checked: Iterable[Checked], *, accept_conventions: bool = False,
 def _judge(case_path: Path, result_path: Path, options: argparse.Namespace) -> Verdict:
     """The verdict on one result; ValueError names the file that is at fault."""
     case = _named(case_path, lambda: read_case(case_path))
-    result = _named(result_path, lambda: read_result(result_path, case.problem))
+    result = _named(result_path, lambda: read_result(result_path, case.problem, options.dtype))
     if result.case is not None and result.case != case.name:
         raise ValueError(f"{result_path}: case: expected {case.name!r}, got {result.case!r}")
-    given = result.given
-    if result.dtype is None and options.dtype not in (None, "float64"):
-        given = _in_float32(given)
     return _named(
         result_path,
         lambda: check(
             case.problem,
-            given,
+            result.given,
             options.dtype or result.dtype,
             accumulate=options.accumulate or result.accumulate,
             certified=case.certified,
             diagnose=options.diagnose,
+            **_strict(options),
         ),
     )
 
 
-def _in_float32(given: Given) -> Given:
-    """The same with float64 rounded to float32, as decimals beside a dtype are: nine digits of it are that number."""
-    with np.errstate(over="ignore"):
-        leaves = {k: np.float32(v) if v.dtype == np.float64 else v for k, v in given.leaves.items()}
-    return Given(leaves, {k: "float32" if name == "float64" else name for k, name in given.formats.items()})
+def _strict(options: argparse.Namespace) -> dict[str, Any]:
+    return {"strict": True} if options.strict else {}
 
 
 def _named(path: Path, read: Any) -> Any:
     """The result of `read`; its error, if it raises one, as a ValueError that begins with the path."""
+    name = "standard input" if path == STANDARD_INPUT else str(path)
     try:
         return read()
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from None
+        raise ValueError(f"{name}: {error.strerror or error}") from None
     except (ValueError, TypeError) as error:
         text = str(error)
-        raise ValueError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+        raise ValueError(text if text.startswith(name) else f"{name}: {text}") from None
 
 
 def _judge_folder(options: argparse.Namespace, console: Console) -> Iterator[Checked]:

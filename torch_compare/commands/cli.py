@@ -15,7 +15,7 @@ from rich.console import Console
 
 from .check import add_check, run_check
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, INTERRUPTED, UNRESOLVED
-from .terminal import consoles
+from .terminal import STANDARD_OUTPUT, consoles, finish
 from .vectors import add_vectors, run_vectors
 
 __all__ = ["AGREES", "BAD_INPUT", "DISAGREES", "UNRESOLVED", "main", "parser"]
@@ -67,7 +67,9 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="certify every small problem, not a share of them",
     )
     verify.add_argument("--jobs", type=_positive, default=2, help="processes (default 2)")
-    verify.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE as JSON")
+    verify.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the report to FILE as JSON; - is the standard output"
+    )
     verify.add_argument(
         "--disagreements",
         type=Path,
@@ -81,9 +83,9 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     console, errors = consoles()
-    options = parser().parse_args(arguments)
     try:
-        return _run(options, console)
+        options = parser().parse_args(arguments)
+        return _run(options, errors if getattr(options, "json", None) == STANDARD_OUTPUT else console)
     except (ValueError, TypeError, OSError) as error:
         text = str(error).encode("utf-8", "backslashreplace").decode()  # a path may hold what UTF-8 does not have
         errors.print(f"gradient-oracle: {text}", markup=False, highlight=False, soft_wrap=True)
@@ -91,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         errors.print("gradient-oracle: stopped")
         return INTERRUPTED
+    finally:
+        finish()
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:

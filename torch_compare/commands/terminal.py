@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import codecs
 import io
+import json
 import os
 import sys
 import unicodedata
+from contextlib import suppress
+from pathlib import Path
 
 from rich.console import Console
 
@@ -57,6 +60,10 @@ def _written_plainly(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(PLAIN, _written_plainly)
 
 
+STANDARD_OUTPUT = Path("-")
+"""What stands for it after --json: the report is all that is written there, and the tables go to the other stream."""
+
+
 class LastingConsole(Console):
     """A console whose reader may go: what is left to print is dropped, and the command goes on."""
 
@@ -64,6 +71,37 @@ class LastingConsole(Console):
         """Print no more; rich's own console ends the program with status 1."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
+def finish() -> None:
+    """Write out what the streams still hold, or drop it if a reader is gone: else the interpreter exits with 120."""
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+
+def write_report(text: str, path: Path) -> None:
+    """Write a JSON report to a file, or to the standard output if the path is `STANDARD_OUTPUT`.
+
+    Halves of surrogate pairs, which names of files may hold, become JSON's escapes.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if path != STANDARD_OUTPUT:
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    elif sys.stdout is not None:
+        with suppress(BrokenPipeError):
+            sys.stdout.write(json.dumps(json.loads(text), indent=1) + "\n")
+
+
+def require_folder(path: Path | None) -> None:
+    """Raise ValueError if a report cannot be written to a path, before the work is done."""
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(f"--json: there is no folder {path.parent}")
 
 
 def consoles() -> tuple[Console, Console]:

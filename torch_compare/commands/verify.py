@@ -20,6 +20,7 @@ from ..sources.certificates import LARGEST
 from ..sources.outcome import PAIRS, PairVerdict
 from ..verdict.status import Status
 from .exit_status import AGREES, DISAGREES, UNRESOLVED
+from .terminal import require_folder, write_report
 
 
 def run_verify(options: argparse.Namespace, console: Console) -> int:
@@ -30,8 +31,7 @@ def run_verify(options: argparse.Namespace, console: Console) -> int:
 
 
 def _verify(options: argparse.Namespace, console: Console) -> int:
-    if options.json is not None and not options.json.parent.is_dir():
-        raise ValueError(f"--json: there is no folder {options.json.parent}")
+    require_folder(options.json)
     seed = randbelow(2**32) if options.seed is None else options.seed
     dtype = options.dtype or "both"
     console.print(f"gradient-oracle verify --cases {options.cases} --seed {seed}", style="bold", highlight=False)
@@ -64,7 +64,7 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
         console.print(f"  again: gradient-oracle verify --replay {path}", markup=False, highlight=False)
     if options.json is not None:
         data = report.as_data() | {"faults": caught}
-        options.json.write_text(json.dumps(data, indent=1), encoding="utf-8")
+        write_report(json.dumps(data, indent=1), options.json)
     seen, found = sum(status != Status.AGREES for status in caught.values()), len(report.disagreements)
     good = seen == len(caught) and not found
     console.print(

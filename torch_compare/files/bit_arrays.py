@@ -133,7 +133,7 @@ def from_decimals(place: str, numbers: list[Any], dtype: np.dtype[Any]) -> Array
     """
     exact = dtype.kind == "i"
     for at, number in enumerate(numbers):
-        if type(number) is not int and (exact or not (type(number) is float or _is_word(number))):
+        if type(number) is not int and (exact or not (isinstance(number, float) or _is_word(number))):
             expected = "an integer" if exact else "a number, or one of nan, inf, -inf"
             raise ValueError(f"{place}: decimal[{at}]: expected {expected}, got {short(number)}")
     try:

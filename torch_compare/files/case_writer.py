@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,8 @@ import reference as ref
 from reference.rounding.certified import CertifiedLeaf, ExactKink
 
 from . import bit_arrays
-from .case_file import ENDS, FORMAT, SCHEMA_VERSION, Case, tensor_hash
-from .rows_as_data import encode_row
+from .case_file import ENDS, FORMAT, NAME, SCHEMA_VERSION, Case, read_text, tensor_hash
+from .rows_as_data import decode_activation, decode_loss, encode_row
 from .untrusted import parse_tensors, write_tensors
 
 _CONVENTIONS = {
@@ -24,6 +26,65 @@ _CONVENTIONS = {
     "kinks": "each layer's activation lists its kinks with the derivative taken there; kinks_hit lists those hit",
     "gradients": "lower ≤ the exact gradient ≤ upper; nearest is the float64 nearest to it where resolved is not 0",
 }
+
+
+def write_case(problem: ref.Problem, path: str | Path, *, name: str | None = None, note: str = "") -> Case:
+    """Write a problem with its certified gradients to a file, for a program in any language; `read_case` reads it.
+
+    Every number comes back bit for bit. Certifying takes about a second for 10,000 multiply-adds of a forward pass.
+
+    Args:
+        problem: in float64 or float32, of rows of the tables.
+        path: ends in .json or .safetensors, and says so which of the two is written.
+        name: lower-case letters, digits and underscores; made of the file's name if not given.
+        note: a line on what it shows.
+
+    Returns:
+        The case.
+
+    Raises:
+        ValueError: the path ends otherwise, the name or note is no such text, the problem is of another type or has a
+            row of the user's own, or a gradient overflows.
+        OSError: it cannot be written.
+
+    >>> import tempfile
+    >>> from .case_file import read_case
+    >>> mlp = ref.initialize([2, 3, 1], ["relu", "identity"], seed=0)
+    >>> problem = ref.Problem(mlp, np.array([[0.5, -1.0]]), np.array([[1.0]]), "mse")
+    >>> path = Path(tempfile.mkdtemp()) / "my-case.json"
+    >>> case = write_case(problem, path)
+    >>> case.name, bool(np.all(read_case(path).problem.mlp.layers[0].weight == mlp.layers[0].weight))
+    ('my_case', True)
+    """
+    path = Path(path)
+    if path.suffix not in (".json", ".safetensors"):
+        raise ValueError(f"{path}: expected a name that ends in .json or .safetensors")
+    if problem.dtype not in (np.float64, np.float32):
+        raise ValueError(f"{path}: a case holds float64 or float32, not {problem.dtype}")
+    if name is None:
+        name = re.sub("[^a-z0-9]+", "_", path.stem.lower()).strip("_")[:100] or "case"
+    if not NAME.fullmatch(name):
+        raise ValueError(f"name: expected lower-case letters, digits and underscores, got {name!r}")
+    _require_rows(problem)
+    with np.errstate(all="ignore"):
+        case = Case(name, problem, ref.certified_gradients(problem), note=read_text("note", note))
+        data = as_json(case).encode() if path.suffix == ".json" else as_safetensors(case)
+    path.write_bytes(data)
+    return case
+
+
+def _require_rows(problem: ref.Problem) -> None:
+    """Raise ValueError if a row is the user's own under a name of the tables: a file holds its name alone."""
+    rows: list[ref.Activation | ref.Loss] = [*(layer.activation for layer in problem.mlp.layers), problem.loss]
+    for row in rows:
+        data = encode_row(row)
+        read = decode_loss("loss", data) if isinstance(row, ref.Loss) else decode_activation("activation", data)
+        if read.formula != row.formula or _code(read.value) != _code(row.value):
+            raise ValueError(f"{row.name}: a row of your own, not that of the tables, and a file holds no code")
+
+
+def _code(function: Any) -> Any:
+    return getattr(function, "__code__", function)
 
 
 def as_json(case: Case) -> str:

@@ -6,14 +6,17 @@ A reader may use `MEMORY` beyond what the process had; `make fuzz` measures it. 
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+
+from .printed import number
 
 LARGEST_FILE = 32 * 2**20
 """A file of more bytes is refused before it is read: a million gradients as decimals of 20 characters have 22 MB."""
@@ -85,7 +88,12 @@ def read_bytes(path: Path) -> bytes:
     if status.st_size > LARGEST_FILE:
         raise ValueError(f"{status.st_size} bytes, more than the {LARGEST_FILE} that are read")
     with path.open("rb") as file:
-        data = file.read(LARGEST_FILE + 1)
+        return read_stream(file)
+
+
+def read_stream(file: BinaryIO) -> bytes:
+    """The rest of an open file, or of the standard input; ValueError if it is larger than `LARGEST_FILE`."""
+    data = file.read(LARGEST_FILE + 1)
     if len(data) > LARGEST_FILE:
         raise ValueError(f"more than the {LARGEST_FILE} bytes that are read")
     return data
@@ -94,12 +102,16 @@ def read_bytes(path: Path) -> bytes:
 # ── JSON ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def parse_json(data: bytes, *, words: bool = False) -> Any:
-    """The value of a JSON text in UTF-8, in which no object has a key twice.
+def parse_json(data: bytes, *, as_printed: bool = False) -> Any:
+    """The value of a JSON text in UTF-8, or in UTF-16 or UTF-32 as a byte-order mark or its zeros tell.
+
+    No object may have a key twice.
 
     Args:
         data: the text.
-        words: whether NaN and Infinity, which JSON does not have but its writers write, become the words nan and inf.
+        as_printed: whether numbers are read as programs print them: floats as `Decimal`s, which remember their digits;
+            NaN and Infinity of Python, and nan, -inf, infinity or nan(ind) of C, all of which JSON does not have, as
+            the words nan, inf and -inf.
 
     Raises:
         ValueError: it is no such text, or larger or deeper than the bounds of this module.
@@ -109,17 +121,27 @@ def parse_json(data: bytes, *, words: bool = False) -> Any:
     ...
     ValueError: the key 'a' occurs twice in one object
     """
-    _require_small(data)
+    encoding = json.detect_encoding(data)
     try:
-        return json.loads(
-            data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_WORDS.get if words else _no_constant
-        )
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ValueError(f"not JSON: byte {error.start} is no UTF-8") from None
+        raise ValueError(f"not JSON: byte {error.start} is no {encoding.upper().removesuffix('-SIG')}") from None
+    _require_small(data if encoding.startswith("utf-8") else text.encode("utf-8", "replace"))
+    try:
+        if not as_printed:
+            return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        try:
+            return _as_printed(text)
+        except json.JSONDecodeError:
+            return _as_printed(_C_WORDS.sub(_in_quotes, text))
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
     except RecursionError:
         raise ValueError(f"nested deeper than {DEEPEST}") from None
+
+
+def _as_printed(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_object, parse_constant=_WORDS.get, parse_float=number)
 
 
 def _require_small(data: bytes) -> None:
@@ -139,6 +161,17 @@ def _require_small(data: bytes) -> None:
 
 
 _WORDS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
+_C_WORDS = re.compile(
+    r'"(?:[^"\\]|\\.)*+"|(?<![\w.])([+-]?)(nan(?:\([a-z0-9_]{0,20}\))?|inf(?:inity)?)(?![\w.(])', re.IGNORECASE
+)
+"""A string, which stays as it is; or what printf and C++'s streams write for what is not finite (C17, §7.21.6.1)."""
+
+
+def _in_quotes(found: re.Match[str]) -> str:
+    sign, word = found[1], found[2]
+    if word is None:
+        return found[0]
+    return '"nan"' if word[0] in "nN" else '"-inf"' if sign == "-" else '"inf"'
 
 
 def _no_constant(name: str) -> float:
@@ -155,6 +188,15 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 # ── safetensors ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def holds_tensors(data: bytes) -> bool:
+    """Whether the bytes begin as a safetensors file does: the length of a header, and its brace.
+
+    >>> holds_tensors(write_tensors({}, {})), holds_tensors(b'{"loss": {}}')
+    (True, False)
+    """
+    return data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= LARGEST_HEADER
 
 
 def parse_tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:

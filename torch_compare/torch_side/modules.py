@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  torch's own documentation spells it so
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
 
 import reference as ref
 from reference.network.unchecked import changed
 
 from .gradients import LOSSES, differentiate
+from .module_layers import As, kind_of, layers_of
 from .tensors import NUMBERS, Array, array, tensor
-
-_MODULES: Mapping[type[nn.Module], str] = {
-    nn.ReLU: "relu", nn.ReLU6: "relu6", nn.LeakyReLU: "leaky_relu", nn.RReLU: "rrelu", nn.ELU: "elu", nn.CELU: "celu",
-    nn.SELU: "selu", nn.GELU: "gelu", nn.Sigmoid: "sigmoid", nn.LogSigmoid: "logsigmoid", nn.SiLU: "silu",
-    nn.Hardsigmoid: "hardsigmoid", nn.Hardswish: "hardswish", nn.Mish: "mish", nn.Softplus: "softplus",
-    nn.Softsign: "softsign", nn.Tanh: "tanh", nn.Tanhshrink: "tanhshrink", nn.Hardtanh: "hardtanh",
-    nn.Hardshrink: "hardshrink", nn.Softshrink: "softshrink", nn.Threshold: "threshold", nn.Softmax: "softmax",
-    nn.LogSoftmax: "log_softmax", nn.Softmin: "softmin", nn.GLU: "glu",
-}  # fmt: skip
-"""The row of an activation module; its attributes have the names of the row's parameters."""
 
 _LOSS_MODULES: Mapping[type[nn.Module], str] = {
     nn.MSELoss: "mse", nn.L1Loss: "l1", nn.SmoothL1Loss: "smooth_l1", nn.HuberLoss: "huber", nn.NLLLoss: "nll",
@@ -39,10 +29,9 @@ _LOSS_FUNCTIONS: Mapping[Any, str] = {
     **{function: name for name, function in LOSSES.items()},
     **{F.cross_entropy: "cross_entropy", F.kl_div: "kl_div", F.gaussian_nll_loss: "gaussian_nll"},
 }
-_CONTAINERS = (nn.Sequential, nn.Linear, nn.Flatten, nn.Identity, nn.Dropout, nn.AlphaDropout)
 
 
-def problem_from_module(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> ref.Problem:
+def problem_from_module(module: nn.Module, x: Any, target: Any, loss_fn: Any, as_: As | None = None) -> ref.Problem:
     """A user's own module and loss as a problem; every array is copied out.
 
     Args:
@@ -56,10 +45,13 @@ def problem_from_module(module: nn.Module, x: Any, target: Any, loss_fn: Any) ->
             last kind, so the problem's loss is then Σ c·y with c = ∂loss/∂output, which torch.autograd finds
             and which is taken as given (`given_cotangent`): it has the gradients of the user's loss, but
             not its value, and checks the network's derivatives, not the loss's own.
+        as_: which row a module of the user's own computes, by its type or by its name in `module.named_modules()`:
+            a `ref.Activation` or its name, or "linear" for one with weight (O, I) and bias. It is taken at its word;
+            the gradients that are judged remain the module's own.
 
     Raises:
         TypeError: a layer that the oracle cannot take (the message names it and its place), a number type
-            that NumPy lacks, arrays of different types.
+            that NumPy lacks, arrays of different types, an `as_` that names neither.
         ValueError: an activation with no layer of its own, shared weights, a module that is random in
             training mode, a reduction or a loss that is no problem's, shapes or targets that do not fit.
 
@@ -73,7 +65,7 @@ def problem_from_module(module: nn.Module, x: Any, target: Any, loss_fn: Any) ->
             ref.Layer(
                 _plain(f"{place}.weight", m.weight), None if m.bias is None else _plain(f"{place}.bias", m.bias), row
             )
-            for place, m, row in _layers(module)
+            for place, m, row in layers_of(module, as_)
         )
     )
     known = _known_loss(loss_fn)
@@ -84,7 +76,7 @@ def problem_from_module(module: nn.Module, x: Any, target: Any, loss_fn: Any) ->
     return ref.Problem(mlp, _plain("x", x), _plain("target", target), row, reduction)
 
 
-def module_gradients(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> ref.Gradients:
+def module_gradients(module: nn.Module, x: Any, target: Any, loss_fn: Any, as_: As | None = None) -> ref.Gradients:
     """The gradients that torch.autograd makes of exactly this module and loss; `.grad` stays as it is.
 
     Arguments and errors as for `problem_from_module`.
@@ -99,7 +91,7 @@ def module_gradients(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> re
     >>> g.loss, g.layers[0].weight, g.input
     (np.float32(1.0), array([[6., 8.]], dtype=float32), array([[2., 4.]], dtype=float32))
     """
-    leaves = [(m.weight, m.bias) for _, m, _ in _layers(module)]
+    leaves = [(m.weight, m.bias) for _, m, _ in layers_of(module, as_)]
     known = _known_loss(loss_fn)
     with torch.inference_mode(False), torch.enable_grad():
         given, t = _given("x", x, leaves[0][0]).requires_grad_(), _given("target", target, leaves[0][0])
@@ -159,85 +151,13 @@ def _plain(name: str, values: Any) -> Array:
     return np.asarray(array(values))
 
 
-Row = ref.Activation
-
-
-def _layers(module: Any) -> list[tuple[str, nn.Linear, Row]]:
-    """Each Linear with its place and the activation after it; see `problem_from_module` for the errors."""
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
-    found: list[tuple[str, nn.Linear, Row | None]] = []
-    seen: dict[int, str] = {}
-    for place, part, kind in _flat("module", module):
-        where = f"{place} ({type(part).__name__})"
-        if isinstance(part, nn.Linear):
-            for parameter in part.parameters(recurse=False):
-                if seen.setdefault(id(parameter), place) != place:
-                    raise ValueError(
-                        f"{where}: shares its weights with {seen[id(parameter)]}; the oracle's layers do not"
-                    )
-            found.append((place, part, None))
-        elif kind in _MODULES:
-            if not found or found[-1][2] is not None:
-                before = "before the first Linear" if not found else f"after another ({found[-1][2].name})"  # type: ignore[union-attr]
-                raise ValueError(
-                    f"{where}: an activation {before} belongs to no layer; the oracle takes one per Linear"
-                )
-            found[-1] = (*found[-1][:2], _row(where, part, _MODULES[kind]))
-        elif isinstance(part, nn.Dropout | nn.AlphaDropout) and part.training and part.p > 0:
-            raise ValueError(f"{where}: random in training mode; call module.eval() first")
-        elif isinstance(part, nn.Flatten) and not {part.start_dim, part.end_dim} <= {1, -1}:
-            raise TypeError(
-                f"{where}: changes the shape of a batch (N, I); only start_dim=1, end_dim=-1 leaves it alone"
-            )
-    if not found:
-        raise ValueError("module: holds no Linear layer")
-    return [(place, part, row or ref.ACTIVATIONS["identity"]) for place, part, row in found]
-
-
-def _flat(place: str, module: nn.Module) -> Iterator[tuple[str, nn.Module, type[nn.Module]]]:
-    """Every module that is no Sequential, in order, with its place and the torch.nn class whose forward it runs."""
-    where = f"{place} ({type(module).__name__})"
-    kind = _kind(module, (*_MODULES, *_CONTAINERS))
-    if kind is None:
-        names = ", ".join(k.__name__ for k in _MODULES)
-        raise TypeError(f"{where}: not a layer that the oracle can take; it takes Linear and the activations {names}")
-    if any(getattr(module, f"_{which}") for which in _HOOKS) or is_parametrized(module):
-        raise TypeError(f"{where}: has hooks or parametrizations, which the oracle cannot see through")
-    if not isinstance(module, nn.Sequential):
-        yield place, module, kind
-        return
-    for index, child in enumerate(module):
-        yield from _flat(f"{place}[{index}]", child)
-
-
-def _kind(module: Any, kinds: tuple[type[nn.Module], ...]) -> type[nn.Module] | None:
-    """The class among `kinds` that the object is an instance of and whose forward it runs unchanged."""
-    kind: Any = next((k for k in type(module).__mro__ if k in kinds), None)
-    return kind if kind is not None and type(module).forward is kind.forward else None
-
-
-_HOOKS = ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
-
-
-def _row(where: str, module: Any, name: str) -> Row:
-    """The row of an activation module, with the module's parameters."""
-    if name == "rrelu" and module.training:
-        raise ValueError(f"{where}: random in training mode; call module.eval() first")
-    if getattr(module, "dim", None) not in (None, 1, -1):
-        raise TypeError(f"{where}: acts along dim={module.dim}; the oracle's rows are examples, so dim must be 1 or -1")
-    if name == "gelu" and module.approximate == "tanh":
-        name = "gelu_tanh"
-    return getattr(ref.activations, name)(**{p: getattr(module, p) for p in ref.ACTIVATIONS[name].parameters})
-
-
 def _known_loss(loss_fn: Any) -> tuple[ref.Loss, str] | None:
     """The row and the reduction of a loss of torch's; None for any other callable."""
     if not callable(loss_fn):
         raise TypeError(
             f"loss_fn: expected a torch.nn loss, a function of torch.nn.functional or a callable, got {loss_fn!r}"
         )
-    kind = _kind(loss_fn, tuple(_LOSS_MODULES))
+    kind = kind_of(loss_fn, tuple(_LOSS_MODULES))
     if kind is not None:
         name, reduction = _LOSS_MODULES[kind], loss_fn.reduction
         parameters = {p: _plain(p, getattr(loss_fn, p, None)) for p in ref.LOSSES[name].parameters}

@@ -21,6 +21,7 @@ from .by_scale import ByScale
 from .given import Given, read_given
 from .lower_precision import lower_precision
 from .overflow import hangs_on_rounding, in_range, underflows
+from .printed import as_printed, settled
 from .status import Status
 from .verdict import Verdict, expected_leaves, judge
 
@@ -91,6 +92,8 @@ def check(
         formats = (fmt, arithmetic, accumulate is None and fmt is not arithmetic)
         more = _more_rounding(problem, read, expected, verdict, wider, (by, formats, seed))
         verdict = verdict if more is None else more
+    if read.prints:
+        verdict = settled(verdict, problem, read, expected, wider().sigma, arithmetic)
     agreeing = {place: digits(values, expected[place]) for place, values in read.leaves.items()}
     verdict = replace(verdict, digits=agreeing)
     if certificate is not None:
@@ -101,6 +104,11 @@ def check(
         return replace(verdict, status=Status.UNRESOLVED, diagnosis=Diagnosis(text, sought=False))
     if not diagnose or verdict.status is not Status.WRONG:
         return verdict
+    if read.prints:
+        coarse = as_printed(arithmetic, read)
+        by_digits, wide = by(coarse)
+        if by_digits.status is Status.WRONG:
+            arithmetic, wider = coarse, wide
     held = in_range(problem, read.leaves, arithmetic)
     return replace(verdict, diagnosis=diagnosis.diagnose(problem, held, expected, wider().sigma, arithmetic, seed))
 
@@ -138,6 +146,7 @@ def check_module(
     certified: bool = False,
     diagnose: bool = True,
     seed: int = 0,
+    as_: Mapping[Any, Any] | None = None,
 ) -> Verdict:
     """Judge the gradients that torch.autograd makes of a user's own module and loss.
 
@@ -152,15 +161,17 @@ def check_module(
         certified: see `check`.
         diagnose: see `check`.
         seed: see `check`.
+        as_: the row that a module of your own computes, by its type or name, as ``{MyGELU: "gelu"}``; see
+            `problem_from_module`. Its gradients are judged, its backward pass included.
 
     Raises:
-        TypeError: the module holds a layer that the oracle cannot take; the message names it.
+        TypeError: the module holds a layer that the oracle cannot take; the message says what to do instead.
         ValueError: shapes or targets do not fit.
     """
     from ..torch_side.modules import module_gradients, problem_from_module  # noqa: PLC0415  (torch loads for seconds)
 
-    problem = problem_from_module(module, x, target, loss_fn)
-    given = module_gradients(module, x, target, loss_fn)
+    problem = problem_from_module(module, x, target, loss_fn, as_)
+    given = module_gradients(module, x, target, loss_fn, as_)
     return check(problem, given, dtype, accumulate=accumulate, certified=certified, diagnose=diagnose, seed=seed)
 
 
@@ -261,7 +272,7 @@ def _more_rounding(
             return imprecise(found, f"sums accumulated in {fmt.name}, not in float32")
     if np.isnan(verdict.worst.scales):
         return None
-    lower = lower_precision(problem, given.leaves, expected, wider(), arithmetic, seed)
+    lower = lower_precision(problem, given, expected, wider(), arithmetic, seed)
     return None if lower is None else imprecise(verdict, f"the errors are those of {lower}, not of {arithmetic.name}")
 
 
@@ -292,11 +303,13 @@ def _judge_with(
 
 
 def _stored(scale: Rounding, given: Given, expected: Mapping[str, Any], fmt: Format) -> Rounding:
-    """The scale with the rounding of leaves that are stored in a coarser format than they were computed in."""
+    """The scale with the rounding of leaves that are stored more coarsely than they were computed, or were printed."""
     for place, values in given.leaves.items():
         kept = STORED[given.formats[place]]
         if kept.bits < fmt.bits:
             size = np.abs(expected[place])
             rounding = np.where(values == expected[place], 0.0, kept.unit_roundoff * size + kept.smallest / 2)
             scale = scale.with_error(place, rounding)
+    for place, found in given.prints.items():
+        scale = scale.with_bounded_error(place, found.half)
     return scale

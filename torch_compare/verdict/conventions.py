@@ -31,7 +31,9 @@ class _Kink:
 
 
 @np.errstate(all="ignore")  # beside a kink a loss may leave its domain: NaN, which explains nothing
-def another_convention(problem: ref.Problem, leaves: Mapping[str, Any], fmt: Format) -> str | None:
+def another_convention(
+    problem: ref.Problem, leaves: Mapping[str, Any], fmt: Format, printing: Mapping[str, Any] | None = None
+) -> str | None:
     """Which slopes at exact kinks explain the gradients, if any do: for every kink that of either side, or the mean.
 
     Libraries choose kink by kink: JAX's relu6 takes the mean of both slopes where its leaky_relu takes that from above.
@@ -43,6 +45,7 @@ def another_convention(problem: ref.Problem, leaves: Mapping[str, Any], fmt: For
         problem: the problem.
         leaves: the gradients by place.
         fmt: the format that they were computed in.
+        printing: what their printing adds to the rounding scale (`printed.printing`).
     """
     problem = problem.in_float64()
     output = ref.forward(problem.mlp, problem.x).output
@@ -59,6 +62,7 @@ def another_convention(problem: ref.Problem, leaves: Mapping[str, Any], fmt: For
         if not held:
             return True
         made, scale = ref.gradients(other).leaves(), rounding_scale(other, fmt, textbook=True).leaves()
+        scale |= {place: scale[place] + added for place, added in (printing or {}).items()}
         worst = worst_place(held, made, scale, fmt).scales
         return worst <= FACTOR or (bool(np.isnan(worst)) and undecided >= 0)
 

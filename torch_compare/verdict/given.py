@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ import numpy as np
 import reference as ref
 from reference.arithmetic.formats import FORMATS, Format, get_format
 from reference.network.gradients import place_of
+
+from ..files.printed import Print
 
 _NARROW = {name: name for name in ("bfloat16", "float8_e4m3", "float8_e5m2")} | {"float8_e4m3fn": "float8_e4m3"}
 """Types that NumPy does not have, by the name that torch, JAX and ml_dtypes give them."""
@@ -28,10 +30,12 @@ class Given:
     Attributes:
         leaves: NumPy arrays by place.
         formats: what each is stored in, a name in `reference.arithmetic.formats.FORMATS`, by place.
+        prints: how those were printed that came as decimals which do not name their numbers, by place.
     """
 
     leaves: Mapping[str, Any]
     formats: Mapping[str, str]
+    prints: Mapping[str, Print] = field(default_factory=dict)
 
     def common_format(self) -> Format:
         """The one format that all are stored in.
@@ -93,7 +97,7 @@ def read_given(problem: ref.Problem, given: Any) -> Given:
             raise ValueError(f"{place}: expected shape {shapes[place]}, got {leaves[place].shape}{hint}")
     if not leaves:
         raise ValueError("gradients: nothing was given to judge")
-    return Given(leaves, formats)
+    return Given(leaves, formats, given.prints if isinstance(given, Given) else {})
 
 
 def _named(given: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from reference.rounding.scale import Rounding, rounding_errors
 from reference.rounding.statistics import SIZE
 
 from .by_scale import ByScale
+from .given import Given
 
 TYPICAL = (0.1, 1.25)
 """Errors of a precision have a root mean square of 0.14 to 0.83 σ of that precision (120 gradients of torch and NumPy
@@ -28,7 +29,7 @@ _SINGLE = FORMATS["float32"]
 
 def lower_precision(
     problem: ref.Problem,
-    leaves: Mapping[str, Any],
+    given: Given,
     expected: Mapping[str, Any],
     wider: Rounding,
     fmt: Format,
@@ -41,18 +42,19 @@ def lower_precision(
 
     Args:
         problem: what they are gradients of.
-        leaves: the given arrays by place.
+        given: the gradients; decimals may be those of numbers of the format.
         expected: the right ones.
         wider: the rounding errors of correct ones in the format itself, customary formulas included.
         fmt: the format that the gradients are said to be computed in.
         seed: of the noise.
     """
+    leaves = given.leaves
     if not all(np.all(np.isfinite(values)) for values in leaves.values()):
         return None
     if ByScale(problem, leaves, expected, wider, fmt).one_mistake_explains():
         return None
     best, least = None, np.inf
-    for coarser in _candidates(leaves, fmt):
+    for coarser in _candidates(given, fmt):
         measured = rounding_errors(problem, coarser, textbook=True, seed=seed)
         fit = _misfit(ByScale(problem, leaves, expected, wider.wider(measured), coarser))
         if fit < least and not (best and coarser.accumulation is None and coarser.bits < _SINGLE.bits):
@@ -75,9 +77,9 @@ def _misfit(found: ByScale) -> float:
     return float(abs(np.log(size / 0.4)))
 
 
-def _candidates(leaves: Mapping[str, Any], fmt: Format) -> Iterator[Format]:
+def _candidates(given: Given, fmt: Format) -> Iterator[Format]:
     """The formats that may have made the numbers, the coarsest that holds all of them first."""
-    held = _held(leaves)
+    held = _held(given)
     for name in ("bfloat16", "float16"):
         coarser = FORMATS[name]
         if coarser.bits < fmt.coarsest_bits and held <= coarser.bits:
@@ -94,10 +96,18 @@ def _candidates(leaves: Mapping[str, Any], fmt: Format) -> Iterator[Format]:
             yield replace(storage, name=name, operands=bits)
 
 
-def _held(leaves: Mapping[str, Any]) -> int:
-    """The bits of the coarsest format that holds every number."""
+def _held(given: Given) -> int:
+    """The bits of the coarsest format that holds every number, as it was printed."""
     for name in ("bfloat16", "float16", "float32"):
         bits = FORMATS[name].bits
-        if all(np.all(representable(np.asarray(v, dtype=float), bits)) for v in leaves.values()):
+        if all(_holds(place, np.asarray(values, dtype=float), given, bits) for place, values in given.leaves.items()):
             return bits
     return FORMATS["float64"].bits
+
+
+def _holds(place: str, values: Any, given: Given, bits: int) -> bool:
+    if place not in given.prints:
+        return bool(np.all(representable(values, bits)))
+    mantissa, exponent = np.frexp(values)
+    nearest = np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits)
+    return bool(np.all(np.abs(nearest - values) <= given.prints[place].half))

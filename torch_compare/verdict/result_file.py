@@ -3,12 +3,14 @@
 JSON: ``{"case": "...", "dtype": "float32", "accumulate": "float32", "gradients": {"layers[0].weight": [...], ...}}``,
 of which all but the gradients may be left out; or that inner object alone. An array is a list of numbers row by row, or
 nested by rows; a number is a decimal, one of the words "nan", "inf", "-inf", or its bits as "0x" and 16, 8 or 4 digits.
-Or safetensors, with a tensor a place: F64, F32, F16, BF16, F8_E4M3, F8_E5M2, and the same three words as metadata.
+What printf writes for what is not finite is read without quotes, too. Or safetensors, with a tensor a place: F64, F32,
+F16, BF16, F8_E4M3, F8_E5M2, and the same three words as metadata.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,15 @@ import reference as ref
 from reference.arithmetic.formats import FORMATS
 
 from ..files import bit_arrays
-from ..files.untrusted import parse_json, parse_tensors, read_bytes, short
+from ..files.printed import Print, prints
+from ..files.untrusted import holds_tensors, parse_json, parse_tensors, read_bytes, read_stream, short
 from .given import Given
 
 _WIDTHS = {18: "float64", 10: "float32", 6: "float16"}
 """The type that bits of so many characters spell, "0x" included; those of bfloat16 have 4 digits, too."""
 _WORDS = ("case", "dtype", "accumulate")
+STANDARD_INPUT = Path("-")
+"""What stands for it on the command line."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,16 @@ class Result:
     case: str | None
 
 
-def read_result(path: str | Path, problem: ref.Problem) -> Result:
+def read_result(path: str | Path, problem: ref.Problem, dtype: str | None = None) -> Result:
     """The gradients of a problem in a file: safetensors if its name ends so, else JSON.
 
-    Decimals beside a dtype narrower than float64 are rounded to float32, so that nine digits of a float32 are that
-    very number. What is missing is not judged.
+    Decimals of a dtype narrower than float64 are rounded to float32, so that nine digits of a float32 are that very
+    number; of fewer digits it is kept how far they may be off (`Given.prints`). What is missing is not judged.
+
+    Args:
+        path: of the file; "-" is the standard input, which may be either.
+        problem: whose gradients they are.
+        dtype: what they were computed in, whatever the file says; if neither says it, decimals are of the problem's.
 
     Raises:
         ValueError: the file is no result, or does not fit the problem; the message names it, the place and what was
@@ -56,15 +66,19 @@ def read_result(path: str | Path, problem: ref.Problem) -> Result:
         OSError: it cannot be read.
     """
     path = Path(path)
+    piped = path == STANDARD_INPUT
     try:
-        data = read_bytes(path)
-        return _tensors(data, problem) if path.suffix == ".safetensors" else _json(data, problem)
+        if piped and sys.stdin is None:
+            raise ValueError("it is closed")
+        data = read_stream(sys.stdin.buffer) if piped else read_bytes(path)
+        tensors = holds_tensors(data) if piped else path.suffix == ".safetensors"
+        return _tensors(data, problem) if tensors else _json(data, problem, dtype)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{'standard input' if piped else path}: {error}") from None
 
 
-def _json(data: bytes, problem: ref.Problem) -> Result:
-    document = parse_json(data, words=True)
+def _json(data: bytes, problem: ref.Problem, dtype: str | None) -> Result:
+    document = parse_json(data, as_printed=True)
     if not isinstance(document, dict):
         raise ValueError(f"expected an object, got {short(document)}")
     stated: dict[str, str | None] = dict.fromkeys(_WORDS)
@@ -74,12 +88,35 @@ def _json(data: bytes, problem: ref.Problem) -> Result:
         gradients = document["gradients"]
     if not isinstance(gradients, dict):
         raise ValueError(f"gradients: expected an object, got {short(gradients)}")
-    leaves, formats = {}, {}
-    for place, shape in _fitting(gradients, problem).items():
-        numbers = _flat(place, gradients[place], shape)
-        leaves[place], formats[place] = _array(place, numbers, stated["dtype"])
-        leaves[place] = leaves[place].reshape(shape)
-    return Result(Given(leaves, formats), **stated)
+    shapes = _fitting(gradients, problem)
+    numbers = {place: _require_numbers(place, _flat(place, gradients[place], shape)) for place, shape in shapes.items()}
+    meant = dtype or stated["dtype"]
+    leaves, formats, decimals = {}, {}, {}
+    for place, found in numbers.items():
+        if _has_bits(found):
+            leaves[place], formats[place] = _bits(place, found, meant)
+        else:
+            formats[place] = "float64" if (meant or problem.dtype) == "float64" else "float32"
+            leaves[place] = bit_arrays.from_decimals(place, found, np.dtype(formats[place]))
+            decimals[place] = found
+    prints = _prints(decimals, leaves, meant or str(problem.dtype))
+    given = Given(
+        {place: leaf.reshape(shapes[place]) for place, leaf in leaves.items()},
+        formats,
+        {place: replace(found, half=found.half.reshape(shapes[place])) for place, found in prints.items()},
+    )
+    return Result(given, **stated)
+
+
+def _prints(decimals: dict[str, list[Any]], leaves: dict[str, Any], dtype: str) -> dict[str, Print]:
+    """How the decimals were printed; where they were rounded to float32 besides, that counts as well."""
+    found = prints(decimals, "float64" if dtype == "float64" else "float32")
+    for place, print_ in found.items():
+        read = np.array([np.nan if isinstance(n, str) else float(n) for n in decimals[place]])
+        with np.errstate(invalid="ignore"):
+            rounding = np.nan_to_num(np.abs(read - leaves[place]), posinf=0.0)
+        found[place] = replace(print_, half=print_.half + rounding)
+    return found
 
 
 def _tensors(data: bytes, problem: ref.Problem) -> Result:
@@ -136,17 +173,24 @@ def _flat(place: str, values: Any, shape: tuple[int, ...]) -> list[Any]:
     return values
 
 
+def _require_numbers(place: str, numbers: list[Any]) -> list[Any]:
+    if None in numbers:
+        text = 'null, as JavaScript writes NaN and the infinities alike; expected a number, "nan", "inf" or "-inf"'
+        raise ValueError(f"{place}: decimal[{numbers.index(None)}]: {text}")
+    return numbers
+
+
 def _expected(shape: tuple[int, ...], got: tuple[int, ...]) -> str:
     hint = "; weights are stored (fan_out, fan_in)" if len(shape) == 2 and got == shape[::-1] else ""
     return f"expected shape {shape}, got {got}{hint}"
 
 
-def _array(place: str, numbers: list[Any], dtype: str | None) -> tuple[Any, str]:
+def _has_bits(numbers: list[Any]) -> bool:
+    return any(isinstance(n, str) and n not in bit_arrays.WORDS for n in numbers)
+
+
+def _bits(place: str, numbers: list[Any], dtype: str | None) -> tuple[Any, str]:
     """The array of such numbers, and the name of the format that it was stored in."""
-    if not any(isinstance(n, str) and n not in bit_arrays.WORDS for n in numbers):
-        wide = dtype in (None, "float64")
-        name = "float64" if wide else "float32"
-        return bit_arrays.from_decimals(place, numbers, np.dtype(name)), name
     first = next(n for n in numbers if isinstance(n, str) and n not in bit_arrays.WORDS)
     if len(first) not in _WIDTHS:
         raise ValueError(

@@ -90,7 +90,7 @@ def test_what_overflows_in_the_stated_dtype_is_unresolved(tmp_path):
     assert run(case, result, "--dtype", "float32") == 1
 
 
-def test_nine_digits_of_a_float32_are_that_number(tmp_path):
+def test_nine_digits_of_a_float32_are_that_number(tmp_path, capsys):
     """0.1f is exactly the gradient; the decimal 0.100000001 is not, and σ is 0 there."""
     tenth = float(np.float32(0.1))
     layer = ref.Layer(np.array([[1.0]]), None, "identity")
@@ -99,7 +99,11 @@ def test_nine_digits_of_a_float32_are_that_number(tmp_path):
     result = tmp_path / "result.json"
     result.write_text('{"layers[0].weight": [0.100000001]}')
     assert run(case, result, "--dtype", "float32") == 0
-    assert run(case, result, "--no-diagnose") == 1
+    assert "printed" not in capsys.readouterr().out
+    assert run(case, result) == 0
+    assert "printed with 9 digits; print 17" in capsys.readouterr().out
+    result.write_text('{"layers[0].weight": [0.10000000100000000]}')
+    assert run(case, result, "--no-diagnose") == 1, "so many digits say that no other number was meant"
 
 
 def test_options_outrank_what_the_file_says(cases, tmp_path):

@@ -1,10 +1,14 @@
 """Cases written to files are read again, bit for bit."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 
 import reference as ref
+import torch_compare as tc
+from reference.network.unchecked import changed
 from reference.rounding.certified import CertifiedLeaf
 from tests.torch_compare.files.helpers import SMALL
 from torch_compare.cases import vectors
@@ -55,3 +59,40 @@ def test_a_number_that_is_not_finite_is_not_written():
     certified = ref.CertifiedGradients(case.certified.layers, case.certified.input, loss)
     with pytest.raises(ValueError, match=r"gradients: loss: lower\[0\]: expected a finite number"):
         as_json(Case("a", case.problem, certified))
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_problem_of_ones_own_is_written_and_comes_back(tmp_path, suffix, dtype):
+    mlp = ref.initialize([3, 4, 2], [ref.activations.leaky_relu(0.2), "identity"], seed=1, dtype=dtype)
+    x = np.random.default_rng(1).normal(size=(5, 3)).astype(dtype)
+    problem = ref.Problem(mlp, x, np.array([0, 1, 1, 0, 1]), ref.losses.cross_entropy(label_smoothing=0.1), "sum")
+    path = tmp_path / f"My network, 2nd{suffix}"
+    written = tc.write_case(problem, path, note="mine")
+    read = tc.read_case(path)
+    assert (read.name, read.note) == (written.name, written.note) == ("my_network_2nd", "mine")
+    for got, expected in zip(_arrays(read.problem), _arrays(problem), strict=True):
+        assert (got.dtype, got.tobytes()) == (expected.dtype, expected.tobytes())
+    assert read.problem.loss.parameters["label_smoothing"] == 0.1
+    assert read.problem.mlp.layers[0].activation.parameters == {"negative_slope": 0.2}
+    assert tc.check(read.problem, ref.gradients(problem), certified=read.certified).agrees
+
+
+def test_a_problem_that_no_file_holds_is_refused(tmp_path):
+    def problem(row, dtype="float64", loss="mse"):
+        mlp = ref.initialize([2, 1], [row], seed=0, dtype=dtype)
+        return ref.Problem(mlp, np.ones((1, 2), dtype), np.ones((1, 1), dtype), loss)
+
+    good, relu = problem("relu"), ref.ACTIVATIONS["relu"]
+    mine = changed(relu, value=lambda z: 2 * z)
+    for refused, name, more, message in (
+        (good, "a.txt", {}, "expected a name that ends in .json or .safetensors"),
+        (good, "a.json", {"name": "A b"}, "name: expected lower-case letters"),
+        (good, "a.json", {"note": "\x1b"}, "note: expected a text"),
+        (problem("relu", "float16"), "a.json", {}, "a case holds float64 or float32, not float16"),
+        (problem(mine), "a.json", {}, "relu: a row of your own, not that of the tables"),
+        (problem(changed(relu, name="swoosh")), "a.json", {}, "no row of the tables is named 'swoosh'"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            tc.write_case(refused, tmp_path / name, **more)
+        assert not [*tmp_path.iterdir()]

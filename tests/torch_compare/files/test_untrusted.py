@@ -16,7 +16,8 @@ from torch_compare.files.untrusted import write_tensors
 @pytest.mark.parametrize(("content", "message"), [
     (b"", "not JSON"), (b"null", "expected a case"), (b"[]", "expected a case"),
     (b'{"format": NaN}', "NaN is no number"),
-    (b'{"format": 1, "format": 2}', "the key 'format' occurs twice"), (b"\xff\xfe", "byte 0 is no UTF-8"),
+    (b'{"format": 1, "format": 2}', "the key 'format' occurs twice"), (b"\xff\x00\xfe", "byte 0 is no UTF-8"),
+    (b"\xff\xfe\x00\xd8", "byte 2 is no UTF-16"), (b"\xff\xfe[\x00" + b"[\x00" * 300_000, "about 300001 lists"),
     (b"[" * 100 + b"]" * 100, "nested deeper than 16"), (b"[" * 300_000, "about 300000 lists"),
     (b'{"a":' * 10_000, "nested deeper than"), (b"0," * (untrusted.LARGEST_NUMBERS + 1), "values, more than"),
     (b"]" * (untrusted.LARGEST_TREE + 1), "lists, objects and members, more than"), (b"1" * 5000, "Exceeds the limit"),

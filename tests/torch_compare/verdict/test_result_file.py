@@ -97,6 +97,75 @@ def test_words_for_what_json_has_not(tmp_path):
     np.testing.assert_array_equal(leaves["layers[0].bias"], [np.nan, np.inf, -np.inf])
 
 
+@pytest.mark.parametrize(("text", "value"), [
+    ("nan", np.nan), ("-nan", np.nan), ("NAN", np.nan), ("nan(ind)", np.nan), ("-nan(ind)", np.nan),
+    ("nan(0x8000000000000)", np.nan), ("inf", np.inf), ("-inf", -np.inf), ("INF", np.inf), ("+inf", np.inf),
+    ("infinity", np.inf), ("-Infinity", -np.inf), ("NaN", np.nan),
+])  # fmt: skip
+def test_what_printf_writes_for_what_is_not_finite(tmp_path, text, value):
+    path = tmp_path / "result.json"
+    path.write_text(f'{{"case": "a nan, \\"inf", "gradients": {{"layers[1].bias": [1.5,{text}], "loss": {text} }}}}')
+    result = read_result(path, PROBLEM)
+    np.testing.assert_array_equal(result.given.leaves["layers[1].bias"], [1.5, value])
+    np.testing.assert_array_equal(result.given.leaves["loss"], value)
+    assert result.case == 'a nan, "inf', "words within a string stay as they are"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_byte_order_mark_and_what_powershell_writes(tmp_path, encoding):
+    path = tmp_path / "result.json"
+    path.write_bytes('{"case": "é", "gradients": {"loss": 1.5}}'.encode(encoding))
+    result = read_result(path, PROBLEM)
+    assert (result.case, result.given.leaves["loss"]) == ("é", 1.5)
+
+
+@pytest.mark.parametrize(("problem", "stated", "asked", "stored"), [
+    ("float64", None, None, "float64"), ("float32", None, None, "float32"), ("float32", "float64", None, "float64"),
+    ("float32", None, "float64", "float64"), ("float64", "float64", "bfloat16", "float32"),
+])  # fmt: skip
+def test_decimals_are_of_the_type_that_is_asked_for_or_stated_or_the_problems(tmp_path, problem, stated, asked, stored):
+    path = written(tmp_path, {"dtype": stated, "gradients": {WEIGHT: FOUND[WEIGHT].tolist()}})
+    result = read_result(path, PROBLEM.in_dtype(problem), asked)
+    assert result.given.formats[WEIGHT] == stored
+    np.testing.assert_array_equal(result.given.leaves[WEIGHT], FOUND[WEIGHT].astype(stored))
+    assert not result.given.prints
+
+
+def test_how_decimals_were_printed_is_kept_by_place(tmp_path):
+    spelled = {place: [f"{x:.6g}" for x in np.ravel(leaf)] for place, leaf in FOUND.items()}
+    text = ", ".join(f'"{place}": [{", ".join(numbers)}]' for place, numbers in spelled.items())
+    for dtype in ("float64", "float32"):
+        result = read_result(written(tmp_path, f'{{"dtype": "{dtype}", "gradients": {{{text}}}}}'.encode()), PROBLEM)
+        for place, leaf in FOUND.items():
+            print_ = result.given.prints[place]
+            assert print_.digits == "6 digits"
+            assert print_.half.shape == leaf.shape
+            assert np.all(np.abs(result.given.leaves[place] - leaf) <= print_.half)
+            assert np.all(print_.half < 6e-6 * np.abs(leaf))
+    bits = {"layers[1].bias": ["0x3ff8000000000000", "0x3ff8000000000000"], "loss": 0.123457}
+    assert set(read_result(written(tmp_path, bits), PROBLEM).given.prints) == {"loss"}
+
+
+@pytest.mark.parametrize("kind", ["json", "safetensors"])
+def test_the_standard_input_may_be_either_kind(tmp_path, monkeypatch, kind):
+    path = tmp_path / f"result.{kind}"
+    if kind == "json":
+        path.write_text(json.dumps({WEIGHT: FOUND[WEIGHT].tolist()}))
+    else:
+        save_file({WEIGHT: torch.tensor(FOUND[WEIGHT])}, path)
+    with path.open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        np.testing.assert_array_equal(read_result("-", PROBLEM).given.leaves[WEIGHT], FOUND[WEIGHT])
+    path.write_text("{")
+    with path.open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        with pytest.raises(ValueError, match=r"^standard input: not "):
+            read_result("-", PROBLEM)
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(ValueError, match=r"^standard input: it is closed"):
+        read_result("-", PROBLEM)
+
+
 def test_a_number_alone_is_the_loss(tmp_path):
     for spelled in (1.5, [1.5], "0x3ff8000000000000", ["0x3ff8000000000000"]):
         result = read_result(written(tmp_path, {"loss": spelled}), PROBLEM)
@@ -153,7 +222,8 @@ def test_every_number_of_the_narrow_formats(name, dtype):
     ({WEIGHT: [1.0, [2.0]]}, "rows of equal length, got a mixture"),
     ({WEIGHT: [[[1.0], [2.0]]] * 3}, "expected a number"),
     ({WEIGHT: None}, r"expected 6 numbers"),
-    ({"loss": None}, r"decimal\[0\]: expected a number"),
+    ({"loss": None}, r"loss: decimal\[0\]: null, as JavaScript writes NaN and the infinities alike; expected a number"),
+    ({"layers[1].bias": [1.0, None]}, r"layers\[1\].bias: decimal\[1\]: null, as JavaScript writes NaN"),
     ({"loss": True}, r"decimal\[0\]: expected a number"),
     ({"loss": {}}, r"decimal\[0\]: expected a number"),
     ({"loss": "1.0"}, "expected a number, nan, inf, -inf"),
@@ -174,8 +244,8 @@ def test_what_is_no_result(tmp_path, data, message):
 
 
 @pytest.mark.parametrize("text", [
-    '{"loss": 1, "loss": 2}', '{"loss": 1e999}', '{"loss": nan}', '{"loss": 0x1p3}', "{'loss': 1}", '{"loss": 1} {}',
-    "", '{"loss": [' * 20, '{"loss": 1', "\ufeff{}",
+    '{"loss": 1, "loss": 2}', '{"loss": 1e999}', '{"loss": nano}', '{"loss": 0x1p3}', "{'loss': 1}", '{"loss": 1} {}',
+    "", '{"loss": [' * 20, '{"loss": 1', "\ufeff{", '{"loss": nan(}', '{"loss": 1nan}',
 ])  # fmt: skip
 def test_what_is_no_json(tmp_path, text):
     path = tmp_path / "result.json"
