@@ -43,6 +43,8 @@ BITS = {1: 18.0, 2: 24.0, 3: 30.0}
 """An explanation of so many mistakes has to predict so many bits of how the gradients differ from the right ones: of
 2^8 mistakes, or 2^14 pairs, that are tried one would meet one in a thousand random gradients by chance. Each constant
 that was fitted takes one number, the one that tells most."""
+PARTICULAR = 4.0
+"""So many bits less suffice for a mistake that is one of 2^4, those peculiar to the problem's activations and loss."""
 CLOSEST = 4.0
 """σ within which rounding lies as a rule: a closer fit tells no more."""
 SHARE = 4.0
@@ -160,7 +162,8 @@ class _Search:
         """
         bits = np.sort(np.log2(np.clip(told, 1.0, 2.0**self.fmt.bits)))
         fitted = len({m.habit for m in mistakes if m.uncertainty > 0})
-        return bool(np.sum(bits[: bits.size - fitted]) >= BITS[habits(mistakes)])
+        less = PARTICULAR if all(m.particular for m in mistakes) else 0.0
+        return bool(np.sum(bits[: bits.size - fitted]) >= BITS[habits(mistakes)] - less)
 
     # ── saying it ────────────────────────────────────────────────────────────────────────────────────
 
