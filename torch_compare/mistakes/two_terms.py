@@ -104,10 +104,12 @@ TWO_TERMS: dict[str, TwoTerms] = {
         ),
     ),
     "gelu_tanh": TwoTerms(
-        lambda z, d: d * ((tanh_of_gelu(z) + 1) / 2), lambda z, d: d * gelu_tanh_second(z), "the term ½z·(1 − tanh²)·u′(z)"
+        lambda z, d: d * ((tanh_of_gelu(z) + 1) / 2), lambda z, d: d * gelu_tanh_second(z),
+        "the term ½z·(1 − tanh²)·u′(z)"
     ),
     "silu": TwoTerms(
-        lambda z, d: d * logistic.sigmoid(z), lambda z, d: d * (z * logistic.sigmoid_derivative(z)), "the term z·σ(z)(1 − σ(z))"
+        lambda z, d: d * logistic.sigmoid(z), lambda z, d: d * (z * logistic.sigmoid_derivative(z)),
+        "the term z·σ(z)(1 − σ(z))"
     ),
     "mish": TwoTerms(
         lambda z, d: d * hyperbolic_of_mish(z),
