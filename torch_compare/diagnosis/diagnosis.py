@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations, islice
+from itertools import chain, combinations, islice
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from ..mistakes.loss import loss_mistakes
 from ..mistakes.mistake import Leaves, Mistake, habits, leaves_with
 from .candidate import Effort
 from .evidence import Evidence, distance
+from .example_weights import example_weight_mistakes
 from .search import explanations
 from .unexplained import agrees, not_finite, unexplained
 from .wording import Diagnosis, sentence
@@ -114,7 +115,8 @@ class _Search:
 
     def _found(self, budget: int) -> Iterator[Mistakes]:
         """Every set of so many mistakes that explains all gradients by norm."""
-        for first in _starts(self.evidence.problem, budget):
+        told = example_weight_mistakes(self.evidence) if budget == 1 else ()
+        for first in chain(((mistake,) for mistake in told), _starts(self.evidence.problem, budget)):
             try:
                 yield from explanations(self.evidence, first, budget, self.effort)
             except (ValueError, IndexError, AssertionError, np.linalg.LinAlgError):

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.arithmetic.dispatch import indicator, magnitude
+from reference.arithmetic.dispatch import magnitude
 from reference.functions import logistic
-from reference.losses.common import chosen_class, weights_like
+from reference.losses.common import weights_like
 from reference.network.unchecked import changed
 
 from .mistake import Mistake
@@ -107,20 +107,9 @@ def _bce(row: ref.Loss) -> Iterator[Wrong]:
     yield "term of the loss missing", what, changed(row, gradient=positives)
 
 
-def _nll(row: ref.Loss) -> Iterator[Wrong]:
-    weights = _array(row.parameters["weight"])
-
-    def gradient(y: Any, t: Any) -> Any:
-        chosen = indicator(chosen_class(t, y.shape[1], row.ignore_index), y) * weights_like(weights, y)
-        return np.exp(y) * chosen.sum(axis=1, keepdims=True) - chosen
-
-    what = "softmax − target, the gradient of the logits before a log_softmax, stands for that of its output"
-    yield "gradient of the logits", what, changed(row, gradient=gradient)
-
-
 OWN: Mapping[str, Callable[[ref.Loss], Iterator[Wrong]]] = {
     "bce_with_logits": _bce_with_logits, "gaussian_nll": _gaussian_nll, "huber": _huber, "smooth_l1": _smooth_l1,
-    "bce": _bce, "nll": _nll,
+    "bce": _bce,
 }  # fmt: skip
 """By loss."""
 
