@@ -94,8 +94,8 @@ def example_weight_mistakes(evidence: Evidence) -> Iterator[Mistake]:
 def _of_one_size(equations: _Equations, counts: Any) -> Iterator[Mistake]:
     """The micro-batches of equal sizes, but for the last, or of sizes that differ by 1, that come nearest."""
     n = len(counts)
-    cuts = {(*range(size, n, size), n) for size in range(1, n)}
-    cuts |= {tuple(int(e) for e in np.cumsum([n // m + (k < n % m) for k in range(m)])) for m in range(2, n)}
+    cuts = {(*range(size, n, size), n) for size in range(2, n)}
+    cuts |= {tuple(int(e) for e in np.cumsum([n // m + (k < n % m) for k in range(m)])) for m in range(2, n // 2 + 1)}
     tried = [(ends, averaged) for ends in sorted(cuts, key=lambda c: (len(c), c)) for averaged in (True, False)]
     weights = np.stack([micro_batch_weights(counts, ends, averaged) for ends, averaged in tried], axis=1)
     uneven = np.ptp(weights[counts > 0], axis=0) > NEAR * np.max(weights, axis=0)  # the others are plain factors

@@ -13,6 +13,7 @@ from reference.network.gradients import is_parameter, layer_of, place_of
 from reference.rounding.distance import FACTOR, in_scales
 
 from .evidence import Evidence
+from .overflow_origin import overflow_origin
 from .recovered_data import below, exchanged, loss_alone, other_inputs, other_targets
 from .wording import listed
 
@@ -29,6 +30,9 @@ def not_finite(problem: ref.Problem, given: Mapping[str, Any], fmt: Format) -> s
     text = f"{place}: {count} of {size} elements {'is' if count == 1 else 'are'} not finite, the first at {at}"
     if len(spoilt) > 1:
         text += f"; so are elements of {listed(spoilt[1:], 4)}"
+    told = overflow_origin(problem, bad, fmt)
+    if told:
+        return text + told
     if is_parameter(place):
         layer = layer_of(place)
         assert layer is not None
