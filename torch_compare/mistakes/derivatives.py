@@ -14,6 +14,7 @@ import numpy as np
 import reference as ref
 from reference.arithmetic.dispatch import indicator
 from reference.functions import logistic
+from reference.network.unchecked import changed
 
 from .two_terms import (
     INNER,
@@ -52,9 +53,7 @@ def _of_two_terms(row: ref.Activation) -> Iterator[WrongDerivative]:
     what = f"{terms.title} of the derivative of {row.name} has the wrong sign"
     yield WrongDerivative("sign of a derivative term", what, terms.weighed(-1.0))
     for weight, what in terms.constants:
-        yield WrongDerivative(
-            "derivative constant wrong", f"in the derivative of {row.name} {what}", terms.weighed(weight)
-        )
+        yield WrongDerivative("constant cut short", f"in the derivative of {row.name} {what}", terms.weighed(weight))
 
 
 # ── by activation ────────────────────────────────────────────────────────────────────────────────────
@@ -80,9 +79,6 @@ def _gelu_tanh(row: ref.Activation) -> Iterator[WrongDerivative]:
     yield WrongDerivative(missing, what, with_second(lambda z: gelu_tanh_second(z, threefold=1.0)))
     what = "the cubic term is left out of the inner derivative, √(2/π)(1 + 3·0.044715z²)"
     yield WrongDerivative("derivative term missing", what, with_second(lambda z: gelu_tanh_second(z, threefold=0.0)))
-    for inner in TRUNCATED:
-        what = f"in the derivative of gelu_tanh {inner:.10g} stands for √(2/π)"
-        yield WrongDerivative("derivative constant wrong", what, _with_inner(inner))
     what = "the √(2/π) of the inner derivative is missing"
     yield WrongDerivative(missing, what, with_second(lambda z: gelu_tanh_second(z) / INNER))
 
@@ -205,6 +201,47 @@ def _of(other: ref.Activation) -> Pullback:
     return lambda z, h, d: other.pullback(z, d)
 
 
+def other_forms(row: ref.Activation) -> Iterator[tuple[str, str, ref.Activation]]:
+    """(kind, clause, row): an activation with a constant cut short, or by a cheaper formula, its derivative too."""
+    if row.name == "gelu_tanh":
+        for inner in TRUNCATED:
+            yield "constant cut short", f"{inner:.10g} stands for √(2/π) in gelu_tanh", _gelu_tanh_with(row, inner)
+    if row.name in ("gelu", "gelu_tanh"):
+        yield "sigmoid formula for GELU", f"z·σ(1.702z) stands for {row.name}", _quick_gelu(row)
+    if row.name == "selu":
+        for scale, alpha in SELU:
+            what = f"{scale:g} and {alpha:g} stand for the λ and α of selu"
+            yield "constant cut short", what, _selu_with(row, scale, alpha)
+
+
+def _gelu_tanh_with(row: ref.Activation, inner: float) -> ref.Activation:
+    pull = _with_inner(inner)
+    return changed(
+        row, value=lambda z: z * ((tanh_of_gelu(z, inner) + 1) / 2), derivative=lambda z: pull(z, None, z * 0 + 1)
+    )
+
+
+def _quick_gelu(row: ref.Activation) -> ref.Activation:
+    """z·σ(1.702z), Hendrycks & Gimpel 2016, §2."""
+
+    def derivative(z: Any) -> Any:
+        return logistic.sigmoid(z * 1.702) + z * 1.702 * logistic.sigmoid_derivative(z * 1.702)
+
+    return changed(row, value=lambda z: z * logistic.sigmoid(z * 1.702), derivative=derivative)
+
+
+SELU = ((1.05, 1.67), (1.0507, 1.6733), (1.0507, 1.67326), (1.0507009, 1.6732632))
+"""Decimals of λ and α that people write."""
+
+
+def _selu_with(row: ref.Activation, scale: float, alpha: float) -> ref.Activation:
+    return changed(
+        row,
+        value=lambda z: np.where(z > 0, z * scale, np.expm1(np.minimum(z, 0)) * (scale * alpha)),
+        derivative=lambda z: np.where(z > 0, z * 0 + scale, np.exp(np.minimum(z, 0)) * (scale * alpha)),
+    )
+
+
 def wrong_derivatives(row: ref.Activation) -> Iterator[WrongDerivative]:
     """The usual wrong derivatives of one activation, the most particular first.
 
@@ -216,6 +253,8 @@ def wrong_derivatives(row: ref.Activation) -> Iterator[WrongDerivative]:
     if row.name in OWN:
         yield from OWN[row.name](row)
     yield from _parameters_ignored(row)
+    for name, what, other in other_forms(row):
+        yield WrongDerivative(name, f"in the backward pass {what}", _of(other))
     if row.shrink == 1:
         what = "the gradient of the output is multiplied in twice"
         yield WrongDerivative("upstream gradient applied twice", what, lambda z, h, d: row.pullback(z, d) * d)
