@@ -36,10 +36,18 @@ class _Equations:
     Attributes:
         a: (E, N).
         b: (E,).
+        top: how many of the first equations are of the uppermost layer that a gradient was given of.
     """
 
     a: Any
     b: Any
+    top: int
+
+    @property
+    def tell(self) -> bool:
+        """Whether the uppermost gradients are wrong: if they are right, no example counts wrong."""
+        off = self.a[: self.top].sum(axis=1) - self.b[: self.top]
+        return bool(np.sqrt(np.mean(off * off)) > BY_NORM)
 
     def away(self, weights: Any) -> Any:
         """The root mean square of what weights (N,) or (N, H) leave, in rounding scales: one number, or H."""
@@ -56,7 +64,9 @@ def _equations(evidence: Evidence) -> _Equations | None:
     each = max(16, -(-4 * n // len(places)))
     rng = np.random.default_rng(0)
     d_h = ref.loss_gradient(problem, trace.output)
-    rows, right = [], []
+    rows: list[Any] = []
+    right: list[Any] = []
+    top = 0
     for l in reversed(range(len(problem.mlp.layers))):
         d_z = RIGHT.slope(problem, trace, l, d_h)
         for place in (p for p in places if layer_of(p) == l):
@@ -72,9 +82,10 @@ def _equations(evidence: Evidence) -> _Equations | None:
             known = np.isfinite(sigma) & (sigma > 0)
             rows.append((made / np.where(known, sigma, 1.0)).T[known])
             right.append((given[chosen] / np.where(known, sigma, 1.0))[known])
+        top = top or sum(len(b) for b in right)
         d_h = RIGHT.downward(problem, trace, l, d_z)
     a, b = np.concatenate(rows), np.concatenate(right)
-    return _Equations(a, b) if len(b) > 1 and np.all(np.isfinite(a)) and np.all(np.isfinite(b)) else None
+    return _Equations(a, b, top) if top and np.all(np.isfinite(a)) and np.all(np.isfinite(b)) else None
 
 
 def example_weight_mistakes(evidence: Evidence) -> Iterator[Mistake]:
@@ -83,7 +94,7 @@ def example_weight_mistakes(evidence: Evidence) -> Iterator[Mistake]:
     if not 2 < problem.x.shape[0] <= MOST or problem.mlp.layers[-1].fan_in * problem.x.shape[0] == 0:
         return
     equations = _equations(evidence)
-    if equations is None or equations.away(np.ones(problem.x.shape[0])) <= BY_NORM:
+    if equations is None or not equations.tell:
         return
     counts = counts_of(problem)
     if problem.reduction == "mean" and counts.sum() > 0:

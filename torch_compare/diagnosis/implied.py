@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.network.gradients import layer_of, place_of
+from reference.network.gradients import is_parameter, layer_of, place_of
 
 from ..mistakes.rules import RIGHT
 from .evidence import Evidence, distance
@@ -22,12 +22,14 @@ SHOWN = 3
 """Pre-activations at which an implied derivative is shown."""
 LARGE = 0.1
 """Only where the gradient of the output is this large, relative to the largest, is a derivative taken from it."""
+SAME = 1e-6
+"""An implied derivative that is so near to the right one, by norm, is right: rounding on the way back makes more."""
 WORST = 1e6
 """The largest condition number of a matrix through which a gradient is recovered."""
 
 
 def product_alone(evidence: Evidence, wrong: Sequence[str], layer: int) -> str:
-    """The clause that says that d_z is right and a weight's product wrong; "" unless the gradients show it.
+    """The clause that says that d_z is right and only what is made of it wrong; "" unless the gradients show it.
 
     Args:
         evidence: what was given.
@@ -35,14 +37,17 @@ def product_alone(evidence: Evidence, wrong: Sequence[str], layer: int) -> str:
         layer: the layer in which they part.
     """
     bias, weight = place_of(layer, "bias"), place_of(layer, "weight")
-    lower = [p for p in evidence.given if p == "input" or (layer_of(p) is not None and (layer_of(p) or 0) < layer)]
-    if weight not in wrong or bias in wrong or any(p in wrong for p in lower):
+    lower = [p for p in evidence.given if p == "input" or (is_parameter(p) and (layer_of(p) or 0) < layer)]
+    if any(p in wrong for p in lower) or (bias in wrong) == (weight in wrong):
         return ""
-    if bias not in evidence.given and not lower:
+    if not lower and (weight if bias in wrong else bias) not in evidence.given:
         return ""
-    return (
-        f"; so d_z of {place_of(layer)} is right: look at the product d_zᵀ·h that its weight's gradient is, at its "
-        "layout in memory, at the order of its factors, and whether h is this layer's input"
+    text = f"; so d_z of {place_of(layer)} is right: look at the "
+    if bias in wrong:
+        return text + "sum of it over the examples that its bias's gradient is"
+    return text + (
+        "product d_zᵀ·h that its weight's gradient is, at its layout in memory, at the order of its factors, and "
+        "whether h is this layer's input"
     )
 
 
@@ -68,6 +73,8 @@ def implied_derivative(evidence: Evidence, expected: Mapping[str, Any], layer: i
         if not np.any(told):
             continue
         at, implied, true = z[told], d_z[told] / np.asarray(d_h)[told], right[told]
+        if distance(implied, true) <= max(SAME, evidence.slack(place)):
+            return ""
         order = np.argsort(at)
         chosen = dict.fromkeys(order[np.linspace(0, len(order) - 1, SHOWN).round().astype(int)].tolist())
         values = [f"{implied[i]:.6g} at z = {at[i]:.4g}, where it is {true[i]:.6g}" for i in chosen]
