@@ -7,7 +7,7 @@ N examples, E equations, O a layer's fan-out, I its fan-in.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -164,13 +164,15 @@ def _of_any_sizes(equations: _Equations, counts: Any, weights: Any, errors: Any)
     averaged = abs(share.sum() - 1) <= NEAR
     for batches in range(len(runs), len(counts) + 1) if averaged else (1,):
         k = share * batches
+        if k.sum() > np.sum(counts > 0) - 0.5:  # each example by itself: then its weight is what is left out
+            return
         if np.all(np.rint(k) >= 1) and np.all(np.abs(k - np.rint(k)) <= NEAR * np.rint(k)):
             of_run = np.rint(k)
             values = of_run * counts.sum() / sums / (of_run.sum() if averaged else 1)
             made = np.concatenate([np.full(len(run), value) for run, value in zip(runs, values, strict=True)])
             if equations.away(made) <= BY_NORM:
                 sizes = np.concatenate([np.full(int(m), s / m) for m, s in zip(of_run, sums, strict=True)])
-                yield micro_batches(counts, made, sizes, averaged)
+                yield replace(micro_batches(counts, made, sizes, averaged), vague=True)
             return
 
 

@@ -210,7 +210,7 @@ def other_forms(row: ref.Activation) -> Iterator[tuple[str, str, ref.Activation]
         yield "sigmoid formula for GELU", f"z·σ(1.702z) stands for {row.name}", _quick_gelu(row)
     if row.name == "selu":
         for scale, alpha in SELU:
-            what = f"{scale:g} and {alpha:g} stand for the λ and α of selu"
+            what = f"{scale:.10g} and {alpha:.10g} stand for the λ and α of selu"
             yield "constant cut short", what, _selu_with(row, scale, alpha)
 
 
