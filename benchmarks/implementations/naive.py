@@ -149,7 +149,9 @@ class Naive:
             c = math.sqrt(2 / math.pi)
             t = np.tanh(c * (z + 0.044715 * z**3))
             return (1 + t) / 2 + z / 2 * (1 - t**2) * c * (1 + 3 * 0.044715 * z**2)
-        return (1 + erf(z / math.sqrt(2))) / 2 + z * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+        density = 0.0 if self._on("density missing", l) else 1 / math.sqrt(2 * math.pi)
+        density = 0.3989 if self._on("0.3989", l) else density
+        return (1 + erf(z / math.sqrt(2))) / 2 + z * np.exp(-(z**2) / 2) * density
 
     def _through_activation(self, l: int, z: list[Array], h: list[Array], d_h: Array) -> Array:
         if self._on("derivative missing", l):
@@ -158,10 +160,16 @@ class Naive:
             y = h[l + 1]
             if self._on("softmax Jacobian diagonal", l):
                 return d_h * y * (1 - y)
+            if self._on("softmax without its dot product", l):
+                return d_h * y
+            if self._on("log_softmax formula for softmax", l):
+                return d_h - y * d_h.sum(axis=1, keepdims=True)
             d_z = np.zeros_like(d_h)
             for n in range(len(y)):
                 d_z[n] = (np.diag(y[n]) - np.outer(y[n], y[n])) @ d_h[n]
             return d_z
+        if self._on("gradient in one term", l):
+            return d_h - h[l + 1] ** 2
         at = z[l]
         if self._on("derivative at the output", l):
             at = h[l + 1]
@@ -174,6 +182,10 @@ class Naive:
         slope = self._derivative(l, at)
         if self._on("derivative twice", l):
             slope = slope * slope
+        if self._on("gradient twice", l):
+            slope = slope * d_h
+        if self._on("times the pre-activation", l):
+            slope = slope * z[l]
         error = self._on("relative error", l)
         if error:
             slope = slope * (1 + error.size)
@@ -225,6 +237,8 @@ class Naive:
         if self._on("bias not summed, last example", l):
             return d_z[-1]
         total = self._total(d_z)
+        if self._on("one bias gradient for all", l):
+            return np.full_like(total, total.sum())
         return self._rounded(total / self.kind.type(len(d_z))) if self._on("bias averaged", l) else total
 
     def _downward(self, l: int, h: list[Array], d_z: Array) -> Array:

@@ -42,6 +42,11 @@ def _passes() -> Iterator[WrongGradient]:
             for rate in (0.1, 0.001):
                 names = "weights already updated"
                 yield in_pass("updated weights", f"updated by {step}", place, names, _tanh, rate)
+        yield in_pass("bias not summed", "one bias gradient for all", place, "one bias gradient for all", network)
+        yield in_pass("gradient twice", "gradient twice", place, "upstream gradient applied twice", _tanh)
+        names = "pre-activation multiplied in"
+        yield in_pass("times the pre-activation", "times the pre-activation", place, names, _tanh)
+        yield in_pass("gradient in one term", "gradient in one term", place, "gradient in one term only", _tanh)
         yield in_pass("derivative twice", "derivative twice", place, "derivative applied twice", _tanh)
         yield in_pass("detached", "detached", place, "layers below detached|gradient missing", network)
     for other, places in (("below", ("middle", "last")), ("above", ("first", "middle"))):
@@ -64,6 +69,8 @@ def _activations() -> Iterator[WrongGradient]:
     gelu = partial(network, activation="gelu", last="gelu")
     for place in PLACES:
         yield in_pass("tanh GELU", "tanh GELU", place, "tanh formula for GELU", gelu)
+        yield in_pass("wrong GELU", "density missing", place, "derivative term missing", gelu)
+        yield in_pass("wrong GELU", "0.3989", place, "constant cut short", gelu)
     yield in_pass("tanh GELU", "tanh GELU in both passes", "every", "tanh formula for GELU", gelu)
     leaky = partial(network, activation="leaky_relu", last="leaky_relu")
     for slope in (0.0, 0.1, 0.2, 0.05):
@@ -74,6 +81,10 @@ def _activations() -> Iterator[WrongGradient]:
     for place in ("first", "middle", "every"):
         names = "softmax Jacobian diagonal"
         yield in_pass("softmax Jacobian diagonal", "softmax Jacobian diagonal", place, names, softmax)
+        names = "derivative term missing"
+        yield in_pass("wrong softmax", "softmax without its dot product", place, names, softmax)
+        names = "softmax's formula for its kin"
+        yield in_pass("wrong softmax", "log_softmax formula for softmax", place, names, softmax)
 
 
 def _losses() -> Iterator[WrongGradient]:

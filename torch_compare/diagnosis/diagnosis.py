@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations, islice
+from itertools import chain, combinations, islice
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from ..mistakes.loss import loss_mistakes
 from ..mistakes.mistake import Leaves, Mistake, habits, leaves_with
 from .candidate import Effort
 from .evidence import Evidence, distance
+from .example_weights import example_weight_mistakes
 from .search import explanations
 from .unexplained import agrees, not_finite, unexplained
 from .wording import Diagnosis, sentence
@@ -43,6 +44,8 @@ BITS = {1: 18.0, 2: 24.0, 3: 30.0}
 """An explanation of so many mistakes has to predict so many bits of how the gradients differ from the right ones: of
 2^8 mistakes, or 2^14 pairs, that are tried one would meet one in a thousand random gradients by chance. Each constant
 that was fitted takes one number, the one that tells most."""
+PARTICULAR = 4.0
+"""So many bits less suffice for a mistake that is one of 2^4, those peculiar to the problem's activations and loss."""
 CLOSEST = 4.0
 """σ within which rounding lies as a rule: a closer fit tells no more."""
 SHARE = 4.0
@@ -112,7 +115,8 @@ class _Search:
 
     def _found(self, budget: int) -> Iterator[Mistakes]:
         """Every set of so many mistakes that explains all gradients by norm."""
-        for first in _starts(self.evidence.problem, budget):
+        told = example_weight_mistakes(self.evidence) if budget == 1 else ()
+        for first in chain(((mistake,) for mistake in told), _starts(self.evidence.problem, budget)):
             try:
                 yield from explanations(self.evidence, first, budget, self.effort)
             except (ValueError, IndexError, AssertionError, np.linalg.LinAlgError):
@@ -160,7 +164,8 @@ class _Search:
         """
         bits = np.sort(np.log2(np.clip(told, 1.0, 2.0**self.fmt.bits)))
         fitted = len({m.habit for m in mistakes if m.uncertainty > 0})
-        return bool(np.sum(bits[: bits.size - fitted]) >= BITS[habits(mistakes)])
+        less = PARTICULAR if all(m.particular for m in mistakes) else 0.0
+        return bool(np.sum(bits[: bits.size - fitted]) >= BITS[habits(mistakes)] - less)
 
     # ── saying it ────────────────────────────────────────────────────────────────────────────────────
 

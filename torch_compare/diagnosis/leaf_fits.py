@@ -17,6 +17,7 @@ from ..mistakes.finished import DECAYS, ROUND, clipped, decayed_at, factor_at, n
 from ..mistakes.mistake import Mistake
 from .evidence import BY_NORM, PLAIN, Evidence, norm, ratio
 from .named_factors import Named, nearest, product
+from .row_fits import row_mistakes
 
 SIZES = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10)
 """First digits of the bounds that people clip to."""
@@ -61,6 +62,7 @@ def leaf_fits(
     found = [*_factors(evidence, place, made, before, same)]
     if is_parameter(place):
         found += [*_clipped(evidence, place, made, same), *_decayed(evidence, place, made, before, same)]
+    found += [Fit((m,)) for m in row_mistakes(evidence.given[place], made, place)]
     for fit in found:
         leaves = {place: made}
         for mistake in fit.mistakes:

@@ -29,6 +29,7 @@ from ..mistakes.backward import (
 )
 from ..mistakes.mistake import Mistake, habits
 from ..mistakes.rules import RIGHT
+from ..mistakes.two_terms import TWO_TERMS, term_mistake
 from .candidate import Way
 from .evidence import PLAIN
 from .leaf_fits import Fit, leaf_fits
@@ -128,7 +129,12 @@ class LayerSearch:
         early = early_mistake(problem, layer)
         if early is not None and self.room(way.with_(early)):
             yield way.with_(early), way.d_h, right
-        for mistake in (*slope_mistakes(problem, layer), *self._leaky(way), *other_slopes(problem, layer)):
+        for mistake in (
+            *slope_mistakes(problem, layer),
+            *self._leaky(way),
+            *self._term(way),
+            *other_slopes(problem, layer),
+        ):
             if self.room(way.with_(mistake)):
                 self.walk.effort.spent += OVERHEAD
                 d_z = mistake.rules(RIGHT).slope(problem, trace, layer, way.d_h)
@@ -142,6 +148,16 @@ class LayerSearch:
         fitted = self._fitted(way, "leaky", way.d_h * above, way.d_h * ~above)
         if fitted is not None:
             yield leaky_mistake(self.layer, *fitted)
+
+    def _term(self, way: Way) -> Iterator[Mistake]:
+        """The weight that fits of the second term of the derivative."""
+        row = self.walk.problem.mlp.layers[self.layer].activation
+        if row.name not in TWO_TERMS:
+            return
+        z, terms = self.walk.trace.preactivations[self.layer], TWO_TERMS[row.name]
+        fitted = self._fitted(way, "term", terms.first(z, way.d_h), terms.second(z, way.d_h))
+        if fitted is not None:
+            yield term_mistake(self.layer, row, *fitted)
 
     def _fitted(self, way: Way, form: str, fixed: Any, along: Any) -> tuple[float, float] | None:
         """The constant c, and its uncertainty, with which fixed + c·along as d_z makes a gradient given here."""

@@ -13,6 +13,8 @@ from reference.network.gradients import is_parameter, layer_of, place_of
 from reference.rounding.distance import FACTOR, in_scales
 
 from .evidence import Evidence
+from .implied import implied_derivative, product_alone
+from .overflow_origin import overflow_origin
 from .recovered_data import below, exchanged, loss_alone, other_inputs, other_targets
 from .wording import listed
 
@@ -29,6 +31,9 @@ def not_finite(problem: ref.Problem, given: Mapping[str, Any], fmt: Format) -> s
     text = f"{place}: {count} of {size} elements {'is' if count == 1 else 'are'} not finite, the first at {at}"
     if len(spoilt) > 1:
         text += f"; so are elements of {listed(spoilt[1:], 4)}"
+    told = overflow_origin(problem, bad, fmt)
+    if told:
+        return text + told
     if is_parameter(place):
         layer = layer_of(place)
         assert layer is not None
@@ -98,6 +103,9 @@ def unexplained(
     if right:
         text += f"; right: {listed(right)}"
     layer = parting(problem, wrong)
+    product = product_alone(evidence, wrong, layer) if layer >= 0 else ""
+    if product:
+        return (), text + product + inputs
     if layer >= 0 and len([p for p in wrong if p != "loss"]) > 1:
         above = (
             "the loss" if layer == len(problem.mlp.layers) - 1 else f"the product with {place_of(layer + 1, 'weight')}"
@@ -110,7 +118,7 @@ def unexplained(
                 ", and all that lies below follows from the gradient of its pre-activation, which is wrong: "
                 f"there is one error, in {above} or in the derivative of the activation"
             )
-    return (), text + inputs
+    return (), text + inputs + implied_derivative(evidence, expected, layer if layer >= 0 else 0)
 
 
 def _pattern(place: str, given: Mapping[str, Any], expected: Any, scale: Any, fmt: Format) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import reference as ref
 from reference.network.gradients import place_of
 
+from .derivatives import wrong_derivatives
 from .mistake import Mistake
 from .rules import Rules, at_step
 
@@ -45,6 +46,10 @@ def slope_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
 
     if row.name == "identity":
         return
+    for wrong in wrong_derivatives(row):
+        pull = wrong.pullback
+        own = mistake(wrong.name, wrong.what, lambda p, t, l, d, pull=pull: pull(t.preactivations[l], _output(t, l), d))
+        yield replace(own, particular=True)
     if row.shrink == 1:
         yield mistake("activation derivative missing", "the activation's derivative is missing", lambda p, t, l, d: d)
     if row.name in ("softmax", "softmin", "log_softmax"):
@@ -193,26 +198,25 @@ def weight_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
 
 def bias_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
     """Mistakes in the sum over the batch that a bias's gradient is."""
-    if problem.x.shape[0] == 1 or problem.mlp.layers[layer].bias is None:
+    n, o = problem.x.shape[0], problem.mlp.layers[layer].weight.shape[0]
+    if problem.mlp.layers[layer].bias is None:
         return
-    for name, what, wrong in (
-        (
-            "bias gradient not summed",
-            "only the first example's, where the gradient is the sum over the batch",
-            lambda p, l, d: d[0],
-        ),
-        (
-            "bias gradient not summed",
-            "only the last example's, where the gradient is the sum over the batch",
-            lambda p, l, d: d[-1],
-        ),
-        (
-            "bias gradient averaged",
-            "the mean over the batch, where the gradient is the sum",
-            lambda p, l, d: d.sum(axis=0) / d.shape[0],
-        ),
-    ):
-        yield Mistake(name, place_of(layer, "bias"), what, rules=at_step("bias", wrong, layer))
+
+    def mistake(name: str, what: str, wrong: Callable[..., Any]) -> Mistake:
+        return Mistake(name, place_of(layer, "bias"), what, rules=at_step("bias", wrong, layer))
+
+    if n > 1:
+        for which, example in (("first", 0), ("last", -1)):
+            what = f"only the {which} example's, where the gradient is the sum over the batch"
+            yield mistake("bias gradient not summed", what, lambda p, l, d, example=example: d[example])
+        what = "the mean over the batch, where the gradient is the sum"
+        yield mistake("bias gradient averaged", what, lambda p, l, d: d.sum(axis=0) / d.shape[0])
+    if o > 1:
+        what = "one sum over examples and outputs stands for the bias of every output"
+        yield mistake("one bias gradient for all", what, lambda p, l, d: d.sum(axis=0) * 0 + d.sum())
+    if o == n > 1:
+        what = "the sum is over the outputs, not over the examples"
+        yield mistake("bias summed over the outputs", what, lambda p, l, d: d.sum(axis=1))
 
 
 def downward_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:

@@ -13,6 +13,7 @@ from reference.network.unchecked import changed, unchecked
 
 from ..torch_side.deviations import deviations
 from .backward import KINKED, activation_kind
+from .derivatives import other_forms
 from .mistake import Leaves, Mistake
 
 SLOPES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.3, 1 / 3, 0.5)
@@ -51,6 +52,9 @@ def activation_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
             layers = [l for l, layer in enumerate(problem.mlp.layers) if layer.activation.name == name]
             for l in layers if not vague and len(layers) > 1 else []:
                 yield Mistake(kind, place_of(l), what, problem=_with_row(name, other, l))
+        for kind, what, other in other_forms(row):
+            what = f"{what}, in both passes"
+            yield Mistake(kind, "every layer", what, problem=_with_row(name, other, None), particular=True)
 
 
 def _row_title(row: ref.Activation, name: str) -> str:

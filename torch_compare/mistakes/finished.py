@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,3 +71,56 @@ def decayed_at(place: str, along: str, rate: float, uncertainty: float) -> Mista
     return Mistake(
         "weight decay mixed in", place, what, leaves=change, form=along, constant=rate, uncertainty=uncertainty
     )
+
+
+def lines_zeroed_at(place: str, lines: Sequence[int], size: int, axis: int = 0) -> Mistake:
+    """Rows, or columns, of one gradient left at 0.
+
+    Args:
+        place: of the gradient.
+        lines: their indices, in order.
+        size: how many there are in all.
+        axis: 0 for rows, 1 for columns.
+    """
+    at = tuple(lines)
+
+    def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
+        if place not in leaves:
+            return leaves
+        kept = np.isin(np.arange(size), at, invert=True).astype(float)
+        return leaves | {place: leaves[place] * (kept if axis == 1 else kept.reshape(-1, 1))}
+
+    return Mistake("rows left at 0", place, f"{_lines(at, size, ('row', 'column')[axis])} 0", leaves=change)
+
+
+def _lines(at: Sequence[int], size: int, line: str) -> str:
+    """Lines of an array as the subject of a sentence, with the verb.
+
+    >>> _lines([2, 3, 4], 5, "row"), _lines([0, 1], 5, "row"), _lines([3], 5, "column")
+    ('rows from 2 on are', 'rows up to 1 are', 'column 3 is')
+    """
+    if len(at) == 1:
+        return f"{line} {at[0]} is"
+    if at[-1] - at[0] + 1 == len(at):
+        if at[-1] == size - 1:
+            return f"{line}s from {at[0]} on are"
+        return f"{line}s up to {at[-1]} are" if at[0] == 0 else f"{line}s {at[0]} to {at[-1]} are"
+    some = ", ".join(map(str, at[:6])) + (" and more" if len(at) > 6 else "")
+    return f"{line}s {some} are"
+
+
+def rows_of_others_at(place: str, order: Sequence[int]) -> Mistake:
+    """Rows of one gradient in the places of others.
+
+    Args:
+        place: of the gradient.
+        order: the row that stands in each row's place.
+    """
+    of = tuple(order)
+
+    def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
+        return leaves | {place: leaves[place][np.array(of)]} if place in leaves else leaves
+
+    moved = [f"row {i} holds that of row {j}" for i, j in enumerate(of) if i != j]
+    what = "; ".join(moved[:3]) + (f"; {len(moved) - 3} more rows hold those of others" if len(moved) > 3 else "")
+    return Mistake("rows of others", place, what, leaves=change, vague=True)

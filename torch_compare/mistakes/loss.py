@@ -16,6 +16,7 @@ from reference.arithmetic.dispatch import indicator, parameter
 from reference.network.unchecked import changed
 
 from .mistake import Mistake
+from .own_loss import own_mistakes
 from .rules import Rules
 
 
@@ -48,6 +49,7 @@ def loss_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
             "the target is not subtracted from the output",
             lambda p, y: _reduced(p, y, factor * y),
         )
+    yield from own_mistakes(problem.loss)
     yield from _other_parameters(problem)
     yield from _other_losses(problem)
 

@@ -44,6 +44,8 @@ class Mistake:
         rules: rules ↦ rules with the mistake in them.
         leaves: (problem, leaves) ↦ the leaves as they were handed over.
         vague: whether it makes so many gradients, or has so free a constant, that it is named only if no other fits.
+        particular: whether it is one of the few that are peculiar to the problem's own activations or loss, so that
+            fewer numbers than usual tell it from chance.
         form: what its constant is: "factor", "decay", …; "" if it has none.
         constant: a factor, a rate, a slope.
         uncertainty: of the constant, relative to the leaf that it makes, if it was fitted to what was given.
@@ -57,6 +59,7 @@ class Mistake:
     rules: Callable[[Rules], Rules] = _same_rules
     leaves: Callable[[ref.Problem, Leaves], Leaves] = _same_leaves
     vague: bool = False
+    particular: bool = False
     form: str = ""
     constant: float = 1.0
     uncertainty: float = 0.0

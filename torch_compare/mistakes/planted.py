@@ -16,7 +16,8 @@ import reference as ref
 
 from .backward import bias_mistakes, downward_mistakes, slope_mistakes, weight_mistakes
 from .data import activation_mistakes, batch_mistakes
-from .finished import factor_at
+from .example_weights import in_micro_batches
+from .finished import factor_at, lines_zeroed_at
 from .loss import loss_mistakes
 from .mistake import Leaves, Mistake, leaves_with
 from .rules import RIGHT, Rules, at_step
@@ -41,20 +42,22 @@ class PlantedMistake:
 
     name: str
     mistakes: Chosen
-    activation: str = "tanh"
-    loss: str = "half_squared_error"
+    activation: str | ref.Activation = "tanh"
+    loss: str | ref.Loss = "half_squared_error"
 
     def gradients(self, problem: ref.Problem) -> Leaves:
         """The wrong gradients by place, the loss included."""
         return leaves_with(self.mistakes(problem), problem)
 
 
-def planted_problem(activation: str, loss: str, seed: int = 0) -> ref.Problem:
+def planted_problem(activation: str | ref.Activation, loss: str | ref.Loss, seed: int = 0) -> ref.Problem:
     """The 8-16-16-16 network that mistakes are planted in: square where a missing transpose must fit."""
     mlp = ref.initialize([8, 16, 16, 16], [activation, activation, "identity"], seed=seed)
     rng = np.random.default_rng(seed + 1)
     layers = tuple(ref.Layer(layer.weight, 0.1 * rng.normal(size=16), layer.activation) for layer in mlp.layers)
-    target = rng.integers(0, 16, 8) if loss == "cross_entropy" else rng.normal(size=(8, 16))
+    kind = ref.losses.get(loss).target
+    target = rng.integers(0, 16, 8) if kind == "classes" else rng.normal(size=(8, 16))
+    target = (target > 0).astype(float) if kind == "probabilities" else target
     return ref.Problem(ref.MLP(layers), rng.normal(size=(8, 8)), target, loss)
 
 
@@ -119,6 +122,15 @@ def _in_float32(problem: ref.Problem, leaves: Leaves) -> Leaves:
     return {place: np.asarray(leaf).astype(float) for place, leaf in ref.gradients(single).leaves().items()}
 
 
+def _in_micro_batches(averaged: bool) -> Chosen:
+    """Of 3, 3 and 2 examples."""
+    return lambda problem: (in_micro_batches(problem, 3, averaged),)
+
+
+def _without_rows(problem: ref.Problem) -> tuple[Mistake, ...]:
+    return (lines_zeroed_at("input", range(5, 8), 8),)
+
+
 PLANTED: tuple[PlantedMistake, ...] = (
     PlantedMistake("weight gradient transposed", _in_middle(weight_mistakes, "weight gradient transposed")),
     PlantedMistake("weight not transposed on the way back", _in_middle(downward_mistakes, "weight not transposed")),
@@ -174,5 +186,48 @@ PLANTED: tuple[PlantedMistake, ...] = (
     ),
     PlantedMistake("softmax applied twice", _known(loss_mistakes, "softmax applied twice"), loss="cross_entropy"),
     PlantedMistake("target not subtracted", _known(loss_mistakes, "target not subtracted")),
+    PlantedMistake("one bias gradient for all outputs", _in_middle(bias_mistakes, "one bias gradient for all")),
+    PlantedMistake("z·φ(z) left out", _in_middle(slope_mistakes, "derivative term missing"), activation="gelu"),
+    PlantedMistake("0.3989 for 1/√(2π)", _in_middle(slope_mistakes, "constant cut short", "0.3989 "), "gelu"),
+    PlantedMistake(
+        "3 of the cubic term left out", _in_middle(slope_mistakes, "factor in the derivative missing"), "gelu_tanh"
+    ),
+    PlantedMistake("z·σ(1 − σ) left out", _in_middle(slope_mistakes, "derivative term missing"), activation="silu"),
+    PlantedMistake("d − h² for d(1 − h²)", _in_middle(slope_mistakes, "gradient in one term only")),
+    PlantedMistake("softmax without its dot product", _in_middle(slope_mistakes, "derivative term missing"), "softmax"),
+    PlantedMistake(
+        "softmax's formula for log_softmax", _in_middle(slope_mistakes, "softmax's formula for its kin"), "log_softmax"
+    ),
+    PlantedMistake(
+        "log_softmax with + softmax", _in_middle(slope_mistakes, "sign of a derivative term"), activation="log_softmax"
+    ),
+    PlantedMistake(
+        "softmax times the gradient above again",
+        _in_middle(slope_mistakes, "upstream gradient applied twice"),
+        "softmax",
+    ),
+    PlantedMistake("times the pre-activation besides", _in_middle(slope_mistakes, "pre-activation multiplied in")),
+    PlantedMistake(
+        "saturated part not masked", _in_middle(slope_mistakes, "saturated part not masked"), activation="hardtanh"
+    ),
+    PlantedMistake(
+        "threshold of softplus ignored",
+        _in_middle(slope_mistakes, "activation parameter ignored"),
+        activation=ref.activations.softplus(threshold=0.0),
+    ),
+    PlantedMistake("mean of micro-batches' means", _in_micro_batches(averaged=True)),
+    PlantedMistake("micro-batches' means added up", _in_micro_batches(averaged=False)),
+    PlantedMistake("last rows of the input's gradient left at 0", _without_rows),
+    PlantedMistake(
+        "pos_weight on the negatives",
+        _known(loss_mistakes, "pos_weight on the negatives"),
+        loss=ref.losses.bce_with_logits(pos_weight=np.array(3.0)),
+    ),
+    PlantedMistake("variance + ε for max(variance, ε)", _known(loss_mistakes, "eps added"), loss="gaussian_nll"),
+    PlantedMistake(
+        "class weight multiplied in twice",
+        _known(loss_mistakes, "class weight applied twice"),
+        loss=ref.losses.cross_entropy(weight=np.linspace(0.5, 2.0, 16)),
+    ),
 )
 """Every one of them; `verify` plants them all before it trusts its own verdicts."""

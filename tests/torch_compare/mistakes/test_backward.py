@@ -60,7 +60,10 @@ def test_a_mistaken_slope_spoils_its_layer_and_all_below(layer):
 def test_a_mistaken_product_spoils_one_gradient(layer):
     weight, bias = list(weight_mistakes(SQUARE, layer)), list(bias_mistakes(SQUARE, layer))
     assert {m.name for m in weight} >= {"weight gradient transposed", "input of the wrong layer"}
-    assert [m.name for m in bias] == ["bias gradient not summed", "bias gradient not summed", "bias gradient averaged"]
+    assert [m.name for m in bias] == [
+        "bias gradient not summed", "bias gradient not summed", "bias gradient averaged", "one bias gradient for all",
+        "bias summed over the outputs",
+    ]  # fmt: skip
     for mistake in weight:
         assert changed(mistake) == {mistake.where} == {f"layers[{layer}].weight"}
     for mistake in bias:
