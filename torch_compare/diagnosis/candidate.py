@@ -8,6 +8,10 @@ from typing import Any
 from ..mistakes.mistake import Mistake
 
 
+ELEMENT = 10.0
+"""Multiply-adds in the time that a few operations on one element of an array take."""
+
+
 @dataclass(frozen=True)
 class Way:
     """One way of going wrong that explains the gradients down to some layer.

@@ -14,7 +14,7 @@ import numpy as np
 import reference as ref
 from reference.network.gradients import place_of
 
-from .mistake import Mistake
+from .mistake import Mistake, told_from
 from .rules import Rules, at_step
 
 KINKED = ("relu", "leaky_relu", "rrelu")
@@ -114,25 +114,41 @@ def other_slopes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
     if row.rowwise or row.name == "identity":
         return
     for other in ref.ACTIVATIONS.values():
-        if other.rowwise or other.name in ("identity", row.name):
+        if other.rowwise or other.name == "identity" or same_row(other, row):
             continue
         kind = activation_kind(row, other)
+        left = parameters_left_out(row, other)
         yield Mistake(
             kind,
             place_of(layer),
-            f"the backward pass takes the derivative of {other.name} for that of {row.name}",
+            f"the backward pass takes the derivative of {row.name} without its {left}"
+            if left
+            else f"the backward pass takes the derivative of {other.name} for that of {row.name}",
             rules=at_step("slope", lambda p, t, l, d, other=other: d * other.derivative(t.preactivations[l]), layer),
             vague=kind == "another activation",
         )
 
 
 def activation_kind(row: ref.Activation, other: ref.Activation) -> str:
-    """The name of the mistake that takes one activation for another."""
+    """The name of the mistake that takes one activation for another, or for itself with other parameters."""
     if {row.name, other.name} == {"gelu", "gelu_tanh"}:
         return "tanh formula for GELU" if row.name == "gelu" else "exact GELU for the tanh formula"
     if {row.name, other.name} <= set(KINKED):
         return "leaky slope"
-    return "another activation"
+    return "activation parameter ignored" if row.name == other.name else "another activation"
+
+
+def same_row(row: ref.Activation, other: ref.Activation) -> bool:
+    """Whether two rows are one activation with the same parameters."""
+    return (row.name, dict(row.parameters)) == (other.name, dict(other.parameters))
+
+
+def parameters_left_out(row: ref.Activation, other: ref.Activation) -> str:
+    """The parameters of a row that another row of its name, with the defaults, does not have; "" of another name."""
+    if row.name != other.name:
+        return ""
+    changed = [key for key, value in row.parameters.items() if other.parameters.get(key) != value]
+    return " and ".join(f"{key} = {row.parameters[key]:g}" for key in changed)
 
 
 def early_mistake(problem: ref.Problem, layer: int) -> Mistake | None:
@@ -259,12 +275,12 @@ def update_mistake(layer: int, rate: float, along: str, uncertainty: float = 0.0
     )
 
 
-def leaky_mistake(layer: int, slope: float, uncertainty: float = 0.0) -> Mistake:
-    """Another slope below 0, in the backward pass alone."""
+def leaky_mistake(layer: int, slope: float, uncertainty: float = 0.0, right: float = 0.0) -> Mistake:
+    """Another slope below 0, in the backward pass alone, than the right one."""
     return Mistake(
         "leaky slope",
         place_of(layer),
-        f"the backward pass takes the slope {slope:.6g} below 0",
+        f"the backward pass takes the slope {told_from(slope, right, uncertainty)} below 0",
         rules=at_step("slope", lambda p, t, l, d: d * np.where(t.preactivations[l] > 0, 1.0, slope), layer),
         form="leaky",
         constant=slope,

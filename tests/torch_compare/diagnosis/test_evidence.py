@@ -61,7 +61,7 @@ def test_a_leaf_is_the_same_up_to_eight_errors_by_norm_if_no_element_is_far_off(
     right = leaves_of(PROBLEM)[place]
     each = norm(right) / np.sqrt(right.size)
     scale = {p: np.full(np.shape(v), size * norm(v) / np.sqrt(np.size(v))) for p, v in leaves_of(PROBLEM).items()}
-    found, error = evidence(scale=scale), 2 * size * each
+    found, error = evidence(scale=scale), size * each
     assert found.noise[place] == pytest.approx(size, rel=2.0**-40)
     signs = np.where(np.arange(right.size) % 2, 1.0, -1.0).reshape(right.shape)
     for scales, same in ((0.99 * BY_NORM, True), (1.01 * BY_NORM, False)):
