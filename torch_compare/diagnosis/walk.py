@@ -15,7 +15,7 @@ import reference as ref
 from reference.network.gradients import is_parameter, kind_of, layer_of, place_of
 
 from ..mistakes.mistake import Mistake
-from ..mistakes.rules import RIGHT
+from ..mistakes.rules import RIGHT, Rules
 from .candidate import ELEMENT, Effort, Way
 from .evidence import BY_NORM, Evidence, norm
 
@@ -33,6 +33,7 @@ class Walk:
         given: the gradients to be explained, by place: not the loss, nor that of an input which a mistake leaves out.
         lowest: the lowest layer that a gradient was given of; −1 if that of the input was.
         effort: what it may cost, together with other walks.
+        rules: of the backward pass, with these mistakes in them.
     """
 
     evidence: Evidence
@@ -43,6 +44,7 @@ class Walk:
     given: Mapping[str, Any]
     lowest: float
     effort: Effort
+    rules: Rules = RIGHT
 
     @classmethod
     def after(cls, first: tuple[Mistake, ...], evidence: Evidence, effort: Effort) -> Walk:
@@ -55,7 +57,7 @@ class Walk:
         left_out = ("loss", "input") if without_input else ("loss",)
         given = {place: leaf for place, leaf in evidence.given.items() if place not in left_out}
         d_output = rules.d_output(problem, trace.output)
-        return cls(evidence, first, problem, trace, d_output, given, _lowest(given), effort)
+        return cls(evidence, first, problem, trace, d_output, given, _lowest(given), effort, rules)
 
     @property
     def depth(self) -> int:
@@ -64,12 +66,12 @@ class Walk:
 
     def slope(self, l: int, d_h: Any) -> Any:
         """d_z (N, O) of a layer from the gradient of its output, without a mistake."""
-        return RIGHT.slope(self.problem, self.trace, l, d_h)
+        return self.rules.slope(self.problem, self.trace, l, d_h)
 
     def down(self, l: int, way: Way, d_z: Any) -> Way:
         """The way one layer further, whose weight d_z goes through without a mistake."""
         self.effort.spent += d_z.shape[0] * self.problem.mlp.layers[l].weight.size
-        return replace(way, d_h=RIGHT.downward(self.problem, self.trace, l, d_z), d_z=d_z)
+        return replace(way, d_h=self.rules.downward(self.problem, self.trace, l, d_z), d_z=d_z)
 
     def leaf(self, l: int, place: str, d_z: Any) -> Any:
         """The gradient at a place of a layer, or that of the input, that d_z makes without a mistake."""

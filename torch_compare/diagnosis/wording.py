@@ -103,6 +103,7 @@ class Diagnosis(str):
         runner_up: another explanation that fits within rounding too; "" if there is none.
         others: the kinds of every other explanation that fits within rounding as well and is as simple.
         sought: whether a mistake was looked for.
+        stopped: which part of the search came to the end of its work; "" if none did.
 
     >>> found = Diagnosis("the sign is wrong", ("sign",), 0.5)
     >>> found, found.names, "sign" in found
@@ -114,6 +115,7 @@ class Diagnosis(str):
     runner_up: str
     others: tuple[tuple[str, ...], ...]
     sought: bool
+    stopped: str
 
     def __new__(
         cls,
@@ -124,10 +126,12 @@ class Diagnosis(str):
         others: tuple[tuple[str, ...], ...] = (),
         *,
         sought: bool = True,
+        stopped: str = "",
     ) -> Self:
         """The sentence, and what is known behind it."""
         made = super().__new__(cls, text)
-        made.names, made.scales, made.runner_up, made.others, made.sought = names, scales, runner_up, others, sought
+        made.names, made.scales, made.runner_up, made.others = names, scales, runner_up, others
+        made.sought, made.stopped = sought, stopped
         return made
 
     @classmethod
