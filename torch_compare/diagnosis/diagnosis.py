@@ -30,7 +30,7 @@ COMPARED = 200
 """So many candidates are made and compared at the most."""
 COMPARING = 4e9
 """Multiply-adds for that: candidates of a large network are fewer."""
-WORK = {1: 5e9, 2: 4e9, 3: 2e9}
+WORK = {1: 4e9, 2: 3e9, 3: 1e9}
 """Multiply-adds that the search for so many mistakes may spend: a second or so each."""
 CLOSER = 4.0
 """An explanation that is so many times farther off than another, and farther than rounding lies, is none."""

@@ -24,11 +24,11 @@ from .evidence import Evidence
 
 RUNS = 16
 FEWEST_RUNS = 4
-NUMBERS = 12e6
+NUMBERS = 8e6
 """Gradients and numbers on the way to them in the noisy runs of all trials together: two seconds or so."""
 CONFIRMED = 8
 """So many of the explanations that fit best are tried, of a large network fewer."""
-FEWEST_CONFIRMED = 3
+FEWEST_CONFIRMED = 2
 BITS = {1: 18.0, 2: 24.0, 3: 30.0}
 """An explanation of so many mistakes has to predict so many bits of how the gradients differ from the right ones: of
 2^8 mistakes, or 2^14 pairs, that are tried one would meet one in a thousand random gradients by chance. Each constant

@@ -58,7 +58,11 @@ def _where(problem: ref.Problem, which: list[int]) -> Iterator[tuple[str, list[i
 def _biases(problem: ref.Problem) -> Iterator[Mistake]:
     which = [l for l, layer in enumerate(problem.mlp.layers) if layer.bias is not None and np.any(layer.bias)]
     for where, layers in _where(problem, which):
-        for factor, done in ((0.0, "no bias is added"), (-1.0, "the bias is subtracted"), (2.0, "the bias counts twice")):
+        for factor, done in (
+            (0.0, "no bias is added"),
+            (-1.0, "the bias is subtracted"),
+            (2.0, "the bias counts twice"),
+        ):
 
             def change(l: int, layer: ref.Layer, layers: list[int] = layers, factor: float = factor) -> ref.Layer:
                 return changed(layer, bias=layer.bias * factor) if l in layers else layer
@@ -87,7 +91,10 @@ def _inputs(problem: ref.Problem) -> Iterator[Mistake]:
     x = np.asarray(problem.x)
     affine = [_Affine(0.0, c, f"the inputs are multiplied by {c:g}") for c in (255.0, 256.0, 2.0, -1.0)]
     affine += [_Affine(0.0, 1 / c, f"the inputs are divided by {c:g}") for c in (255.0, 256.0, 2.0)]
-    affine += [_Affine(0.5, 2.0, "the inputs x are taken as 2x − 1"), _Affine(-1.0, 0.5, "the inputs x are taken as (x + 1)/2")]
+    affine += [
+        _Affine(0.5, 2.0, "the inputs x are taken as 2x − 1"),
+        _Affine(-1.0, 0.5, "the inputs x are taken as (x + 1)/2"),
+    ]
     features, everything = (x.mean(axis=0), x.std(axis=0)), (x.mean(), x.std())
     for (mean, std), of in ((features, "over the batch, feature by feature"), (everything, "all of them together")):
         if x.size > 1 and np.all(std > 0):
