@@ -36,8 +36,8 @@ class Evidence:
         given: arrays by place, in float64.
         noise: place ↦ the usual rounding error of its elements, by norm and relative to the right gradient. A quarter
             of them may err far more, behind units near a kink.
-        sigma: place ↦ half the rounding scale of each element plus the usual one, relative to the right gradient's norm:
-            where all elements have one scale, it is that.
+        sigma: place ↦ half the sum of each element's rounding scale and the usual one, relative to the right
+            gradient's norm: where all elements have one scale, it is that.
         unit: the unit roundoff of what it was computed in.
         table: the factors that have a name.
         bound: the largest magnitude among the parameters' gradients, if it occurs more than once; else 0.

@@ -15,7 +15,6 @@ import reference as ref
 from reference.network.gradients import place_of
 
 from ..mistakes.backward import (
-    KINKED,
     UPDATES,
     bias_mistakes,
     downward_mistakes,
@@ -28,6 +27,7 @@ from ..mistakes.backward import (
     weight_mistakes,
 )
 from ..mistakes.mistake import Mistake, habits
+from ..mistakes.other_activation import KINKED
 from ..mistakes.rules import RIGHT
 from .candidate import ELEMENT, Way
 from .evidence import PLAIN
@@ -144,7 +144,7 @@ class LayerSearch:
         fitted = self._fitted(way, "leaky", way.d_h * above, way.d_h * ~above)
         if fitted is not None:
             row = self.walk.problem.mlp.layers[self.layer].activation
-            right = float(row.derivative(np.array([-1.0]))[0]) if row.derivative else 0.0
+            right = 0.0 if row.derivative is None else float(np.asarray(row.derivative(np.array([-1.0])))[0])
             yield leaky_mistake(self.layer, *fitted, right)
 
     def _fitted(self, way: Way, form: str, fixed: Any, along: Any) -> tuple[float, float] | None:

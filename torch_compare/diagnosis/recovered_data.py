@@ -83,7 +83,7 @@ def other_inputs(evidence: Evidence, wrong: list[str]) -> Told:
 
 
 def _rank(a: Any, slack: float, most: int) -> int:
-    """The rank of a matrix but for noise, counted no further than to a number: that of a random combination of columns."""
+    """The rank of a matrix but for noise, counted no further than to a number: of so many combinations of columns."""
     if most < min(a.shape):
         a = a @ np.random.default_rng(0).normal(size=(a.shape[1], most)) / np.sqrt(most)
     return int(np.sum(np.linalg.svd(a, compute_uv=False) > slack))

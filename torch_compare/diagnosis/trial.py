@@ -68,6 +68,11 @@ class Trial:
         """How many explanations are tried."""
         return int(np.clip(NUMBERS // (RUNS * self._size), FEWEST_CONFIRMED, CONFIRMED))
 
+    @property
+    def _runs(self) -> int:
+        """How many noisy runs there are."""
+        return int(np.clip(NUMBERS // (self.most * self._size), FEWEST_RUNS, RUNS))
+
     @cached_property
     def worst(self) -> float:
         """How far what was given is from the right gradients, in their rounding scales."""
@@ -77,8 +82,7 @@ class Trial:
     @cached_property
     def _noisy(self) -> tuple[ref.Problem, ref.Trace]:
         """The problem in noisy arithmetic, and its forward pass, which all explanations share that do not change it."""
-        runs = int(np.clip(NUMBERS // (self.most * self._size), FEWEST_RUNS, RUNS))
-        source = NoiseSource(self.fmt, runs, np.random.default_rng(self.seed))
+        source = NoiseSource(self.fmt, self._runs, np.random.default_rng(self.seed))
         noisy = in_noise(self.evidence.problem, source, textbook=True)
         return noisy, ref.forward(noisy.mlp, noisy.x)
 
@@ -98,9 +102,8 @@ class Trial:
         noisy, exact = leaves_with(mistakes, *self._noisy), leaves_with(mistakes, self.evidence.problem)
         made = {place: exact[place] for place in self.evidence.given if place in exact and place != "loss"}
         uncertainty = max(m.uncertainty for m in mistakes)
-        runs = self._noisy[0].x.source.runs
         allowed = {
-            place: np.maximum(pooled(spread_of(noisy[place]), runs), uncertainty * np.abs(leaf))
+            place: np.maximum(pooled(spread_of(noisy[place]), self._runs), uncertainty * np.abs(leaf))
             for place, leaf in made.items()
         }
         return made, allowed

@@ -15,10 +15,8 @@ import reference as ref
 from reference.network.gradients import place_of
 
 from .mistake import Mistake, told_from
+from .other_activation import KINKED, activation_kind, parameters_left_out, same_row
 from .rules import Rules, at_step
-
-KINKED = ("relu", "leaky_relu", "rrelu")
-"""Activations that are linear on either side of 0."""
 
 
 def _derivative(problem: ref.Problem, l: int, z: Any) -> Any:
@@ -127,28 +125,6 @@ def other_slopes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
             rules=at_step("slope", lambda p, t, l, d, other=other: d * other.derivative(t.preactivations[l]), layer),
             vague=kind == "another activation",
         )
-
-
-def activation_kind(row: ref.Activation, other: ref.Activation) -> str:
-    """The name of the mistake that takes one activation for another, or for itself with other parameters."""
-    if {row.name, other.name} == {"gelu", "gelu_tanh"}:
-        return "tanh formula for GELU" if row.name == "gelu" else "exact GELU for the tanh formula"
-    if {row.name, other.name} <= set(KINKED):
-        return "leaky slope"
-    return "activation parameter ignored" if row.name == other.name else "another activation"
-
-
-def same_row(row: ref.Activation, other: ref.Activation) -> bool:
-    """Whether two rows are one activation with the same parameters."""
-    return (row.name, dict(row.parameters)) == (other.name, dict(other.parameters))
-
-
-def parameters_left_out(row: ref.Activation, other: ref.Activation) -> str:
-    """The parameters of a row that another row of its name, with the defaults, does not have; "" of another name."""
-    if row.name != other.name:
-        return ""
-    changed = [key for key, value in row.parameters.items() if other.parameters.get(key) != value]
-    return " and ".join(f"{key} = {row.parameters[key]:g}" for key in changed)
 
 
 def early_mistake(problem: ref.Problem, layer: int) -> Mistake | None:

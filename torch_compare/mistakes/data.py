@@ -12,8 +12,8 @@ from reference.network.gradients import place_of
 from reference.network.unchecked import changed, unchecked
 
 from ..torch_side.deviations import deviations
-from .backward import KINKED, activation_kind, same_row
 from .mistake import Leaves, Mistake
+from .other_activation import KINKED, activation_kind, same_row
 
 SLOPES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.3, 1 / 3, 0.5)
 """Slopes of leaky rectifiers that people choose; in the backward pass alone any other is fitted."""

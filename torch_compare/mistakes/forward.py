@@ -65,7 +65,7 @@ def _biases(problem: ref.Problem) -> Iterator[Mistake]:
         ):
 
             def change(l: int, layer: ref.Layer, layers: list[int] = layers, factor: float = factor) -> ref.Layer:
-                return changed(layer, bias=layer.bias * factor) if l in layers else layer
+                return layer if layer.bias is None or l not in layers else changed(layer, bias=layer.bias * factor)
 
             yield Mistake("bias in the forward pass", where, f"{SAID}: {done}", problem=_with_layers(change))
 
@@ -84,7 +84,7 @@ class _Affine:
 
 
 def _inputs(problem: ref.Problem) -> Iterator[Mistake]:
-    """Inputs that are scaled otherwise: bytes for numbers up to 1, [0, 1] for [−1, 1], not standardised or once too often.
+    """Inputs that are scaled otherwise: bytes for numbers up to 1, [0, 1] for [−1, 1], standardised once too often.
 
     The gradient of the input is that of the inputs that are used.
     """
@@ -111,11 +111,12 @@ def _transposed(problem: ref.Problem) -> Iterator[Mistake]:
     """x·W for x·Wᵀ of square weights."""
     which = [l for l, layer in enumerate(problem.mlp.layers) if layer.weight.shape[0] == layer.weight.shape[1] > 1]
     for where, layers in _where(problem, which):
-        yield from _other_weights(
-            "weight not transposed", where, "x·W for x·Wᵀ, the weight transposed",
-            lambda l, w, layers=layers: w.T if l in layers else w,
-            lambda l, w, layers=layers: w.T if l in layers else w,
-        )  # fmt: skip
+
+        def turned(l: int, weight: Any, layers: list[int] = layers) -> Any:
+            return weight.T if l in layers else weight
+
+        done = "x·W for x·Wᵀ, the weight transposed"
+        yield from _other_weights("weight not transposed", where, done, turned, turned)
 
 
 def _stored(problem: ref.Problem) -> Iterator[Mistake]:
@@ -152,8 +153,8 @@ def _stepped(problem: ref.Problem) -> Iterator[Mistake]:
 
             def change(l: int, layer: ref.Layer, step: float = step) -> ref.Layer:
                 found = right.layers[l]
-                bias = layer.bias if layer.bias is None else layer.bias + step * found.bias
-                return changed(layer, weight=layer.weight + step * found.weight, bias=bias)
+                bias = layer.bias if layer.bias is None or found.bias is None else layer.bias + found.bias * step
+                return changed(layer, weight=layer.weight + found.weight * step, bias=bias)
 
             done = f"weights and biases are {when} by a step of gradient descent with learning rate {rate:g}"
             yield Mistake("stale weights", "every layer", f"{SAID}: {done}", problem=_with_layers(change))

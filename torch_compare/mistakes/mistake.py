@@ -114,7 +114,7 @@ def told_from(value: float, other: float, uncertainty: float = 0.0) -> str:
     """
     known = 6 if uncertainty < 1e-6 else int(np.clip(1 + np.ceil(-np.log10(uncertainty)), 2, 6))
     short, theirs = (f"{float(f'{number:.{known}g}'):g}" for number in (value, other))
-    if short != theirs or value == other or other == 0:
+    if short != theirs or other in (value, 0.0):
         return short
     return f"{value:.{min(17, 3 + int(np.ceil(-np.log10(abs(value / other - 1)))))}g}"
 

@@ -11,10 +11,10 @@ TOP, FIRST = ["layers[1].bias", "layers[1].weight"], ["layers[0].bias", "layers[
 
 
 @pytest.mark.parametrize(("wrong", "layer", "d_z", "text"), [
-    (["layers[1].bias"], 1, False, "layers[1].bias, in the sum of d_z over the batch: d_z is right, since layers[1].weight"),
+    (["layers[1].bias"], 1, False, "layers[1].bias, in the sum of d_z over the batch: d_z is right"),
     (["layers[1].weight"], 1, False, "layers[1].weight, in the product of d_z with the input of layers[1]"),
-    ([*FIRST, "input"], 0, True, "layers[0], in d_z: look at the product with layers[1].weight and at the derivative of tanh"),
-    (["layers[0].weight"], 0, False, "layers[0].weight, in the product of d_z with the input of layers[0]: d_z is right"),
+    ([*FIRST, "input"], 0, True, "layers[0], in d_z: look at the product with layers[1].weight"),
+    (["layers[0].weight"], 0, False, "layers[0].weight, in the product of d_z with the input of layers[0]: d_z"),
     (["input"], -1, False, "input, in the product of d_z with layers[0].weight"),
     ([*TOP, *FIRST, "input"], 1, True, "layers[1], in d_z: look at the gradient of the loss; the loss itself is right"),
     (PLACES, 1, True, "layers[1], in d_z: the loss is wrong, too: the forward pass differs"),

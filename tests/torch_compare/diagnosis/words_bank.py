@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def problem(widths: tuple[int, ...], hidden: str, loss: str, examples: int, seed
     def draw(*shape: int, size: float = 1.0) -> Any:
         return bfloat16(size * rng.normal(size=shape)).astype(float)
 
-    pairs = list(zip(widths, widths[1:], strict=False))
+    pairs = list(pairwise(widths))
     rows = [ROWS.get(hidden, hidden)] * (len(pairs) - 1) + ["identity"]
     layers = tuple(
         ref.Layer(draw(o, i, size=i**-0.5), draw(o, size=0.5), row) for (i, o), row in zip(pairs, rows, strict=True)
@@ -116,6 +117,7 @@ class Pass:
             loss, d_z = np.mean((y - cast(target)) ** 2), cast(2 * (y - cast(target)) / y.size)
         d_z = cast(self.d_y(d_z, y, target))
         leaves: dict[str, Any] = {"loss": cast(loss)}
+        d_h: Any = None
         for l in reversed(range(last + 1)):
             if l < last:
                 d_z = cast(d_h * cast(self.slope(zs[l], l, SLOPE[hidden](zs[l]))))
@@ -142,7 +144,6 @@ class Wrong:
         unsaid: one that neither it nor the runner-up may have.
         net: which of `NETS`.
         formats: that it is tried in.
-        exact: patterns for float64 alone, where a coarse format cannot tell as much.
     """
 
     name: str
@@ -199,7 +200,7 @@ WRONG = (
     Wrong("odd factor", Pass(finish=_e(1.7234)), r"every gradient: yours = oracle × 1\.72\d*", NONSENSE + "|besides"),
     Wrong("odd factor 2", Pass(finish=_e(13.37)), r"every gradient: yours = oracle × 13\.\d*", NONSENSE + "|besides"),
     Wrong("odd factor 3", Pass(finish=_e(0.4321)), r"every gradient: yours = oracle × 0\.43\d*", NONSENSE + "|besides"),
-    Wrong("odd factor 4", Pass(finish=_e(0.834)), r"every gradient: yours = oracle × 0\.83\d*", NONSENSE + "|besides", formats=FINE),
+    Wrong("odd factor 4", Pass(finish=_e(0.834)), r"every gradient: yours = oracle × 0\.83\d*", NONSENSE + "|besides", formats=FINE),  # noqa: E501
     Wrong("odd factor 5", Pass(finish=_e(6.54)), r"every gradient: yours = oracle × 6\.5\d*", NONSENSE, "values"),
     Wrong("negative odd", Pass(finish=_e(-0.7)), r"every gradient: yours = oracle × -0\.7", NONSENSE, "values"),
     Wrong("batch sum", Pass(finish=times(5.0)), r"5 is the batch size", NONSENSE),
@@ -233,7 +234,7 @@ WRONG = (
                                 back=lambda w, l: w + 0.05 * ODD[: len(w), : w.shape[1]]), FORWARD,
           "look at the loss and", formats=FINE),
     Wrong("dropout left on", Pass(hidden=lambda h, l: h * MASK[: len(h)]), FORWARD, "look at the loss and", "values"),
-    Wrong("dropout left on, 5", Pass(hidden=lambda h, l: h * MASK[: len(h)]), FORWARD, "look at the loss and", formats=FINE),
+    Wrong("dropout left on, 5", Pass(hidden=lambda h, l: h * MASK[: len(h)]), FORWARD, "look at the loss and", formats=FINE),  # noqa: E501
     Wrong("noise added", Pass(hidden=lambda h, l: h + ODD[: len(h)]), FORWARD, "look at the loss and"),
     # ── steps of the backward pass ───────────────────────────────────────────────────────────────────
     Wrong("odd weight product", Pass(d_w=lambda d, h, l, r: r * (1 + 0.3 * ODD[:8, : r.shape[1]]) if l == 1 else r),
@@ -242,7 +243,7 @@ WRONG = (
           Pass(d_w=lambda d, h, l, r: r * (1 + 0.3 * ODD[:4, : r.shape[1]]) if l == 2 else r),
           r"first differ in layers\[2\]\.weight, in the product of d_z with the input", "look at the loss"),
     Wrong("odd bias sum on top", Pass(d_b=lambda d, l, r: r * (1 + ODD[0, : len(r)]) if l == 2 else r),
-          r"first differ in layers\[2\]\.bias, in the sum of d_z over the batch", "look at the loss|look at the product"),
+          r"first differ in layers\[2\]\.bias, in the sum of d_z over the batch", "look at the loss|look at the product"),  # noqa: E501
     Wrong("odd slope", Pass(slope=lambda z, l, r: r * (1 + ODD[: len(z)]) if l == 0 else r),
           r"first differ in layers\[0\].*layers\[1\]\.weight.*derivative", "look at the loss"),
     Wrong("odd loss gradient", Pass(d_y=lambda d, y, t: d * (1 + ODD[: len(y), : y.shape[1]])),
@@ -256,7 +257,7 @@ WRONG = (
           "elu", FINE),
     Wrong("leaky slope nearly", Pass(slope=lambda z, l, r: np.where(z > 0, 1.0, 0.0100000002)), r"0\.0100000002",
           r"slope 0\.01 below", "leaky", EXACT),
-    Wrong("leaky slope", Pass(slope=lambda z, l, r: np.where(z > 0, 1.0, 0.2)), r"slope 0\.2\d* below|0\.2", "", "leaky",
+    Wrong("leaky slope", Pass(slope=lambda z, l, r: np.where(z > 0, 1.0, 0.2)), r"slope 0\.2\d* below|0\.2", "", "leaky",  # noqa: E501
           FINE),
     Wrong("mask ≥", Pass(slope=lambda z, l, r: np.ones_like(z)), r"derivative is missing", NONSENSE, "values"),
     Wrong("tanh twice", Pass(slope=lambda z, l, r: r * r), r"applied twice", NONSENSE),
