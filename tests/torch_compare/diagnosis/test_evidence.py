@@ -88,3 +88,17 @@ def test_the_slack_ends_before_a_factor_2():
     coarse = evidence(scale={p: np.abs(v) for p, v in leaves_of(PROBLEM).items()})
     assert coarse.slack("layers[0].weight") == ROUGHEST < distance(2.0, 1.0)
     assert evidence().slack("layers[0].weight") == BY_NORM * evidence().noise["layers[0].weight"] < 1e-12
+
+
+def test_the_same_ends_before_a_factor_2_too():
+    """In so coarse a format nothing else than the roughest slack holds, element by element as by norm."""
+    place = "layers[0].weight"
+    right = leaves_of(PROBLEM)[place]
+    size = norm(right) / np.sqrt(right.size)
+    coarse = evidence(
+        scale={p: np.full(np.shape(v), norm(v) / np.sqrt(np.size(v))) for p, v in leaves_of(PROBLEM).items()}
+    )
+    signs = np.where(np.arange(right.size) % 2, 1.0, -1.0).reshape(right.shape)
+    assert coarse.same(place, right + 0.98 * ROUGHEST * size * signs)
+    assert not coarse.same(place, right + 1.2 * ROUGHEST * size * signs)
+    assert not coarse.same(place, 2 * right)
