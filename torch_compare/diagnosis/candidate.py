@@ -7,6 +7,9 @@ from typing import Any
 
 from ..mistakes.mistake import Mistake
 
+ELEMENT = 10.0
+"""Multiply-adds in the time that a few operations on one element of an array take."""
+
 
 @dataclass(frozen=True)
 class Way:

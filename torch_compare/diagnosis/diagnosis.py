@@ -2,55 +2,39 @@
 
 Every known mistake is made in the oracle's own formulas, and what comes of it held against what was given: first by
 norm, on a walk from the output down (`search`), then element by element, by the rounding scale of the wrong gradients
-themselves. One mistake is tried before two.
+themselves (`trial`). One mistake is tried before two. The work is bounded by a count of multiply-adds, and no clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import chain, combinations, islice
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import Format
-from reference.arithmetic.noise_source import NoiseSource
-from reference.network.in_arithmetic import in_noise, spread_of
-from reference.rounding.distance import FACTOR, in_scales
 
-from ..mistakes.data import activation_mistakes, batch_mistakes, deviation_mistakes
-from ..mistakes.loss import loss_mistakes
-from ..mistakes.mistake import Leaves, Mistake, habits, leaves_with
-from .candidate import Effort
+from ..mistakes.mistake import Mistake, habits, leaves_with
+from .candidate import ELEMENT, Effort
 from .evidence import Evidence, distance
 from .example_weights import example_weight_mistakes
 from .search import explanations
+from .starts import starts
+from .trial import CLOSEST, Trial
 from .unexplained import agrees, not_finite, unexplained
 from .wording import Diagnosis, sentence
 
-RUNS = 16
-NUMBERS = 2**25
-"""In the arrays of all noisy runs together: large networks are put to the test with fewer runs."""
-CONFIRMED = 8
-"""So many of the candidates that fit best are put to the test in noisy arithmetic."""
 COMPARED = 200
 """So many candidates are made and compared at the most."""
-WORK = 4e9
-"""Multiply-adds that the search may spend: two seconds or so."""
-BITS = {1: 18.0, 2: 24.0, 3: 30.0}
-"""An explanation of so many mistakes has to predict so many bits of how the gradients differ from the right ones: of
-2^8 mistakes, or 2^14 pairs, that are tried one would meet one in a thousand random gradients by chance. Each constant
-that was fitted takes one number, the one that tells most."""
-PARTICULAR = 4.0
-"""So many bits less suffice for a mistake that is one of 2^4, those peculiar to the problem's activations and loss."""
-CLOSEST = 4.0
-"""σ within which rounding lies as a rule: a closer fit tells no more."""
-SHARE = 4.0
-"""An explanation leaves a fourth of the error at the most, or it explains little."""
-
+COMPARING = 4e9
+"""Multiply-adds for that: candidates of a large network are fewer."""
+WORK = {1: 4e9, 2: 3e9, 3: 1e9}
+"""Multiply-adds that the search for so many mistakes may spend: a second or so each."""
+CLOSER = 4.0
+"""An explanation that is so many times farther off than another, and farther than rounding lies, is none."""
 
 Mistakes = tuple[Mistake, ...]
 """An explanation: all that was done wrong, at every place where it was."""
@@ -64,10 +48,28 @@ def _habits(mistakes: Mistakes) -> frozenset[tuple[str, str]]:
     return frozenset(m.habit for m in mistakes)
 
 
-def _order(mistakes: Mistakes) -> tuple[Any, ...]:
-    """The simplest first: few mistakes, none vague, no constants, few places."""
-    unique = {m.habit: m for m in mistakes}.values()
-    return len(unique), sum(m.vague for m in unique), sum(bool(m.form) for m in unique), len(mistakes)
+@dataclass(frozen=True)
+class _Candidate:
+    """An explanation that fits by norm.
+
+    Attributes:
+        mistakes: what was done wrong.
+        away: root mean square of the worst leaf, in rounding scales.
+        loss: whether the loss that was given, if one was, is what they make of it.
+        scales: the largest distance of an element, in their own rounding scales.
+    """
+
+    mistakes: Mistakes
+    away: float
+    loss: bool
+    scales: float = np.inf
+
+    @property
+    def simplicity(self) -> tuple[Any, ...]:
+        """The simplest first: few mistakes, which explain the loss too, none vague, no constants, few places."""
+        unique = {m.habit: m for m in self.mistakes}.values()
+        vague, constants = sum(m.vague for m in unique), sum(bool(m.form) for m in unique)
+        return len(unique), not self.loss, vague, constants, len(self.mistakes)
 
 
 @dataclass(frozen=True)
@@ -75,154 +77,110 @@ class _Search:
     """A search for the mistakes behind gradients that are wrong.
 
     Attributes:
-        evidence: what was given.
-        expected: the right gradients by place.
-        scale: their rounding scale.
-        fmt: the format that the gradients were computed in.
-        seed: of the noise.
-        effort: what it may cost.
+        trial: of an explanation.
+        efforts: what it cost, by the number of mistakes.
     """
 
-    evidence: Evidence
-    expected: Mapping[str, Any]
-    scale: Mapping[str, Any]
-    fmt: Format
-    seed: int
-    effort: Effort = field(default_factory=lambda: Effort(WORK))
+    trial: Trial
+    efforts: dict[int, Effort] = field(default_factory=dict)
 
-    @cached_property
-    def worst(self) -> float:
-        """How far what was given is from the right gradients, in their rounding scales."""
-        given = self.evidence.given
-        return max(_farthest(leaf, self.expected[k], self.scale[k], self.fmt) for k, leaf in given.items())
-
-    @cached_property
-    def noisy(self) -> ref.Problem:
-        """The problem in noisy arithmetic, of as many runs as its size allows."""
-        problem = self.evidence.problem
-        largest = max(problem.x.shape[0] * max(l.weight.shape) + l.weight.size for l in problem.mlp.layers)
-        runs = int(np.clip(NUMBERS // largest, 3, RUNS))
-        return in_noise(problem, NoiseSource(self.fmt, runs, np.random.default_rng(self.seed)), textbook=True)
+    @property
+    def evidence(self) -> Evidence:
+        """What was given."""
+        return self.trial.evidence
 
     # ── finding explanations ─────────────────────────────────────────────────────────────────────────
 
     def best(self, budget: int) -> Diagnosis | None:
         """The simplest explanation with so many mistakes that stands the test, with the others that do."""
         found = {frozenset(m.key for m in c): c for c in self._found(budget) if habits(c) == budget}
-        candidates = sorted(self._nearest(found.values()), key=_order)[:CONFIRMED]
-        standing = {c: scales for c in candidates if np.isfinite(scales := self._confirm(c))}
+        candidates = sorted(self._nearest(found.values()), key=lambda c: c.simplicity)[: self.trial.most]
+        tried = [replace(c, scales=self.trial.away(c.mistakes)) for c in candidates]
+        bound = max(CLOSEST, CLOSER * min((c.scales for c in tried), default=np.inf))
+        standing = [c for c in tried if np.isfinite(c.scales) and c.scales <= bound]
         return self._diagnosis(standing) if standing else None
 
     def _found(self, budget: int) -> Iterator[Mistakes]:
         """Every set of so many mistakes that explains all gradients by norm."""
+        effort = self.efforts[budget] = Effort(WORK[budget])
         told = example_weight_mistakes(self.evidence) if budget == 1 else ()
-        for first in chain(((mistake,) for mistake in told), _starts(self.evidence.problem, budget)):
+        for first in chain(((mistake,) for mistake in told), starts(self.evidence.problem, budget)):
+            if effort.exhausted:
+                return
             try:
-                yield from explanations(self.evidence, first, budget, self.effort)
+                yield from explanations(self.evidence, first, budget, effort)
             except (ValueError, IndexError, AssertionError, np.linalg.LinAlgError):
                 continue  # the mistakes cannot be made together
-            if self.effort.exhausted:
-                return
 
-    def _nearest(self, candidates: Iterable[Mistakes]) -> list[Mistakes]:
+    def _nearest(self, candidates: Iterable[Mistakes]) -> list[_Candidate]:
         """The candidates that come nearest to what was given, by root mean square of the worst leaf."""
-        away = {}
-        for mistakes in islice(candidates, COMPARED):
-            made = leaves_with(mistakes, self.evidence.problem)
+        problem, found = self.evidence.problem, []
+        work = sum((3 * problem.x.shape[0] + 4 * ELEMENT) * layer.weight.size for layer in problem.mlp.layers)
+        for mistakes in islice(candidates, int(np.clip(COMPARING // work, self.trial.most, COMPARED))):
+            made = leaves_with(mistakes, problem, self.evidence.trace)
             off = [self.evidence.off(k, made[k]) for k in self.evidence.given if k in made and k != "loss"]
-            away[mistakes] = max((float(np.sqrt(np.mean(o * o))) for o in off), default=np.inf)
-        least = min(away.values(), default=0.0)
-        return [mistakes for mistakes, distance in away.items() if distance <= max(2 * least, 1.0)]
+            away = max((float(np.sqrt(np.mean(o * o))) for o in off), default=np.inf)
+            found.append(_Candidate(mistakes, away, self._makes_loss(mistakes, made["loss"])))
+        least = min((c.away for c in found), default=0.0)
+        return [c for c in found if c.away <= max(2 * least, 1.0)]
 
-    # ── testing one ──────────────────────────────────────────────────────────────────────────────────
-
-    def _confirm(self, mistakes: Mistakes) -> float:
-        """The largest distance from what the mistakes make, in their own rounding scales; ∞ if they explain little."""
-        made, allowed = self._made(mistakes)
-        given = {place: self.evidence.given[place] for place in made}
-        worst = max((_farthest(given[k], made[k], allowed[k], self.fmt) for k in made), default=np.inf)
-        if worst > min(FACTOR, self.worst / SHARE):
-            return float("inf")
-        least = {place: np.maximum(sigma, np.finfo(float).tiny) for place, sigma in allowed.items()}
-        told = [np.ravel(np.abs(given[place] - self.expected[place]) / least[place]) for place in made]
-        return worst if self._tell_enough(np.concatenate(told) / max(worst, CLOSEST), mistakes) else float("inf")
-
-    def _made(self, mistakes: Mistakes) -> tuple[Leaves, Leaves]:
-        """The gradients that the mistakes make, of those that were given, and the rounding scale of each."""
-        noisy, exact = leaves_with(mistakes, self.noisy), leaves_with(mistakes, self.evidence.problem)
-        made = {place: exact[place] for place in self.evidence.given if place in exact and place != "loss"}
-        uncertainty = max(m.uncertainty for m in mistakes)
-        allowed = {k: np.maximum(spread_of(noisy[k]), uncertainty * np.abs(leaf)) for k, leaf in made.items()}
-        return made, allowed
-
-    def _tell_enough(self, told: Any, mistakes: Mistakes) -> bool:
-        """Whether the mistakes predict enough of how the gradients differ from the right ones (see `BITS`).
-
-        Args:
-            told: the difference of each element, in units of what the mistakes leave of it.
-            mistakes: the explanation.
-        """
-        bits = np.sort(np.log2(np.clip(told, 1.0, 2.0**self.fmt.bits)))
-        fitted = len({m.habit for m in mistakes if m.uncertainty > 0})
-        less = PARTICULAR if all(m.particular for m in mistakes) else 0.0
-        return bool(np.sum(bits[: bits.size - fitted]) >= BITS[habits(mistakes)] - less)
+    def _makes_loss(self, mistakes: Mistakes, made: Any) -> bool:
+        """Whether the loss that was given is the one that is made, or that times a factor which the gradients have."""
+        if "loss" not in self.evidence.given:
+            return True
+        given, slack = self.evidence.given["loss"], self.evidence.slack("loss")
+        factors = [m.constant for m in mistakes if m.form == "factor"]
+        products = (1.0, *factors, float(np.prod(factors)))
+        return any(distance(given, c * np.asarray(made)) <= slack for c in products)
 
     # ── saying it ────────────────────────────────────────────────────────────────────────────────────
 
-    def _diagnosis(self, standing: Mapping[Mistakes, float]) -> Diagnosis:
-        """The first of the explanations that stand the test, with their distances, and the others as its rivals."""
-        problem, first = self.evidence.problem, next(iter(standing))
+    def _diagnosis(self, standing: list[_Candidate]) -> Diagnosis:
+        """The first of the explanations that stand the test, and the others as its rivals."""
+        problem, first = self.evidence.problem, standing[0]
         rivals = _rivals(first, standing)
-        others = [_names(c) for c in rivals] + [(name,) for m in first for name in m.also]
-        others = [names for names in dict.fromkeys(others) if names != _names(first)]
-        texts = dict.fromkeys(sentence(c, problem) for c in rivals)
-        runner_up = " or ".join([text for text in texts if text != sentence(first, problem)][:2])
-        text = sentence(first, problem, standing[first]) + self._loss(first)
-        return Diagnosis(text, _names(first), standing[first], runner_up, tuple(others))
+        others = [_names(c.mistakes) for c in rivals] + [(name,) for m in first.mistakes for name in m.also]
+        others = [names for names in dict.fromkeys(others) if names != _names(first.mistakes)]
+        texts = dict.fromkeys(sentence(c.mistakes, problem) for c in rivals)
+        runner_up = " or ".join([text for text in texts if text != sentence(first.mistakes, problem)][:2])
+        text = sentence(first.mistakes, problem, first.scales) + self._loss(first)
+        return Diagnosis(
+            text, _names(first.mistakes), first.scales, runner_up, tuple(others), stopped=self.stopped
+        )  # fmt: skip
 
-    def _loss(self, mistakes: Mistakes) -> str:
+    def _loss(self, first: _Candidate) -> str:
         """A clause on the loss that was given besides, if it is wrong: by the same mistake or not."""
+        trial = self.trial
         if "loss" not in self.evidence.given:
             return ""
-        value, right = self.evidence.given["loss"], self.expected["loss"]
-        if agrees("loss", self.evidence.given, self.expected, self.scale, self.fmt):
+        if agrees("loss", self.evidence.given, trial.expected, trial.scale, trial.fmt):
             return ""
-        made = leaves_with(mistakes, self.evidence.problem)["loss"]
-        factors = [m.constant for m in mistakes if m.form == "factor"]
-        if any(distance(value, c * np.asarray(made)) <= self.evidence.slack("loss") for c in (1.0, *factors)):
+        if first.loss:
             return "; your loss has the mistake too"
-        return f"; your loss, {float(value):.6g}, is wrong too and not by that: it is {float(right):.6g}"
+        value, right = (float(leaf["loss"]) for leaf in (self.evidence.given, trial.expected))
+        return f"; your loss, {value:.6g}, is wrong too and not by that: it is {right:.6g}"
+
+    @property
+    def stopped(self) -> str:
+        """Which part of the search came to the end of its work; "" if none did."""
+        parts = {1: "single mistakes", 2: "pairs of mistakes", 3: "sets of three"}
+        cut = [parts[budget] for budget, effort in self.efforts.items() if effort.exhausted]
+        if not cut:
+            return ""
+        most = sum(effort.limit for effort in self.efforts.values())
+        return f"stopped after {most:.0e} multiply-adds; of {' and '.join(cut)} it looked at the likeliest".replace(
+            "e+0", "e"
+        ).replace("e+", "e")
 
 
-def _rivals(first: Mistakes, standing: Iterable[Mistakes]) -> list[Mistakes]:
+def _rivals(first: _Candidate, standing: Iterable[_Candidate]) -> list[_Candidate]:
     """The other explanations that are as simple as the first, one for each set of habits."""
-    simple = [c for c in standing if _order(c)[:2] <= _order(first)[:2] and _habits(c) != _habits(first)]
-    unique = {_habits(c): c for c in reversed(simple)}
+    simple = [
+        c for c in standing
+        if c.simplicity[:3] <= first.simplicity[:3] and _habits(c.mistakes) != _habits(first.mistakes)
+    ]  # fmt: skip
+    unique = {_habits(c.mistakes): c for c in reversed(simple)}
     return list(reversed(unique.values()))
-
-
-def _farthest(given: Any, expected: Any, scale: Any, fmt: Format) -> float:
-    """The largest distance of an element, in rounding scales; 0 if there is no element."""
-    return float(np.max(_ratio(given, expected, scale, fmt), initial=0.0))
-
-
-def _ratio(given: Any, expected: Any, scale: Any, fmt: Format) -> Any:
-    ratio = in_scales(given, expected, scale, fmt)
-    return np.where(np.isnan(ratio), np.where(np.isfinite(expected), 0.0, np.inf), ratio)
-
-
-def _starts(problem: ref.Problem, budget: int) -> Iterator[Mistakes]:
-    """Mistakes that the backward pass starts from: none, one, or two that do not make the same thing wrong."""
-    yield ()
-    if budget > 2:
-        return
-    losses, batches = list(loss_mistakes(problem)), list(batch_mistakes(problem))
-    activations = list(activation_mistakes(problem))
-    for mistake in (*deviation_mistakes(problem), *losses, *batches, *activations):
-        yield (mistake,)
-    if budget > 1:
-        likely = [m for m in (*losses, *activations, *batches) if not m.vague]
-        yield from (pair for pair in combinations(likely, 2) if pair[0].name != pair[1].name)
 
 
 def diagnose(
@@ -256,10 +214,11 @@ def diagnose(
         if broken:
             return Diagnosis(broken, ("not finite",))
         evidence = Evidence.of(problem, given, expected, scale, fmt.unit_roundoff)
-        search = _Search(evidence, expected, scale, fmt, seed)
-        for budget in BITS:
+        search = _Search(Trial(evidence, expected, scale, fmt, seed))
+        for budget in WORK:
             found = search.best(budget)
             if found is not None:
                 return found
         names, text = unexplained(evidence, given, expected, scale, fmt)
-        return Diagnosis(text, names)
+        text += "" if names or not search.stopped else f"; {search.stopped}"
+        return Diagnosis(text, names, stopped=search.stopped)

@@ -36,7 +36,8 @@ class Evidence:
         given: arrays by place, in float64.
         noise: place ↦ the usual rounding error of its elements, by norm and relative to the right gradient. A quarter
             of them may err far more, behind units near a kink.
-        sigma: place ↦ the rounding scale of each element plus the usual one, relative to the right gradient's norm.
+        sigma: place ↦ half the sum of each element's rounding scale and the usual one, relative to the right
+            gradient's norm: where all elements have one scale, it is that.
         unit: the unit roundoff of what it was computed in.
         table: the factors that have a name.
         bound: the largest magnitude among the parameters' gradients, if it occurs more than once; else 0.
@@ -67,7 +68,7 @@ class Evidence:
             usual = np.sort(np.ravel(scales))[: -(-3 * scales.size // 4)]
             noise[place] = max(unit, norm(usual) * float(np.sqrt(scales.size / usual.size)))
             rough = min(1.0, ROUGHEST / BY_NORM / noise[place])
-            sigma[place] = rough * (scales + noise[place] / np.sqrt(scales.size))
+            sigma[place] = rough * (scales + noise[place] / np.sqrt(scales.size)) / 2
         arrays = {place: np.asarray(values, dtype=float) for place, values in given.items()}
         parameters = [np.abs(np.ravel(v)) for k, v in arrays.items() if is_parameter(k)]
         flat = np.concatenate(parameters) if parameters else np.zeros(0)

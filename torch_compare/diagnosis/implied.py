@@ -42,7 +42,7 @@ def product_alone(evidence: Evidence, wrong: Sequence[str], layer: int) -> str:
         return ""
     if not lower and (weight if bias in wrong else bias) not in evidence.given:
         return ""
-    text = f"; so d_z of {place_of(layer)} is right: look at the "
+    text = "; look at the "
     if bias in wrong:
         return text + "sum of it over the examples that its bias's gradient is"
     return text + (

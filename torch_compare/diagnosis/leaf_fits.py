@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,17 @@ import numpy as np
 from reference.network.gradients import is_parameter
 
 from ..mistakes.finished import DECAYS, ROUND, clipped, decayed_at, factor_at, normalised_at
-from ..mistakes.mistake import Mistake
+from ..mistakes.mistake import Mistake, told_from
 from .evidence import BY_NORM, PLAIN, Evidence, norm, ratio
 from .named_factors import Named, nearest, product
 from .row_fits import row_mistakes
 
+TELLING = 2.0**-10
+"""Noise up to which a norm, or a rate, that is a round number is one by intention: there are 12 of them in a decade, so
+that chance meets one in a hundred; with more noise it meets one often."""
+AS_CLOSE, FITTED = 1.0, 2.0
+"""A factor has a name if the named one comes within the first of these (σ), or within the second of what the plain
+factor leaves that fits best: else the plain one explains the numbers better."""
 SIZES = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10)
 """First digits of the bounds that people clip to."""
 
@@ -97,15 +104,16 @@ def _factors(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, .
             yield _fit([factor_at([place], place, like) for like in known])
             return
     size, noise = norm(given), evidence.noise[place]
-    if c > 0 and is_parameter(place):
+    named = nearest(evidence.table, c, noise)
+    known_ones, plain = (evidence.away(place, factor * made, 0.0) for factor in (product(named), c))
+    if known_ones <= max(AS_CLOSE, FITTED * plain) and same(product(named) * made, product(named), PLAIN):
+        yield _fit([factor_at([place], place, _named_factor(n)) for n in named])
+        return
+    if c > 0 and is_parameter(place) and noise <= TELLING:
         if near_round(size, noise):
             yield Fit((normalised_at(place, near_round(size, noise), noise),))
         if near_round(evidence.norm, evidence.least_noise):
             yield _fit([factor_at([place], place, _unnamed_factor(evidence, place, c))])
-    named = nearest(evidence.table, c, noise)
-    if same(product(named) * made, product(named), PLAIN):
-        yield _fit([factor_at([place], place, _named_factor(n)) for n in named])
-        return
     yield _fit([factor_at([place], place, _unnamed_factor(evidence, place, c))])
 
 
@@ -118,15 +126,33 @@ def _named_factor(named: Named) -> Mistake:
 
 
 def _unnamed_factor(evidence: Evidence, place: str, c: float) -> Mistake:
+    noise = evidence.noise[place]
     if abs(c - 1) < 0.01:
         what = f"that is off by a relative {c - 1:.3g}: one factor on the way to all of them is inaccurate"
     else:
-        what = f"{c:.6g} is no number that this problem has: a learning rate, perhaps"
+        what = f"{told_from(c, 1.0, noise)}{_fraction(c, noise)} is no number that this problem has"
+        what += ": a learning rate, perhaps" if _is_rate(c, noise) else ""
     name, size = "constant factor", near_round(evidence.norm, evidence.least_noise)
-    if c > 0 and size:
+    if c > 0 and size and evidence.least_noise <= TELLING:
         done = "clipped, or normalised," if c < 1 else "normalised"
         name, what = "gradient clipped", f"the norm of all parameters' gradients is {done} to {size:g}"
-    return Mistake(name, "", what, vague=True, form="factor", constant=c, uncertainty=evidence.noise[place])
+    return Mistake(name, "", what, vague=True, form="factor", constant=c, uncertainty=noise)
+
+
+def _is_rate(c: float, noise: float) -> bool:
+    """Whether a factor is one that people choose as a learning rate: below 1, of one digit or two."""
+    return 0 < c < 1 and noise <= TELLING and abs(float(f"{c:.2g}") - c) <= max(4 * noise, 1e-12) * c
+
+
+def _fraction(c: float, noise: float) -> str:
+    """The fraction of small numbers that a factor is, which chance meets in one of a thousand factors; "" if none."""
+    if not noise <= 2.0**-20 or not 1e-3 < abs(c) < 1e3:
+        return ""
+    near = Fraction(c).limit_denominator(32)
+    if float(f"{c:.2g}") == float(f"{c:.12g}"):
+        return ""
+    told = near.denominator > 2 and abs(near.numerator) < 64 and abs(float(near) - c) <= 4 * noise * abs(c)
+    return f" = {near}" if told else ""
 
 
 def near_round(value: float, noise: float) -> float:

@@ -1,4 +1,4 @@
-"""The factors that have a name on a problem: 2, −1, the batch size, what the loss's mean divides by.
+"""The factors that have a name on a problem: 2, −1, the batch size, what the loss's mean divides by, a loss scale.
 
 N examples, K the network's outputs, D what the mean divides by.
 """
@@ -14,6 +14,13 @@ import reference as ref
 
 CALLS = range(2, 9)
 """Over so many calls gradients may have been accumulated."""
+LOSS_SCALES = range(7, 25)
+"""Exponents of the powers of two by which a loss is scaled before the backward pass in half precision: torch's
+GradScaler begins with 2^16 and doubles or halves it, 2^7 to 2^24 are what people choose."""
+PADDED = (4, 8, 16, 32, 64, 128)
+"""Batches are padded to a multiple of one of these."""
+LOGARITHMS = ("cross_entropy", "bce", "bce_with_logits", "multilabel_soft_margin", "soft_margin")
+"""Losses that are a logarithm."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,11 @@ class Named:
     kinds: tuple[str, ...]
     text: str
 
+    @property
+    def alone(self) -> bool:
+        """Whether it is far-fetched that another factor besides a sign goes with it."""
+        return set(self.kinds) <= {"accumulated", "loss scale", "logarithm base", "padding", "divided by n − 1"}
+
 
 def constants(problem: ref.Problem) -> tuple[Named, ...]:
     """Every factor that has a name on this problem, each value once, with all that it may mean.
@@ -42,8 +54,8 @@ def constants(problem: ref.Problem) -> tuple[Named, ...]:
     """
     meanings: dict[float, list[tuple[str, str, str]]] = {}
     sizes = list(_sizes(problem))
-    for value, kind, number, done in (*sizes[:2], *_plain(), *sizes[2:], *_calls()):
-        if value != 1:
+    for value, kind, number, done in (*sizes[:2], *_plain(), *sizes[2:], *_calls(), *_rarer(problem)):
+        if value != 1 and not (kind in RARER and value in meanings):
             meanings.setdefault(value, []).append((kind, number, done))
     return tuple(_named(value, found) for value, found in meanings.items())
 
@@ -67,6 +79,32 @@ def _plain() -> Iterator[tuple[float, str, str, str]]:
 def _calls() -> Iterator[tuple[float, str, str, str]]:
     for calls in CALLS:
         yield float(calls), "accumulated", "", f"the gradients of {calls} calls are added up"
+
+
+RARER = ("loss scale", "logarithm base", "padding", "divided by n − 1")
+"""Kinds that are no second meaning of a number which has one already."""
+
+
+def _rarer(problem: ref.Problem) -> Iterator[tuple[float, str, str, str]]:
+    n = problem.x.shape[0]
+    for power in LOSS_SCALES:
+        size = 2.0**power
+        done = "a loss scale (of mixed precision) that is not divided out"
+        yield size, "loss scale", f"{size:g} = 2^{power}", done
+        done = "a loss scale (of mixed precision) that is divided out of what was not scaled"
+        yield 1 / size, "loss scale", f"1/{size:g} = 2^−{power}", done
+    if problem.loss.name in LOGARITHMS:
+        for base in (2, 10):
+            log = float(np.log(base))
+            yield 1 / log, "logarithm base", f"1/ln {base}", f"the loss takes the logarithm to base {base}"
+            yield log, "logarithm base", f"ln {base}", f"divided by a logarithm to base {base} too many"
+    if n > 2:
+        done = f"the mean divides by {n} − 1, not by {n}"
+        yield n / (n - 1), "divided by n − 1", f"{n}/{n - 1}, and {n} is the batch size", done
+    for multiple in PADDED:
+        whole = -(-n // multiple) * multiple
+        done = f"a mean over a batch that is padded to {whole}"
+        yield n / whole, "padding", f"{n}/{whole}, and {n} is the batch size", done
 
 
 def _sizes(problem: ref.Problem) -> Iterator[tuple[float, str, str, str]]:
@@ -111,12 +149,11 @@ def nearest(table: tuple[Named, ...], value: float, noise: float) -> tuple[Named
     one = min(table, key=lambda c: abs(c.value - value))
     if abs(one.value - value) <= 2 * noise * abs(value):
         return (one,)
-    parts = [c for c in table if c.kinds != ("accumulated",)]
     pairs = [
         (a, b)
-        for i, a in enumerate(parts)
-        for b in parts[i + 1 :]
-        if a.value * b.value != 1 and (noise <= COARSE or -1 in (a.value, b.value))
+        for i, a in enumerate(table)
+        for b in table[i + 1 :]
+        if a.value * b.value != 1 and (-1 in (a.value, b.value) or not (noise > COARSE or a.alone or b.alone))
     ]
     return min([(one,), *pairs], key=lambda c: abs(product(c) - value))
 

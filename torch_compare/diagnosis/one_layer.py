@@ -5,17 +5,16 @@ N examples, O the layer's fan-out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import product as combinations
 from typing import Any
 
 import numpy as np
 
+import reference as ref
 from reference.network.gradients import place_of
 
 from ..mistakes.backward import (
-    KINKED,
     UPDATES,
     bias_mistakes,
     downward_mistakes,
@@ -28,15 +27,18 @@ from ..mistakes.backward import (
     weight_mistakes,
 )
 from ..mistakes.mistake import Mistake, habits
+from ..mistakes.other_activation import KINKED
 from ..mistakes.rules import RIGHT
 from ..mistakes.two_terms import TWO_TERMS, term_mistake
-from .candidate import Way
+from .candidate import ELEMENT, Way
 from .evidence import PLAIN
 from .leaf_fits import Fit, leaf_fits
 from .walk import Walk
 
 OVERHEAD = 1e6
 """Multiply-adds in the time that a small product takes with all that goes with it."""
+BANKS: dict[str, Callable[[ref.Problem, int], Iterator[Mistake]]] = {"bias": bias_mistakes, "weight": weight_mistakes}
+"""The mistakes in the making of a parameter's gradient, by its kind."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,9 @@ class LayerSearch:
         above = self.walk.trace.preactivations[self.layer] > 0
         fitted = self._fitted(way, "leaky", way.d_h * above, way.d_h * ~above)
         if fitted is not None:
-            yield leaky_mistake(self.layer, *fitted)
+            row = self.walk.problem.mlp.layers[self.layer].activation
+            right = 0.0 if row.derivative is None else float(np.asarray(row.derivative(np.array([-1.0])))[0])
+            yield leaky_mistake(self.layer, *fitted, right)
 
     def _term(self, way: Way) -> Iterator[Mistake]:
         """The weight that fits of the second term of the derivative."""
@@ -186,14 +190,7 @@ class LayerSearch:
 
     def _leaves(self, way: Way, d_z: Any) -> Iterator[tuple[Way, float]]:
         """The ways that make the layer's gradients of d_z, and the factor that d_z has if all show the same one."""
-        options = []
-        for kind, bank in (("bias", bias_mistakes), ("weight", weight_mistakes)):
-            if place_of(self.layer, kind) in self.walk.given:
-                found = list(self._leaf(way, kind, bank(self.walk.problem, self.layer), d_z))
-                if not found:
-                    return
-                options.append(found)
-        for chosen in combinations(*options):
+        for chosen in self._chosen(way, d_z):
             away = max([way.away, *(one.fit.away for one in chosen)])
             here = way.with_(*(m for one in chosen for m in one.mistakes))
             if self.room(here):
@@ -206,9 +203,35 @@ class LayerSearch:
                 if self.room(above):
                     yield replace(way, mistakes=above, away=away), float(np.prod([m.constant for m in flow]))
 
-    def _leaf(self, way: Way, kind: str, bank: Iterable[Mistake], d_z: Any) -> Iterator[_Explained]:
+    def _chosen(self, way: Way, d_z: Any) -> Iterator[tuple[_Explained, ...]]:
+        """How the layer's gradients came about: one explanation for each that was given.
+
+        That which rounding blurs least goes first, since a factor that is fitted to it is then tried on the other: two
+        fits of one factor differ by their rounding, and would count as two factors.
+        """
+        noise, given = self.walk.evidence.noise, self.walk.given
+        kinds = sorted(
+            (kind for kind in BANKS if place_of(self.layer, kind) in given),
+            key=lambda kind: noise[place_of(self.layer, kind)] / np.sqrt(given[place_of(self.layer, kind)].size),
+        )
+        if not kinds:
+            yield ()
+            return
+        others: dict[tuple[Mistake, ...], list[_Explained]] = {}
+        for first in list(self._leaf(way, kinds[0], d_z)):
+            if len(kinds) == 1:
+                yield (first,)
+                continue
+            told = tuple(m for m in first.mistakes if m.form)
+            if told not in others:
+                others[told] = list(self._leaf(replace(way, mistakes=way.with_(*told)), kinds[1], d_z))
+            for second in others[told]:
+                yield first, second
+
+    def _leaf(self, way: Way, kind: str, d_z: Any) -> Iterator[_Explained]:
         """Mistakes in the gradient of a weight or bias, which d_z makes."""
         walk, layer, place = self.walk, self.layer, place_of(self.layer, kind)
+        bank: Iterable[Mistake] = BANKS[kind](walk.problem, layer)
         walk.effort.spent += OVERHEAD + d_z.size * walk.trace.inputs[layer].shape[1] * (kind == "weight")
         floor, right = walk.floor(layer, place, d_z), walk.leaf(layer, place, d_z)
         yield from self._finished(way, place, right, floor)
@@ -226,6 +249,7 @@ class LayerSearch:
 
     def _finished(self, way: Way, place: str, made: Any, floor: float, *making: Mistake) -> Iterator[_Explained]:
         """Mistakes made with a gradient that is finished."""
+        self.walk.effort.spent += 4 * ELEMENT * np.size(made)
         for fit in leaf_fits(self.walk.evidence, place, made, floor, way.mistakes):
             if self.room(way.with_(*making, *fit.mistakes)):
                 yield _Explained(making, fit)

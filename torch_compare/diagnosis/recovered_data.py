@@ -72,14 +72,21 @@ def other_inputs(evidence: Evidence, wrong: list[str]) -> Told:
     if norm(outside) <= slack:
         return (), ""
     cannot = f"{share:.2g} of {place} is no combination of this batch's inputs, as any gradient of it must be"
-    rank, whole = (int(np.sum(np.linalg.svd(a, compute_uv=False) > slack)) for a in (outside, given))
-    most = min(given.shape[0], given.shape[1] - len(rows))
+    rank, whole = (_rank(a, slack, 2 * len(rows) + 8) for a in (outside, given))
+    most = min(given.shape[0], given.shape[1] - len(rows), 2 * len(rows) + 8)
     if rank < most and all(p in wrong for p in evidence.given if is_parameter(p)):
         examples = f"it has rank {rank}, as {rank} other example{'s make' if rank > 1 else ' makes'} it"
         if whole == rank:
             return ("stale batch",), f"{cannot}; {examples}: it is the gradient of another batch's inputs"
         return ("accumulated",), f"{cannot}; {examples}: the gradient of an earlier batch is in it, not set to 0"
     return (), f"; {cannot}: other inputs went into it, or something was added afterwards"
+
+
+def _rank(a: Any, slack: float, most: int) -> int:
+    """The rank of a matrix but for noise, counted no further than to a number: of so many combinations of columns."""
+    if most < min(a.shape):
+        a = a @ np.random.default_rng(0).normal(size=(a.shape[1], most)) / np.sqrt(most)
+    return int(np.sum(np.linalg.svd(a, compute_uv=False) > slack))
 
 
 def below(evidence: Evidence, layer: int, expected: Mapping[str, Any]) -> Any:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from reference.network.gradients import place_of
+
 from ..mistakes.mistake import Mistake, habits
 from .candidate import Effort, Way
 from .evidence import BY_NORM, PLAIN, Evidence
@@ -62,8 +64,11 @@ def _through(walk: Walk, layer: int, way: Way, budget: int) -> Iterator[Way]:
     walk.effort.spent += OVERHEAD
     away = walk.away(layer, right)
     plain = away <= BY_NORM * PLAIN
-    if plain:
+    full = habits(way.mistakes) >= budget and len(way.mistakes) == len(walk.first)
+    if plain or (full and away <= BY_NORM):
         yield walk.down(layer, replace(way, away=max(way.away, away)), right)
+    if full and any(place in walk.given for place in (place_of(layer, "weight"), place_of(layer, "bias"))):
+        return  # whoever made mistakes before the pass alone, and no others, made this step right or not at all
     limit = habits(way.mistakes) if plain else budget
     if limit > 0 and not walk.effort.exhausted:
         yield from LayerSearch(walk, layer, limit).ways(way)

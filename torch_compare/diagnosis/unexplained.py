@@ -13,6 +13,7 @@ from reference.network.gradients import is_parameter, layer_of, place_of
 from reference.rounding.distance import FACTOR, in_scales
 
 from .evidence import Evidence
+from .first_step import first_step
 from .implied import implied_derivative, product_alone
 from .overflow_origin import overflow_origin
 from .recovered_data import below, exchanged, loss_alone, other_inputs, other_targets
@@ -69,14 +70,6 @@ def agrees(place: str, given: Mapping[str, Any], expected: Any, scale: Any, fmt:
     return bool(np.all(np.isnan(ratio) | (ratio <= FACTOR)))
 
 
-def parting(problem: ref.Problem, wrong: list[str]) -> int:
-    """The layer, counted from the output down, in which gradients first are wrong; −1 for the input's alone."""
-    for layer in reversed(range(len(problem.mlp.layers))):
-        if place_of(layer, "weight") in wrong or place_of(layer, "bias") in wrong:
-            return layer
-    return -1
-
-
 def unexplained(
     evidence: Evidence, given: Mapping[str, Any], expected: Mapping[str, Any], scale: Any, fmt: Format
 ) -> tuple[tuple[str, ...], str]:
@@ -91,7 +84,8 @@ def unexplained(
     if told:
         return ("gradients exchanged",), told
     names, inputs = other_inputs(evidence, wrong)
-    follows = below(evidence, parting(problem, wrong), expected)
+    step = first_step(problem, wrong, right, evidence.noise.get("loss", 0.0))
+    follows = below(evidence, step.layer, expected) if step is not None and step.layer >= 0 else None
     if not names and follows is not None:
         names, targets = other_targets(evidence, follows)
         if names:
@@ -102,23 +96,14 @@ def unexplained(
     text += listed([p + _pattern(p, given, expected, scale, fmt) for p in wrong])
     if right:
         text += f"; right: {listed(right)}"
-    layer = parting(problem, wrong)
-    product = product_alone(evidence, wrong, layer) if layer >= 0 else ""
-    if product:
-        return (), text + product + inputs
-    if layer >= 0 and len([p for p in wrong if p != "loss"]) > 1:
-        above = (
-            "the loss" if layer == len(problem.mlp.layers) - 1 else f"the product with {place_of(layer + 1, 'weight')}"
-        )
-        text += f"; coming from the output they part in {place_of(layer)}"
-        if follows is None:
-            text += f": look at {above} and at its derivative"
-        else:
-            text += (
-                ", and all that lies below follows from the gradient of its pre-activation, which is wrong: "
-                f"there is one error, in {above} or in the derivative of the activation"
-            )
-    return (), text + inputs + implied_derivative(evidence, expected, layer if layer >= 0 else 0)
+    if step is not None:
+        text += f"; from the output down they first differ in {step.text}"
+        if step.d_z and follows is not None:
+            text += "; all that lies below follows from the gradient of its pre-activation, which is wrong: one error"
+    layer = step.layer if step is not None else -1
+    if step is not None and not step.d_z and layer >= 0:
+        return (), text + product_alone(evidence, wrong, layer) + inputs
+    return (), text + inputs + implied_derivative(evidence, expected, max(layer, 0))
 
 
 def _pattern(place: str, given: Mapping[str, Any], expected: Any, scale: Any, fmt: Format) -> str:

@@ -15,8 +15,8 @@ import reference as ref
 from reference.network.gradients import is_parameter, kind_of, layer_of, place_of
 
 from ..mistakes.mistake import Mistake
-from ..mistakes.rules import RIGHT
-from .candidate import Effort, Way
+from ..mistakes.rules import RIGHT, Rules
+from .candidate import ELEMENT, Effort, Way
 from .evidence import BY_NORM, Evidence, norm
 
 
@@ -33,6 +33,7 @@ class Walk:
         given: the gradients to be explained, by place: not the loss, nor that of an input which a mistake leaves out.
         lowest: the lowest layer that a gradient was given of; −1 if that of the input was.
         effort: what it may cost, together with other walks.
+        rules: of the backward pass, with these mistakes in them.
     """
 
     evidence: Evidence
@@ -43,6 +44,7 @@ class Walk:
     given: Mapping[str, Any]
     lowest: float
     effort: Effort
+    rules: Rules = RIGHT
 
     @classmethod
     def after(cls, first: tuple[Mistake, ...], evidence: Evidence, effort: Effort) -> Walk:
@@ -50,13 +52,12 @@ class Walk:
         problem, rules = evidence.problem, RIGHT
         for mistake in first:
             problem, rules = mistake.problem(problem), mistake.rules(rules)
-        same = problem.mlp is evidence.problem.mlp and problem.x is evidence.problem.x
-        trace = evidence.trace if same else ref.forward(problem.mlp, problem.x)
+        trace = _trace(problem, evidence, effort)
         without_input = any(m.leaves(problem, {"input": problem.x}).keys() != {"input"} for m in first)
         left_out = ("loss", "input") if without_input else ("loss",)
         given = {place: leaf for place, leaf in evidence.given.items() if place not in left_out}
         d_output = rules.d_output(problem, trace.output)
-        return cls(evidence, first, problem, trace, d_output, given, _lowest(given), effort)
+        return cls(evidence, first, problem, trace, d_output, given, _lowest(given), effort, rules)
 
     @property
     def depth(self) -> int:
@@ -65,11 +66,12 @@ class Walk:
 
     def slope(self, l: int, d_h: Any) -> Any:
         """d_z (N, O) of a layer from the gradient of its output, without a mistake."""
-        return RIGHT.slope(self.problem, self.trace, l, d_h)
+        return self.rules.slope(self.problem, self.trace, l, d_h)
 
     def down(self, l: int, way: Way, d_z: Any) -> Way:
         """The way one layer further, whose weight d_z goes through without a mistake."""
-        return replace(way, d_h=RIGHT.downward(self.problem, self.trace, l, d_z), d_z=d_z)
+        self.effort.spent += d_z.shape[0] * self.problem.mlp.layers[l].weight.size
+        return replace(way, d_h=self.rules.downward(self.problem, self.trace, l, d_z), d_z=d_z)
 
     def leaf(self, l: int, place: str, d_z: Any) -> Any:
         """The gradient at a place of a layer, or that of the input, that d_z makes without a mistake."""
@@ -88,9 +90,36 @@ class Walk:
         away = 0.0 if places else float("inf")
         for place in places:
             if away <= BY_NORM:
+                size = np.size(self.given[place])
+                self.effort.spent += ELEMENT * size + len(d_z) * size * (kind_of(place) == "weight")
                 made = self.leaf(l, place, d_z)
                 away = max(away, self.evidence.away(place, made, self.floor(l, place, d_z)))
         return away
+
+
+def _trace(problem: ref.Problem, evidence: Evidence, effort: Effort) -> ref.Trace:
+    """The forward pass of a mistaken problem: only from where it is another than that of the right one."""
+    right, base = evidence.trace, evidence.problem
+    inputs: list[Any] = []
+    preactivations: list[Any] = []
+    h, shared = problem.x, problem.x is base.x
+    for l, (layer, theirs) in enumerate(zip(problem.mlp.layers, base.mlp.layers, strict=True)):
+        inputs.append(h)
+        shared = shared and layer.weight is theirs.weight and layer.bias is theirs.bias
+        z = right.preactivations[l] if shared else h @ layer.weight.T
+        if not shared:
+            z = z if layer.bias is None else z + layer.bias
+            effort.spent += h.shape[0] * layer.weight.size
+        preactivations.append(z)
+        shared = shared and layer.activation is theirs.activation
+        h = output_of(right, l) if shared else layer.activation.value(z)
+        effort.spent += 0 if shared else ELEMENT * z.size
+    return ref.Trace(tuple(inputs), tuple(preactivations), h)
+
+
+def output_of(trace: ref.Trace, l: int) -> Any:
+    """h, the output of layer l."""
+    return trace.inputs[l + 1] if l + 1 < len(trace.inputs) else trace.output
 
 
 def _lowest(given: Mapping[str, Any]) -> float:

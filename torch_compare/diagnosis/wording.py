@@ -8,7 +8,7 @@ from typing import Self
 import reference as ref
 from reference.network.gradients import place_of
 
-from ..mistakes.mistake import Mistake
+from ..mistakes.mistake import Mistake, told_from
 
 
 def sentence(mistakes: Sequence[Mistake], problem: ref.Problem, scales: float | None = None) -> str:
@@ -37,8 +37,9 @@ def sentence(mistakes: Sequence[Mistake], problem: ref.Problem, scales: float | 
             value *= mistake.constant
         besides = "besides, " if texts else ""
         fit = "" if texts else f"{close} everywhere"
+        uncertainty = max(m.uncertainty for m in found)
         reasons = "; and ".join(m.what for m in found)
-        texts.append(f"{besides}{where}: yours = oracle × {number(value)}{fit}; {reasons}")
+        texts.append(f"{besides}{where}: yours = oracle × {number(value, uncertainty)}{fit}; {reasons}")
     text = "; ".join(texts)
     if clauses and close:
         text += f"; with that, the oracle's formulas give your numbers{close}"
@@ -50,10 +51,9 @@ def amount(scales: float) -> str:
     return "within 1 rounding scale" if scales <= 1 else f"{max(scales, 1.1):.2g} rounding scales"
 
 
-def number(value: float) -> str:
-    """A factor with as many digits as tell it from 1."""
-    short = f"{value:.6g}"
-    return f"{value:.17g}".rstrip("0") if short == "1" else short
+def number(value: float, uncertainty: float = 0.0) -> str:
+    """A factor with as many digits as tell it from 1, and no more than are known where it was fitted."""
+    return told_from(value, 1.0, uncertainty)
 
 
 def places(where: Sequence[str], problem: ref.Problem) -> str:
@@ -103,6 +103,7 @@ class Diagnosis(str):
         runner_up: another explanation that fits within rounding too; "" if there is none.
         others: the kinds of every other explanation that fits within rounding as well and is as simple.
         sought: whether a mistake was looked for.
+        stopped: which part of the search came to the end of its work; "" if none did.
 
     >>> found = Diagnosis("the sign is wrong", ("sign",), 0.5)
     >>> found, found.names, "sign" in found
@@ -114,6 +115,7 @@ class Diagnosis(str):
     runner_up: str
     others: tuple[tuple[str, ...], ...]
     sought: bool
+    stopped: str
 
     def __new__(
         cls,
@@ -124,10 +126,12 @@ class Diagnosis(str):
         others: tuple[tuple[str, ...], ...] = (),
         *,
         sought: bool = True,
+        stopped: str = "",
     ) -> Self:
         """The sentence, and what is known behind it."""
         made = super().__new__(cls, text)
-        made.names, made.scales, made.runner_up, made.others, made.sought = names, scales, runner_up, others, sought
+        made.names, made.scales, made.runner_up, made.others = names, scales, runner_up, others
+        made.sought, made.stopped = sought, stopped
         return made
 
     @classmethod

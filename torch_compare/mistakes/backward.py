@@ -15,11 +15,9 @@ import reference as ref
 from reference.network.gradients import place_of
 
 from .derivatives import wrong_derivatives
-from .mistake import Mistake
+from .mistake import Mistake, told_from
+from .other_activation import KINKED, activation_kind, parameters_left_out, same_row
 from .rules import Rules, at_step
-
-KINKED = ("relu", "leaky_relu", "rrelu")
-"""Activations that are linear on either side of 0."""
 
 
 def _derivative(problem: ref.Problem, l: int, z: Any) -> Any:
@@ -119,25 +117,19 @@ def other_slopes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
     if row.rowwise or row.name == "identity":
         return
     for other in ref.ACTIVATIONS.values():
-        if other.rowwise or other.name in ("identity", row.name):
+        if other.rowwise or other.name == "identity" or same_row(other, row):
             continue
         kind = activation_kind(row, other)
+        left = parameters_left_out(row, other)
         yield Mistake(
             kind,
             place_of(layer),
-            f"the backward pass takes the derivative of {other.name} for that of {row.name}",
+            f"the backward pass takes the derivative of {row.name} without its {left}"
+            if left
+            else f"the backward pass takes the derivative of {other.name} for that of {row.name}",
             rules=at_step("slope", lambda p, t, l, d, other=other: d * other.derivative(t.preactivations[l]), layer),
             vague=kind == "another activation",
         )
-
-
-def activation_kind(row: ref.Activation, other: ref.Activation) -> str:
-    """The name of the mistake that takes one activation for another."""
-    if {row.name, other.name} == {"gelu", "gelu_tanh"}:
-        return "tanh formula for GELU" if row.name == "gelu" else "exact GELU for the tanh formula"
-    if {row.name, other.name} <= set(KINKED):
-        return "leaky slope"
-    return "another activation"
 
 
 def early_mistake(problem: ref.Problem, layer: int) -> Mistake | None:
@@ -263,12 +255,12 @@ def update_mistake(layer: int, rate: float, along: str, uncertainty: float = 0.0
     )
 
 
-def leaky_mistake(layer: int, slope: float, uncertainty: float = 0.0) -> Mistake:
-    """Another slope below 0, in the backward pass alone."""
+def leaky_mistake(layer: int, slope: float, uncertainty: float = 0.0, right: float = 0.0) -> Mistake:
+    """Another slope below 0, in the backward pass alone, than the right one."""
     return Mistake(
         "leaky slope",
         place_of(layer),
-        f"the backward pass takes the slope {slope:.6g} below 0",
+        f"the backward pass takes the slope {told_from(slope, right, uncertainty)} below 0",
         rules=at_step("slope", lambda p, t, l, d: d * np.where(t.preactivations[l] > 0, 1.0, slope), layer),
         form="leaky",
         constant=slope,

@@ -12,9 +12,9 @@ from reference.network.gradients import place_of
 from reference.network.unchecked import changed, unchecked
 
 from ..torch_side.deviations import deviations
-from .backward import KINKED, activation_kind
 from .derivatives import other_forms
 from .mistake import Leaves, Mistake
+from .other_activation import KINKED, activation_kind, same_row
 
 SLOPES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.3, 1 / 3, 0.5)
 """Slopes of leaky rectifiers that people choose; in the backward pass alone any other is fitted."""
@@ -43,11 +43,11 @@ def activation_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
         if name in KINKED:
             others += [ref.activations.leaky_relu(slope) for slope in SLOPES]
         for other in others:
-            if (other.name, dict(other.parameters)) == (name, dict(row.parameters)):
+            if same_row(other, row):
                 continue
             kind = activation_kind(row, other)
             vague = kind == "another activation"
-            what = f"{_row_title(other, name)} stands for {name} in both passes"
+            what = f"{_row_title(other, name)} stands for {_row_title(row, other.name)} in both passes"
             yield Mistake(kind, "every layer", what, problem=_with_row(name, other, None), vague=vague)
             layers = [l for l, layer in enumerate(problem.mlp.layers) if layer.activation.name == name]
             for l in layers if not vague and len(layers) > 1 else []:

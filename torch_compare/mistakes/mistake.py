@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import reference as ref
 
 from .rules import RIGHT, Rules, backward_with
@@ -76,8 +78,13 @@ class Mistake:
         return self.name, self.what, self.where
 
 
-def leaves_with(mistakes: tuple[Mistake, ...], problem: ref.Problem) -> Leaves:
+def leaves_with(mistakes: tuple[Mistake, ...], problem: ref.Problem, trace: ref.Trace | None = None) -> Leaves:
     """The gradients by place, the loss included, that somebody who makes these mistakes computes.
+
+    Args:
+        mistakes: what is done wrong.
+        problem: the problem.
+        trace: of its forward pass, if it is at hand; taken where no mistake changes what is differentiated.
 
     >>> import numpy as np
     >>> mlp = ref.initialize([2, 1], ["identity"], seed=0)
@@ -90,11 +97,29 @@ def leaves_with(mistakes: tuple[Mistake, ...], problem: ref.Problem) -> Leaves:
     for mistake in mistakes:
         differentiated = mistake.problem(differentiated)
         rules = mistake.rules(rules)
-    found = backward_with(rules, differentiated)
+    found = backward_with(rules, differentiated, trace if differentiated is problem else None)
     leaves: Leaves = found.leaves()
     for mistake in mistakes:
         leaves = mistake.leaves(problem, leaves)
     return leaves
+
+
+def told_from(value: float, other: float, uncertainty: float = 0.0) -> str:
+    """A number in no more digits than are known, but in as many as tell it from another.
+
+    Args:
+        value: the number.
+        other: that it must not read as.
+        uncertainty: relative, of the number.
+
+    >>> told_from(1 / 3, 1.0), told_from(0.0100000002, 0.01), told_from(1 / 3, 1.0, 2.0**-9)
+    ('0.333333', '0.0100000002', '0.3333')
+    """
+    known = 6 if uncertainty < 1e-6 else int(np.clip(1 + np.ceil(-np.log10(uncertainty)), 2, 6))
+    short, theirs = (f"{float(f'{number:.{known}g}'):g}" for number in (value, other))
+    if short != theirs or other in (value, 0.0):
+        return short
+    return f"{value:.{min(17, 3 + int(np.ceil(-np.log10(abs(value / other - 1)))))}g}"
 
 
 def habits(mistakes: Iterable[Mistake]) -> int:

@@ -61,7 +61,7 @@ def test_a_leaf_is_the_same_up_to_eight_errors_by_norm_if_no_element_is_far_off(
     right = leaves_of(PROBLEM)[place]
     each = norm(right) / np.sqrt(right.size)
     scale = {p: np.full(np.shape(v), size * norm(v) / np.sqrt(np.size(v))) for p, v in leaves_of(PROBLEM).items()}
-    found, error = evidence(scale=scale), 2 * size * each
+    found, error = evidence(scale=scale), size * each
     assert found.noise[place] == pytest.approx(size, rel=2.0**-40)
     signs = np.where(np.arange(right.size) % 2, 1.0, -1.0).reshape(right.shape)
     for scales, same in ((0.99 * BY_NORM, True), (1.01 * BY_NORM, False)):
@@ -88,3 +88,17 @@ def test_the_slack_ends_before_a_factor_2():
     coarse = evidence(scale={p: np.abs(v) for p, v in leaves_of(PROBLEM).items()})
     assert coarse.slack("layers[0].weight") == ROUGHEST < distance(2.0, 1.0)
     assert evidence().slack("layers[0].weight") == BY_NORM * evidence().noise["layers[0].weight"] < 1e-12
+
+
+def test_the_same_ends_before_a_factor_2_too():
+    """In so coarse a format nothing else than the roughest slack holds, element by element as by norm."""
+    place = "layers[0].weight"
+    right = leaves_of(PROBLEM)[place]
+    size = norm(right) / np.sqrt(right.size)
+    coarse = evidence(
+        scale={p: np.full(np.shape(v), norm(v) / np.sqrt(np.size(v))) for p, v in leaves_of(PROBLEM).items()}
+    )
+    signs = np.where(np.arange(right.size) % 2, 1.0, -1.0).reshape(right.shape)
+    assert coarse.same(place, right + 0.98 * ROUGHEST * size * signs)
+    assert not coarse.same(place, right + 1.2 * ROUGHEST * size * signs)
+    assert not coarse.same(place, 2 * right)

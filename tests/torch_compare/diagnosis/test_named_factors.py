@@ -5,7 +5,7 @@ import pytest
 
 import reference as ref
 from tests.torch_compare.diagnosis.helpers import network
-from torch_compare.diagnosis.named_factors import COARSE, constants, nearest, product
+from torch_compare.diagnosis.named_factors import COARSE, RARER, constants, nearest, product
 
 CALLS = {float(n) for n in range(2, 9)}
 
@@ -16,7 +16,8 @@ def kinds(problem):
 
 def test_every_size_of_the_problem_is_a_factor_of_a_mean_over_elements():
     """9 examples of 3 outputs: the mean divides by 27."""
-    found = kinds(network([4, 3], ["identity"]))
+    problem = network([4, 3], ["identity"])
+    found = {value: kind for value, kind in kinds(problem).items() if not set(kind) & set(RARER)}
     assert found.keys() == {27.0, 1 / 27, 9.0, 1 / 9, 3.0, 1 / 3, -1.0, 2.0, 0.5} | CALLS
     assert found[27.0] == found[9.0] == ("sum for mean",)
     assert found[1 / 27] == found[1 / 9] == found[1 / 3] == ("mean for sum",)
