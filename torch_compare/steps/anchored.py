@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetic.array import NumPyArray
+from reference.arithmetic.noise_model import rounded
 from reference.arithmetic.noise_source import NoiseSource
 from reference.arithmetic.noisy import Noisy
 
@@ -43,4 +44,11 @@ class Anchored(Noisy):
             other = others[0].data if isinstance(others[0], Noisy) else np.asarray(others[0])[None]
             shrunk = self.scalars + (ufunc is np.multiply)
             return Anchored(ufunc(self.data, other), self.source, self.stored + 1, shrunk)
-        return super().__array_ufunc__(ufunc, method, *inputs, **kwargs)
+        return super().__array_ufunc__(ufunc, method, *map(_with_own_noise, inputs), **kwargs)
+
+
+def _with_own_noise(x: Any) -> Any:
+    """What goes on as a number among others carries the error of its roundings so far."""
+    if not isinstance(x, Anchored) or not x.stored:
+        return x
+    return Noisy(rounded(x.source, x.data, x.data != 0), x.source)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from reference.arithmetic.formats import FORMATS, Format, get_format
+from reference.arithmetic.noise_source import representable
 from reference.optimizers import Optimizer
 from reference.rounding.distance import WorstElement, digits, worst_of
 
@@ -23,6 +24,7 @@ from .scales import Scales, exact, measured, with_coarse_scalars
 from .search import Search, share, unexplained
 from .step import Leaves, Step, arrays, leaves, read_state, read_step
 
+ONE_NUMBER = ("mu_product", "eta", "mu")
 COARSER = ("float32", "tf32", "float16", "bfloat16")
 
 
@@ -93,7 +95,7 @@ def check_step(
     found = _judged(made, expected, step, narrow, fmt)
     if found.within:
         return found.verdict(Status.AGREES, "accurate", _said("every element is within rounding of the oracle's"))
-    if optimizer.name == "muon" and Search(step, made, expected, narrow, fmt).fits():
+    if optimizer.name == "muon" and Search(step, made, expected, narrow, fmt).named():
         return _off(found, diagnose=diagnose, seed=seed)  # the wider scale, of bfloat16, would excuse the mistake
     wide = with_coarse_scalars(step, narrow, fmt, seed=seed)
     wider = _judged(made, expected, step, wide, fmt)
@@ -110,10 +112,12 @@ def _off(found: _Judged, *, diagnose: bool, seed: int) -> StepVerdict:
     """The verdict on a step that rounding in its own precision does not explain."""
     step, fmt = found.step, found.fmt
     search = Search(step, found.given, found.expected, found.scales, fmt)
-    fits = search.fits()
+    fits = search.named()
+    own = "" if fits else _torchs_own(found)
+    fits = fits or ([] if own else search.factors())
     if fits and fits[0].candidate.convention:
         return found.verdict(Status.ANOTHER_CONVENTION, "textbook", _said(fits[0].candidate.what))
-    said = "" if fits else _torchs_own(found) or _coarser(found, seed)
+    said = "" if fits else own or _coarser(found, seed)
     if said:
         return found.verdict(Status.IMPRECISE, "textbook", _said(said))
     if not diagnose:
@@ -169,13 +173,16 @@ def _torchs_own(found: _Judged) -> str:
 def _coarser(found: _Judged, seed: int) -> str:
     """The precision whose errors these are, or the rounding that is none to nearest; "" if neither."""
     step, fmt = found.step, found.fmt
+    params = [place for place in found.given if place.startswith("params[")]
     for name in COARSER:
         other = FORMATS[name]
         if other.coarsest_bits >= fmt.coarsest_bits or (name == "tf32" and step.optimizer.name != "muon"):
             continue
         scales = measured(step, other, found.expected, seed=seed)
-        sure = all(_smaller(scales, found, place) for place in found.given if place.startswith("params["))
-        if sure and _judged(found.given, found.expected, step, scales, other).within:
+        kept = all(np.all(representable(found.given[p], other.bits)) for p in params)
+        scales = scales if kept else Scales(scales.sigma, found.scales.slack, scales.runs)
+        sure = all(_smaller(scales, found, place) for place in params)
+        if sure and _judged(found.given, found.expected, step, scales, other if kept else fmt).within:
             return f"the errors are those of {name}, not of {fmt.name}"
     doubled = Scales(found.scales.sigma, {p: 2 * s for p, s in found.scales.slack.items()}, {})
     if _judged(found.given, found.expected, step, doubled, fmt).within and not _leans(found):
@@ -271,5 +278,6 @@ def _read_given(step: Step, given: Any) -> tuple[Step, Leaves]:
 
 
 def _finest(step: Step) -> str:
-    """The finest format that an array is stored in."""
-    return max(set(step.formats.values()), key=lambda name: FORMATS[name].bits)
+    """The finest format that an array is stored in; one number that counts along for an array does not matter."""
+    arrays = (name for place, name in step.formats.items() if place.partition("[")[0] not in ONE_NUMBER)
+    return max(arrays, key=lambda name: FORMATS[name].bits)

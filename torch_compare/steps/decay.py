@@ -42,7 +42,7 @@ def of_the_decay(step: Step) -> Iterator[Recipe]:
     yield Recipe("no decay", "the weight decay left out", undecayed)
     yield Recipe("decay after the step", "the weights decayed after the step, not before", shrunk_after)
     if apart:
-        yield Recipe("L2 for decoupled", "L2 regularisation (λθ added to the gradient) in place of decoupled weight decay",
+        yield Recipe("L2 for decoupled", "L2 regularisation (λθ added to g) in place of decoupled weight decay",
                      coupled(decay))  # fmt: skip
         yield Recipe(
             "decay without the rate", "the weight decay not multiplied by the learning rate", shrunk_before(decay)

@@ -22,6 +22,9 @@ from .step import FREE, Array, Leaves, Step, leaves, rebuilt, take
 RUNS = 32
 LARGEST = 2**16
 """Elements of one noisy array: larger ones of an elementwise optimiser are run in pieces."""
+SMALL = 1e-30
+"""A format whose smallest number is larger than this has a range that squares leave: float16."""
+SQUARES = ("exp_avg_sq", "square_avg", "sum", "acc_delta", "row_var", "col_var", "variance")
 WHOLE = ("adafactor", "muon", "lbfgs")
 """Optimisers that look at an array as a whole."""
 
@@ -73,7 +76,9 @@ def measured(step: Step, fmt: Format, expected: Leaves, *, seed: int = 0, runs: 
         if place not in found.sigma:
             found.sigma[place] = np.zeros(np.shape(value))
         found.sigma[place] = found.sigma[place].reshape(np.shape(value))
-        found.slack[place] = _slack(found.slack.get(place), place, value, step, fmt)
+        found.slack[place] = _slack(found.slack.get(place), place, value, step, fmt, found.sigma[place])
+    if fmt.smallest > SMALL:
+        _leave_out_of_range(step, fmt, expected, found)
     return found
 
 
@@ -150,17 +155,44 @@ def _note(found: Scales, made: Leaves, step: Step, fmt: Format, source: NoiseSou
             found.runs[place] = value.data[1:] - value.data[:1]
 
 
-def _slack(counts: Any, place: str, value: Any, step: Step, fmt: Format) -> Any:
+def _slack(counts: Any, place: str, value: Any, step: Step, fmt: Format, sigma: Array) -> Any:
     """Half an ulp for each rounding to where the number is stored or computed, whichever is coarser."""
     if not isinstance(value, np.ndarray):
         return np.zeros(np.shape(value))
-    stored = STORED[step.formats.get(place, fmt.name)] if step.formats.get(place, fmt.name) in STORED else fmt
+    stored = STORED.get(step.formats.get(place, fmt.name), fmt)
     coarser = stored if stored.bits < fmt.bits else fmt
     size = np.maximum(np.abs(np.float64(value)), np.abs(np.float64(step.start.get(place, value))).reshape(value.shape))
     if counts is None:
-        return 0.5 * stored.ulp(size) if stored.bits < fmt.bits else np.zeros(value.shape)
+        return np.where((sigma > 0) | (stored.bits < fmt.bits), 0.5 * coarser.ulp(size), 0.0)
     times, scalars = counts
     return 0.5 * (times * coarser.ulp(size) + scalars * fmt.ulp(size))
+
+
+def _leave_out_of_range(step: Step, fmt: Format, expected: Leaves, found: Scales) -> None:
+    """Take the scale from where squares leave the format's range: what comes of that is no rounding of the step."""
+    least, squares = fmt.smallest * 2.0 ** (fmt.bits - 1), [name for name in step.state if name in SQUARES]
+    for label, g in zip(step.labels, step.grads, strict=True):
+        if not squares:
+            continue
+        sizes = [
+            np.abs(np.float64(a))
+            for a in (g * g, *_slots(squares, label, expected), *_slots(squares, label, step.start))
+        ]
+        apart = [(a > fmt.largest / 4) | ((a > 0) & (a < least)) for a in sizes]
+        if step.optimizer.name in WHOLE:
+            lost = np.full(g.shape, any(np.any(a) for a in apart))
+        else:
+            lost = np.logical_or.reduce([np.broadcast_to(a, g.shape) for a in apart])
+            lost = lost | np.logical_or.reduce(
+                [np.broadcast_to(a == 0, g.shape) & (g != 0) for a in sizes[1 : 1 + len(squares)]]
+            )
+        for place, sigma in found.sigma.items():
+            if place.endswith(f"[{label}]"):
+                found.sigma[place] = np.where(lost if sigma.shape == g.shape else np.any(lost), np.nan, sigma)
+
+
+def _slots(names: list[str], label: str, where: Leaves) -> list[Array]:
+    return [where[f"{name}[{label}]"] for name in names if f"{name}[{label}]" in where]
 
 
 # ── the wider scale ──────────────────────────────────────────────────────────────────────────────────
@@ -185,16 +217,21 @@ def with_coarse_scalars(step: Step, scales: Scales, fmt: Format, *, seed: int = 
 
     base = leaves(step.labels, *step.take())
     total = {place: np.zeros(np.shape(value)) for place, value in base.items()}
-    for _ in range(runs):
+    strayed = {place: np.zeros((runs, *r.shape[1:])) for place, r in scales.runs.items()}
+    for run in range(runs):
         h = {k: shaken(v, k) for k, v in step.optimizer.hyperparameters.items() if k not in ("others", "d")}
         try:
             other = leaves(step.labels, *step.take(rebuilt(step.optimizer, **h)))
         except (ValueError, ArithmeticError):
             continue  # a hyperparameter at the edge of its range was shaken over it
         for place, value in other.items():
-            total[place] = total[place] + np.square(np.float64(value) - np.float64(base[place]))
+            off = np.float64(value) - np.float64(base[place])
+            total[place] = total[place] + np.square(off)
+            if place in strayed:
+                strayed[place][run] = off.reshape(strayed[place].shape[1:])
     sigma = {p: np.hypot(s, np.sqrt(total[p] / runs)) if p in total else s for p, s in scales.sigma.items()}
-    made = Scales(sigma, scales.slack, scales.runs)
+    together = {place: r + scales.runs[place] if len(scales.runs[place]) else r for place, r in strayed.items()}
+    made = Scales(sigma, scales.slack, together)
     return _with_bfloat16_iteration(step, made, fmt, seed) if step.optimizer.name == "muon" else made
 
 

@@ -1,4 +1,4 @@
-"""Which known mistake makes a step: each is made on the numbers at hand, and the one that fits within rounding is named."""
+"""Which known mistake makes a step: each is made on the numbers at hand; the one that fits within rounding is named."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ from .step import Leaves, Step, leaves
 
 BUFFERS = ("exp_avg", "momentum_buffer", "grad_avg", "prev")
 """Slots that are linear in the gradient, from which a factor of it is read."""
+
+FEW = 3
+"""A factor fits one element whatever it is; it explains something from so many on."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,16 @@ class Search:
     scales: Scales
     fmt: Format
 
-    def fits(self) -> list[Fit]:
-        """Every candidate within rounding of what is given, the closest first; conventions before mistakes."""
-        found = [fit for candidate in candidates(self.step) if (fit := self.fit(candidate))]
-        if not found:
-            found = [fit for candidate in self._factors() if (fit := self.fit(candidate))]
+    def named(self) -> list[Fit]:
+        """Every known mistake within rounding of what is given, the closest first; conventions before mistakes."""
+        return self._fitting(candidates(self.step))
+
+    def factors(self) -> list[Fit]:
+        """A factor of the step, or of the gradients, that explains what is given."""
+        return self._fitting(self._factors())
+
+    def _fitting(self, tried: Iterator[Candidate]) -> list[Fit]:
+        found = [fit for candidate in tried if (fit := self.fit(candidate))]
         return sorted(found, key=lambda fit: (not fit.candidate.convention, max(fit.scales, 1.0)))
 
     def fit(self, candidate: Candidate) -> Fit | None:
@@ -108,6 +116,7 @@ class Search:
         """The f for which origin + f·(right − origin) is nearest to what is given."""
         base, full = leaves(self.step.labels, *origin), leaves(self.step.labels, *right)
         above = below = 0.0
+        count = 0
         with np.errstate(all="ignore"):
             for place in where:
                 way, sigma = full[place] - base[place], np.maximum(self.scales.sigma[place], self.scales.slack[place])
@@ -115,7 +124,8 @@ class Search:
                 good = np.isfinite(weight) & np.isfinite(self.given[place])
                 above += float(np.sum(np.where(good, weight * (self.given[place] - base[place]), 0.0)))
                 below += float(np.sum(np.where(good, weight * way, 0.0)))
-        return above / below if below > 0 and isfinite(above / below) else None
+                count += int(np.sum(good & (weight != 0)))
+        return above / below if count >= FEW and below > 0 and isfinite(above / below) else None
 
 
 def share(search: Search) -> float:
