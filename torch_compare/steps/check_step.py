@@ -89,13 +89,17 @@ def check_step(
     """
     step = read_step(optimizer, params, gradients, state)
     step, made = _read_given(step, given)
-    fmt = get_format(_finest(step) if dtype is None else dtype)
+    with np.errstate(all="ignore"):
+        return _verdict(step, made, get_format(_finest(step) if dtype is None else dtype), diagnose=diagnose, seed=seed)
+
+
+def _verdict(step: Step, made: Leaves, fmt: Format, *, diagnose: bool, seed: int) -> StepVerdict:
     expected = exact(step)
     narrow = measured(step, fmt, expected, seed=seed)
     found = _judged(made, expected, step, narrow, fmt)
     if found.within:
         return found.verdict(Status.AGREES, "accurate", _said("every element is within rounding of the oracle's"))
-    if optimizer.name == "muon" and Search(step, made, expected, narrow, fmt).named():
+    if step.optimizer.name == "muon" and not found.undecided and Search(step, made, expected, narrow, fmt).named():
         return _off(found, diagnose=diagnose, seed=seed)  # the wider scale, of bfloat16, would excuse the mistake
     wide = with_coarse_scalars(step, narrow, fmt, seed=seed)
     wider = _judged(made, expected, step, wide, fmt)
@@ -112,9 +116,8 @@ def _off(found: _Judged, *, diagnose: bool, seed: int) -> StepVerdict:
     """The verdict on a step that rounding in its own precision does not explain."""
     step, fmt = found.step, found.fmt
     search = Search(step, found.given, found.expected, found.scales, fmt)
-    fits = search.named()
-    own = "" if fits else _torchs_own(found)
-    fits = fits or ([] if own else search.factors())
+    own = _torchs_own(found)
+    fits = [] if own else search.named() or search.factors()
     if fits and fits[0].candidate.convention:
         return found.verdict(Status.ANOTHER_CONVENTION, "textbook", _said(fits[0].candidate.what))
     said = "" if fits else own or _coarser(found, seed)

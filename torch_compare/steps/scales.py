@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import log
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,11 @@ def _slack(counts: Any, place: str, value: Any, step: Step, fmt: Format, sigma: 
     if counts is None:
         return np.where((sigma > 0) | (stored.bits < fmt.bits), 0.5 * coarser.ulp(size), 0.0)
     times, scalars = counts
+    if step.optimizer.name in ("sgd", "asgd") and step.optimizer.hyperparameters["weight_decay"]:
+        times, scalars = (
+            max(times, 2),
+            max(scalars, 1),
+        )  # θ may as well be shrunk first: without momentum it is the same
     return 0.5 * (times * coarser.ulp(size) + scalars * fmt.ulp(size))
 
 
@@ -178,17 +184,24 @@ def _leave_out_of_range(step: Step, fmt: Format, expected: Leaves, found: Scales
             np.abs(np.float64(a))
             for a in (g * g, *_slots(squares, label, expected), *_slots(squares, label, step.start))
         ]
+        rows, columns = (_slots([name], label, expected) for name in ("row_var", "col_var"))
+        sizes += [np.abs(np.float64(r * c)) for r, c in zip(rows, columns, strict=True)]
         apart = [(a > fmt.largest / 4) | ((a > 0) & (a < least)) for a in sizes]
+        gone = _least_divisor(step) < least  # then 0 + ε is 0 in the format
+        nothing = [(a == 0) & (gone | (a.shape != g.shape) | (g != 0)) for a in sizes[1 : 1 + len(squares)]]
         if step.optimizer.name in WHOLE:
-            lost = np.full(g.shape, any(np.any(a) for a in apart))
+            lost = np.full(g.shape, any(np.any(a) for a in (*apart, *nothing)))
         else:
-            lost = np.logical_or.reduce([np.broadcast_to(a, g.shape) for a in apart])
-            lost = lost | np.logical_or.reduce(
-                [np.broadcast_to(a == 0, g.shape) & (g != 0) for a in sizes[1 : 1 + len(squares)]]
-            )
+            lost = np.logical_or.reduce([np.broadcast_to(a, g.shape) for a in (*apart, *nothing)])
         for place, sigma in found.sigma.items():
             if place.endswith(f"[{label}]"):
                 found.sigma[place] = np.where(lost if sigma.shape == g.shape else np.any(lost), np.nan, sigma)
+
+
+def _least_divisor(step: Step) -> float:
+    """What keeps the divisor from 0."""
+    eps = step.optimizer.hyperparameters.get("eps", 0.0)
+    return float(eps[0] ** 2 if isinstance(eps, tuple) else eps)
 
 
 def _slots(names: list[str], label: str, where: Leaves) -> list[Array]:
@@ -221,10 +234,12 @@ def with_coarse_scalars(step: Step, scales: Scales, fmt: Format, *, seed: int = 
     for run in range(runs):
         h = {k: shaken(v, k) for k, v in step.optimizer.hyperparameters.items() if k not in ("others", "d")}
         try:
-            other = leaves(step.labels, *step.take(rebuilt(step.optimizer, **h)))
+            other = leaves(step.labels, *step.take(rebuilt(step.optimizer, **h), **_shaken_count(step, unit, rng)))
         except (ValueError, ArithmeticError):
             continue  # a hyperparameter at the edge of its range was shaken over it
         for place, value in other.items():
+            if place == "step":
+                continue
             off = np.float64(value) - np.float64(base[place])
             total[place] = total[place] + np.square(off)
             if place in strayed:
@@ -233,6 +248,13 @@ def with_coarse_scalars(step: Step, scales: Scales, fmt: Format, *, seed: int = 
     together = {place: r + scales.runs[place] if len(scales.runs[place]) else r for place, r in strayed.items()}
     made = Scales(sigma, scales.slack, together)
     return _with_bfloat16_iteration(step, made, fmt, seed) if step.optimizer.name == "muon" else made
+
+
+def _shaken_count(step: Step, unit: float, rng: np.random.Generator) -> dict[str, float]:
+    """The count of steps, moved so that one of the powers βᵗ has a rounding error of its own."""
+    betas = step.optimizer.hyperparameters.get("betas", (0.0,))
+    beta = float(betas[rng.integers(len(betas))])
+    return {"step": step.state["step"] + 2 * unit * rng.uniform(-1, 1) / abs(log(beta))} if 0 < beta < 1 else {}
 
 
 def _with_bfloat16_iteration(step: Step, scales: Scales, fmt: Format, seed: int) -> Scales:

@@ -92,7 +92,9 @@ class Search:
                 stored = STORED.get(self.step.formats.get(place, ""), self.fmt)
                 coarser = stored if stored.bits < self.fmt.bits else self.fmt
                 larger = np.maximum(coarser.ulp(value) / coarser.ulp(exact), 1.0)
-                slack[place] = self.scales.slack[place] * larger + (0.5 * coarser.ulp(value) if moves else 0.0)
+                slack[place] = self.scales.slack[place] * larger + (
+                    0.5 * coarser.ulp(value) if moves and coarser is self.fmt else 0.0
+                )
         return Scales(sigma, slack, self.scales.runs)
 
     # ── factors that have no name ────────────────────────────────────────────────────────────────────

@@ -93,7 +93,9 @@ def torch_state(opt, theirs, own, step):
     for key, slot in template.items():
         if key != "step":
             made[key] = tuple(
-                None if s is None else torch.as_tensor(theirs.state[t].get(key, torch.tensor(s))).detach().clone()
+                None
+                if s is None
+                else torch.as_tensor(theirs.state[t].get(key, torch.tensor(s))).detach().clone()
                 if theirs.state.get(t)
                 else torch.tensor(s).to(t.dtype)
                 for s, t in zip(slot, own, strict=True)
@@ -127,7 +129,11 @@ def other_order(opt, params, g, state):
             made = {}
             d = grad
             if h["momentum"]:
-                m = grad if t == 1 else kind(h["momentum"]) * s["momentum_buffer"] + (grad - kind(h["dampening"]) * grad)
+                m = (
+                    grad
+                    if t == 1
+                    else kind(h["momentum"]) * s["momentum_buffer"] + (grad - kind(h["dampening"]) * grad)
+                )
                 made, d = {"momentum_buffer": m}, grad + kind(h["momentum"]) * m if h["nesterov"] else m
             new.append(p - lr * d)
         elif opt.name == "rmsprop" and not h["centered"]:
