@@ -30,13 +30,24 @@ class Ways:
         square: "g²", "|g|" or "g": what v is the mean of.
         first: whether m is corrected for its bias.
         second: whether v is.
-        corrections: "1 − βᵗ" or "βᵗ left": the power taken of the step before, t − 1 for t.
         weight_first: whether g enters m by 1 − β₁ (or as it is).
         weight_second: whether g² enters v by 1 − β₂.
         stale_first: whether the step is made with the m from before this gradient.
         stale_second: whether it is made with the v from before it.
         momentum: whether m moves θ (or g itself).
         largest: amsgrad: "v", or "v̂": of what the largest is taken.
+        threshold: radam: of ρ, from which v is used.
+        rectified: radam: whether r multiplies the step.
+        ahead: nadam: whether the next step's share of the momentum is taken.
+        scaled: adafactor: whether the RMS of θ multiplies the step.
+        relative: adafactor: whether the rate is the smaller of η and 1/√t.
+        clip: adafactor: "right" max(1, RMS/d) divides; "none"; "other side" min(1, RMS/d) divides; "multiplied"
+            max(1, RMS/d) multiplies; "always" RMS/d divides.
+        factored: adafactor: whether the product of rows and columns is divided by the mean.
+        rate_inside: rmsprop: whether η enters the momentum's buffer.
+        centered: rmsprop: whether the square of the mean gradient is subtracted from v.
+        decays_rate: adagrad: whether η falls with t.
+        newest: adadelta: whether the mean of the updates is taken after this update.
     """
 
     epsilon: str = "outside"
@@ -234,15 +245,15 @@ def adafactor(h: H, p: Array, g: Array, s: Slots, t: int, ways: Ways) -> Made:
     alpha = alpha * np.maximum(rms(p), least) if ways.scaled else alpha
     p = p if h.get("decoupled") is False else p * (1 - h["lr"] * h["weight_decay"])
     if g.ndim > 1:
-        rows = s["row_var"] + fresh * (np.mean(g * g, -1, keepdims=True) - s["row_var"])
-        columns = s["col_var"] + fresh * (np.mean(g * g, -2, keepdims=True) - s["col_var"])
+        rows = mean(s["row_var"], np.mean(g * g, -1, keepdims=True), 1 - fresh, True)
+        columns = mean(s["col_var"], np.mean(g * g, -2, keepdims=True), 1 - fresh, True)
         kept = {"row_var": rows, "col_var": columns, "variance": None}
         if ways.stale_second:
             rows, columns = s["row_var"], s["col_var"]
         whole = np.maximum(rows.mean(-2, keepdims=True), tiny)
         variance = rows * columns / whole if ways.factored else rows * columns
     else:
-        variance = s["variance"] + fresh * (g * g - s["variance"])
+        variance = mean(s["variance"], g * g, 1 - fresh, True)
         kept = {"row_var": None, "col_var": None, "variance": variance}
         variance = s["variance"] if ways.stale_second else variance
     floored = np.maximum(variance, tiny * tiny)

@@ -8,7 +8,6 @@ import ml_dtypes
 import numpy as np
 import torch
 
-import reference as ref
 import torch_compare as tc
 from torch_compare.torch_side.optimizers import Twin
 from torch_compare.trajectories.matrix import matrix_trajectory
@@ -34,7 +33,7 @@ def verdict(name: str, source: str, seed: int) -> Any:
     found = trajectory(name, seed, steps)
     opt, params, grads = found.optimizer, list(found.params), [list(g) for g in found.grads]
     if source.startswith("torch in"):
-        return narrow_torch(opt, params, grads, getattr(torch, source.split()[-1]))
+        return narrow_torch(opt, params, grads, getattr(torch, source.rsplit(maxsplit=1)[-1]))
     if source == "torch":
         twin = Twin(opt, params)
         state = opt.init(params)

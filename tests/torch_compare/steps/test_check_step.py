@@ -59,7 +59,7 @@ def test_decay_after_the_step_cs336_and_bitsandbytes(lr, decay, way):
 )
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_decoupled_for_coupled_flaggems_4989_and_nntrainer_3527(right, taken, name, dtype):
-    found = named(right, lambda *step: taken.update(*step), dtype=dtype)
+    found = named(right, taken.update, dtype=dtype)
     assert (found.status, found.diagnosis.names) == ("wrong", (name,))
 
 
@@ -135,7 +135,7 @@ def test_float32_scalars_agree_on_the_textbook_scale():
     b1, b2, f = np.float32(0.9), np.float32(0.999), np.float32
     new = [
         p - f(0.01) * ((1 - b1) * g / (1 - f(0.9))) / np.sqrt((1 - b2) * g * g / f(1 - 0.999))
-        for p, g in zip(params, grads)
+        for p, g in zip(params, grads, strict=True)
     ]
     found = tc.check_step(o.adam(lr=0.01), params, grads, state, new)
     assert (found.status, found.scale) == ("agrees", "textbook")
@@ -151,7 +151,8 @@ def test_bfloat16_parameters_beside_float32_moments(name):
     found = tc.check_step(opt, half, grads, state, (stored, after))
     assert (found.status, found.dtype) == ("agrees", "float32")
     doubled = [
-        (h.astype(np.float32) + 2 * (n - h.astype(np.float32))).astype(ml_dtypes.bfloat16) for h, n in zip(half, new)
+        (h.astype(np.float32) + 2 * (n - h.astype(np.float32))).astype(ml_dtypes.bfloat16)
+        for h, n in zip(half, new, strict=True)
     ]
     assert tc.check_step(opt, half, grads, state, (doubled, after)).status == "wrong"
 
@@ -161,7 +162,9 @@ def test_a_small_common_factor_is_seen_in_bfloat16_arithmetic():
     params, grads, state = step_of(opt, shapes=((64, 64),))
     params = [p * 1e-3 for p in params]
     new, _ = opt.update(params, grads, state)
-    found = tc.check_step(opt, params, grads, state, [p + 1.04 * (n - p) for p, n in zip(params, new)], "bfloat16")
+    found = tc.check_step(
+        opt, params, grads, state, [p + 1.04 * (n - p) for p, n in zip(params, new, strict=True)], "bfloat16"
+    )
     assert found.status == "wrong"
     assert tc.check_step(opt, params, grads, state, new, "bfloat16").status == "agrees"
 
@@ -184,7 +187,10 @@ def test_stochastic_rounding_is_imprecise_and_not_wrong():
 def test_another_convention_names_its_source():
     opt = o.adam(lr=0.01, eps=1e-2)
     params, grads, state = step_of(opt, steps=0)
-    new = [p - 0.01 * np.sqrt(0.001) / 0.1 * 0.1 * g / (np.sqrt(0.001 * g * g) + 1e-2) for p, g in zip(params, grads)]
+    new = [
+        p - 0.01 * np.sqrt(0.001) / 0.1 * 0.1 * g / (np.sqrt(0.001 * g * g) + 1e-2)
+        for p, g in zip(params, grads, strict=True)
+    ]
     found = tc.check_step(opt, params, grads, state, new)
     assert found.status == "another convention"
     assert "Kingma & Ba 2015, §2" in found.diagnosis
