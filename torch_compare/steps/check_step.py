@@ -83,7 +83,8 @@ def check_step(
     >>> new, after = opt.update(w, g, opt.init(w))
     >>> check_step(opt, w, g, opt.init(w), (new, after)).status
     'agrees'
-    >>> verdict = check_step(opt, w, g, None, [w[0] - 0.1 * after["exp_avg"][0] / np.sqrt(after["exp_avg_sq"][0])])
+    >>> m, v = after["exp_avg"][0], after["exp_avg_sq"][0]
+    >>> verdict = check_step(opt, w, g, None, [w[0] - 0.1 * m / (np.sqrt(v) + 1e-8)])
     >>> verdict.status, str(verdict.diagnosis)[:36]
     ('wrong', 'the bias corrections left out; with ')
     """

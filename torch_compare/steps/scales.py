@@ -250,7 +250,7 @@ def with_coarse_scalars(step: Step, scales: Scales, fmt: Format, *, seed: int = 
     return _with_bfloat16_iteration(step, made, fmt, seed) if step.optimizer.name == "muon" else made
 
 
-def _shaken_count(step: Step, unit: float, rng: np.random.Generator) -> dict[str, float]:
+def _shaken_count(step: Step, unit: float, rng: np.random.Generator) -> dict[str, Any]:
     """The count of steps, moved so that one of the powers βᵗ has a rounding error of its own."""
     betas = step.optimizer.hyperparameters.get("betas", (0.0,))
     beta = float(betas[rng.integers(len(betas))])

