@@ -139,7 +139,7 @@ def read_step(optimizer: Optimizer, params: Any, gradients: Any, state: Any) -> 
     labels = labels_of(params)
     flat = arrays("params", params, labels, formats)
     grads = arrays("gradients", gradients, labels, formats, flat)
-    template = optimizer.init(flat)
+    template = optimizer.init([np.zeros_like(p) for p in flat])  # 0·∞ would begin with NaN
     before = template if state is None else read_state(template, state, labels, formats)
     resolved = _with_own_eps(optimizer, [formats[f"params[{label}]"] for label in labels])
     return Step(resolved, labels, flat, grads, before, formats)

@@ -87,7 +87,7 @@ def narrow_torch(opt, params, grads, dtype):
 
 
 def torch_state(opt, theirs, own, step):
-    template = opt.init([t.detach().double().numpy() for t in own])
+    template = opt.init([np.zeros(tuple(t.shape)) for t in own])
     made = {"step": step}
     for key, slot in template.items():
         if key != "step":
