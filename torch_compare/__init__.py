@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .random_problems.spec import Spec, build
     from .random_problems.strategies import problems, specs
     from .sources.table import SOURCES
+    from .steps.check_step import StepVerdict, check_step
+    from .steps.step_file import StepFile, read_step, write_step
     from .torch_side.deviations import DEVIATIONS, Deviation
     from .verdict.checks import Verdict, assert_gradients, check, check_module
 
@@ -27,16 +29,21 @@ __all__ = [
     "Case",
     "Deviation",
     "Spec",
+    "StepFile",
+    "StepVerdict",
     "Verdict",
     "WorstElement",
     "assert_gradients",
     "build",
     "check",
     "check_module",
+    "check_step",
     "problems",
     "read_case",
+    "read_step",
     "specs",
     "write_case",
+    "write_step",
 ]  # fmt: skip
 
 _HOMES = {
@@ -45,6 +52,8 @@ _HOMES = {
     "torch_compare.sources.table": ("SOURCES",),
     "torch_compare.files.case_file": ("Case", "read_case"),
     "torch_compare.files.case_writer": ("write_case",),
+    "torch_compare.steps.check_step": ("StepVerdict", "check_step"),
+    "torch_compare.steps.step_file": ("StepFile", "read_step", "write_step"),
     "torch_compare.random_problems.spec": ("Spec", "build"),
     "torch_compare.random_problems.strategies": ("problems", "specs"),
     "torch_compare.verdict.checks": ("Verdict", "assert_gradients", "check", "check_module"),

@@ -17,8 +17,8 @@ ROOMS = {
         "optimizers", "training",
     ),
     "torch_compare": (
-        "torch_side", "random_problems", "files", "cases", "mistakes", "diagnosis", "verdict", "sources",
-        "trajectories", "commands",
+        "torch_side", "random_problems", "files", "cases", "mistakes", "diagnosis", "verdict", "steps",
+        "sources", "trajectories", "commands",
     ),
     "benchmarks": ("harness", "implementations", "wrong_gradients", "claims", "exactness", "detection"),
 }  # fmt: skip

@@ -18,6 +18,8 @@ from reference.arithmetic.formats import FORMATS
 
 from ..cases.vectors import case_paths
 from ..files.case_file import read_case
+from ..steps.step_file import is_step
+from ..steps.step_result import judge_step
 from ..verdict.checks import Verdict, check
 from ..verdict.result_file import STANDARD_INPUT, read_result
 from ..verdict.status import Status
@@ -36,7 +38,12 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         description="Judge gradients of a case, or of a folder of cases: within the rounding of their precision or "
         "not, where they are furthest off, and which known mistake makes such gradients.",
     )
-    command.add_argument("case", type=Path, metavar="CASE", help="a case that `vectors` wrote, or a folder of them")
+    command.add_argument(
+        "case",
+        type=Path,
+        metavar="CASE",
+        help="a case that `vectors` wrote, or a folder of them; or an optimiser's step that `write_step` wrote",
+    )
     command.add_argument(
         "result",
         type=Path,
@@ -121,6 +128,10 @@ def exit_status(checked: Iterable[Checked], *, accept_conventions: bool = False,
 
 def _judge(case_path: Path, result_path: Path, options: argparse.Namespace) -> Verdict:
     """The verdict on one result; ValueError names the file that is at fault."""
+    if is_step(case_path):
+        return _named(
+            case_path, lambda: judge_step(case_path, result_path, dtype=options.dtype, diagnose=options.diagnose)
+        )
     case = _named(case_path, lambda: read_case(case_path))
     result = _named(result_path, lambda: read_result(result_path, case.problem, options.dtype))
     if result.case is not None and result.case != case.name:

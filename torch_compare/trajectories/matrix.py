@@ -10,7 +10,7 @@ parameters' type only: it shows that the formula is the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,10 @@ from reference.arithmetic.formats import get_format
 from reference.arithmetic.noise_source import NoiseSource
 from reference.arithmetic.noisy import Noisy
 from reference.optimizers import Optimizer
-from reference.optimizers.muon import NS_COEFFICIENTS, newton_schulz
+from reference.optimizers.muon import NS_COEFFICIENTS
 from reference.rounding.scale import RUNS
 
+from ..steps.scales import in_format
 from ..torch_side.muon import without_bfloat16
 from .comparison import History, Subject, TrajectoryOutcome, compare, follow_torch, record
 from .random_trajectories import SHAPES, Trajectory, one_of, power, random_trajectory
@@ -86,15 +87,8 @@ def bfloat16_scales(trajectory: Trajectory, *, runs: int = RUNS, seed: int = 0) 
     """The same for muon, whose Newton–Schulz iteration is computed in bfloat16."""
     hyperparameters = dict(trajectory.optimizer.hyperparameters)
     inside = NoiseSource(get_format("bfloat16"), runs, np.random.default_rng([seed, 1]))
-
-    def orthogonalize(b: Array) -> Array:
-        outside = cast(Noisy, b)
-        narrow = Noisy(outside.data, inside)
-        rounded = narrow.jitter(narrow)
-        c = hyperparameters
-        made = cast(Noisy, newton_schulz(rounded, c["ns_coefficients"], c["ns_steps"], c["eps"]))
-        return Noisy(made.data, outside.source)
-
+    c = hyperparameters
+    orthogonalize = in_format(inside, c["ns_coefficients"], c["ns_steps"], c["eps"])
     return _scales(trajectory, ref.optimizers.muon(**hyperparameters, orthogonalize=orthogonalize), runs, seed)
 
 

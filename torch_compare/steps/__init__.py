@@ -1,0 +1,1 @@
+"""An optimiser's step, judged."""

@@ -1,0 +1,156 @@
+"""Which known mistake makes a step: each is made on the numbers at hand; the one that fits within rounding is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from reference.arithmetic.formats import STORED, Format
+from reference.rounding.distance import worst_of
+
+from ..diagnosis.wording import number
+from .candidates import Candidate
+from .distance import LEANING, LIMIT, leaning, places, share_of_the_way
+from .mistakes import candidates, scaled
+from .scales import Scales
+from .step import Leaves, Step, leaves
+
+BUFFERS = ("exp_avg", "momentum_buffer", "grad_avg", "prev")
+"""Slots that are linear in the gradient, from which a factor of it is read."""
+
+FEW = 3
+"""A factor fits one element whatever it is; it explains something from so many on."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A candidate that gives the numbers at hand.
+
+    Attributes:
+        candidate: what was done.
+        scales: how far off the worst element is then.
+    """
+
+    candidate: Candidate
+    scales: float
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search needs to know of a step and of what is made of it."""
+
+    step: Step
+    given: Leaves
+    expected: Leaves
+    scales: Scales
+    fmt: Format
+
+    def named(self) -> list[Fit]:
+        """Every known mistake within rounding of what is given, the closest first; conventions before mistakes."""
+        return self._fitting(candidates(self.step))
+
+    def factors(self) -> list[Fit]:
+        """A factor of the step, or of the gradients, that explains what is given."""
+        return self._fitting(self._factors())
+
+    def _fitting(self, tried: Iterator[Candidate]) -> list[Fit]:
+        found = [fit for candidate in tried if (fit := self.fit(candidate))]
+        return sorted(found, key=lambda fit: (not fit.candidate.convention, max(fit.scales, 1.0)))
+
+    def fit(self, candidate: Candidate) -> Fit | None:
+        """The candidate's distance, if that is within rounding and nearer than the right step's."""
+        made = {place: candidate.made[place] for place in self.given if place in candidate.made}
+        if made.keys() != self.given.keys():
+            return None
+        scales = self._of(made)
+        with np.errstate(all="ignore"):
+            found = places(self.given, made, scales, self.step.formats, self.fmt)
+        worst = worst_of(found)
+        if not worst.scales <= LIMIT or abs(leaning(self.given, made, self.step.start, scales, self.fmt)[2]) > LEANING:
+            return None
+        return Fit(candidate, worst.scales)
+
+    def _of(self, made: Leaves) -> Scales:
+        """The scales of a candidate: those of the right step, grown where it moves further."""
+        sigma, slack, start = {}, {}, self.step.start
+        unit = 2 * self.fmt.unit_roundoff
+        with np.errstate(all="ignore"):
+            for place, value in made.items():
+                exact = self.expected[place]
+                if not isinstance(exact, np.ndarray):
+                    continue
+                value, exact = np.float64(value), np.float64(exact)
+                moves = place.startswith("params[")
+                origin = start[place] if moves else 0.0
+                theirs, ours = np.abs(value - origin), np.abs(exact - origin)
+                further = np.where(ours > 0, np.maximum(theirs / ours, 1.0), 1.0)
+                sigma[place] = np.hypot(self.scales.sigma[place] * further, unit * theirs)
+                stored = STORED.get(self.step.formats.get(place, ""), self.fmt)
+                coarser = stored if stored.bits < self.fmt.bits else self.fmt
+                larger = np.maximum(coarser.ulp(value) / coarser.ulp(exact), 1.0)
+                slack[place] = self.scales.slack[place] * larger + (
+                    0.5 * coarser.ulp(value) if moves and coarser is self.fmt else 0.0
+                )
+        return Scales(sigma, slack, self.scales.runs)
+
+    # ── factors that have no name ────────────────────────────────────────────────────────────────────
+
+    def _factors(self) -> Iterator[Candidate]:
+        step = self.step
+        factor = self._ratio([p for p in self.given if p.startswith("params[")], scaled(step, 0.0), scaled(step, 1.0))
+        if factor is not None:
+            what = f"the step is {number(factor)} × the oracle's"
+            yield Candidate("factor", what, leaves(step.labels, *scaled(step, factor)))
+        slots = [place for place in self.given if place.partition("[")[0] in BUFFERS]
+        zero = tuple(0 * g for g in step.grads)
+        factor = self._ratio(slots, step.take(grads=zero), step.take())
+        if factor is not None:
+            made = step.take(grads=tuple(factor * g for g in step.grads))
+            yield Candidate(
+                "gradient scaled", f"the gradients are {number(factor)} × those given", leaves(step.labels, *made)
+            )
+
+    def _ratio(self, where: list[str], origin: Any, right: Any) -> float | None:
+        """The f for which origin + f·(right − origin) is nearest to what is given."""
+        base, full = leaves(self.step.labels, *origin), leaves(self.step.labels, *right)
+        above = below = 0.0
+        count = 0
+        with np.errstate(all="ignore"):
+            for place in where:
+                way, sigma = full[place] - base[place], np.maximum(self.scales.sigma[place], self.scales.slack[place])
+                weight = np.where(sigma > 0, way / sigma / sigma, 0.0)
+                good = np.isfinite(weight) & np.isfinite(self.given[place])
+                above += float(np.sum(np.where(good, weight * (self.given[place] - base[place]), 0.0)))
+                below += float(np.sum(np.where(good, weight * way, 0.0)))
+                count += int(np.sum(good & (weight != 0)))
+        return above / below if count >= FEW and below > 0 and isfinite(above / below) else None
+
+
+def share(search: Search) -> float:
+    """How much of the way moved the given parameters are off."""
+    return share_of_the_way(search.given, search.expected, search.step.start)
+
+
+def unexplained(search: Search) -> str:
+    """Where the numbers are wrong, if no known mistake makes them."""
+    found = places(search.given, search.expected, search.scales, search.step.formats, search.fmt)
+    wrong = [place for place, one in found.items() if not one.scales <= LIMIT]
+    right = [place for place in found if place not in wrong]
+    text = "no known mistake makes these numbers"
+    params = [place for place in wrong if place.startswith("params[")]
+    slots = [place for place in right if not place.startswith("params[") and place != "step"]
+    if params and slots and len(params) == len(wrong):
+        return f"{text}; the state is right, so look at how the parameters are moved by it"
+    if wrong and not params:
+        return f"{text}; the parameters are right, so look at how {wrong[0].partition('[')[0]} is kept"
+    if wrong and right and len(wrong) <= 3:
+        return (
+            f"{text}; only {' and '.join(wrong)} is off"
+            if len(wrong) == 1
+            else f"{text}; only {', '.join(wrong)} are off"
+        )
+    return text
