@@ -11,6 +11,7 @@ from ..arithmetic.array import Array
 from ..arithmetic.dispatch import largest, magnitude
 from ..functions import logistic
 from ..functions.basics import one_plus_size, zero
+from ..functions.recipe import recorded
 from ..functions.softmax import log_softmax_value, softmax_parts
 from .row import Activation
 
@@ -72,6 +73,7 @@ def _softmin_cancellation(z: Array) -> Array:
     return _softmax_cancellation(-z)
 
 
+@recorded
 def softmax() -> Activation:
     """e^zᵢ/Σⱼ e^zⱼ along each row."""
     return Activation(
@@ -86,6 +88,7 @@ def softmax() -> Activation:
     )
 
 
+@recorded
 def softmin() -> Activation:
     """softmax(−z) along each row."""
     return Activation(
@@ -100,6 +103,7 @@ def softmin() -> Activation:
     )
 
 
+@recorded
 def log_softmax() -> Activation:
     """zᵢ − log Σⱼ e^zⱼ along each row."""
     return Activation(
@@ -114,6 +118,7 @@ def log_softmax() -> Activation:
     )
 
 
+@recorded
 def glu() -> Activation:
     """a·σ(b), a and b the two halves of each row."""
     return Activation(

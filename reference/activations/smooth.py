@@ -9,9 +9,11 @@ from ..arithmetic.dispatch import magnitude, tanh_residual
 from ..functions import gates, logistic
 from ..functions import mish as mish_functions
 from ..functions.basics import nothing, one_plus_size, size, zero
+from ..functions.recipe import recorded
 from .row import Activation
 
 
+@recorded
 def sigmoid() -> Activation:
     """1/(1 + e^−z)."""
     return Activation(
@@ -26,6 +28,7 @@ def sigmoid() -> Activation:
     )
 
 
+@recorded
 def logsigmoid() -> Activation:
     """log σ(z) = −log(1 + e^−z)."""
 
@@ -42,6 +45,7 @@ def logsigmoid() -> Activation:
     )
 
 
+@recorded
 def tanh() -> Activation:
     """tanh z."""
     return Activation(
@@ -49,6 +53,7 @@ def tanh() -> Activation:
     )
 
 
+@recorded
 def tanhshrink() -> Activation:
     """z − tanh z."""
 
@@ -64,6 +69,7 @@ def tanhshrink() -> Activation:
     )
 
 
+@recorded
 def silu() -> Activation:
     """z·σ(z)."""
     return Activation(
@@ -78,6 +84,7 @@ def silu() -> Activation:
     )
 
 
+@recorded
 def gelu() -> Activation:
     """z·Φ(z), Φ the standard normal distribution."""
     return Activation(
@@ -91,6 +98,7 @@ def gelu() -> Activation:
     )
 
 
+@recorded
 def gelu_tanh() -> Activation:
     """½z(1 + tanh(√(2/π)(z + 0.044715z³))): torch's gelu(approximate="tanh")."""
 
@@ -111,6 +119,7 @@ def gelu_tanh() -> Activation:
     )
 
 
+@recorded
 def mish() -> Activation:
     """z·tanh(log(1 + e^z))."""
     return Activation(
@@ -125,6 +134,7 @@ def mish() -> Activation:
     )
 
 
+@recorded
 def square() -> Activation:
     """z²."""
     return Activation(

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..activations.row import AGREE
 from ..arithmetic.array import Array, Term
+from ..functions.recipe import Recorded, frozen
 
 
 def _no_switches(y: Array, t: Array) -> tuple[Array, ...]:
@@ -24,8 +25,8 @@ def _no_term(y: Array, t: Array) -> Term:
     return 0.0
 
 
-@dataclass(frozen=True)
-class Loss:
+@dataclass(frozen=True, eq=False)
+class Loss(Recorded):
     """One row of the table of losses. y (N, K) is the network's output, t the target.
 
     Attributes:
@@ -42,7 +43,7 @@ class Loss:
         domain_text: the same in words, for error messages.
         ignore_index: the class index that does not count, if there is one.
         switches: (y, t) ↦ real arrays; the formula changes where one of them passes 0.
-        parameters: the numbers that the row was made with.
+        parameters: the numbers that the row was made with, read-only.
         outputs: the number of outputs K that the parameters (class weights) are made for; None for any.
         textbook_value: (y, t) ↦ size of the largest intermediate term of the customary formula of `value`.
         textbook_gradient: the same for `gradient`.
@@ -65,6 +66,7 @@ class Loss:
     textbook_gradient: Callable[[Array, Array], Term] = field(default=_no_term, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", frozen(self.parameters))
         y, t, dy = _probe(self.target, self.outputs or 3)
         with np.errstate(all="ignore"):
             expected = float(np.sum(np.imag(self.value(y + 1e-100j * dy, t))) * 1e100)

@@ -22,7 +22,7 @@ from ..arithmetic.array import NumPyArray
 from ..network.gradients import place_of
 from ..network.mlp import MLP, Layer
 from ..network.unchecked import unchecked
-from ..optimizers.optimizer import State
+from ..optimizers.state import State
 
 __all__ = ["FORMAT", "LARGEST_FILE", "LARGEST_HEADER", "load", "save"]
 

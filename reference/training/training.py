@@ -19,7 +19,8 @@ from ..network.gradients import Gradients
 from ..network.mlp import MLP
 from ..network.problem import Problem, gradients, loss_value
 from ..network.validation import require_finite
-from ..optimizers.optimizer import Evaluate, Optimizer, State
+from ..optimizers.optimizer import Evaluate, Optimizer
+from ..optimizers.state import State
 from .arguments import check_arguments, problem_of, require_form
 from .divergence import culprit, finite, leading
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 import reference as ref
+from reference.functions.recipe import recorded
 
 from .gradients import LOSSES, differentiate
 from .tensors import NUMBERS, Array, array, tensor
@@ -106,6 +107,7 @@ def module_gradients(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> re
     return ref.Gradients(found.layers, found.input, None if known is None else found.loss)
 
 
+@recorded
 def given_cotangent() -> ref.Loss:
     """Σ c·y, the target c being ∂loss/∂output of a loss that is known by its derivative only; mean: N."""
     return ref.Loss(

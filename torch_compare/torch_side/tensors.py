@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ from torch import Tensor
 
 Array = Any
 
-NUMBERS: Mapping[Any, torch.dtype] = {
-    np.dtype(np.float64): torch.float64,
-    np.dtype(np.float32): torch.float32,
-    np.dtype(np.float16): torch.float16,
-}
+NUMBERS: Mapping[Any, torch.dtype] = MappingProxyType(
+    {
+        np.dtype(np.float64): torch.float64,
+        np.dtype(np.float32): torch.float32,
+        np.dtype(np.float16): torch.float16,
+    }
+)
 """The NumPy types that torch has too."""
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.optimizers.optimizer import Optimizer, State
+from reference.optimizers.optimizer import Optimizer
+from reference.optimizers.state import State
 from reference.rounding.distance import WorstElement
 
 from ..torch_side.lbfgs import lbfgs_step

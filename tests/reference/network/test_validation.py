@@ -292,7 +292,7 @@ def test_labels_are_each_once_before_the_first_minus_one(labels):
     listed = list(takewhile(lambda label: label >= 0, labels))
     target = np.array([[0, 1, 2], labels])
     if len(set(listed)) == len(listed):
-        assert ref.Problem(mlp, np.ones((2, 2)), target, "multilabel_margin").target is target
+        assert np.array_equal(ref.Problem(mlp, np.ones((2, 2)), target, "multilabel_margin").target, target)
     else:
         again = next(place for place, label in enumerate(listed) if label in listed[:place])
         with pytest.raises(
