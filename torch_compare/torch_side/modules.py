@@ -43,7 +43,7 @@ _CONTAINERS = (nn.Sequential, nn.Linear, nn.Flatten, nn.Identity, nn.Dropout, nn
 
 
 def problem_from_module(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> ref.Problem:
-    """A user's own module and loss as a problem; every array is copied out.
+    """A user's own module and loss as a problem; every array is copied out, what is bfloat16 into float32.
 
     Args:
         module: a `torch.nn.Sequential` (or several nested) of Linear layers, each with at most one activation
@@ -148,14 +148,31 @@ def _scalar(loss: Any) -> Tensor:
 def _given(name: str, values: Any, like: Tensor) -> Tensor:
     """A tensor on the module's device that shares no graph with the caller's."""
     copy = values.detach().clone() if isinstance(values, Tensor) else tensor(_plain(name, values))
+    if name == "x" and copy.dtype != like.dtype:
+        raise TypeError(f"x: expected {_name(like.dtype)} like the module, got {_name(copy.dtype)}")
     return copy.to(like.device)
 
 
+def number_type(module: nn.Module) -> str:
+    """The name of the type that a module's weights are stored in, as "float32" or "bfloat16".
+
+    Errors as for `problem_from_module`.
+
+    >>> number_type(nn.Linear(2, 1).bfloat16())
+    'bfloat16'
+    """
+    return _name(_layers(module)[0][1].weight.dtype)
+
+
+def _name(number: torch.dtype) -> str:
+    return str(number).removeprefix("torch.")
+
+
 def _plain(name: str, values: Any) -> Array:
-    """A NumPy copy of a tensor; anything else as it is, for `ref.Problem` to judge."""
+    """A NumPy copy of a tensor, bfloat16 as float32; anything else as it is, for `ref.Problem` to judge."""
     if not isinstance(values, Tensor):
         return values
-    if values.is_floating_point() and values.dtype not in NUMBERS.values():
+    if values.is_floating_point() and values.dtype not in (*NUMBERS.values(), torch.bfloat16):
         raise TypeError(f"{name}: NumPy has no {values.dtype}; convert it with .float() or .double()")
     return np.asarray(array(values))
 

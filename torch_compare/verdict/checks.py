@@ -11,7 +11,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS, STORED, Format, get_format
-from reference.network.validation import require_finite
+from reference.network.in_arithmetic import require_exact
 from reference.rounding.distance import FACTOR, digits, worst_place
 from reference.rounding.scale import RUNS, rounding_scale
 
@@ -61,7 +61,8 @@ def check(
         seed: of the noise that measures the rounding scale.
 
     Raises:
-        TypeError: a leaf is no floating array, or leaves of several types are given without `dtype`.
+        TypeError: a leaf is no floating array or a masked one, leaves of several types are given without `dtype`, or
+            the problem is of a type that float64 does not hold.
         ValueError: a place or a shape does not fit the problem, nothing is given, the problem holds a number that
             is not finite (named), or there is no such precision.
 
@@ -72,7 +73,7 @@ def check(
     >>> check(problem, {"layers[0].weight": 1.0001 * ref.gradients(problem).layers[0].weight}).status
     'wrong'
     """
-    require_finite(problem.arrays())
+    require_exact(problem, "check")
     read = read_given(problem, given)
     fmt = read.common_format() if dtype is None else get_format(dtype)
     certificate = _certificate(problem, certified)
@@ -154,10 +155,15 @@ def check_module(
         TypeError: the module holds a layer that the oracle cannot take; the message names it.
         ValueError: shapes or targets do not fit.
     """
-    from ..torch_side.modules import module_gradients, problem_from_module  # noqa: PLC0415  (torch loads for seconds)
+    from ..torch_side.modules import (  # noqa: PLC0415  (torch loads for seconds)
+        module_gradients,
+        number_type,
+        problem_from_module,
+    )
 
     problem = problem_from_module(module, x, target, loss_fn)
     given = module_gradients(module, x, target, loss_fn)
+    dtype = number_type(module) if dtype is None else dtype
     return check(problem, given, dtype, accumulate=accumulate, certified=certified, diagnose=diagnose, seed=seed)
 
 
