@@ -33,7 +33,7 @@ LARGEST_FILE = 2**30
 LARGEST_HEADER = 16 * 2**20
 """The same for the part of it that is JSON: a network of 1,000 layers has less than 1 MiB."""
 _CHECKSUM = "sha256"
-"""The metadata's second entry; files of before it was written have none, and are read unproved."""
+"""The tree's last entry; files of before it was written have none, and are read unproved."""
 _DTYPES = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "C64": np.complex64, "BOOL": np.bool_,
     "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
@@ -74,9 +74,10 @@ def save(path: str | os.PathLike[str], mlp: MLP, state: State, extra: Any = None
         key: _encode(key, value, tensors)
         for key, value in (("layers", [_plain_layer(la) for la in mlp.layers]), ("state", state), ("extra", extra))
     }
-    document = json.dumps({"format": FORMAT, **tree}, allow_nan=False)
+    document = {"format": FORMAT, **tree}
+    # One entry, for safetensors writes several in any order, and the same training is to be the same file.
     proof = checksum(document, {place: digest(stored) for place, stored in tensors.items()})
-    data = to_bytes(tensors, {"checkpoint": document, _CHECKSUM: proof})
+    data = to_bytes(tensors, {"checkpoint": json.dumps(document | {_CHECKSUM: proof}, allow_nan=False)})
     _require_size(path, len(data), int.from_bytes(data[:8], "little"))
     write_whole(path, data)
 
@@ -154,14 +155,16 @@ def load(path: str | os.PathLike[str], mlp: MLP) -> tuple[MLP, State, Any]:
         raise ValueError(f"{path}: cannot be read: {error}") from None
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            document = _document(metadata)
+            document = _document(file.metadata())
+            proof = document.pop(_CHECKSUM, None)
             reader = _Reader(file)
             layers = reader.decode("layers", document["layers"])
             network = _like(mlp, layers)
             state, extra = (reader.decode(key, document[key]) for key in ("state", "extra"))
             reader.require_nothing_left()
-            if metadata.get(_CHECKSUM, expected := checksum(metadata["checkpoint"], reader.digests)) != expected:
+            if not isinstance(state, dict):
+                raise ValueError(f"state: expected a dictionary, got {type(state).__name__}")
+            if proof not in (None, checksum(document, reader.digests)):
                 raise ValueError("damaged: its checksum is not that of its contents")
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: not a whole safetensors file: {printable(error)}") from None
@@ -169,20 +172,18 @@ def load(path: str | os.PathLike[str], mlp: MLP) -> tuple[MLP, State, Any]:
         raise ValueError(f"{path}: a tree nested too deep") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    if not isinstance(state, dict):
-        raise ValueError(f"{path}: state: expected a dictionary, got {type(state).__name__}")
     return network, state, extra
 
 
-def _document(metadata: Mapping[str, str]) -> dict[str, Any]:
-    document = json.loads(metadata.get("checkpoint", "null"), parse_constant=_no_constant)
+def _document(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    document = json.loads((metadata or {}).get("checkpoint", "null"), parse_constant=_no_constant)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f'expected a safetensors file whose metadata say "{FORMAT}"')
     for key in ("layers", "state", "extra"):
         if key not in document:
             raise ValueError(f"{key}: missing")
-    if others := metadata.keys() - {"checkpoint", _CHECKSUM}:
-        raise ValueError(f"damaged: no checkpoint has {_short(min(others))} among its metadata")
+    if others := document.keys() - {"format", "layers", "state", "extra", _CHECKSUM}:
+        raise ValueError(f"damaged: no checkpoint has {_short(min(others))} in its tree")
     return document
 
 

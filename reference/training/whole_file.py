@@ -36,10 +36,10 @@ def digest(stored: NumPyArray) -> str:
     return told.hexdigest()
 
 
-def checksum(document: str, digests: Mapping[str, str]) -> str:
-    """SHA-256 of a text and of the digests of arrays by place, in any order.
+def checksum(document: object, digests: Mapping[str, str]) -> str:
+    """SHA-256 of a tree, as JSON writes it, and of the digests of arrays by place, in any order.
 
-    >>> checksum("tree", {"a": "1", "b": "2"}) == checksum("tree", {"b": "2", "a": "1"}) != checksum("tree", {"a": "1"})
+    >>> checksum([1], {"a": "1", "b": "2"}) == checksum([1], {"b": "2", "a": "1"}) != checksum([1], {"a": "1"})
     True
     """
     return hashlib.sha256(json.dumps([document, sorted(digests.items())]).encode()).hexdigest()
