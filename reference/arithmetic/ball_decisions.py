@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -69,6 +69,10 @@ class Undecided(ArithmeticError):  # noqa: N818 (it asks for more bits; nothing 
         )
         self.comparison = comparison
         self.index = index
+
+    def __reduce__(self) -> tuple[Callable[..., Undecided], tuple[object, ...], dict[str, object]]:
+        """The text for the balls: so it comes through to another process."""
+        return Undecided.__new__, (Undecided, str(self)), {"comparison": self.comparison, "index": self.index}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import operator
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -9,9 +10,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from flint import ctx
+from flint import arb, ctx
 
-from reference.arithmetic.ball_decisions import Mask, precision
+from reference.arithmetic.ball_decisions import Mask, Undecided, precision
 
 
 @pytest.fixture(autouse=True)
@@ -118,3 +119,9 @@ sys.exit(code)
 @pytest.mark.parametrize("where", ["beside", "inside"])
 def test_a_fork_while_a_thread_certifies_does_not_hang(where):
     assert subprocess.run([sys.executable, "-c", FORKS, where], timeout=60, check=False).returncode == 0
+
+
+def test_an_undecided_comparison_comes_through_to_another_process():
+    error = Undecided("greater", (1, 2), arb(1), arb(2))
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.comparison, again.index) == (str(error), "greater", (1, 2))

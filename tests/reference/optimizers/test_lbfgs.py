@@ -242,7 +242,7 @@ def test_every_step_of_a_random_trajectory_is_torchs(seed):
 @pytest.mark.parametrize("steps", [0, 2])
 def test_a_trajectory_that_decides_nothing_is_no_error(steps, monkeypatch):
     """Not every path that rounding could take was tried in any step; or torch's first parameters are not finite."""
-    far = WorstElement("params[0]", (0,), 1.0, 2.0, 0.0, np.inf)
+    far = WorstElement("params[0]", (0,), 1.0, 2.0, np.inf, 0.0)
     undecided = Step(far, MOST_PATHS + 1, 6, ([], {}))
     assert undecided.unresolved
     monkeypatch.setattr("torch_compare.trajectories.lbfgs.follow", lambda *_: [undecided] * steps)
