@@ -572,9 +572,11 @@ def test_two_writers_at_once_never_mix(file):
 
     with ThreadPoolExecutor() as pool:
         reading = pool.submit(read)
-        for writing in [pool.submit(write, seed) for seed in range(4)]:
-            writing.result()
-        done.set()
+        try:
+            for writing in [pool.submit(write, seed) for seed in range(4)]:
+                writing.result()
+        finally:
+            done.set()
         reading.result()
     assert not wrong
     assert [path.name for path in file.parent.iterdir()] == [file.name]
