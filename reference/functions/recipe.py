@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import inspect
 import pickle
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import wraps
 from types import MappingProxyType
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -28,9 +27,6 @@ from ..arithmetic.array import kept
 
 P = ParamSpec("P")
 R = TypeVar("R", bound="Recorded")
-
-FUNCTIONS_BEYOND_PICKLE: Final = "cloudpickle"
-"""A library that pickles lambdas and closures, too. Where it is at work, what it takes is left to it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +82,7 @@ class Recorded:
         if self._call is not None:
             return _made_again, (self._call.maker, self._call.positional, dict(self._call.named))
         parts = {name: writable(value) for name, value in _parts(self).items()}
-        if FUNCTIONS_BEYOND_PICKLE not in sys.modules:
+        if not _asked_by_cloudpickle():
             _require_picklable(self, parts)
         return _put_together, (type(self), parts)
 
@@ -165,6 +161,19 @@ def _require_picklable(record: Recorded, parts: Mapping[str, Any]) -> None:
                 f"{kind} {parts.get('name')!r}: its {name} cannot be pickled ({error}); "
                 "make it a function at the top level of a module"
             ) from None
+
+
+def _asked_by_cloudpickle() -> bool:
+    """Whether the pickler at work is cloudpickle's, as dask's and joblib's are: it takes lambdas and closures too.
+
+    pickle itself runs no Python, so whichever of its functions is on the way here is the one that asks.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        if "cloudpickle" in frame.f_globals.get("__name__", ""):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _made_again(maker: Callable[..., R], positional: tuple[Any, ...], named: Mapping[str, Any]) -> R:

@@ -208,6 +208,7 @@ def _check(params: Flat, grads: Flat, state: State) -> None:
 def zeros_like(p: Array) -> Array:
     """+0 of p's shape, in p's arithmetic.
 
+    >>> import numpy as np
     >>> zeros_like(np.array([-2.0, 3.0]))
     array([0., 0.])
     """
@@ -218,6 +219,7 @@ def zeros_like(p: Array) -> Array:
 def one_element(value: float, p: Array) -> Array:
     """The value as an array of one element with as many axes as p, in p's arithmetic.
 
+    >>> import numpy as np
     >>> one_element(0.5, np.zeros((2, 3), np.float32))
     array([[0.5]], dtype=float32)
     """
@@ -229,6 +231,7 @@ def moved_towards(m: Array, g: Array, weight: float) -> Array:
 
     Nearer to g, 1 − w is formed in the arithmetic of the arrays.
 
+    >>> import numpy as np
     >>> moved_towards(np.array([1.0]), np.array([2.0]), 0.25)
     array([1.25])
     """
@@ -238,6 +241,7 @@ def moved_towards(m: Array, g: Array, weight: float) -> Array:
 def running_square(v: Array, g: Array, decay: float) -> Array:
     """βv + (1 − β)g², in torch's order: ((1 − β)g)g.
 
+    >>> import numpy as np
     >>> running_square(np.array([1.0]), np.array([2.0]), 0.75)
     array([1.75])
     """
