@@ -18,8 +18,7 @@ import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import wraps
-from types import MappingProxyType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -27,6 +26,24 @@ from ..arithmetic.array import kept
 
 P = ParamSpec("P")
 R = TypeVar("R", bound="Recorded")
+
+
+class ReadOnly(dict[str, Any]):
+    """A dictionary that does not change; unlike a view of one, it is copied, pickled and written as JSON as others are.
+
+    >>> ReadOnly({"lr": 0.1})["lr"]
+    0.1
+    """
+
+    __slots__ = ()
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("these parameters are read-only: make a dict of them")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type[ReadOnly], tuple[dict[str, Any]]]:
+        return ReadOnly, (dict(self),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +98,7 @@ class Recorded:
         """
         if self._call is not None:
             return _made_again, (self._call.maker, self._call.positional, dict(self._call.named))
-        parts = {name: writable(value) for name, value in _parts(self).items()}
+        parts = _parts(self)
         if not _asked_by_cloudpickle():
             _require_picklable(self, parts)
         return _put_together, (type(self), parts)
@@ -113,25 +130,14 @@ def frozen(value: Any) -> Any:
     """The value with nothing in it that can change: mappings are read-only, lists tuples, and arrays read-only copies.
 
     >>> frozen({"weight": [1.0, 2.0]})
-    mappingproxy({'weight': (1.0, 2.0)})
+    {'weight': (1.0, 2.0)}
     """
     if isinstance(value, Mapping):
-        return MappingProxyType({key: frozen(part) for key, part in value.items()})
+        return ReadOnly({key: frozen(part) for key, part in value.items()})
     if type(value) in (list, tuple):
         return tuple(frozen(part) for part in value)
     # A mask is for the maker to refuse, by the name of its parameter.
     return kept(value) if isinstance(value, np.ndarray) and not hasattr(value, "mask") else value
-
-
-def writable(value: Any) -> Any:
-    """The value with dictionaries for read-only mappings, which pickle and copy have no way with.
-
-    >>> writable(frozen({"lr": 0.1}))
-    {'lr': 0.1}
-    """
-    if isinstance(value, Mapping):
-        return {key: writable(part) for key, part in value.items()}
-    return tuple(writable(part) for part in value) if type(value) is tuple else value
 
 
 def _parts(record: Recorded) -> dict[str, Any]:
