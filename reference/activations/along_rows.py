@@ -11,6 +11,7 @@ from ..arithmetic.array import Array
 from ..arithmetic.dispatch import largest, magnitude
 from ..functions import logistic
 from ..functions.basics import one_plus_size, zero
+from ..functions.recipe import recorded
 from ..functions.softmax import log_softmax_value, softmax_parts, without_top
 from .row import Activation, Logarithms
 
@@ -99,6 +100,7 @@ def _softmin_cancellation(z: Array) -> Array:
     return _softmax_cancellation(-z)
 
 
+@recorded
 def softmax() -> Activation:
     """e^zᵢ/Σⱼ e^zⱼ along each row."""
     return Activation(
@@ -114,6 +116,7 @@ def softmax() -> Activation:
     )
 
 
+@recorded
 def softmin() -> Activation:
     """softmax(−z) along each row."""
     return Activation(
@@ -133,6 +136,7 @@ def softmin() -> Activation:
     )
 
 
+@recorded
 def log_softmax() -> Activation:
     """zᵢ − log Σⱼ e^zⱼ along each row."""
     return Activation(
@@ -147,6 +151,7 @@ def log_softmax() -> Activation:
     )
 
 
+@recorded
 def glu() -> Activation:
     """a·σ(b), a and b the two halves of each row."""
     return Activation(

@@ -8,6 +8,7 @@ from ..arithmetic.array import Array
 from ..arithmetic.dispatch import indicator
 from ..functions.basics import nothing, one, zero
 from ..functions.parameters import check_finite
+from ..functions.recipe import recorded
 from .row import Activation, Elementwise, Kink
 
 
@@ -18,11 +19,13 @@ def _straight(
     return Activation(name, formula, source, value, slope, zero, textbook_derivative=nothing, **rest)  # type: ignore[arg-type]
 
 
+@recorded
 def identity() -> Activation:
     """a(z) = z."""
     return _straight("identity", "z", "the identity", lambda z: z, one, homogeneous=True)
 
 
+@recorded
 def relu() -> Activation:
     """max(z, 0); 0 at the kink."""
     return _straight(
@@ -36,6 +39,7 @@ def relu() -> Activation:
     )
 
 
+@recorded
 def hardtanh(min_val: float = -1.0, max_val: float = 1.0) -> Activation:
     """min(max(z, min_val), max_val); 0 at both kinks. Raises ValueError unless min_val < max_val."""
     check_finite("hardtanh", min_val=min_val, max_val=max_val)
@@ -52,6 +56,7 @@ def hardtanh(min_val: float = -1.0, max_val: float = 1.0) -> Activation:
     )
 
 
+@recorded
 def relu6() -> Activation:
     """min(max(z, 0), 6); 0 at both kinks."""
     return _straight(
@@ -81,12 +86,14 @@ def _leaky(name: str, source: str, slope: float, parameters: dict[str, float]) -
     )
 
 
+@recorded
 def leaky_relu(negative_slope: float = 0.01) -> Activation:
     """z if z > 0 else negative_slope·z; the left slope at the kink. Any finite slope, negative ones too."""
     check_finite("leaky_relu", negative_slope=negative_slope)
     return _leaky("leaky_relu", "Maas, Hannun & Ng 2013", negative_slope, {"negative_slope": negative_slope})
 
 
+@recorded
 def rrelu(lower: float = 1 / 8, upper: float = 1 / 3) -> Activation:
     """Randomised leaky ReLU in evaluation: the slope is (lower + upper)/2, as a float64."""
     check_finite("rrelu", lower=lower, upper=upper)
@@ -95,6 +102,7 @@ def rrelu(lower: float = 1 / 8, upper: float = 1 / 3) -> Activation:
     return _leaky("rrelu", "Xu et al. 2015, arXiv:1505.00853", (lower + upper) / 2, {"lower": lower, "upper": upper})
 
 
+@recorded
 def hardsigmoid() -> Activation:
     """min(max(z + 3, 0), 6)/6; 0 at both kinks."""
     return _straight(
@@ -108,6 +116,7 @@ def hardsigmoid() -> Activation:
     )
 
 
+@recorded
 def hardshrink(lambd: float = 0.5) -> Activation:
     """z where |z| > lambd, else 0; 0 at both jumps. Raises ValueError unless lambd ≥ 0."""
     check_finite("hardshrink", lambd=lambd)
@@ -129,6 +138,7 @@ def hardshrink(lambd: float = 0.5) -> Activation:
     )
 
 
+@recorded
 def softshrink(lambd: float = 0.5) -> Activation:
     """sign(z)·max(|z| − lambd, 0); 0 at both kinks. Raises ValueError unless lambd ≥ 0."""
     check_finite("softshrink", lambd=lambd)
@@ -145,6 +155,7 @@ def softshrink(lambd: float = 0.5) -> Activation:
     )
 
 
+@recorded
 def threshold(threshold: float = 0.1, value: float = 20.0) -> Activation:
     """z if z > threshold else value; 0 at the jump. Defaults: the example of torch.nn.Threshold."""
     check_finite("threshold", threshold=threshold, value=value)

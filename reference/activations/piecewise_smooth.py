@@ -13,9 +13,11 @@ from ..arithmetic.dispatch import constant, exp_of_sum, finite, indicator, limit
 from ..functions import logistic
 from ..functions.basics import one, size, zero
 from ..functions.parameters import check_finite
+from ..functions.recipe import recorded
 from .row import Activation, Kink
 
 
+@recorded
 def hardswish() -> Activation:
     """z·min(max(z + 3, 0), 6)/6; 0 at −3 and 1 at 3."""
 
@@ -45,6 +47,7 @@ def _left(z: Array, size: float) -> Array:
     return np.where(z > 0, zero(z), zero(z) + size)
 
 
+@recorded
 def elu(alpha: float = 1.0) -> Activation:
     """z if z > 0 else alpha·(e^z − 1); the left slope alpha at 0. Any finite alpha, negative ones too."""
     check_finite("elu", alpha=alpha)
@@ -63,6 +66,7 @@ def elu(alpha: float = 1.0) -> Activation:
     )
 
 
+@recorded
 def celu(alpha: float = 1.0) -> Activation:
     """max(0, z) + min(0, alpha·(e^(z/alpha) − 1)). Raises ValueError if alpha is 0."""
     check_finite("celu", alpha=alpha)
@@ -99,6 +103,7 @@ def celu(alpha: float = 1.0) -> Activation:
     )
 
 
+@recorded
 def selu() -> Activation:
     """λz if z > 0 else λα(e^z − 1), λ and α the decimals that torch states; the left slope λα at 0."""
     scale, scale_alpha = (float(c.exact) for c in (SELU_SCALE, SELU_SCALE_ALPHA))
@@ -138,6 +143,7 @@ def _last_at_most(threshold: float, beta: float) -> float:
     return low
 
 
+@recorded
 def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
     """log(1 + e^(beta·z))/beta, and z itself where beta·z > threshold, as torch defines it.
 
@@ -189,6 +195,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
     )
 
 
+@recorded
 def softsign() -> Activation:
     """z/(1 + |z|)."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic.array import Array, Term
+from ..functions.recipe import Recorded, frozen
 
 Elementwise = Callable[[Array], Array]
 Size = Callable[[Array], Term]
@@ -66,8 +67,8 @@ def _unit(z: Array) -> Term:
     return 1.0
 
 
-@dataclass(frozen=True)
-class Activation:
+@dataclass(frozen=True, eq=False)
+class Activation(Recorded):
     """One row of the table of activations.
 
     Elementwise rows map z (…, K) to an array of the same shape and state `derivative` and
@@ -86,7 +87,7 @@ class Activation:
         breaks: further points where the formula changes though a′ does not jump.
         homogeneous: a(cz) = c·a(z) for every c > 0.
         shrink: the output is narrower than z by this factor (2 for GLU).
-        parameters: the numbers that the row was made with.
+        parameters: the numbers that the row was made with, read-only.
         logarithms: log y and log(1 − y), of a row whose outputs are probabilities that round to 0 or 1.
         textbook_value: size of the largest intermediate term of the customary formula of a(z), for the
             textbook rounding scale; 0 where it is the result itself.
@@ -132,6 +133,7 @@ class Activation:
         return dz * self.derivative(z) if self.jvp is None else self.jvp(z, dz)  # type: ignore[misc]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", frozen(self.parameters))
         elementwise = self.derivative is not None and self.second_derivative is not None
         if elementwise == (self.vjp is not None and self.jvp is not None):
             raise ValueError(

@@ -9,9 +9,11 @@ from ..arithmetic.dispatch import magnitude, tanh_residual
 from ..functions import gates, logistic
 from ..functions import mish as mish_functions
 from ..functions.basics import nothing, one, one_plus_size, size, zero
+from ..functions.recipe import recorded
 from .row import Activation, Logarithms
 
 
+@recorded
 def sigmoid() -> Activation:
     """1/(1 + e^−z)."""
     return Activation(
@@ -31,6 +33,7 @@ def sigmoid() -> Activation:
     )
 
 
+@recorded
 def logsigmoid() -> Activation:
     """log σ(z) = −log(1 + e^−z)."""
 
@@ -48,6 +51,7 @@ def logsigmoid() -> Activation:
     )
 
 
+@recorded
 def tanh() -> Activation:
     """tanh z."""
     return Activation(
@@ -61,6 +65,7 @@ def tanh() -> Activation:
     )
 
 
+@recorded
 def tanhshrink() -> Activation:
     """z − tanh z."""
 
@@ -76,6 +81,7 @@ def tanhshrink() -> Activation:
     )
 
 
+@recorded
 def silu() -> Activation:
     """z·σ(z)."""
     return Activation(
@@ -90,6 +96,7 @@ def silu() -> Activation:
     )
 
 
+@recorded
 def gelu() -> Activation:
     """z·Φ(z), Φ the standard normal distribution."""
     return Activation(
@@ -103,6 +110,7 @@ def gelu() -> Activation:
     )
 
 
+@recorded
 def gelu_tanh() -> Activation:
     """½z(1 + tanh(√(2/π)(z + 0.044715z³))): torch's gelu(approximate="tanh")."""
 
@@ -123,6 +131,7 @@ def gelu_tanh() -> Activation:
     )
 
 
+@recorded
 def mish() -> Activation:
     """z·tanh(log(1 + e^z))."""
     return Activation(
@@ -137,6 +146,7 @@ def mish() -> Activation:
     )
 
 
+@recorded
 def square() -> Activation:
     """z²."""
     return Activation(

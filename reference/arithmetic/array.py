@@ -111,3 +111,44 @@ def is_numpy(values: object) -> TypeIs[NumPyArray]:
     (True, True, False)
     """
     return isinstance(values, np.ndarray | np.generic)
+
+
+def kept(values: Any) -> Any:
+    """A read-only copy with the same order in memory, which no later change of the values reaches.
+
+    Another arithmetic's array comes back as it is: its elements are not changed by anybody.
+
+    >>> given = np.array([1.0, 2.0])
+    >>> copy = kept(given)
+    >>> given[0] = 5.0
+    >>> copy, copy.flags.writeable, given.flags.writeable
+    (array([1., 2.]), False, True)
+    """
+    if not isinstance(values, np.ndarray):
+        return values
+    copy = np.array(values, order="K")
+    copy.flags.writeable = False
+    return copy
+
+
+def refuse_masked(place: str, values: object) -> None:
+    """Raise TypeError if the values are a masked array, or a list that holds one: a mask is no number to compute with.
+
+    >>> refuse_masked("x", np.ma.masked_less([[0.5, -1.0]], 0.0))
+    Traceback (most recent call last):
+    ...
+    TypeError: x: a masked array, whose mask would be lost: give .filled(value), or .data if it hides nothing
+    """
+    if type(values) in (list, tuple):
+        for index, part in enumerate(values):  # type: ignore[arg-type, var-annotated]
+            if not isinstance(part, float | int):
+                refuse_masked(f"{place}[{index}]", part)
+    elif isinstance(values, np.ndarray) and type(values) is not np.ndarray and isinstance(values, np.ma.MaskedArray):
+        raise TypeError(
+            f"{place}: a masked array, whose mask would be lost: give .filled(value), or .data if it hides nothing"
+        )
+
+
+def widened(array: NumPyArray) -> NumPyArray:
+    """ml_dtypes' bfloat16, which NumPy itself lacks, as float32, which holds all its numbers; else the same array."""
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array

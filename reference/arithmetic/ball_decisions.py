@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,19 +14,45 @@ from flint import ctx
 from .array import NumPyArray
 from .ball_elements import Element, as_arb
 
-_PRECISION = threading.RLock()
+
+class _Turn:
+    """The one thread that may set flint's precision.
+
+    Attributes:
+        lock: that it holds.
+        outside: the precisions that were in force where its `precision` blocks began, the outermost first.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.outside: list[int] = []
+
+    def after_fork(self) -> None:
+        """In a forked child: if another thread had the turn, it is not there to end it, so lock and precision go."""
+        if self.lock.acquire(blocking=False):  # free, or held by the very thread that forked, which goes on
+            self.lock.release()
+            return
+        if self.outside:
+            ctx.prec = self.outside[0]
+        self.lock, self.outside = threading.RLock(), []
+
+
+_TURN = _Turn()
+if hasattr(os, "register_at_fork"):  # a system without fork has no such child
+    os.register_at_fork(after_in_child=_TURN.after_fork)
 
 
 @contextmanager
 def precision(bits: int) -> Iterator[None]:
     """Work at so many bits; one thread at a time, for flint has one precision for all of them."""
-    with _PRECISION:
-        before = ctx.prec
+    with _TURN.lock:
+        _TURN.outside.append(ctx.prec)
         ctx.prec = bits
         try:
             yield
         finally:
-            ctx.prec = before
+            ctx.prec = _TURN.outside[-1]
+            _TURN.outside.pop()
 
 
 class Undecided(ArithmeticError):  # noqa: N818 (it asks for more bits; nothing went wrong)
@@ -42,6 +69,10 @@ class Undecided(ArithmeticError):  # noqa: N818 (it asks for more bits; nothing 
         )
         self.comparison = comparison
         self.index = index
+
+    def __reduce__(self) -> tuple[Callable[..., Undecided], tuple[object, ...], dict[str, object]]:
+        """The text for the balls: so it comes through to another process."""
+        return Undecided.__new__, (Undecided, str(self)), {"comparison": self.comparison, "index": self.index}
 
 
 @dataclass(frozen=True)

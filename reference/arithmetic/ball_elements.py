@@ -6,8 +6,9 @@ An element is an `arb`, or an `fmpq` where an exact rational number is carried a
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf, nextafter
+from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -53,11 +54,11 @@ def _log1p(x: arb) -> arb:
     return arb("-inf") if x == -1 else x.log1p()
 
 
-UNARY: dict[np.ufunc, Callable[[arb], arb]] = {
+UNARY: Mapping[np.ufunc, Callable[[arb], arb]] = MappingProxyType({
     np.negative: operator.neg, np.positive: operator.pos, np.absolute: abs, np.exp: arb.exp, np.expm1: arb.expm1,
     np.log: _log, np.log1p: _log1p, np.tanh: arb.tanh, np.sqrt: arb.sqrt,
     special.erf: _erf, special.erfc: _erfc, special.erfcx: _erfcx,
-}  # fmt: skip
+})  # fmt: skip
 
 
 def function(ufunc: np.ufunc, rational: bool) -> Callable[[Element], Element]:

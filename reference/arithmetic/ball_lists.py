@@ -7,7 +7,8 @@ only a ceiling is known: a number that it is below. Ceilings are given by the in
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import cast
 
 import numpy as np
@@ -17,14 +18,16 @@ from .array import NumPyArray
 from .ball_decisions import Decisions, Mask, Undecided, as_mask
 from .ball_elements import Comparison, Element, as_arb, exactly, larger
 
-COMPLEMENTS: dict[np.ufunc, tuple[Comparison, Comparison]] = {
-    np.greater: (operator.gt, operator.le),
-    np.greater_equal: (operator.ge, operator.lt),
-    np.less: (operator.lt, operator.ge),
-    np.less_equal: (operator.le, operator.gt),
-    np.equal: (operator.eq, operator.ne),
-    np.not_equal: (operator.ne, operator.eq),
-}
+COMPLEMENTS: Mapping[np.ufunc, tuple[Comparison, Comparison]] = MappingProxyType(
+    {
+        np.greater: (operator.gt, operator.le),
+        np.greater_equal: (operator.ge, operator.lt),
+        np.less: (operator.lt, operator.ge),
+        np.less_equal: (operator.le, operator.gt),
+        np.equal: (operator.eq, operator.ne),
+        np.not_equal: (operator.ne, operator.eq),
+    }
+)
 """For each comparison: what certainly holds, and what certainly contradicts it. Both may be False at once."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -73,28 +74,32 @@ class Format:
 
 _SINGLE = Format("float32", 24, 2.0**-149, float(np.finfo(np.float32).max))
 
-FORMATS: Mapping[str, Format] = {
-    f.name: f
-    for f in (
-        Format("float64", 53, 2.0**-1074, float(np.finfo(np.float64).max)),
-        _SINGLE,
-        replace(_SINGLE, name="tf32", operands=11),
-        Format("float16", 11, 2.0**-24, 65504.0),
-        Format("bfloat16", 8, 2.0**-133, (2 - 2.0**-7) * 2.0**127),
-        replace(_SINGLE, name="float8_e4m3", operands=4),
-        replace(_SINGLE, name="float8_e5m2", operands=3),
-    )
-}
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        f.name: f
+        for f in (
+            Format("float64", 53, 2.0**-1074, float(np.finfo(np.float64).max)),
+            _SINGLE,
+            replace(_SINGLE, name="tf32", operands=11),
+            Format("float16", 11, 2.0**-24, 65504.0),
+            Format("bfloat16", 8, 2.0**-133, (2 - 2.0**-7) * 2.0**127),
+            replace(_SINGLE, name="float8_e4m3", operands=4),
+            replace(_SINGLE, name="float8_e5m2", operands=3),
+        )
+    }
+)
 """IEEE 754-2019, table 3.5; bfloat16 and TensorFloat-32 as their hardware documents them: TensorFloat-32 rounds the
 operands of matrix products to 11 bits and does all else in float32. FP8 likewise, to 4 or 3 bits (Micikevicius et al.
 2022); its scaling factors are taken to keep every operand within the format's range."""
 
 
-STORED: Mapping[str, Format] = {
-    **FORMATS,
-    "float8_e4m3": Format("float8_e4m3", 4, 2.0**-9, 448.0),
-    "float8_e5m2": Format("float8_e5m2", 3, 2.0**-16, 57344.0),
-}
+STORED: Mapping[str, Format] = MappingProxyType(
+    {
+        **FORMATS,
+        "float8_e4m3": Format("float8_e4m3", 4, 2.0**-9, 448.0),
+        "float8_e5m2": Format("float8_e5m2", 3, 2.0**-16, 57344.0),
+    }
+)
 """The formats as arrays are stored in them (FP8: Micikevicius et al. 2022, table 1)."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arithmetic.array import Array, NumPyArray, Term
+from ..arithmetic.array import Array, NumPyArray, Term, refuse_masked, widened
 from ..arithmetic.dispatch import parameter
 
 
@@ -23,7 +23,8 @@ def check_weights(row: str, name: str, values: ArrayLike | None) -> NumPyArray |
     """Class weights as a float array of shape (K,) or (), or None. They may be negative, as torch's may."""
     if values is None:
         return None
-    array = np.asarray(values)
+    refuse_masked(f"{row}: {name}", values)
+    array = widened(np.asarray(values))
     if array.dtype.kind != "f" or array.ndim > 1 or not np.all(np.isfinite(array)):
         raise ValueError(f"{row}: {name} must be one array of K finite floating numbers, got {values!r}")
     return array

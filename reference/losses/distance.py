@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arithmetic.array import Array
+from ..arithmetic.array import Array, refuse_masked, widened
 from ..arithmetic.constants import HALF_LOG_2PI
 from ..arithmetic.dispatch import constant, magnitude, parameter
 from ..functions.parameters import check_number
+from ..functions.recipe import recorded
 from .common import elements, examples
 from .row import Loss
 
 
+@recorded
 def half_squared_error() -> Loss:
     """½‖t − y‖² per example; mean divides by N. The chapter's E."""
     return Loss(
@@ -26,6 +28,7 @@ def half_squared_error() -> Loss:
     )
 
 
+@recorded
 def mse() -> Loss:
     """(y − t)² per element; mean divides by N·K."""
     return Loss(
@@ -43,6 +46,7 @@ def _difference(y: Array, t: Array) -> tuple[Array, ...]:
     return (y - t,)
 
 
+@recorded
 def l1() -> Loss:
     """|y − t| per element, 0 at the kink; mean divides by N·K."""
     return Loss(
@@ -57,6 +61,7 @@ def l1() -> Loss:
     )
 
 
+@recorded
 def smooth_l1(beta: float = 1.0) -> Loss:
     """½(y − t)²/beta where |y − t| < beta, else |y − t| − beta/2, per element; mean divides by N·K.
 
@@ -85,6 +90,7 @@ def smooth_l1(beta: float = 1.0) -> Loss:
     )
 
 
+@recorded
 def huber(delta: float = 1.0) -> Loss:
     """½(y − t)² where |y − t| ≤ delta, else delta(|y − t| − delta/2), per element; mean divides by N·K."""
     check_number("huber", "delta", delta, 0.0, strict=True)
@@ -107,13 +113,15 @@ def huber(delta: float = 1.0) -> Loss:
     )
 
 
+@recorded
 def gaussian_nll(var: ArrayLike = 1.0, full: bool = False, eps: float = 1e-6) -> Loss:
     """½(log v + (y − t)²/v), v = max(var, eps), per element, + ½log 2π if full; mean divides by N·K.
 
     var: a number of at least 0, or an array of K of them.
     """
     check_number("gaussian_nll", "eps", eps, 0.0, strict=True)
-    given = np.asarray(var)
+    refuse_masked("gaussian_nll: var", var)
+    given = widened(np.asarray(var))
     if given.dtype.kind not in "fiu" or given.ndim > 1 or not np.all(np.isfinite(given)) or np.any(given < 0):
         raise ValueError(f"gaussian_nll: var must be a number or K numbers, finite and not negative, got {var!r}")
     variance = np.maximum(given.astype(float), eps)

@@ -11,6 +11,7 @@ from ..arithmetic.dispatch import constant, indicator, largest, magnitude, param
 from ..functions import logistic
 from ..functions.basics import one, zero
 from ..functions.parameters import check_number
+from ..functions.recipe import recorded
 from ..functions.softmax import log_softmax_value, softmax_parts
 from .common import check_weights, chosen_class, elements, outputs_of, weights_like
 from .row import Loss, OfLogarithms
@@ -19,6 +20,7 @@ LOWEST_LOG = -100.0
 """torch's binary_cross_entropy limits both logarithms from below: part of the function, so kept here."""
 
 
+@recorded
 def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, label_smoothing: float = 0.0) -> Loss:
     """−Σ_c q_c log softmax(y)_c per example; t holds class indices (N,) or probabilities (N, K).
 
@@ -88,6 +90,7 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
     )
 
 
+@recorded
 def nll(weight: ArrayLike | None = None, ignore_index: int = -100) -> Loss:
     """−w_t·y_t per example, y log-probabilities, t class indices; mean divides by the sum of the weights."""
     weights = check_weights("nll", "weight", weight)
@@ -116,6 +119,7 @@ def _in_unit_interval(y: Array) -> Array:
     return (y >= 0) & (y <= 1)
 
 
+@recorded
 def bce(weight: ArrayLike | None = None) -> Loss:
     """−w·(t·max(log y, −100) + (1 − t)·max(log(1 − y), −100)) per element; mean divides by N·K.
 
@@ -167,6 +171,7 @@ def bce(weight: ArrayLike | None = None) -> Loss:
     )
 
 
+@recorded
 def bce_with_logits(weight: ArrayLike | None = None, pos_weight: ArrayLike | None = None) -> Loss:
     """w·((1 − t)·softplus(y) + p·t·softplus(−y)) per element; mean divides by N·K."""
     weights = check_weights("bce_with_logits", "weight", weight)
@@ -201,6 +206,7 @@ def bce_with_logits(weight: ArrayLike | None = None, pos_weight: ArrayLike | Non
     )
 
 
+@recorded
 def kl_div(log_target: bool = False) -> Loss:
     """t(log t − y) per element, 0 at t = 0, y log-probabilities; log_target: e^t(t − y). Mean: N·K."""
 
@@ -233,6 +239,7 @@ def kl_div(log_target: bool = False) -> Loss:
     )
 
 
+@recorded
 def poisson_nll(log_input: bool = True, full: bool = False, eps: float = 1e-8) -> Loss:
     """e^y − t·y per element, or y − t·log(y + eps) for log_input=False; mean divides by N·K.
 

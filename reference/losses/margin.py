@@ -10,10 +10,12 @@ from ..arithmetic.dispatch import indicator, magnitude, parameter
 from ..functions import logistic
 from ..functions.basics import one, one_plus_size
 from ..functions.parameters import check_number
+from ..functions.recipe import recorded
 from .common import check_weights, chosen_class, elements, examples, outputs_of, weights_like
 from .row import Loss
 
 
+@recorded
 def soft_margin() -> Loss:
     """log(1 + e^(−t·y)) per element, t = ±1; mean divides by N·K."""
     return Loss(
@@ -29,6 +31,7 @@ def soft_margin() -> Loss:
     )
 
 
+@recorded
 def multilabel_soft_margin(weight: ArrayLike | None = None) -> Loss:
     """The mean over the K classes of w·((1 − t)·softplus(y) + t·softplus(−y)), per example; mean: N."""
     weights = check_weights("multilabel_soft_margin", "weight", weight)
@@ -58,6 +61,7 @@ def multilabel_soft_margin(weight: ArrayLike | None = None) -> Loss:
     )
 
 
+@recorded
 def multilabel_margin() -> Loss:
     """(1/K) Σ_{j a label} Σ_{i no label} max(0, 1 − y_j + y_i) per example; mean divides by N.
 
@@ -100,6 +104,7 @@ def multilabel_margin() -> Loss:
     )
 
 
+@recorded
 def multi_margin(p: int = 1, margin: float = 1.0, weight: ArrayLike | None = None) -> Loss:
     """(1/K) Σ_{i≠t} w_t·max(0, margin − y_t + y_i)^p per example; mean divides by N."""
     weights = check_weights("multi_margin", "weight", weight)
@@ -142,6 +147,7 @@ def multi_margin(p: int = 1, margin: float = 1.0, weight: ArrayLike | None = Non
     )
 
 
+@recorded
 def hinge_embedding(margin: float = 1.0) -> Loss:
     """y where t = 1, max(0, margin − y) where t = −1, per element; −1 at the kink; mean: N·K."""
     check_number("hinge_embedding", "margin", margin)

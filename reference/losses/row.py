@@ -10,6 +10,7 @@ import numpy as np
 
 from ..activations.row import AGREE
 from ..arithmetic.array import Array, Term
+from ..functions.recipe import Recorded, frozen
 
 
 def _no_switches(y: Array, t: Array) -> tuple[Array, ...]:
@@ -43,8 +44,8 @@ class OfLogarithms:
     row: tuple[Any, ...] = field(default=(), repr=False)
 
 
-@dataclass(frozen=True)
-class Loss:
+@dataclass(frozen=True, eq=False)
+class Loss(Recorded):
     """One row of the table of losses. y (N, K) is the network's output, t the target.
 
     Attributes:
@@ -62,7 +63,7 @@ class Loss:
         domain_text: the same in words, for error messages.
         ignore_index: the class index that does not count, if there is one.
         switches: (y, t) ↦ real arrays; the formula changes where one of them passes 0.
-        parameters: the numbers that the row was made with.
+        parameters: the numbers that the row was made with, read-only.
         outputs: the number of outputs K that the parameters (class weights) are made for; None for any.
         logarithms: the same loss of log y and log(1 − y), if it is one of probabilities.
         textbook_value: (y, t) ↦ size of the largest intermediate term of the customary formula of `value`.
@@ -88,6 +89,7 @@ class Loss:
     textbook_gradient: Callable[[Array, Array], Term] = field(default=_no_term, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", frozen(self.parameters))
         if self.logarithms is not None:
             object.__setattr__(self, "logarithms", replace(self.logarithms, row=(self.value, self.gradient)))
         y, t, dy = _probe(self.target, self.outputs or 3)

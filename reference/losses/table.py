@@ -8,7 +8,8 @@ divides by for torch's losses. A function of this room makes a row with paramete
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from .distance import gaussian_nll, half_squared_error, huber, l1, mse, smooth_l1
 from .likelihood import bce, bce_with_logits, cross_entropy, kl_div, nll, poisson_nll
@@ -44,7 +45,7 @@ _MAKERS: tuple[Callable[[], Loss], ...] = (
     hinge_embedding,
 )  # fmt: skip
 
-LOSSES: dict[str, Loss] = {row.name: row for row in (make() for make in _MAKERS)}
+LOSSES: Mapping[str, Loss] = MappingProxyType({row.name: row for row in (make() for make in _MAKERS)})
 """Every row with its default parameters, by name."""
 
 

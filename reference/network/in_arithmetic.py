@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import cast
 
 import numpy as np
@@ -19,7 +20,7 @@ from .problem import Problem
 from .unchecked import changed, unchecked
 from .validation import require_finite
 
-TANH_TAIL = {"tanh": 8.0, "mish": 8.0, "gelu_tanh": 4.0}
+TANH_TAIL = MappingProxyType({"tanh": 8.0, "mish": 8.0, "gelu_tanh": 4.0})
 """Rows whose customary derivative takes 1 − tanh², and the |z| from which the tanh is that of 8 and more."""
 TANH_ULPS = 6.0
 """The error of a float64 tanh there, as that of a uniform one within so many ulps; in 1 − tanh² it counts twice. XLA's
@@ -38,13 +39,28 @@ def in_balls(problem: Problem, decisions: Decisions = RAISE) -> Problem:
         raise ValueError(
             'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
         )
-    if np.dtype(problem.dtype).kind != "f" or np.dtype(problem.dtype).itemsize > 8:
-        raise TypeError(f"layers[0].weight: expected float64, float32 or float16 to certify, got {problem.dtype}")
-    require_finite(problem.arrays())
+    require_exact(problem, "certify")
     balls = problem.map(lambda values: Ball.exact(values, decisions))
     return (
         balls.replace(target=Ball.exact(problem.target, decisions)) if problem.loss.target == "probabilities" else balls
     )
+
+
+def require_exact(problem: Problem, purpose: str) -> None:
+    """Raise unless float64 holds every number of the problem, so that nothing is lost in what follows.
+
+    Args:
+        problem: of any number type.
+        purpose: what the problem is wanted for, as a verb.
+
+    Raises:
+        TypeError: it is of a type that float64 does not hold (longdouble, complex numbers).
+        ValueError: a number is NaN or infinite; the message names the first.
+    """
+    dtype = problem.dtype
+    if not isinstance(dtype, np.dtype) or dtype.kind != "f" or dtype.itemsize > np.dtype(np.float64).itemsize:
+        raise TypeError(f"layers[0].weight: expected float64, float32 or float16 to {purpose}, got {dtype}")
+    require_finite(problem.arrays())
 
 
 def in_noise(problem: Problem, source: NoiseSource, textbook: bool = False) -> Problem:

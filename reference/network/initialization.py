@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -20,17 +21,19 @@ def _orthogonal(rng: np.random.Generator, o: int, i: int) -> NumPyArray:
     return q if o >= i else q.T
 
 
-SCHEMES: dict[str, Callable[[np.random.Generator, int, int], NumPyArray]] = {
-    "glorot_normal": lambda rng, o, i: rng.normal(0, np.sqrt(2 / (i + o)), (o, i)),
-    "glorot_uniform": lambda rng, o, i: rng.uniform(-1, 1, (o, i)) * np.sqrt(6 / (i + o)),
-    "he_normal": lambda rng, o, i: rng.normal(0, np.sqrt(2 / i), (o, i)),
-    "he_uniform": lambda rng, o, i: rng.uniform(-1, 1, (o, i)) * np.sqrt(6 / i),
-    "lecun_normal": lambda rng, o, i: rng.normal(0, np.sqrt(1 / i), (o, i)),
-    "lecun_uniform": lambda rng, o, i: rng.uniform(-1, 1, (o, i)) * np.sqrt(3 / i),
-    "torch_uniform": lambda rng, o, i: rng.uniform(-1, 1, (o, i)) / np.sqrt(i),
-    "orthogonal": _orthogonal,
-    "zeros": lambda rng, o, i: np.zeros((o, i)),
-}
+SCHEMES: Mapping[str, Callable[[np.random.Generator, int, int], NumPyArray]] = MappingProxyType(
+    {
+        "glorot_normal": lambda rng, o, i: rng.normal(0, np.sqrt(2 / (i + o)), (o, i)),
+        "glorot_uniform": lambda rng, o, i: rng.uniform(-1, 1, (o, i)) * np.sqrt(6 / (i + o)),
+        "he_normal": lambda rng, o, i: rng.normal(0, np.sqrt(2 / i), (o, i)),
+        "he_uniform": lambda rng, o, i: rng.uniform(-1, 1, (o, i)) * np.sqrt(6 / i),
+        "lecun_normal": lambda rng, o, i: rng.normal(0, np.sqrt(1 / i), (o, i)),
+        "lecun_uniform": lambda rng, o, i: rng.uniform(-1, 1, (o, i)) * np.sqrt(3 / i),
+        "torch_uniform": lambda rng, o, i: rng.uniform(-1, 1, (o, i)) / np.sqrt(i),
+        "orthogonal": _orthogonal,
+        "zeros": lambda rng, o, i: np.zeros((o, i)),
+    }
+)
 """Ways to draw a weight (O, I): Glorot & Bengio 2010, eq. 12 and 16; He et al. 2015, eq. 10; LeCun et al.
 1998, eq. 16; torch.nn.Linear's own, which is the heuristic of Glorot & Bengio 2010, eq. 1; Saxe, McClelland & Ganguli
 2014, arXiv:1312.6120, §3 (orthogonal)."""

@@ -11,14 +11,17 @@ Shapes: N examples, I a layer's fan-in, O its fan-out. Rows are examples, column
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .. import activations
 from ..activations.row import Activation
-from ..arithmetic.array import Array, DType, is_numpy
+from ..arithmetic.array import Array, DType, is_numpy, kept
 from .gradients import Gradients, LayerGradients, place_of
+from .unchecked import restore, unchecked
 from .validation import check_array
 
 
@@ -27,12 +30,12 @@ class Layer:
     """One fully connected layer: h = a(x Wᵀ + b).
 
     Attributes:
-        weight: (O, I).
-        bias: (O,) or None.
+        weight: (O, I), a read-only copy of what was given.
+        bias: (O,), the same, or None.
         activation: a row of `ACTIVATIONS`; its name may be given instead.
 
     Raises:
-        TypeError: weight or bias is not a floating array, or bias is of another type than weight.
+        TypeError: weight or bias is not a floating array or a masked one, or bias is of another type than weight.
         ValueError: a shape does not fit, or no activation has that name.
     """
 
@@ -54,6 +57,12 @@ class Layer:
         object.__setattr__(self, "bias", bias)
         object.__setattr__(self, "activation", activations.get(activation))
 
+    def __copy__(self) -> Layer:
+        return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restore(self, state)
+
     @property
     def fan_in(self) -> int:
         """The number of input features, I."""
@@ -71,12 +80,14 @@ class MLP:
 
     Raises:
         ValueError: no layers, or a layer's fan-in is not the width of the layer before.
-        TypeError: an element is not a `Layer`, or the layers' number types differ.
+        TypeError: no sequence of layers, an element is not a `Layer`, or the layers' number types differ.
     """
 
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.layers, Iterable):
+            raise TypeError(f"layers: expected a sequence of Layers, got {type(self.layers).__name__}")
         object.__setattr__(self, "layers", tuple(self.layers))
         if not self.layers:
             raise ValueError("layers: an MLP needs at least one layer, got none")
@@ -117,6 +128,17 @@ class MLP:
             if layer.bias is not None:
                 named[place_of(index, "bias")] = layer.bias
         return named
+
+
+def kept_network(mlp: MLP) -> MLP:
+    """The network with read-only arrays: itself, or, where an optimiser made arrays that can be written to, copies."""
+    if not any(is_numpy(values) and values.flags.writeable for values in mlp.named_parameters().values()):
+        return mlp
+    layers = tuple(
+        unchecked(Layer, weight=kept(layer.weight), bias=kept(layer.bias), activation=layer.activation)
+        for layer in mlp.layers
+    )
+    return unchecked(MLP, layers=layers)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

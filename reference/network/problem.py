@@ -14,8 +14,8 @@ from ..arithmetic.array import Array, DType
 from ..losses.row import Loss
 from .composed import composed
 from .gradients import Gradients
-from .mlp import MLP, Layer, backward, forward
-from .unchecked import unchecked
+from .mlp import MLP, Layer, backward, forward, kept_network
+from .unchecked import restore, unchecked
 from .validation import check_array, check_output, check_target
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -24,6 +24,8 @@ REDUCTIONS = ("mean", "sum", "none")
 @dataclass(frozen=True, eq=False, init=False)
 class Problem:
     """A network, a batch, a target and a loss: everything that determines a gradient, checked once.
+
+    The arrays are read-only copies: no later change of what was given changes what was checked.
 
     Attributes:
         mlp: the network.
@@ -34,7 +36,7 @@ class Problem:
             example with `loss_value`; it has no single gradient).
 
     Raises:
-        TypeError: an array holds no floating numbers, or of another type than the network's.
+        TypeError: an array holds no floating numbers, or of another type than the network's, or is a masked one.
         ValueError: a shape, a target, the reduction or the output's range does not fit.
 
     >>> import numpy as np
@@ -67,8 +69,20 @@ class Problem:
             raise TypeError(f"x: expected {mlp.dtype} like the network, got {x.dtype}")
         target = check_target(row, target, (x.shape[0], mlp.layers[-1].width), x.dtype, reduction)
         check_output(row, lambda: forward(mlp, x).output)
-        for name, value in (("mlp", mlp), ("x", x), ("target", target), ("loss", row), ("reduction", reduction)):
+        for name, value in (
+            ("mlp", kept_network(mlp)),
+            ("x", x),
+            ("target", target),
+            ("loss", row),
+            ("reduction", reduction),
+        ):
             object.__setattr__(self, name, value)
+
+    def __copy__(self) -> Problem:
+        return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restore(self, state)
 
     @property
     def dtype(self) -> DType:
@@ -138,8 +152,22 @@ class Problem:
         return self.replace(mlp=unchecked(MLP, layers=(*below, bare)), loss=loss)
 
     def replace(self, **changes: Any) -> Problem:
-        """The same problem with some fields changed, unchecked."""
+        """The same problem with some fields changed, unchecked; a loss's name stands for its row.
+
+        Raises:
+            TypeError: a problem has no such field.
+            ValueError: no loss has that name.
+
+        >>> from reference import initialize
+        >>> problem = Problem(initialize([2, 1], ["tanh"], seed=0), np.ones((1, 2)), np.ones((1, 1)), "mse")
+        >>> problem.replace(loss="l1").loss.formula
+        '|y − t|'
+        """
         fields = {"mlp": self.mlp, "x": self.x, "target": self.target, "loss": self.loss, "reduction": self.reduction}
+        if not changes.keys() <= fields.keys():
+            raise TypeError(f"a problem has no {min(changes.keys() - fields.keys())}; it has {', '.join(fields)}")
+        if "loss" in changes:
+            changes["loss"] = losses.get(changes["loss"])
         return unchecked(Problem, **(fields | changes))
 
 

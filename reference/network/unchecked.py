@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, TypeVar
+
+import numpy as np
 
 T = TypeVar("T")
 
@@ -16,14 +19,23 @@ def unchecked(kind: type[T], **fields: Any) -> T:
     return record
 
 
+def restore(record: object, state: Mapping[str, Any]) -> None:
+    """Fill a record from the copies of its fields that pickle or deepcopy made; the arrays among them become read-only.
+
+    A record's ``__setstate__``. Its ``__copy__`` must give the record itself: a shallow copy's arrays are not its own.
+    """
+    for name, value in state.items():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+        object.__setattr__(record, name, value)
+
+
 def changed(record: T, **changes: Any) -> T:
-    """The record with some of its fields replaced, without its checks.
+    """The record with some of its fields replaced, without its checks; it is no longer what its maker made.
 
     >>> from reference import ACTIVATIONS
     >>> changed(ACTIVATIONS["tanh"], name="other").name
     'other'
     """
-    other = copy.copy(record)
-    for name, value in changes.items():
-        object.__setattr__(other, name, value)
-    return other
+    parts = {field.name: getattr(record, field.name) for field in fields(record)}  # type: ignore[arg-type]
+    return unchecked(type(record), **(parts | changes))

@@ -7,19 +7,20 @@ from typing import cast
 
 import numpy as np
 
-from ..arithmetic.array import Array, DType, NumPyArray, is_numpy
+from ..arithmetic.array import Array, DType, NumPyArray, is_numpy, kept, refuse_masked, widened
 from ..losses.row import Loss
 
 
 def check_array(name: str, values: object, ndim: int) -> Array:
-    """The values as a floating array of `ndim` dimensions, none of them of length 0.
+    """The values as a floating array of `ndim` dimensions, none of them of length 0: a read-only copy.
 
-    An array type of another arithmetic passes as it is.
+    ml_dtypes' bfloat16 comes back as float32. An array type of another arithmetic passes as it is.
 
     Raises:
-        TypeError: not floating numbers (integers, strings, objects, ragged lists).
+        TypeError: not floating numbers (integers, strings, objects, ragged lists), or a masked array.
         ValueError: another number of dimensions, or an empty one.
     """
+    refuse_masked(name, values)
     array: Array
     if hasattr(values, "shape") and hasattr(values, "dtype") and not is_numpy(values):
         if not hasattr(values, "__array_ufunc__"):
@@ -27,16 +28,17 @@ def check_array(name: str, values: object, ndim: int) -> Array:
         array = cast(Array, values)
     else:
         try:
-            array = numbers = np.asarray(values)
+            numbers = widened(np.asarray(values))
         except ValueError as error:
             raise TypeError(f"{name}: expected an array of floating numbers, got ragged input ({error})") from None
         if numbers.dtype.kind not in "fc":
             raise TypeError(f"{name}: expected an array of floating numbers, got {_kind(numbers)}")
+        array = numbers
     if array.ndim != ndim or 0 in array.shape:
         raise ValueError(
             f"{name}: expected {ndim} dimension{'s' * (ndim > 1)}, none of length 0, got shape {array.shape}"
         )
-    return array
+    return cast(Array, kept(array))
 
 
 def _kind(array: NumPyArray) -> str:
@@ -59,16 +61,17 @@ def require_finite(arrays: Mapping[str, Array]) -> None:
 
 
 def check_target(loss: Loss, values: object, shape: tuple[int, int], dtype: DType, reduction: str) -> NumPyArray:
-    """The target as the loss wants it, for an output of the given shape and type.
+    """The target as the loss wants it, for an output of the given shape and type: a read-only copy.
 
     Raises:
-        TypeError: the wrong kind of number.
+        TypeError: the wrong kind of number, or a masked array.
         ValueError: the wrong shape, or a value that the loss cannot take (the first one is named).
     """
     if loss.outputs not in (None, shape[1]):
         raise ValueError(f"loss: {loss.name} has weights for {loss.outputs} outputs, the network has {shape[1]}")
+    refuse_masked("target", values)
     try:
-        t = np.asarray(values)
+        t: NumPyArray = kept(widened(np.asarray(values)))
     except ValueError as error:
         raise TypeError(f"target: expected an array for {loss.name}, got ragged input ({error})") from None
     if loss.target in ("classes", "indices"):
@@ -119,11 +122,13 @@ def _check_indices(loss: Loss, t: NumPyArray, shape: tuple[int, int], reduction:
     if reduction == "mean" and np.all(ignored):
         raise ValueError(f"target: every index is ignore_index ({loss.ignore_index}), so {loss.name} has no mean")
     weight = loss.parameters.get("weight")
-    if reduction == "mean" and weight is not None and not loss.divisor(np.zeros(shape), t):
-        first = f"weight[{t[~ignored][0]}], of target{first_place(~ignored)}"
-        raise ValueError(
-            f"target: the weights of its classes (the first is {first}) add up to 0, so {loss.name} has no mean"
+    if reduction == "mean" and not np.any(loss.divisor(np.zeros(shape), t)):
+        first = (
+            ""
+            if weight is None or np.ndim(weight) == 0 or not np.any(~ignored)
+            else (f" (the first is weight[{t[~ignored][0]}], of target{first_place(~ignored)})")
         )
+        raise ValueError(f"target: the weights of its classes{first} add up to 0, so {loss.name} has no mean")
     return t
 
 

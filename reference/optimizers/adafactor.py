@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic.array import Array
-from .optimizer import Optimizer, elementwise, moved_towards, numbers, real_numbers, require, zeros_like
+from ..functions.recipe import recorded
+from .hyperparameters import FINITE, numbers, require
+from .optimizer import Optimizer, elementwise, moved_towards, real_numbers, zeros_like
 
 
+@recorded
 def adafactor(
     lr: float = 1e-2,
     beta2_decay: float = -0.8,
@@ -55,9 +58,9 @@ def adafactor(
     if not isinstance(eps, Sequence) or len(eps) != 2:
         raise TypeError(f"adafactor: eps must be a pair (number or None, number), got {eps!r}")
     lr, beta2_decay, d, weight_decay, floor, smallest_rms = numbers(lr, beta2_decay, d, weight_decay, *eps)
-    require("adafactor", lr=(lr, 0.0, np.inf), beta2_decay=(beta2_decay, -np.inf, 0.0), d=(d, 1.0, np.inf),
-            weight_decay=(weight_decay, 0.0, np.inf), eps2=(smallest_rms, 0.0, np.inf),
-            eps1=(0.0 if floor is None else floor, 0.0, np.inf))  # fmt: skip
+    require("adafactor", lr=(lr, 0.0, FINITE), beta2_decay=(beta2_decay, -FINITE, 0.0), d=(d, 1.0, np.inf),
+            weight_decay=(weight_decay, 0.0, FINITE), eps2=(smallest_rms, 0.0, FINITE),
+            eps1=(0.0 if floor is None else floor, 0.0, FINITE))  # fmt: skip
 
     def rule(p: Array, g: Array, slots: Mapping[str, Any], t: int) -> tuple[Array, dict[str, Any]]:
         g = -g if maximize else g

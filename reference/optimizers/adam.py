@@ -13,22 +13,15 @@ import numpy as np
 
 from ..arithmetic.array import Array
 from ..arithmetic.dispatch import magnitude
-from .optimizer import (
-    BELOW_ONE,
-    Optimizer,
-    elementwise,
-    moved_towards,
-    numbers,
-    require,
-    require_pair,
-    running_square,
-    zeros_like,
-)
+from ..functions.recipe import recorded
+from .hyperparameters import BELOW_ONE, FINITE, numbers, require, require_pair
+from .optimizer import Optimizer, elementwise, moved_towards, running_square, zeros_like
 
 Slots = Mapping[str, Any]
 Kept = dict[str, Any]
 
 
+@recorded
 def adam(
     lr: float = 1e-3,
     betas: tuple[float, float] = (0.9, 0.999),
@@ -65,6 +58,7 @@ def adam(
     return _adam("adam", lr, betas, eps, weight_decay, amsgrad, maximize, decoupled_weight_decay)
 
 
+@recorded
 def adamw(
     lr: float = 1e-3,
     betas: tuple[float, float] = (0.9, 0.999),
@@ -133,6 +127,7 @@ def _adam(
     )
 
 
+@recorded
 def adamax(
     lr: float = 2e-3,
     betas: tuple[float, float] = (0.9, 0.999),
@@ -182,7 +177,7 @@ def adamax(
 
 def checked(name: str, lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> tuple[float, float]:
     """β₁ and β₂, all hyperparameters that the whole family has being in range."""
-    require(name, lr=(lr, 0.0, np.inf), eps=(eps, 0.0, np.inf), weight_decay=(weight_decay, 0.0, np.inf))
+    require(name, lr=(lr, 0.0, FINITE), eps=(eps, 0.0, FINITE), weight_decay=(weight_decay, 0.0, FINITE))
     return require_pair(name, "betas", betas, 0.0, BELOW_ONE)
 
 

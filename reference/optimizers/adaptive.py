@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic.array import Array
-from .optimizer import Optimizer, elementwise, moved_towards, numbers, require, running_square, zeros_like
+from ..functions.recipe import recorded
+from .hyperparameters import FINITE, numbers, require
+from .optimizer import Optimizer, elementwise, moved_towards, running_square, zeros_like
 
 Slots = Mapping[str, Any]
 Kept = dict[str, Any]
 
 
+@recorded
 def rmsprop(
     lr: float = 1e-2,
     alpha: float = 0.99,
@@ -55,7 +58,7 @@ def rmsprop(
     """
     lr, alpha, eps, weight_decay, momentum = numbers(lr, alpha, eps, weight_decay, momentum)
     positive = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
-    require("rmsprop", alpha=(alpha, 0.0, 1.0), **{key: (value, 0.0, np.inf) for key, value in positive.items()})
+    require("rmsprop", alpha=(alpha, 0.0, 1.0), **{key: (value, 0.0, FINITE) for key, value in positive.items()})
     names = ["square_avg", *(["grad_avg"] if centered else []), *(["momentum_buffer"] if momentum else [])]
 
     def rule(p: Array, g: Array, slots: Slots, t: int) -> tuple[Array, Kept]:
@@ -84,6 +87,7 @@ def rmsprop(
     )
 
 
+@recorded
 def adagrad(
     lr: float = 1e-2,
     lr_decay: float = 0.0,
@@ -117,7 +121,7 @@ def adagrad(
     lr, lr_decay, weight_decay, initial, eps = numbers(lr, lr_decay, weight_decay, initial_accumulator_value, eps)
     positive = {"lr": lr, "lr_decay": lr_decay, "weight_decay": weight_decay, "initial_accumulator_value": initial,
                 "eps": eps}  # fmt: skip
-    require("adagrad", **{key: (value, 0.0, np.inf) for key, value in positive.items()})
+    require("adagrad", **{key: (value, 0.0, FINITE) for key, value in positive.items()})
 
     def rule(p: Array, g: Array, slots: Slots, t: int) -> tuple[Array, Kept]:
         g = -g if maximize else g
@@ -136,6 +140,7 @@ def adagrad(
     )
 
 
+@recorded
 def adadelta(
     lr: float = 1.0,
     rho: float = 0.9,
@@ -166,7 +171,7 @@ def adadelta(
     """
     lr, rho, eps, weight_decay = numbers(lr, rho, eps, weight_decay)
     positive = {"lr": lr, "eps": eps, "weight_decay": weight_decay}
-    require("adadelta", rho=(rho, 0.0, 1.0), **{key: (value, 0.0, np.inf) for key, value in positive.items()})
+    require("adadelta", rho=(rho, 0.0, 1.0), **{key: (value, 0.0, FINITE) for key, value in positive.items()})
 
     def rule(p: Array, g: Array, slots: Slots, t: int) -> tuple[Array, Kept]:
         g = -g if maximize else g

@@ -9,8 +9,11 @@ from typing import Any, cast
 import numpy as np
 
 from ..arithmetic.array import Array, NumPyArray, is_numpy
+from ..functions.recipe import recorded
+from .hyperparameters import FINITE, numbers, require
 from .line_search import At, Point, strong_wolfe
-from .optimizer import Flat, FlatEvaluate, Optimizer, State, numbers, require, zeros_like
+from .optimizer import Flat, FlatEvaluate, Optimizer, zeros_like
+from .state import State
 
 LEAST_CURVATURE = 1e-10
 """A pair with yᵀs up to this much is not kept: the approximation must stay positive definite. torch's constant."""
@@ -19,6 +22,7 @@ Pairs = tuple[tuple[Array, Array, Any], ...]
 """(y, s, 1/yᵀs) of the last steps, the oldest first: the change of the gradient, and the step that made it."""
 
 
+@recorded
 def lbfgs(
     lr: float = 1.0,
     max_iter: int = 20,
@@ -63,9 +67,9 @@ def lbfgs(
     lr, max_iter, max_eval, history_size = numbers(lr, max_iter, max_eval, history_size)
     tolerance_grad, tolerance_change = numbers(tolerance_grad, tolerance_change)
     max_eval = max_iter * 5 // 4 if max_eval is None else max_eval
-    require("lbfgs", lr=(lr, 0.0, np.inf), max_iter=(max_iter, 1, np.inf), max_eval=(max_eval, 1, np.inf),
-            history_size=(history_size, 1, np.inf), tolerance_grad=(tolerance_grad, 0.0, np.inf),
-            tolerance_change=(tolerance_change, 0.0, np.inf))  # fmt: skip
+    require("lbfgs", lr=(lr, 0.0, FINITE), max_iter=(max_iter, 1, np.inf), max_eval=(max_eval, 1, np.inf),
+            history_size=(history_size, 1, np.inf), tolerance_grad=(tolerance_grad, 0.0, FINITE),
+            tolerance_change=(tolerance_change, 0.0, FINITE))  # fmt: skip
     for key, value in (("max_iter", max_iter), ("max_eval", max_eval), ("history_size", history_size)):
         if not isinstance(value, int):
             raise TypeError(f"lbfgs: {key} must be a whole number, got {value!r}")

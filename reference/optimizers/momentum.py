@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic.array import Array
-from .optimizer import Optimizer, elementwise, numbers, one_element, require, require_pair, zeros_like
+from ..functions.recipe import recorded
+from .hyperparameters import FINITE, numbers, require, require_pair
+from .optimizer import Optimizer, elementwise, one_element, zeros_like
 
 
+@recorded
 def sgd(
     lr: float = 1e-3,
     momentum: float = 0.0,
@@ -46,8 +49,8 @@ def sgd(
     [array([0.71])]
     """
     lr, momentum, dampening, weight_decay = numbers(lr, momentum, dampening, weight_decay)
-    require("sgd", dampening=(dampening, -np.inf, np.inf))
-    require("sgd", lr=(lr, 0.0, np.inf), momentum=(momentum, 0.0, np.inf), weight_decay=(weight_decay, 0.0, np.inf))
+    require("sgd", dampening=(dampening, -FINITE, FINITE))
+    require("sgd", lr=(lr, 0.0, FINITE), momentum=(momentum, 0.0, FINITE), weight_decay=(weight_decay, 0.0, FINITE))
     if nesterov and (momentum <= 0 or dampening != 0):
         raise ValueError(f"sgd: nesterov needs momentum > 0 and dampening 0, got {momentum} and {dampening}")
 
@@ -71,6 +74,7 @@ def sgd(
     )  # fmt: skip
 
 
+@recorded
 def rprop(
     lr: float = 1e-2,
     etas: tuple[float, float] = (0.5, 1.2),
@@ -102,8 +106,8 @@ def rprop(
     [array([2.5, 4.5])]
     """
     (lr,) = numbers(lr)
-    require("rprop", lr=(lr, 0.0, np.inf))
-    shrink, grow = require_pair("rprop", "etas", etas, 0.0, np.inf)
+    require("rprop", lr=(lr, 0.0, FINITE))
+    shrink, grow = require_pair("rprop", "etas", etas, 0.0, FINITE)
     least, most = require_pair("rprop", "step_sizes", step_sizes, 0.0, np.inf)
     if not 0 < shrink < 1 < grow:
         raise ValueError(f"rprop: etas must satisfy 0 < etas[0] < 1 < etas[1], got {shrink} and {grow}")
@@ -131,6 +135,7 @@ def rprop(
     )
 
 
+@recorded
 def asgd(
     lr: float = 1e-2,
     lambd: float = 1e-4,
@@ -166,7 +171,7 @@ def asgd(
     """
     lr, lambd, alpha, t0, weight_decay = numbers(lr, lambd, alpha, t0, weight_decay)
     positive = {"lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay}
-    require("asgd", **{key: (value, 0.0, np.inf) for key, value in positive.items()})
+    require("asgd", **{key: (value, 0.0, np.inf if key == "t0" else FINITE) for key, value in positive.items()})
 
     def rule(p: Array, g: Array, slots: Mapping[str, Any], t: int) -> tuple[Array, dict[str, Any]]:
         g = -g if maximize else g

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from ..arithmetic.array import Array
-from .optimizer import (
-    Flat,
-    FlatEvaluate,
-    Optimizer,
-    State,
-    elementwise,
-    moved_towards,
-    numbers,
-    real_numbers,
-    require,
-    zeros_like,
-)
+from ..functions.recipe import recorded
+from .hyperparameters import FINITE, numbers, require
+from .optimizer import Flat, FlatEvaluate, Optimizer, elementwise, moved_towards, real_numbers, zeros_like
+from .state import State
 
 NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Jordan et al. 2024: the quintic with the steepest slope at 0 that keeps singular values near 1 there."""
-ADJUSTMENTS: Mapping[str, Callable[[int, int], float]] = {
-    "original": lambda rows, columns: max(1.0, rows / columns) ** 0.5,
-    "match_rms_adamw": lambda rows, columns: 0.2 * max(rows, columns) ** 0.5,
-}
+ADJUSTMENTS: Mapping[str, Callable[[int, int], float]] = MappingProxyType(
+    {
+        "original": lambda rows, columns: max(1.0, rows / columns) ** 0.5,
+        "match_rms_adamw": lambda rows, columns: 0.2 * max(rows, columns) ** 0.5,
+    }
+)
 """κ by the matrix's rows and columns: Jordan et al. 2024; Liu et al. 2025, "Muon is Scalable for LLM Training"."""
 
 
+@recorded
 def muon(
     lr: float = 1e-3,
     weight_decay: float = 0.1,
@@ -82,14 +78,14 @@ def muon(
     ValueError: muon: updates matrices only, but params[1] has shape (2,): give others=, an optimizer for such arrays
     """
     lr, weight_decay, momentum, eps, ns_steps = numbers(lr, weight_decay, momentum, eps, ns_steps)
-    require("muon", lr=(lr, 0.0, np.inf), weight_decay=(weight_decay, 0.0, np.inf), momentum=(momentum, 0.0, np.inf),
-            eps=(eps, 0.0, np.inf), ns_steps=(ns_steps, 0, 99))  # fmt: skip
+    require("muon", lr=(lr, 0.0, FINITE), weight_decay=(weight_decay, 0.0, FINITE), momentum=(momentum, 0.0, FINITE),
+            eps=(eps, 0.0, FINITE), ns_steps=(ns_steps, 0, 99))  # fmt: skip
     if not isinstance(ns_steps, int):
         raise TypeError(f"muon: ns_steps must be a whole number, got {ns_steps!r}")
     if not isinstance(ns_coefficients, Sequence) or len(ns_coefficients) != 3:
         raise ValueError(f"muon: ns_coefficients must be three numbers, got {ns_coefficients!r}")
     a, b, c = numbers(*ns_coefficients)
-    require("muon", **{f"ns_coefficients[{i}]": (x, -np.inf, np.inf) for i, x in enumerate((a, b, c))})
+    require("muon", **{f"ns_coefficients[{i}]": (x, -FINITE, FINITE) for i, x in enumerate((a, b, c))})
     if adjust_lr_fn is not None and adjust_lr_fn not in ADJUSTMENTS:
         raise ValueError(f"muon: adjust_lr_fn must be one of {', '.join(ADJUSTMENTS)} or None, got {adjust_lr_fn!r}")
     if others is not None and others.needs_evaluate:

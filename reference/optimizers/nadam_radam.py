@@ -8,10 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..arithmetic.array import Array
+from ..functions.recipe import recorded
 from .adam import Kept, Slots, checked, decayed
-from .optimizer import Optimizer, elementwise, moved_towards, numbers, one_element, require, running_square, zeros_like
+from .hyperparameters import FINITE, numbers, require
+from .optimizer import Optimizer, elementwise, moved_towards, one_element, running_square, zeros_like
 
 
+@recorded
 def nadam(
     lr: float = 2e-3,
     betas: tuple[float, float] = (0.9, 0.999),
@@ -47,7 +50,7 @@ def nadam(
     """
     lr, eps, weight_decay, momentum_decay = numbers(lr, eps, weight_decay, momentum_decay)
     beta1, beta2 = checked("nadam", lr, betas, eps, weight_decay)
-    require("nadam", momentum_decay=(momentum_decay, 0.0, np.inf))
+    require("nadam", momentum_decay=(momentum_decay, 0.0, FINITE))
 
     def momentum(t: int) -> float:
         return beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
@@ -74,6 +77,7 @@ def nadam(
     )  # fmt: skip
 
 
+@recorded
 def radam(
     lr: float = 1e-3,
     betas: tuple[float, float] = (0.9, 0.999),

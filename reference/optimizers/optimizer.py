@@ -10,15 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-import numpy as np
-
-from ..arithmetic.array import Array
+from ..arithmetic.array import Array, refuse_masked
+from ..functions.recipe import Recorded, frozen
 from ..network.gradients import Gradients
 from ..network.mlp import MLP, Layer
 from ..network.unchecked import unchecked
+from .state import State, check_steps, require_form, require_same_slots
 
-State = dict[str, Any]
-""""step" (how many updates were made) and the optimiser's own slots, each a tuple with an entry per array."""
 Flat = tuple[Array, ...]
 Evaluate = Callable[[Any], tuple[Any, Any]]
 """parameters ↦ (loss, gradients), both as `update` takes them: for optimisers that ask for more than one a step."""
@@ -32,15 +30,15 @@ P = TypeVar("P")
 """Parameters: an MLP, or a sequence of arrays with None for an absent bias; the kind that goes in comes out."""
 
 
-@dataclass(frozen=True)
-class Optimizer:
+@dataclass(frozen=True, eq=False)
+class Optimizer(Recorded):
     """One optimiser with its hyperparameters.
 
     Attributes:
         name: as in torch.optim, in lower case.
         formula: the update in plain mathematics: θ parameter, g gradient, t the step from 1.
         source: the paper.
-        hyperparameters: by torch.optim's names.
+        hyperparameters: by torch.optim's names, read-only.
         start: flat parameters ↦ the state before the first step.
         step: (flat parameters, flat gradients, state, evaluate) ↦ (new parameters, new state).
         needs_evaluate: whether `update` must be given `evaluate`.
@@ -54,6 +52,9 @@ class Optimizer:
     step: Step = field(repr=False)
     needs_evaluate: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hyperparameters", frozen(self.hyperparameters))
+
     def init(self, params: object) -> State:
         """The state before the first step.
 
@@ -61,7 +62,8 @@ class Optimizer:
             params: an MLP, or a sequence of arrays; None stands for an absent bias.
 
         Raises:
-            TypeError: neither of both.
+            TypeError: neither of both, or a masked array.
+            ValueError: there is no array.
         """
         return self.start(_flat(params))
 
@@ -78,16 +80,22 @@ class Optimizer:
             New parameters of the same kind, and the new state.
 
         Raises:
-            TypeError: parameters or gradients of another kind, or `evaluate` is missing.
-            ValueError: gradients whose number, shape or type does not fit the parameters, or a state of another one.
+            TypeError: parameters, gradients or a state of another kind, masked arrays, or `evaluate` is missing.
+            ValueError: there is no array, gradients whose number, shape or type does not fit the parameters, or a state
+                that was made for others, by another optimiser or by no number of steps.
         """
         old, slopes = _flat(params), _flat_gradients(params, grads)
         _check(old, slopes, state)
         if self.needs_evaluate and evaluate is None:
             raise TypeError(f"{self.name}: evaluates the loss at several points a step: give evaluate=")
         flat_evaluate = None if evaluate is None else _flattened(params, evaluate)
-        new, state = self.step(old, slopes, state, flat_evaluate)
-        return rebuilt(params, new), state
+        try:
+            new, after = self.step(old, slopes, state, flat_evaluate)
+        except (KeyError, TypeError, ValueError):
+            # A state of another optimiser lacks what the step asks for; to look first would cost every step.
+            require_form(f"state of {self.name}", state, self.start(old))
+            raise
+        return rebuilt(params, new), after
 
 
 def elementwise(
@@ -118,7 +126,9 @@ def elementwise(
         names = [key for key in state if key != "step"]
         new, changed = [], []
         for index, (p, g) in enumerate(zip(params, grads, strict=True)):
-            moved, kept = rule(p, g, {key: state[key][index] for key in names}, count)
+            slots_before = {key: state[key][index] for key in names}
+            moved, kept = rule(p, g, slots_before, count)
+            require_same_slots(name, index, slots_before, kept)
             new.append(moved)
             changed.append(kept)
         return tuple(new), {"step": count} | {key: tuple(c[key] for c in changed) for key in names}
@@ -143,21 +153,28 @@ def rebuilt(params: P, flat: Sequence[Array]) -> P:
     return cast(P, [None if p is None else next(arrays) for p in cast(Sequence[Array | None], params)])
 
 
-def _flat(params: object) -> Flat:
+def _flat(params: object, name: str = "params", other: str = "an MLP") -> Flat:
     if isinstance(params, MLP):
         return tuple(a for layer in params.layers for a in (layer.weight, layer.bias) if a is not None)
-    if isinstance(params, Sequence) and not isinstance(params, str):
-        flat = tuple(p for p in params if p is not None)
-        if flat and all(hasattr(p, "shape") for p in flat):
-            return flat
-    raise TypeError(f"params: expected an MLP or a sequence of arrays, got {type(params).__name__}")
+    if not isinstance(params, Sequence) or isinstance(params, str):
+        raise TypeError(f"{name}: expected {other} or a sequence of arrays, got {type(params).__name__}")
+    for index, p in enumerate(params):
+        if p is not None and not hasattr(p, "shape"):
+            raise TypeError(f"{name}[{index}]: expected an array, got {type(p).__name__}")
+        refuse_masked(f"{name}[{index}]", p)
+    flat = tuple(p for p in params if p is not None)
+    if not flat:
+        raise ValueError(f"{name}: expected at least one array, got none in a {type(params).__name__}")
+    return flat
 
 
 def _flat_gradients(params: object, grads: object) -> Flat:
     if not isinstance(grads, Gradients):
-        return _flat(grads)
+        return _flat(grads, "grads", "Gradients")
     if not isinstance(params, MLP):
         raise TypeError(f"grads: a Gradients goes with an MLP, but params is a {type(params).__name__}")
+    for place, leaf in grads.leaves().items():
+        refuse_masked(f"grads: {place}", leaf)
     return tuple(a for layer in grads.layers for a in (layer.weight, layer.bias) if a is not None)
 
 
@@ -178,61 +195,11 @@ def _check(params: Flat, grads: Flat, state: State) -> None:
             raise ValueError(f"grads[{index}]: expected shape {p.shape}, that of its parameter, got {g.shape}")
         if p.dtype != g.dtype:
             raise ValueError(f"grads[{index}]: expected {p.dtype}, the type of its parameter, got {g.dtype}")
+    check_steps("state", state)
     for key, slot in state.items():
         if isinstance(slot, tuple) and len(slot) != len(params):
             raise ValueError(f"state[{key!r}]: made for {len(slot)} arrays, the parameters are {len(params)}")
-
-
-def numbers(*values: Any) -> tuple[Any, ...]:
-    """NumPy's scalars as Python's own numbers, which leave the type of an array that meets them alone.
-
-    >>> import numpy as np
-    >>> numbers(np.float64(0.5), 3)
-    (0.5, 3)
-    """
-    return tuple(v.item() if isinstance(v, np.generic) else v for v in values)
-
-
-def require(name: str, **ranges: tuple[Any, float, float]) -> None:
-    """Check hyperparameters: each is (value, lowest, highest), the bounds included.
-
-    Raises:
-        TypeError: one is no number.
-        ValueError: one lies outside; the message names it and the range.
-
-    >>> require("sgd", lr=(-1.0, 0.0, 1e9))
-    Traceback (most recent call last):
-    ...
-    ValueError: sgd: lr must lie between 0.0 and 1000000000.0, got -1.0
-    """
-    for key, (value, low, high) in ranges.items():
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise TypeError(f"{name}: {key} must be a number, got {value!r}")
-        if not low <= value <= high:
-            raise ValueError(f"{name}: {key} must lie between {low} and {high}, got {value}")
-
-
-def require_pair(name: str, key: str, pair: Any, low: float, high: float) -> tuple[Any, Any]:
-    """The two numbers of a hyperparameter such as betas, each checked to lie between low and high.
-
-    Raises:
-        TypeError: it is no pair of numbers.
-        ValueError: one of them lies outside.
-
-    >>> require_pair("adam", "betas", (0.9, 2.0), 0.0, BELOW_ONE)
-    Traceback (most recent call last):
-    ...
-    ValueError: adam: betas[1] must lie between 0.0 and 0.9999999999999999, got 2.0
-    """
-    if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str) or len(pair) != 2:
-        raise TypeError(f"{name}: {key} must be a pair of numbers, got {pair!r}")
-    first, second = numbers(*pair)
-    require(name, **{f"{key}[0]": (first, low, high), f"{key}[1]": (second, low, high)})
-    return first, second
-
-
-BELOW_ONE = 1 - 2.0**-53
-"""The largest number below 1: the bound of what must be less than 1."""
+        refuse_masked(f"state[{key!r}]", slot)
 
 
 # ── what the rules share ─────────────────────────────────────────────────────────────────────────────
@@ -241,6 +208,7 @@ BELOW_ONE = 1 - 2.0**-53
 def zeros_like(p: Array) -> Array:
     """+0 of p's shape, in p's arithmetic.
 
+    >>> import numpy as np
     >>> zeros_like(np.array([-2.0, 3.0]))
     array([0., 0.])
     """
@@ -251,6 +219,7 @@ def zeros_like(p: Array) -> Array:
 def one_element(value: float, p: Array) -> Array:
     """The value as an array of one element with as many axes as p, in p's arithmetic.
 
+    >>> import numpy as np
     >>> one_element(0.5, np.zeros((2, 3), np.float32))
     array([[0.5]], dtype=float32)
     """
@@ -262,6 +231,7 @@ def moved_towards(m: Array, g: Array, weight: float) -> Array:
 
     Nearer to g, 1 − w is formed in the arithmetic of the arrays.
 
+    >>> import numpy as np
     >>> moved_towards(np.array([1.0]), np.array([2.0]), 0.25)
     array([1.25])
     """
@@ -271,6 +241,7 @@ def moved_towards(m: Array, g: Array, weight: float) -> Array:
 def running_square(v: Array, g: Array, decay: float) -> Array:
     """βv + (1 − β)g², in torch's order: ((1 − β)g)g.
 
+    >>> import numpy as np
     >>> running_square(np.array([1.0]), np.array([2.0]), 0.75)
     array([1.75])
     """

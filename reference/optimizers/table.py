@@ -11,6 +11,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 from .adafactor import adafactor
 from .adam import adam, adamax, adamw
 from .adaptive import adadelta, adagrad, rmsprop
@@ -28,5 +31,5 @@ __all__ = [
 _MAKERS = (
     sgd, rprop, asgd, adam, adamw, adamax, nadam, radam, rmsprop, adagrad, adadelta, adafactor, muon, lbfgs,
 )  # fmt: skip
-OPTIMIZERS = {maker.__name__: maker for maker in _MAKERS}
+OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = MappingProxyType({maker.__name__: maker for maker in _MAKERS})
 """Every maker by name."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arithmetic.array import is_numpy
 from ..losses.row import Loss
 from ..network.mlp import MLP
 from ..network.problem import Problem
@@ -51,23 +50,3 @@ def check_arguments(
         if value < low or (high is not None and value > high):
             most = "" if high is None else f" and at most {high}, the number of examples"
             raise ValueError(f"{name}: expected at least {low}{most}, got {value}")
-
-
-def require_form(place: str, got: object, fresh: object) -> None:
-    """Raise ValueError unless a state has the form of a fresh one; what is empty or None there may have grown."""
-    if isinstance(fresh, dict):
-        if not isinstance(got, dict) or got.keys() != fresh.keys():
-            found = ", ".join(got) if isinstance(got, dict) else type(got).__name__
-            raise ValueError(f"{place}: expected {', '.join(fresh)}, got {found}")
-        for key, value in fresh.items():
-            require_form(f"{place}, {key}", got[key], value)
-    elif isinstance(fresh, tuple) and fresh:
-        if not isinstance(got, tuple) or len(got) != len(fresh):
-            found = f"{len(got)}" if isinstance(got, tuple) else type(got).__name__
-            raise ValueError(f"{place}: expected {len(fresh)} entries, got {found}")
-        for index, value in enumerate(fresh):
-            require_form(f"{place}[{index}]", got[index], value)
-    elif is_numpy(fresh):
-        shape, dtype = getattr(got, "shape", None), getattr(got, "dtype", type(got).__name__)
-        if shape != fresh.shape or dtype != fresh.dtype:
-            raise ValueError(f"{place}: expected {fresh.dtype} of shape {fresh.shape}, got {dtype} of shape {shape}")

@@ -1,8 +1,8 @@
 """Training in one safetensors file: a network, an optimiser's state and what else is wanted, bit for bit.
 
 Arrays are the file's tensors, under their place ("layers[0].weight", "state.exp_avg[1]"); the tree that holds them is
-JSON in its metadata. Nothing in the file is code. It is read as hostile: its size is bounded before it is opened, and
-every array that it names is checked before it is believed.
+JSON in its metadata, beside a checksum of all. Nothing in the file is code. It is read as hostile: its size is bounded
+before it is opened, and every array that it names is checked before it is believed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from ..arithmetic.array import NumPyArray
 from ..network.gradients import place_of
 from ..network.mlp import MLP, Layer
 from ..network.unchecked import unchecked
-from ..optimizers.optimizer import State
+from ..optimizers.state import State
+from .whole_file import checksum, digest, write_whole
 
 __all__ = ["FORMAT", "LARGEST_FILE", "LARGEST_HEADER", "load", "save"]
 
@@ -31,6 +32,8 @@ LARGEST_FILE = 2**30
 """A file of more bytes is refused before it is opened, and not written either."""
 LARGEST_HEADER = 16 * 2**20
 """The same for the part of it that is JSON: a network of 1,000 layers has less than 1 MiB."""
+_CHECKSUM = "sha256"
+"""The tree's last entry; files of before it was written have none, and are read unproved."""
 _DTYPES = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "C64": np.complex64, "BOOL": np.bool_,
     "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
@@ -71,11 +74,12 @@ def save(path: str | os.PathLike[str], mlp: MLP, state: State, extra: Any = None
         key: _encode(key, value, tensors)
         for key, value in (("layers", [_plain_layer(la) for la in mlp.layers]), ("state", state), ("extra", extra))
     }
-    data = to_bytes(tensors, {"checkpoint": json.dumps({"format": FORMAT, **tree}, allow_nan=False)})
+    document = {"format": FORMAT, **tree}
+    # One entry, for safetensors writes several in any order, and the same training is to be the same file.
+    proof = checksum(document, {place: digest(stored) for place, stored in tensors.items()})
+    data = to_bytes(tensors, {"checkpoint": json.dumps(document | {_CHECKSUM: proof}, allow_nan=False)})
     _require_size(path, len(data), int.from_bytes(data[:8], "little"))
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+    write_whole(path, data)
 
 
 def _plain_layer(layer: Layer) -> dict[str, Any]:
@@ -137,8 +141,9 @@ def load(path: str | os.PathLike[str], mlp: MLP) -> tuple[MLP, State, Any]:
         The network, the optimiser's state, and what was saved as `extra`: new arrays, with the bits that were saved.
 
     Raises:
-        ValueError: the file is missing, too large, truncated or no such checkpoint; an array is missing, left over, or
-            of another shape or type than the network's. The message names the file and what is wrong.
+        ValueError: the file is missing, too large, truncated, damaged (its checksum differs) or no such checkpoint; an
+            array is missing, left over, or of another shape or type than the network's. The message names the file and
+            what is wrong.
     """
     path = Path(path)
     if not path.is_file():
@@ -151,19 +156,22 @@ def load(path: str | os.PathLike[str], mlp: MLP) -> tuple[MLP, State, Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             document = _document(file.metadata())
+            proof = document.pop(_CHECKSUM, None)
             reader = _Reader(file)
             layers = reader.decode("layers", document["layers"])
             network = _like(mlp, layers)
             state, extra = (reader.decode(key, document[key]) for key in ("state", "extra"))
             reader.require_nothing_left()
+            if not isinstance(state, dict):
+                raise ValueError(f"state: expected a dictionary, got {type(state).__name__}")
+            if proof not in (None, checksum(document, reader.digests)):
+                raise ValueError("damaged: its checksum is not that of its contents")
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: not a whole safetensors file: {printable(error)}") from None
     except RecursionError:
         raise ValueError(f"{path}: a tree nested too deep") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    if not isinstance(state, dict):
-        raise ValueError(f"{path}: state: expected a dictionary, got {type(state).__name__}")
     return network, state, extra
 
 
@@ -174,6 +182,8 @@ def _document(metadata: Mapping[str, str] | None) -> dict[str, Any]:
     for key in ("layers", "state", "extra"):
         if key not in document:
             raise ValueError(f"{key}: missing")
+    if others := document.keys() - {"format", "layers", "state", "extra", _CHECKSUM}:
+        raise ValueError(f"damaged: no checkpoint has {_short(min(others))} in its tree")
     return document
 
 
@@ -187,6 +197,7 @@ class _Reader:
     def __init__(self, file: Any) -> None:
         self.file = file
         self.left = set(file.keys())
+        self.digests: dict[str, str] = {}
 
     def decode(self, place: str, value: Any) -> Any:
         if value is None or isinstance(value, bool | str | int):
@@ -212,6 +223,7 @@ class _Reader:
         if dtype not in _DTYPES:
             raise ValueError(f"{place}: NumPy has no {dtype}")
         stored = np.array(self.file.get_tensor(place))
+        self.digests[place] = digest(stored)
         if order == "scalar":
             if stored.ndim:
                 raise ValueError(f"{place}: expected a scalar, got shape {stored.shape}")

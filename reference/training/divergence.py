@@ -48,12 +48,20 @@ def culprit(problem: Problem, passed: Gradients | None, step: int) -> str:
                 return (
                     _wrong_slope(passed, step) or f"first not finite is layers[{index}].{key}{bad}, after step {step}"
                 )
+    if problem.reduction == "mean" and not np.any(np.asarray(leading(_divisor(problem)))):
+        return f"no target of the batch counts, so {problem.loss.name} has no mean"
     trace = forward(problem.mlp, problem.x)
     for index, (z, y) in enumerate(zip(trace.preactivations, (*trace.inputs[1:], trace.output), strict=True)):
         for what, values in (("pre-activation", z), ("output", y)):
             if bad := _bad(values):
                 return f"first not finite is the {what} of layers[{index}], {bad}"
     return f"every output of the network is finite, {problem.loss.name} of them is not"
+
+
+def _divisor(problem: Problem) -> Any:
+    """What the mean divides by: 0 where every target of a batch is ignored, or of a class of weight 0."""
+    outputs = np.zeros((problem.x.shape[0], problem.mlp.layers[-1].width))
+    return problem.loss.divisor(outputs, problem.target)
 
 
 def _wrong_slope(passed: Gradients | None, step: int) -> str:

@@ -19,9 +19,11 @@ from ..network.gradients import Gradients
 from ..network.mlp import MLP
 from ..network.problem import Problem, gradients, loss_value
 from ..network.validation import require_finite
-from ..optimizers.optimizer import Evaluate, Optimizer, State
-from .arguments import check_arguments, problem_of, require_form
+from ..optimizers.optimizer import Evaluate, Optimizer
+from ..optimizers.state import State, check_steps, require_form
+from .arguments import check_arguments, problem_of
 from .divergence import culprit, finite, leading
+from .resumption import Course, course_of, require_same_course
 
 __all__ = ["Training", "batch_order", "train"]
 
@@ -41,6 +43,7 @@ class Training:
         steps: how many updates were made, those before a resumption included.
         reached: whether the loss is small enough.
         stopped: why the training stopped: a sentence.
+        course: what decides how it goes on; a resumption must have the same.
     """
 
     mlp: MLP
@@ -51,6 +54,7 @@ class Training:
     steps: int
     reached: bool
     stopped: str
+    course: Course
 
 
 def train(
@@ -90,13 +94,15 @@ def train(
         callback: called before every update with its number from 1, the loss, the network and its gradients (of the
             step's batch, none of its x); it stops the training, before the update, by returning True.
         progress: show a bar (of rich) on standard error.
-        resume: an earlier `Training`, which goes on from its own network; or (state, updates made), which goes on from
-            the network of `start`, and whose history begins there.
+        resume: an earlier `Training` of the same network, data, loss, optimiser and batches, which goes on from its own
+            parameters; or (state, updates made), which goes on from the network of `start`, with any of these changed,
+            and whose history begins there.
 
     Raises:
         TypeError: an argument of another kind; data for a problem, or a network without data or loss.
         ValueError: an argument out of range, data that do not fit or are not finite (see `Problem`), a state of
-            another optimiser.
+            another optimiser, a training of another network, data, loss, optimiser or batches (all that differs is
+            named).
 
     >>> import reference as ref
     >>> x = np.array([[0.0], [1.0], [2.0]])
@@ -109,7 +115,8 @@ def train(
     """
     problem = problem_of(start, data, loss, reduction)
     check_arguments(optimizer, until, max_steps, batch_size, seed, problem.x.shape[0])
-    mlp, state, steps, losses, evaluated = _beginning(problem, optimizer, resume)
+    course = course_of(problem, optimizer, batch_size, seed)
+    mlp, state, steps, losses, evaluated = _beginning(problem, course, resume)
     problem = problem.replace(mlp=mlp)
     if is_numpy(problem.x):
         require_finite(problem.arrays())
@@ -145,7 +152,7 @@ def train(
         stopped = _reason(problem, found, until, stopped, passed, steps)
     if batch_size is None or (begins_epoch(steps) and (not evaluated or evaluated[-1][0] != steps)):
         evaluated.append((steps, found))
-    return Training(mlp, state, _as_array(losses, problem), tuple(evaluated), found, steps, reached, stopped)
+    return Training(mlp, state, _as_array(losses, problem), tuple(evaluated), found, steps, reached, stopped, course)
 
 
 def batch_order(examples: int, seed: int, epoch: int) -> Array:
@@ -214,15 +221,13 @@ def _as_array(losses: list[Any], problem: Problem) -> Array:
 Beginning = tuple[MLP, State, int, list[Any], list[tuple[int, Any]]]
 
 
-def _beginning(problem: Problem, optimizer: Optimizer, resume: Any) -> Beginning:
+def _beginning(problem: Problem, course: Course, resume: Any) -> Beginning:
     """Network, state, updates made, and the history so far."""
-    fresh = optimizer.init(problem.mlp)
+    fresh = course.optimizer.init(problem.mlp)
     if resume is None:
         return problem.mlp, fresh, 0, [], []
     if isinstance(resume, Training):
-        shapes = [[layer.weight.shape for layer in mlp.layers] for mlp in (problem.mlp, resume.mlp)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(f"resume: expected a network with weights {shapes[0]}, got {shapes[1]}")
+        require_same_course((resume.mlp, resume.course), (problem.mlp, course))
         mlp, state, steps = resume.mlp, resume.state, resume.steps
         losses = list(cast(NumPyArray, resume.losses))
         evaluated = [(at, value) for at, value in resume.evaluated if at < steps]
@@ -232,7 +237,9 @@ def _beginning(problem: Problem, optimizer: Optimizer, resume: Any) -> Beginning
         raise TypeError(f"resume: expected a Training or (state, steps), got {type(resume).__name__}")
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
         raise ValueError(f"resume: expected the number of updates made, got {steps!r}")
-    require_form(f"resume: state of {optimizer.name}", state, fresh)
+    place = f"resume: state of {course.optimizer.name}"
+    require_form(place, state, fresh)
+    check_steps(place, state)
     return mlp, state, steps, losses, evaluated
 
 

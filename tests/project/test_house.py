@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -248,3 +250,27 @@ def test_the_plugin_and_the_faces_hand_names_on_only():
         if name.endswith("__init__"):
             defined = [n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
             assert {n.name for n in defined} <= {"__getattr__", "__dir__"}, name
+
+
+# ── tables ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def public_tables(names: Iterator[str]) -> Iterator[tuple[str, object]]:
+    """Every public table of the modules: a mapping whose name is in capitals."""
+    for module in names:
+        for name, value in vars(import_module(module)).items():
+            if name.isupper() and not name.startswith("_") and isinstance(value, Mapping):
+                yield f"{module}.{name}", value
+
+
+def writable_tables(tables: Mapping[str, object]) -> list[str]:
+    return [name for name, table in tables.items() if isinstance(table, MutableMapping)]
+
+
+def test_every_public_table_is_read_only():
+    """Whoever changed one would change every problem that is made from it."""
+    shared = ("torch_compare.sources.", "torch_compare.torch_side.", "torch_compare.trajectories.")
+    found = dict(public_tables(n for n in SOURCES if n.startswith(("reference.", *shared)) and "__init__" not in n))
+    assert {"reference.activations.table.ACTIVATIONS", "torch_compare.sources.table.SOURCES"} <= found.keys()
+    assert writable_tables(found) == []
+    assert writable_tables({"a": {}, "b": MappingProxyType({})}) == ["a"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,18 @@ from reference.rounding.distance import FACTOR
 
 from ..verdict.status import Word
 
-PAIRS = {
-    "reference ~ torch": "σ",
-    "reference ~ central_difference": "bar",
-    "torch ~ central_difference": "bar",
-    "reference ~ complex_step": "σ",
-    "float32 ~ float64 reference": "σ",
-    "reference ~ certified": "σ",
-    "torch ~ certified": "σ",
-    "certified ~ multiprecision_difference": "rel",
-}
+PAIRS = MappingProxyType(
+    {
+        "reference ~ torch": "σ",
+        "reference ~ central_difference": "bar",
+        "torch ~ central_difference": "bar",
+        "reference ~ complex_step": "σ",
+        "float32 ~ float64 reference": "σ",
+        "reference ~ certified": "σ",
+        "torch ~ certified": "σ",
+        "certified ~ multiprecision_difference": "rel",
+    }
+)
 """Which sources are compared, and in what: rounding scales σ, the error bars that differences bring, or the error
 relative to the leaf's largest gradient."""
 

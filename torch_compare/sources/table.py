@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -29,12 +30,14 @@ def _multiprecision_difference(problem: ref.Problem) -> ref.Gradients:
     return found.map(lambda ball: np.array([float(b) for b in ball.flat]).reshape(ball.shape))
 
 
-SOURCES: dict[str, Callable[[ref.Problem], ref.Gradients]] = {
-    "reference": ref.gradients,
-    "torch": torch_gradients,
-    "central_difference": _central_difference,
-    "complex_step": differences.complex_step,
-    "multiprecision_difference": _multiprecision_difference,
-    "certified": _certified,
-}
+SOURCES: Mapping[str, Callable[[ref.Problem], ref.Gradients]] = MappingProxyType(
+    {
+        "reference": ref.gradients,
+        "torch": torch_gradients,
+        "central_difference": _central_difference,
+        "complex_step": differences.complex_step,
+        "multiprecision_difference": _multiprecision_difference,
+        "certified": _certified,
+    }
+)
 """Each maps a `ref.Problem` to a `ref.Gradients` tree; elements that a source cannot judge are NaN."""

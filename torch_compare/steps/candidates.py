@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.optimizers.optimizer import State
+from reference.optimizers.state import State
 
 from .formulas import FORMULAS, Ways
 from .step import Flat, Leaves, Step, leaves, rebuilt

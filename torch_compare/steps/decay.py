@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from reference.optimizers.optimizer import State
+from reference.optimizers.state import State
 
 from .candidates import Recipe, decoupled
 from .step import Flat, Step, rebuilt

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from reference.optimizers import sgd
-from reference.optimizers.optimizer import State
+from reference.optimizers.state import State
 
 from .candidates import Candidate, Recipe, decoupled, made, named, of_the_divisor, setting
 from .decay import of_the_decay

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from reference.optimizers.optimizer import State
+from reference.optimizers.state import State
 
 from .candidates import Recipe, setting
 from .step import Array, Flat, Step, rebuilt

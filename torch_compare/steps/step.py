@@ -12,7 +12,7 @@ import reference as ref
 from reference.arithmetic.formats import get_format
 from reference.network.gradients import place_of
 from reference.optimizers import OPTIMIZERS, Optimizer
-from reference.optimizers.optimizer import State
+from reference.optimizers.state import State
 
 from ..verdict.given import as_array
 

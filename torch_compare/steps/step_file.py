@@ -167,7 +167,7 @@ def _opened(path: Path) -> tuple[Any, dict[str, Any]]:
     """What a file holds besides its arrays, and its tensors."""
     data = read_bytes(path)
     if path.suffix != ".safetensors":
-        return parse_json(data, words=True), {}
+        return parse_json(data, as_printed=True), {}
     tensors, metadata = parse_tensors(data)
     return parse_json(metadata["step"].encode()) if "step" in metadata else None, tensors
 

@@ -53,7 +53,7 @@ def _read_result(path: Path, step: StepFile) -> tuple[str | None, Any]:
     if path.suffix == ".safetensors":
         document: Any = _nested(path)
     else:
-        document = parse_json(read_bytes(path), words=True)
+        document = parse_json(read_bytes(path), as_printed=True)
     if not isinstance(document, dict) or not isinstance(document.get("params"), dict | list):
         raise ValueError(f"expected an object of params, and state, or a file of {FORMAT!r}, got {short(document)}")
     for key in document:

@@ -8,6 +8,7 @@ Shapes: N examples, I a layer's fan-in, O its fan-out, K the network's outputs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def _gaussian_nll(y: Tensor, t: Tensor, *, var: Tensor, **rest: Any) -> Tensor:
     return F.gaussian_nll_loss(y, t, var.expand_as(y), **rest)
 
 
-ACTIVATIONS: Mapping[str, Callable[..., Tensor]] = {
+ACTIVATIONS: Mapping[str, Callable[..., Tensor]] = MappingProxyType({
     "identity": lambda z: z,
     "rrelu": lambda z, **p: F.rrelu(z, training=False, **p),
     "gelu_tanh": lambda z: F.gelu(z, approximate="tanh"),
@@ -74,28 +75,30 @@ ACTIVATIONS: Mapping[str, Callable[..., Tensor]] = {
             "threshold",
         )
     },
-}  # fmt: skip
+})  # fmt: skip
 
-LOSSES: Mapping[str, Callable[..., Tensor]] = {
-    "half_squared_error": _half_squared_error,
-    "given_cotangent": _given_cotangent,
-    "mse": F.mse_loss,
-    "l1": F.l1_loss,
-    "smooth_l1": F.smooth_l1_loss,
-    "huber": F.huber_loss,
-    "cross_entropy": _cross_entropy,
-    "nll": F.nll_loss,
-    "bce": F.binary_cross_entropy,
-    "bce_with_logits": F.binary_cross_entropy_with_logits,
-    "kl_div": _kl_div,
-    "poisson_nll": F.poisson_nll_loss,
-    "gaussian_nll": _gaussian_nll,
-    "soft_margin": F.soft_margin_loss,
-    "multilabel_soft_margin": F.multilabel_soft_margin_loss,
-    "multilabel_margin": F.multilabel_margin_loss,
-    "multi_margin": F.multi_margin_loss,
-    "hinge_embedding": F.hinge_embedding_loss,
-}
+LOSSES: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
+    {
+        "half_squared_error": _half_squared_error,
+        "given_cotangent": _given_cotangent,
+        "mse": F.mse_loss,
+        "l1": F.l1_loss,
+        "smooth_l1": F.smooth_l1_loss,
+        "huber": F.huber_loss,
+        "cross_entropy": _cross_entropy,
+        "nll": F.nll_loss,
+        "bce": F.binary_cross_entropy,
+        "bce_with_logits": F.binary_cross_entropy_with_logits,
+        "kl_div": _kl_div,
+        "poisson_nll": F.poisson_nll_loss,
+        "gaussian_nll": _gaussian_nll,
+        "soft_margin": F.soft_margin_loss,
+        "multilabel_soft_margin": F.multilabel_soft_margin_loss,
+        "multilabel_margin": F.multilabel_margin_loss,
+        "multi_margin": F.multi_margin_loss,
+        "hinge_embedding": F.hinge_embedding_loss,
+    }
+)
 
 # ── a problem through torch ──────────────────────────────────────────────────────────────────────────
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from reference.optimizers.optimizer import Evaluate, State
+from reference.optimizers.optimizer import Evaluate
+from reference.optimizers.state import State
 
 Arrays = list[Any]
 

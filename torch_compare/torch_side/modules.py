@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812  torch's own documentation spells 
 from torch import Tensor, nn
 
 import reference as ref
+from reference.functions.recipe import recorded
 from reference.network.unchecked import changed
 
 from .gradients import LOSSES, differentiate
@@ -32,7 +33,7 @@ _LOSS_FUNCTIONS: Mapping[Any, str] = {
 
 
 def problem_from_module(module: nn.Module, x: Any, target: Any, loss_fn: Any, as_: As | None = None) -> ref.Problem:
-    """A user's own module and loss as a problem; every array is copied out.
+    """A user's own module and loss as a problem; every array is copied out, what is bfloat16 into float32.
 
     Args:
         module: a `torch.nn.Sequential` (or several nested) of Linear layers, each with at most one activation
@@ -99,6 +100,7 @@ def module_gradients(module: nn.Module, x: Any, target: Any, loss_fn: Any, as_: 
     return ref.Gradients(found.layers, found.input, None if known is None else found.loss)
 
 
+@recorded
 def given_cotangent() -> ref.Loss:
     """Σ c·y, the target c being ∂loss/∂output of a loss that is known by its derivative only; mean: N."""
     return ref.Loss(
@@ -139,14 +141,31 @@ def _scalar(loss: Any) -> Tensor:
 def _given(name: str, values: Any, like: Tensor) -> Tensor:
     """A tensor on the module's device that shares no graph with the caller's."""
     copy = values.detach().clone() if isinstance(values, Tensor) else tensor(_plain(name, values))
+    if name == "x" and copy.dtype != like.dtype:
+        raise TypeError(f"x: expected {_name(like.dtype)} like the module, got {_name(copy.dtype)}")
     return copy.to(like.device)
 
 
+def number_type(module: nn.Module) -> str:
+    """The name of the type that a module's weights are stored in, as "float32" or "bfloat16".
+
+    Errors as for `problem_from_module`.
+
+    >>> number_type(nn.Linear(2, 1).bfloat16())
+    'bfloat16'
+    """
+    return _name(next(module.parameters()).dtype)
+
+
+def _name(number: torch.dtype) -> str:
+    return str(number).removeprefix("torch.")
+
+
 def _plain(name: str, values: Any) -> Array:
-    """A NumPy copy of a tensor; anything else as it is, for `ref.Problem` to judge."""
+    """A NumPy copy of a tensor, bfloat16 as float32; anything else as it is, for `ref.Problem` to judge."""
     if not isinstance(values, Tensor):
         return values
-    if values.is_floating_point() and values.dtype not in NUMBERS.values():
+    if values.is_floating_point() and values.dtype not in (*NUMBERS.values(), torch.bfloat16):
         raise TypeError(f"{name}: NumPy has no {values.dtype}; convert it with .float() or .double()")
     return np.asarray(array(values))
 

@@ -6,6 +6,7 @@ Nothing global is changed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,14 @@ from .tensors import Array, array, tensor
 
 State = dict[str, Any]
 
-CLASSES: Mapping[str, type[torch.optim.Optimizer]] = {
+CLASSES: Mapping[str, type[torch.optim.Optimizer]] = MappingProxyType({
     name.lower(): getattr(torch.optim, name)
     for name in (
         "SGD", "Rprop", "ASGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta",
         "Adafactor", "Muon", "LBFGS",
     )
     if hasattr(torch.optim, name)
-}  # fmt: skip
+})  # fmt: skip
 """The name of an optimiser of ours -> torch's class."""
 ONE_NUMBER = ("mu_product", "eta", "mu")
 """Slots that are one number for a whole array: of shape () with torch, here (1,) or (1, 1), with the array's axes."""

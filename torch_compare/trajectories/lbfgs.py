@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.optimizers.optimizer import Optimizer, State
+from reference.optimizers.optimizer import Optimizer
+from reference.optimizers.state import State
 from reference.rounding.distance import WorstElement
 
 from ..torch_side.lbfgs import lbfgs_step
@@ -53,7 +54,6 @@ def lbfgs_against_torch(seed: int, steps: int) -> TrajectoryOutcome:
 
     found = follow(optimizer, theirs, objective, steps, dtype, seed)
     ours = follow(optimizer, itself(optimizer), objective, steps, dtype, seed) if dtype is np.float32 else []
-    own = _resolved(ours) or [WorstElement("params[0]", (0,), 0.0, 0.0, 0.0, 0.0)]
     return TrajectoryOutcome(
         "lbfgs",
         seed,
@@ -61,15 +61,16 @@ def lbfgs_against_torch(seed: int, steps: int) -> TrajectoryOutcome:
         len(found),
         sum(step.numbers for step in found),
         sum(step.numbers for step in found if step.unresolved),
-        max(_resolved(found), key=lambda place: place.scales),
-        max(own, key=lambda place: place.scales),
+        _worst(found),
+        _worst(ours),
         (),
     )
 
 
-def _resolved(steps: list[Step]) -> list[WorstElement]:
-    """The worst number of each step whose comparison decides anything."""
-    return [step.worst for step in steps if not step.unresolved]
+def _worst(steps: list[Step]) -> WorstElement:
+    """The worst number of the steps whose comparison decides anything; no distance at all if none does."""
+    resolved = [step.worst for step in steps if not step.unresolved]
+    return max(resolved, key=lambda place: place.scales, default=WorstElement("params[0]", (0,), 0.0, 0.0, 0.0, 0.0))
 
 
 def follow(

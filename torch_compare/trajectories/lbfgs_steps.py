@@ -24,7 +24,8 @@ import numpy as np
 from reference.arithmetic.formats import Format, get_format
 from reference.arithmetic.noise_source import NoiseSource
 from reference.arithmetic.noisy import Noisy
-from reference.optimizers.optimizer import Evaluate, Optimizer, State
+from reference.optimizers.optimizer import Evaluate, Optimizer
+from reference.optimizers.state import State
 from reference.rounding.distance import FACTOR, WorstElement, worst_place
 from reference.rounding.scale import RUNS
 

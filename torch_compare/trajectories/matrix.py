@@ -10,6 +10,7 @@ parameters' type only: it shows that the formula is the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -58,10 +59,14 @@ def muon_hyperparameters(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-DRAWS: Mapping[str, tuple[Callable[[np.random.Generator], dict[str, Any]], tuple[tuple[int, ...], ...]]] = {
-    "adafactor": (adafactor_hyperparameters, STACKS),
-    "muon": (muon_hyperparameters, MATRICES),
-}
+DRAWS: Mapping[str, tuple[Callable[[np.random.Generator], dict[str, Any]], tuple[tuple[int, ...], ...]]] = (
+    MappingProxyType(
+        {
+            "adafactor": (adafactor_hyperparameters, STACKS),
+            "muon": (muon_hyperparameters, MATRICES),
+        }
+    )
+)
 """Name ↦ (generator ↦ hyperparameters, the shapes to choose from)."""
 
 
@@ -123,9 +128,11 @@ def muon_in_full_precision(seed: int, steps: int) -> TrajectoryOutcome:
     return compare(trajectory, seed, theirs, matrix_scales)
 
 
-MATRIX_SUBJECTS: Mapping[str, Subject] = {
-    "adafactor": adafactor_against_torch,
-    "muon": muon_in_full_precision,
-    "muon, bfloat16": muon_against_torch,
-}
+MATRIX_SUBJECTS: Mapping[str, Subject] = MappingProxyType(
+    {
+        "adafactor": adafactor_against_torch,
+        "muon": muon_in_full_precision,
+        "muon, bfloat16": muon_against_torch,
+    }
+)
 """For the benchmark of the optimisers: name ↦ ((seed, steps) ↦ outcome)."""

@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def _rprop(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-HYPERPARAMETERS: Mapping[str, Callable[[np.random.Generator], dict[str, Any]]] = {
+HYPERPARAMETERS: Mapping[str, Callable[[np.random.Generator], dict[str, Any]]] = MappingProxyType({
     "sgd": _sgd,
     "rprop": _rprop,
     "asgd": lambda rng: _common(rng) | {
@@ -117,7 +118,7 @@ HYPERPARAMETERS: Mapping[str, Callable[[np.random.Generator], dict[str, Any]]] =
         "initial_accumulator_value": one_of(rng, 0.0, power(rng, -6, 1)),
     },
     "adadelta": lambda rng: _adaptive(rng) | {"rho": one_of(rng, 0.9, float(rng.uniform(0, 0.999)))},
-}  # fmt: skip
+})  # fmt: skip
 """Every option of every elementwise optimiser: name ↦ (generator ↦ hyperparameters)."""
 
 

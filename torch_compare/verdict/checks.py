@@ -11,7 +11,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS, STORED, Format, get_format
-from reference.network.validation import require_finite
+from reference.network.in_arithmetic import require_exact
 from reference.rounding.distance import FACTOR, digits
 from reference.rounding.scale import RUNS, Rounding, rounding_errors
 
@@ -66,7 +66,8 @@ def check(
         seed: of the noise that measures the rounding scale.
 
     Raises:
-        TypeError: a leaf is no floating array, or leaves of several types are given without `dtype`.
+        TypeError: a leaf is no floating array or a masked one, leaves of several types are given without `dtype`, or
+            the problem is of a type that float64 does not hold.
         ValueError: a place or a shape does not fit the problem, nothing is given, the problem holds a number that
             is not finite (named), or there is no such precision.
 
@@ -77,7 +78,7 @@ def check(
     >>> check(problem, {"layers[0].weight": 1.0001 * ref.gradients(problem).layers[0].weight}).status
     'wrong'
     """
-    require_finite(problem.arrays())
+    require_exact(problem, "check")
     read = read_given(problem, given)
     fmt = read.common_format() if dtype is None else get_format(dtype)
     certificate = _certificate(problem, certified)
@@ -168,10 +169,15 @@ def check_module(
         TypeError: the module holds a layer that the oracle cannot take; the message says what to do instead.
         ValueError: shapes or targets do not fit.
     """
-    from ..torch_side.modules import module_gradients, problem_from_module  # noqa: PLC0415  (torch loads for seconds)
+    from ..torch_side.modules import (  # noqa: PLC0415  (torch loads for seconds)
+        module_gradients,
+        number_type,
+        problem_from_module,
+    )
 
     problem = problem_from_module(module, x, target, loss_fn, as_)
     given = module_gradients(module, x, target, loss_fn, as_)
+    dtype = number_type(module) if dtype is None else dtype
     return check(problem, given, dtype, accumulate=accumulate, certified=certified, diagnose=diagnose, seed=seed)
 
 

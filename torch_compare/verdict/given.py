@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.arithmetic.array import refuse_masked
 from reference.arithmetic.formats import FORMATS, Format, get_format
 from reference.network.gradients import place_of
 
@@ -59,8 +60,9 @@ def as_array(place: str, values: Any) -> tuple[Any, str]:
     ``__dlpack__``, and lists of numbers. Types narrower than float16 that NumPy does not have come back as float32.
 
     Raises:
-        TypeError: no floating numbers; the message names the place.
+        TypeError: no floating numbers, or a masked array; the message names the place.
     """
+    refuse_masked(place, values)
     if hasattr(values, "detach") and hasattr(values, "cpu"):
         values = values.detach().cpu()
         name = str(values.dtype).removeprefix("torch.")

@@ -38,7 +38,7 @@ def test_a_source_that_is_off_refutes_the_claim(source, few_digits, monkeypatch)
     def off(problem):
         return honest(problem).map(lambda leaf: leaf * (1 + 1e-9))
 
-    monkeypatch.setitem(tc.SOURCES, source, off)
+    monkeypatch.setattr(tc, "SOURCES", {**tc.SOURCES, source: off})
     assert not measured().holds
 
 

@@ -1,14 +1,18 @@
 """At how many bits balls are computed, and truth values with a third state."""
 
 import operator
+import os
+import pickle
+import subprocess
+import sys
 import threading
 from itertools import product
 
 import numpy as np
 import pytest
-from flint import ctx
+from flint import arb, ctx
 
-from reference.arithmetic.ball_decisions import Mask, precision
+from reference.arithmetic.ball_decisions import Mask, Undecided, precision
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +74,55 @@ def test_a_mask_and_an_array_of_truth_values_in_either_order(f):
     expected = mask([{f(v, w) for v in s} for s, w in pairs])
     assert_same_mask(f(left, right), expected)
     assert_same_mask(f(right, left), expected)
+
+
+FORKS = """
+import os, signal, sys, threading, warnings
+from flint import ctx
+import numpy as np, reference as ref
+from reference.arithmetic.ball_decisions import precision
+
+warnings.simplefilter("ignore")  # Python 3.12 warns of what is tried here
+problem = ref.Problem(ref.initialize([2, 1], ["tanh"], seed=0), np.ones((1, 2)), np.ones((1, 1)), "mse")
+begun, ended, usual = threading.Event(), threading.Event(), ctx.prec
+
+def certify():
+    with precision(777):
+        begun.set()
+        ended.wait(30)
+
+def fork():
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # a child that hangs ends by itself
+        right = INSIDE or ctx.prec == usual
+        os._exit(0 if right and ref.certified_gradients(problem).status == "certified" else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+INSIDE = sys.argv[1] == "inside"
+if INSIDE:  # the thread that forks is itself at work
+    with precision(777):
+        code = fork()
+else:
+    thread = threading.Thread(target=certify)
+    thread.start()
+    begun.wait()
+    code = fork()
+    ended.set()
+    thread.join()
+assert ctx.prec == usual
+assert ref.certified_gradients(problem).status == "certified"
+sys.exit(code)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("where", ["beside", "inside"])
+def test_a_fork_while_a_thread_certifies_does_not_hang(where):
+    assert subprocess.run([sys.executable, "-c", FORKS, where], timeout=60, check=False).returncode == 0
+
+
+def test_an_undecided_comparison_comes_through_to_another_process():
+    error = Undecided("greater", (1, 2), arb(1), arb(2))
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.comparison, again.index) == (str(error), "greater", (1, 2))

@@ -17,7 +17,7 @@ from reference.arithmetic.noise_source import NoiseSource, Split
 from reference.arithmetic.noisy import Noisy
 from reference.optimizers import lbfgs, line_search
 from reference.optimizers.lbfgs import two_loop
-from reference.rounding.distance import FACTOR
+from reference.rounding.distance import FACTOR, WorstElement
 from reference.rounding.scale import RUNS
 from reference.training import checkpoint
 from tests.helpers import DTYPES, assert_same, gamma
@@ -25,7 +25,16 @@ from tests.helpers.source_faults import with_source_changed
 from tests.reference.optimizers.helpers import frozen, missing_pairs
 from torch_compare.torch_side.lbfgs import lbfgs_step
 from torch_compare.trajectories.lbfgs import itself, lbfgs_against_torch, random_hyperparameters
-from torch_compare.trajectories.lbfgs_steps import Guided, compare_step, noisy_tree, paths, step_leaves, worst_number
+from torch_compare.trajectories.lbfgs_steps import (
+    MOST_PATHS,
+    Guided,
+    Step,
+    compare_step,
+    noisy_tree,
+    paths,
+    step_leaves,
+    worst_number,
+)
 from torch_compare.trajectories.objectives import network, quadratic, random_objective, rosenbrock, wavy
 
 routine = importlib.import_module("reference.optimizers.lbfgs")
@@ -201,7 +210,7 @@ def test_what_does_not_fit_is_refused_by_name():
         optimizer.init([np.ones(2), np.ones(2, np.float32)])
     with pytest.raises(TypeError, match="complex128"):
         optimizer.init([np.ones(2, complex)])
-    with pytest.raises(ValueError, match="made for 3 numbers, the parameters have 2"):
+    with pytest.raises(ValueError, match=r"last_step: expected float64 of shape \(2,\), got float64 of shape \(3,\)"):
         optimizer.update([np.ones(2)], [np.ones(2)], state, evaluate)
     with pytest.raises(ValueError, match="expected one number as the loss"):
         optimizer.update(here, here, state, lambda p: (p[0], p))
@@ -228,6 +237,18 @@ def test_every_step_of_a_random_trajectory_is_torchs(seed):
     outcome = lbfgs_against_torch(seed, 50)
     assert outcome.agrees, f"seed {seed}: {outcome.worst}; own: {outcome.own}"
     assert outcome.undecided == 0
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_trajectory_that_decides_nothing_is_no_error(steps, monkeypatch):
+    """Not every path that rounding could take was tried in any step; or torch's first parameters are not finite."""
+    far = WorstElement("params[0]", (0,), 1.0, 2.0, np.inf, 0.0)
+    undecided = Step(far, MOST_PATHS + 1, 6, ([], {}))
+    assert undecided.unresolved
+    monkeypatch.setattr("torch_compare.trajectories.lbfgs.follow", lambda *_: [undecided] * steps)
+    outcome = lbfgs_against_torch(0, 2)
+    assert (outcome.steps, outcome.elements, outcome.undecided) == (steps, 6 * steps, 6 * steps)
+    assert outcome.worst.scales == outcome.own.scales == 0.0
 
 
 def steps_together(optimizer, trajectory, params, evaluates):

@@ -461,8 +461,15 @@ def test_a_learning_rate_that_changes_before_the_first_step_counts_as_with_torch
 
 
 BAD = [
-    ("sgd", {"lr": -1.0}, ValueError, "sgd: lr must lie between 0.0 and inf, got -1.0"),
+    ("sgd", {"lr": -1.0}, ValueError, r"sgd: lr must be a finite number of at least 0\.0, got -1\.0"),
     ("sgd", {"lr": float("nan")}, ValueError, "got nan"),
+    *(
+        (name, {"lr": float("inf")}, ValueError, f"{name}: lr must be a finite number of at least 0.0, got inf")
+        for name in opt.OPTIMIZERS
+    ),
+    ("sgd", {"dampening": float("-inf")}, ValueError, "sgd: dampening must be a finite number, got -inf"),
+    ("adam", {"eps": float("inf")}, ValueError, "adam: eps must be a finite number"),
+    ("muon", {"momentum": float("inf")}, ValueError, "muon: momentum must be a finite number"),
     ("sgd", {"lr": "0.1"}, TypeError, "sgd: lr must be a number, got '0.1'"),
     ("sgd", {"momentum": True}, TypeError, "sgd: momentum must be a number"),
     ("sgd", {"nesterov": True}, ValueError, "nesterov needs momentum > 0 and dampening 0"),
@@ -711,3 +718,89 @@ def test_a_rule_that_is_less_accurate_than_its_type_is_caught():
     coarse = elementwise("sgd", "", "", {"lr": 0.1}, lambda p: {}, rule)
     path = trajectory(opt.sgd(lr=0.1), steps=4)
     assert not compare(path, given=follow(coarse, path.params, path.grads)).agrees
+
+
+def test_what_may_be_without_a_bound():
+    """No average of the path, no clipping, no largest step."""
+    for optimizer in (opt.asgd(t0=np.inf), opt.adafactor(d=np.inf), opt.rprop(step_sizes=(1e-6, np.inf))):
+        params = [np.ones((2, 2))]
+        assert np.all(np.isfinite(optimizer.update(params, params, optimizer.init(params))[0][0]))
+
+
+STATES = {
+    "step -1": (lambda state: state | {"step": -1}, r"state\['step'\]: expected the number .* made, 0 or more, got -1"),
+    "step 0.5": (lambda state: state | {"step": 0.5}, r"state\['step'\]: expected the number of steps"),
+    "no step": (lambda state: {key: v for key, v in state.items() if key != "step"}, "expected the number .* got none"),
+    "another shape": (
+        lambda state: state | {"exp_avg": (np.zeros((1, 3)),)},
+        r"state of adam, exp_avg\[0\]: expected float64 of shape \(2, 3\), got float64 of shape \(1, 3\)",
+    ),
+    "no broadcast": (
+        lambda state: state | {"exp_avg": (np.zeros((2, 4)),)}, r"adam, exp_avg\[0\]: .* of shape \(2, 3\), got",
+    ),
+    "a slot of None": (lambda state: state | {"exp_avg": (None,)}, r"state of adam, exp_avg\[0\]: expected float64"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_state_that_is_none_is_named(name):
+    spoil, message = STATES[name]
+    params = [np.ones((2, 3))]
+    with pytest.raises(ValueError, match=message):
+        opt.adam().update(params, params, spoil(opt.adam().init(params)))
+    with pytest.raises(TypeError, match="state: expected the dictionary of init or of the last update, got list"):
+        opt.adam().update(params, params, [])
+
+
+@pytest.mark.parametrize("name", opt.OPTIMIZERS)
+@pytest.mark.parametrize("other", opt.OPTIMIZERS)
+def test_the_state_of_another_optimiser_is_refused(name, other):
+    """Where its slots have other names; those of adam and adamw, say, mean the same."""
+    params = [np.ones((2, 3))]
+    here, there = opt.OPTIMIZERS[name](), opt.OPTIMIZERS[other]()
+    state = there.init(params)
+
+    def evaluate(params):
+        return np.float64(1.0), params
+
+    if state.keys() == here.init(params).keys():
+        here.update(params, params, state, evaluate)
+    else:
+        with pytest.raises(ValueError, match=f"state of {name}: expected step"):
+            here.update(params, params, state, evaluate)
+
+
+def test_errors_of_the_callers_own_functions_come_through():
+    params = [np.ones((2, 3))]
+    optimizer = opt.lbfgs()
+
+    def evaluate(params):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        optimizer.update(params, params, optimizer.init(params), evaluate)
+
+
+def test_an_empty_list_and_what_is_no_array():
+    adam, params = opt.adam(), [np.ones(2)]
+    for empty in ([], [None]):
+        with pytest.raises(ValueError, match="params: expected at least one array, got none in a list"):
+            adam.init(empty)
+    with pytest.raises(ValueError, match="grads: expected at least one array, got none in a tuple"):
+        adam.update(params, (), adam.init(params))
+    with pytest.raises(TypeError, match=r"params\[1\]: expected an array, got float"):
+        adam.init([np.ones(2), 1.0])
+
+
+def test_masked_arrays_are_refused_by_place():
+    adam, params, masked = opt.adam(), [np.ones(2)], np.ma.masked_less(np.array([1.0, -1.0]), 0.0)
+    state = adam.init(params)
+    with pytest.raises(TypeError, match=r"params\[1\]: a masked array"):
+        adam.init([np.ones(2), masked])
+    with pytest.raises(TypeError, match=r"grads\[0\]: a masked array"):
+        adam.update(params, [masked], state)
+    with pytest.raises(TypeError, match=r"state\['exp_avg'\]\[0\]: a masked array"):
+        adam.update(params, params, state | {"exp_avg": (masked,)})
+    mlp = ref.MLP((ref.Layer(np.ones((1, 2)), None, "relu"),))
+    with pytest.raises(TypeError, match=r"grads: layers\[0\]\.weight: a masked array"):
+        adam.update(mlp, ref.Gradients((ref.LayerGradients(masked[None], None),), None), adam.init(mlp))

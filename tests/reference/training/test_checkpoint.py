@@ -3,7 +3,10 @@
 import importlib
 import json
 import pickle
+import threading
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -504,3 +507,89 @@ def test_60_characters_of_a_value_are_shown_and_no_more(saved, length):
 
 def test_the_module_is_found_by_its_public_name():
     assert importlib.import_module("reference.checkpoint") is ref.checkpoint is checkpoint
+
+
+# ── whole files ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_changed_number_is_found(saved):
+    """Nothing else is wrong with the file: the last byte is one of a tensor's."""
+    data = bytearray(saved.read_bytes())
+    data[-1] ^= 1
+    saved.write_bytes(data)
+    refused(saved, "damaged: its checksum is not that of its contents")
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_no_damaged_bit_passes(saved, bit):
+    """A byte of every part of the file, one bit at a time: refused, or not in what is read (blanks of the header)."""
+    whole = saved.read_bytes()
+    before = checkpoint.load(saved, mlp())
+    for place in range(0, len(whole), 7):
+        data = bytearray(whole)
+        data[place] ^= 1 << bit
+        saved.write_bytes(data)
+        try:
+            after = checkpoint.load(saved, mlp())
+        except ValueError as error:
+            assert str(error).startswith(str(saved))  # noqa: PT017 (most places raise, a few may not)
+        else:
+            assert same(after[1:], before[1:])
+            assert same(arrays(after[0]), arrays(before[0]))
+
+
+def test_files_of_before_there_were_checksums_are_read(saved):
+    before = checkpoint.load(saved, mlp())
+    document, tensors = parts(saved)
+    del document["sha256"]
+    rewrite(saved, document, tensors)
+    assert same(checkpoint.load(saved, mlp())[1:], before[1:])
+
+
+def test_a_wrong_checksum_and_one_under_another_name(saved):
+    document, tensors = parts(saved)
+    proof = document.pop("sha256")
+    for entry, message in (({"sha256": "0" * 64}, "damaged: its checksum"), ({"sha257": proof}, "no checkpoint has")):
+        rewrite(saved, document | entry, tensors)
+        refused(saved, message)
+
+
+def test_two_writers_at_once_never_mix(file):
+    """The file is one of theirs at every moment, and nothing of them is left beside it."""
+    networks = [mlp(seed=seed, widths=(3, 64, 2)) for seed in range(4)]
+    checkpoint.save(file, networks[0], {"seed": 0})
+    done, wrong = threading.Event(), []
+
+    def write(seed):
+        for _ in range(25):
+            checkpoint.save(file, networks[seed], {"seed": seed})
+
+    def read():
+        while not done.is_set():
+            found, state, _ = checkpoint.load(file, networks[0])
+            if not same(arrays(found), arrays(networks[state["seed"]])):
+                wrong.append(state)
+
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(read)
+        try:
+            for writing in [pool.submit(write, seed) for seed in range(4)]:
+                writing.result()
+        finally:
+            done.set()
+        reading.result()
+    assert not wrong
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_a_write_that_fails_leaves_nothing(saved, monkeypatch):
+    before = saved.read_bytes()
+
+    def full(self, target):
+        raise OSError("no space")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        checkpoint.save(saved, mlp(seed=1), {})
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]

@@ -4,6 +4,7 @@ import numpy as np
 
 import reference as ref
 from reference import optimizers as opt
+from reference.training.training import batch_order
 from tests.reference.training.helpers import one_weight
 
 
@@ -48,3 +49,20 @@ def test_an_update_that_overflows_is_named_with_its_step():
 def test_a_loss_that_overflows_after_the_last_step_is_noticed():
     got = ref.train(one_weight(3.0, np.float32), opt.sgd(lr=3e38), max_steps=1)
     assert got.stopped == "loss inf after 1 steps: first not finite is layers[0].weight[0, 0] = -inf, after step 1"
+
+
+def test_a_batch_without_a_target_that_counts_is_named():
+    mlp = ref.initialize([1, 2], ["identity"], seed=0)
+    target = np.array([0, 1, -100, -100])
+    problem = ref.Problem(mlp, np.ones((4, 1)), target, "cross_entropy")
+    seed = next(s for s in range(100) if set(batch_order(4, s, 0)[:2]) == {2, 3})
+    got = ref.train(problem, opt.sgd(), max_steps=5, batch_size=2, seed=seed)
+    assert got.stopped == "loss nan at step 1: no target of the batch counts, so cross_entropy has no mean"
+
+
+def test_class_weights_of_zero_leave_no_mean_either():
+    loss = ref.losses.nll(weight=np.array([1.0, 0.0]))
+    mlp = ref.initialize([1, 2], ["log_softmax"], seed=0)
+    problem = ref.Problem(mlp, np.ones((2, 1)), np.array([0, 1]), loss).replace(target=np.array([1, 1]))
+    got = ref.train(problem, opt.sgd(), max_steps=5)
+    assert got.stopped == "loss nan at step 1: no target of the batch counts, so nll has no mean"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 import reference as ref
+import torch_compare as tc
 from reference import losses
 from tests.helpers import assert_same, assert_same_gradients
 from tests.torch_compare.torch_side.helpers import WEIGHT, agrees, loss_problem
@@ -107,7 +109,7 @@ def as_module(problem: ref.Problem) -> nn.Sequential:
 @pytest.mark.parametrize("loss_fn", LOSS_MODULES, ids=repr)
 def test_loss_modules_become_rows_and_the_problem_survives_the_round_trip(loss_fn):
     problem = loss_problem(LOSS_MODULES[loss_fn], np.float64, loss_fn.reduction)
-    module, x, t = as_module(problem), torch.from_numpy(problem.x), torch.from_numpy(problem.target)
+    module, x, t = as_module(problem), torch.tensor(problem.x), torch.tensor(problem.target)
     again = problem_from_module(module, x, t, loss_fn)
     assert again.loss.name == problem.loss.name
     assert again.reduction == problem.reduction
@@ -279,7 +281,7 @@ REFUSED: tuple[tuple[nn.Module | str, type[Exception], str], ...] = (
     (nn.Sequential(linear(0, 3, 3), nn.Softmax(0)), TypeError, r"module\[1\] \(Softmax\): acts along dim=0"),
     (nn.Sequential(nn.Flatten(0), linear(0, 3, 3)), TypeError, r"module\[0\] \(Flatten\): changes the shape"),
     (nn.Sequential(nn.Identity()), ValueError, "holds no Linear"),
-    (linear(0, 3, 3).bfloat16(), TypeError, r"module\.weight: NumPy has no torch\.bfloat16"),
+    (linear(0, 3, 3).to(torch.float8_e5m2), TypeError, r"module\.weight: NumPy has no torch\.float8_e5m2"),
     (linear(0, 3, 3).float(), TypeError, "x: expected float32 like the network, got float64"),
     ("Linear", TypeError, r"expected a torch\.nn\.Module, got str"),
 )
@@ -293,3 +295,42 @@ def test_modules_that_the_oracle_cannot_take_are_named(module, error, message):
 
 def test_the_default_dimension_of_softmax_is_that_of_rows():
     assert problem_from_module(nn.Sequential(linear(0, 3, 3), nn.Softmax()), batch(2, 3), batch(2, 3), F.mse_loss)
+
+
+def bfloat16_net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).bfloat16()
+
+
+@pytest.mark.parametrize(("loss_fn", "target"), [
+    (nn.CrossEntropyLoss(), torch.tensor([0, 1, 1, 0, 1])),
+    (lambda y, t: ((y - t) ** 2).sum(), torch.zeros(5, 2, dtype=torch.bfloat16)),
+], ids=["cross_entropy", "own"])  # fmt: skip
+def test_a_bfloat16_module_is_judged_as_one(loss_fn, target):
+    module, x = bfloat16_net(), torch.randn(5, 3).bfloat16()
+    verdict = tc.check_module(module, x, target, loss_fn)
+    assert verdict.agrees
+    assert verdict.dtype.startswith("bfloat16")
+    assert not tc.check_module(module, x, target, loss_fn, "float32", diagnose=False).agrees
+    problem = problem_from_module(module, x, target, loss_fn)
+    assert problem.dtype == np.float32
+    np.testing.assert_array_equal(problem.x, x.double().numpy())
+    np.testing.assert_array_equal(problem.mlp.layers[0].weight, module[0].weight.detach().double().numpy())
+
+
+def test_arrays_of_bfloat16_reach_a_bfloat16_module():
+    bfloat16 = pytest.importorskip("ml_dtypes", reason="an optional extra").bfloat16
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(bfloat16)
+    assert tc.check_module(bfloat16_net(), x, torch.tensor([0, 1, 1, 0, 1]), nn.CrossEntropyLoss()).agrees
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_a_batch_of_another_type_than_the_module_is_named(kind):
+    with pytest.raises(TypeError, match=r"x: expected (bfloat16|float32) like the (module|network), got float"):
+        tc.check_module(bfloat16_net(), torch.zeros(5, 3, dtype=kind), torch.zeros(5, 2), nn.MSELoss())
+
+
+def test_a_loss_of_a_given_cotangent_is_pickled():
+    module, x = linear(0, 3, 3), torch.zeros(2, 3, dtype=torch.float64)
+    problem = problem_from_module(module, x, torch.zeros(2, 3, dtype=torch.float64), lambda y, t: (y * y).sum())
+    assert pickle.loads(pickle.dumps(problem)).loss == problem.loss

@@ -1,5 +1,8 @@
 """Arrays of any library are taken as what they are, and everything else is refused by name."""
 
+import pickle
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -100,3 +103,49 @@ def test_what_cannot_be_judged_is_named():
     ):
         with pytest.raises(TypeError, match=message):
             read_given(problem, given)
+
+
+@pytest.mark.parametrize("place", ["layers[0].weight", "layers[0].bias", "input"])
+def test_masked_arrays_are_refused_by_place(place):
+    problem = small_problem()
+    found = ref.gradients(problem).leaves()
+    found[place] = np.ma.masked_less(found[place], 0.0)
+    with pytest.raises(TypeError, match=f"^{re.escape(place)}: a masked array, whose mask would be lost"):
+        tc.check(problem, found)
+    with pytest.raises(TypeError, match=f"^{re.escape(place)}: a masked array"):
+        tc.check(problem, ref.Gradients.from_leaves(found))
+
+
+def test_gradients_of_a_bfloat16_problem_are_judged_in_bfloat16():
+    bfloat16 = pytest.importorskip("ml_dtypes", reason="an optional extra").bfloat16
+    plain = small_problem()
+    mlp = ref.MLP(tuple(
+        ref.Layer(a.weight.astype(bfloat16), None if a.bias is None else a.bias.astype(bfloat16), a.activation)
+        for a in plain.mlp.layers
+    ))  # fmt: skip
+    problem = ref.Problem(mlp, plain.x.astype(bfloat16), plain.target.astype(bfloat16), "mse")
+    given = {place: leaf.astype(bfloat16) for place, leaf in ref.gradients(problem).leaves().items()}
+    verdict = tc.check(problem, given)
+    assert verdict.agrees
+    assert verdict.dtype.startswith("bfloat16")
+
+
+@pytest.mark.parametrize("kind", [np.longdouble])
+def test_a_problem_that_float64_does_not_hold_is_refused_as_by_the_certificate(kind):
+    mlp = ref.MLP((ref.Layer(np.ones((2, 3), kind), None, "tanh"),))
+    problem = ref.Problem(mlp, np.ones((4, 3), kind), np.ones((4, 2), kind).real, "mse")
+    for what, judge in (("check", lambda: tc.check(problem, {"input": np.ones((4, 3))})),
+                        ("certify", lambda: ref.certified_gradients(problem))):  # fmt: skip
+        with pytest.raises(
+            TypeError, match=rf"layers\[0\]\.weight: expected float64, .* to {what}, got {np.dtype(kind)}"
+        ):
+            judge()
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.1])
+def test_a_verdict_is_pickled(factor):
+    problem = small_problem()
+    verdict = tc.check(problem, ref.gradients(problem).map(lambda leaf: factor * leaf))
+    again = pickle.loads(pickle.dumps(verdict))
+    assert again == verdict
+    assert (str(again), again.runner_up) == (str(verdict), verdict.runner_up)
