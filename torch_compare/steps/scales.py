@@ -14,8 +14,8 @@ from reference.arithmetic.noise_source import NoiseSource, Split
 from reference.arithmetic.noisy import Noisy
 from reference.network.unchecked import changed
 from reference.optimizers import Optimizer
-from reference.optimizers.muon import newton_schulz
 from reference.optimizers.hyperparameters import BELOW_ONE
+from reference.optimizers.muon import newton_schulz
 
 from .anchored import Anchored
 from .step import FREE, Array, Leaves, Step, leaves, rebuilt, take

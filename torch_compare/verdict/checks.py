@@ -14,12 +14,13 @@ from reference.arithmetic.formats import FORMATS, STORED, Format, get_format
 from reference.network.in_arithmetic import require_exact
 from reference.rounding.distance import FACTOR, digits
 from reference.rounding.scale import RUNS, Rounding, rounding_errors
+from reference.rounding.statistics import LIMITS, SIZE
 
 from ..diagnosis import diagnosis
 from ..diagnosis.wording import Diagnosis
 from .by_scale import ByScale
 from .given import Given, read_given
-from .lower_precision import lower_precision
+from .lower_precision import TYPICAL, holds_coarser, lower_precision
 from .overflow import hangs_on_rounding, in_range, underflows
 from .printed import as_printed, settled
 from .status import Status
@@ -29,6 +30,8 @@ __all__ = ["Verdict", "assert_gradients", "check", "check_module", "expected_lea
 
 OFF = (Status.WRONG, Status.IMPRECISE)
 """Statuses behind which there may be a mistake."""
+COARSE = TYPICAL[1] / LIMITS[SIZE]
+"""Numbers that a coarser format holds, and errors larger than rounding makes as a rule, may be of that format."""
 SCREEN_RUNS = 8
 SCREEN = 0.5
 """σ from 8 runs is within a factor of 2 of σ in all but one element in 10,000 from above (χ² with 8 degrees): what is
@@ -93,6 +96,8 @@ def check(
         formats = (fmt, arithmetic, accumulate is None and fmt is not arithmetic)
         more = _more_rounding(problem, read, expected, verdict, wider, (by, formats, seed))
         verdict = verdict if more is None else more
+    elif verdict.agrees and verdict.statistics.get(SIZE, 0.0) > COARSE and holds_coarser(read, arithmetic):
+        verdict = _coarser(problem, read, expected, verdict, wider(), arithmetic, seed) or verdict
     if read.prints:
         verdict = settled(verdict, problem, read, expected, wider().sigma, arithmetic)
     agreeing = {place: digits(values, expected[place]) for place, values in read.leaves.items()}
@@ -121,6 +126,7 @@ def assert_gradients(
     *,
     accumulate: str | None = None,
     certified: bool | ref.CertifiedGradients = False,
+    strict: bool = False,
     diagnose: bool = True,
     seed: int = 0,
 ) -> None:
@@ -131,7 +137,14 @@ def assert_gradients(
     >>> assert_gradients(problem, ref.gradients(problem))
     """
     __tracebackhide__ = True  # pytest shows the line of the test that failed
-    verdict = check(problem, given, dtype, accumulate=accumulate, certified=certified, diagnose=diagnose, seed=seed)
+    how: dict[str, Any] = {
+        "accumulate": accumulate,
+        "certified": certified,
+        "strict": strict,
+        "diagnose": diagnose,
+        "seed": seed,
+    }
+    verdict = check(problem, given, dtype, **how)
     if not verdict.agrees:
         raise AssertionError(str(verdict))
 
@@ -145,6 +158,7 @@ def check_module(
     *,
     accumulate: str | None = None,
     certified: bool = False,
+    strict: bool = False,
     diagnose: bool = True,
     seed: int = 0,
     as_: Mapping[Any, Any] | None = None,
@@ -160,6 +174,7 @@ def check_module(
         dtype: as for `check`; so are accumulate, certified, diagnose and seed.
         accumulate: see `check`.
         certified: see `check`.
+        strict: see `check`.
         diagnose: see `check`.
         seed: see `check`.
         as_: the row that a module of your own computes, by its type or name, as ``{MyGELU: "gelu"}``; see
@@ -178,7 +193,14 @@ def check_module(
     problem = problem_from_module(module, x, target, loss_fn, as_)
     given = module_gradients(module, x, target, loss_fn, as_)
     dtype = number_type(module) if dtype is None else dtype
-    return check(problem, given, dtype, accumulate=accumulate, certified=certified, diagnose=diagnose, seed=seed)
+    how: dict[str, Any] = {
+        "accumulate": accumulate,
+        "certified": certified,
+        "strict": strict,
+        "diagnose": diagnose,
+        "seed": seed,
+    }
+    return check(problem, given, dtype, **how)
 
 
 # ── against a certificate ────────────────────────────────────────────────────────────────────────────
@@ -278,8 +300,24 @@ def _more_rounding(
             return imprecise(found, f"sums accumulated in {fmt.name}, not in float32")
     if np.isnan(verdict.worst.scales):
         return None
-    lower = lower_precision(problem, given, expected, wider(), arithmetic, seed)
-    return None if lower is None else imprecise(verdict, f"the errors are those of {lower}, not of {arithmetic.name}")
+    return _coarser(problem, given, expected, verdict, wider(), arithmetic, seed)
+
+
+def _coarser(
+    problem: ref.Problem,
+    given: Given,
+    expected: Mapping[str, Any],
+    verdict: Verdict,
+    wider: Rounding,
+    fmt: Format,
+    seed: int,
+) -> Verdict | None:
+    """The verdict if the errors are those of a coarser format, which is named."""
+    lower = lower_precision(problem, given, expected, wider, fmt, seed)
+    if lower is None:
+        return None
+    text = f"the errors are those of {lower}, not of {fmt.name.partition(' accumulated')[0]}"
+    return replace(verdict, status=Status.IMPRECISE, diagnosis=Diagnosis(text, sought=False))
 
 
 def _sums(given: Given, expected: Mapping[str, Any]) -> bool:

@@ -24,6 +24,8 @@ computed in float32, float16, bfloat16, or with rounded operands); weights that 
 bfloat16's. Less is something else, which a wide enough precision merely hides."""
 LARGEST = 8.0
 """σ of the largest element, which was 3.3 at the most there; of the root mean square of a leaf, a third."""
+ENOUGH = 16
+"""Numbers of a format of which one with three bits less holds an eighth each: by chance all of so many once in 2^48."""
 _SINGLE = FORMATS["float32"]
 
 
@@ -60,6 +62,12 @@ def lower_precision(
         if fit < least and not (best and coarser.accumulation is None and coarser.bits < _SINGLE.bits):
             best, least = coarser.name, fit
     return best
+
+
+def holds_coarser(given: Given, fmt: Format) -> bool:
+    """Whether a coarser format holds every number, and they are too many for chance."""
+    numbers = sum(int(np.count_nonzero(values)) for values in given.leaves.values())
+    return numbers >= ENOUGH and _held(given) < fmt.bits
 
 
 def _misfit(found: ByScale) -> float:

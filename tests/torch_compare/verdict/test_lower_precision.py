@@ -1,81 +1,145 @@
-"""Errors that are those of a coarser format."""
+"""Errors that are those of a coarser format, and those that only look large."""
 
+import ml_dtypes
 import numpy as np
 import pytest
+import torch
 
 import reference as ref
 import torch_compare as tc
-from reference.arithmetic.formats import FORMATS
-from reference.rounding.distance import FACTOR
 from tests.torch_compare.verdict.helpers import tanh_problem
-from torch_compare.verdict.lower_precision import lower_precision
+from torch_compare.torch_side.gradients import ACTIVATIONS
+
+TORCH = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+NUMPY = {"tf32 (or float16) products": np.float16, "bfloat16 products": ml_dtypes.bfloat16}
 
 
-@pytest.mark.parametrize(("lower", "name"), [(np.float32, "float32"), (np.float16, "tf32")])
-def test_lower_precision_is_imprecise_and_named(lower, name):
-    """float16 rounds to as many bits as tf32, which is tried first."""
-    problem = tanh_problem()
-    low = problem.map(lambda a: a.astype(lower)).replace(target=problem.target.astype(lower))
-    rounded = low.map(lambda a: a.astype(float)).replace(target=low.target.astype(float))
-    given = ref.gradients(low).map(lambda leaf: np.asarray(leaf, dtype=float))
-    verdict = tc.check(rounded, given)
-    assert verdict.status == "imprecise"
-    assert verdict.diagnosis == f"the errors are those of {name}, not of float64"
+def network(seed=0, batch=16, activation="tanh"):
+    """8-16-16-4 of numbers that bfloat16 holds, in float64."""
+    rng = np.random.default_rng(seed)
+    hold = lambda a: np.asarray(a).astype(np.float32).astype(ml_dtypes.bfloat16).astype(float)  # noqa: E731
+    mlp = ref.initialize([8, 16, 16, 4], [activation, activation, "identity"], seed=seed)
+    problem = ref.Problem(mlp, rng.normal(size=(batch, 8)), rng.normal(size=(batch, 4)), "mse").map(hold)
+    return problem.replace(target=hold(problem.target))
 
 
-def test_lower_precision_agrees_when_it_is_asked_for():
-    problem = tanh_problem(np.float32)
-    half = problem.map(lambda a: a.astype(np.float16)).replace(target=problem.target.astype(np.float16))
-    double = half.map(lambda a: a.astype(float)).replace(target=half.target.astype(float))
-    assert tc.check(double, ref.gradients(half)).status == "agrees"
-    assert tc.check(double, ref.gradients(half), dtype="float32").status != "agrees"
+def by_torch(problem, name):
+    """torch's gradients in a format, and the loss, as numbers of float64."""
+    leaf = lambda a: torch.tensor(np.array(a)).to(TORCH[name]).requires_grad_()  # noqa: E731
+    pairs = [(leaf(layer.weight), leaf(layer.bias)) for layer in problem.mlp.layers]
+    x = h = leaf(problem.x)
+    for (weight, bias), layer in zip(pairs, problem.mlp.layers, strict=True):
+        h = ACTIVATIONS[layer.activation.name](torch.nn.functional.linear(h, weight, bias))
+    loss = torch.nn.functional.mse_loss(h, torch.tensor(np.array(problem.target)).to(TORCH[name]))
+    loss.backward()
+    named = {"input": x.grad, "loss": loss.detach()}
+    for l, (weight, bias) in enumerate(pairs):
+        named |= {f"layers[{l}].weight": weight.grad, f"layers[{l}].bias": bias.grad}
+    return {place: leaf.double().numpy() for place, leaf in named.items()}
 
 
-def named(ratios, fmt="float64", **others):
-    """The format that errors of so many σ of float32 look like; every number is one of float32, as its own is."""
-    ratios = np.asarray(ratios, dtype=float)
-    error = 2.0**-20
-    wider = 2.0 ** (FORMATS[fmt].coarsest_bits - FORMATS["float32"].coarsest_bits)
-    leaves = {"input": 1 + error * (ratios != 0)} | {k: given for k, (given, _, _) in others.items()}
-    expected = {"input": np.ones(ratios.shape)} | {k: right for k, (_, right, _) in others.items()}
-    sigma = np.where(ratios == 0, error, error / np.where(ratios == 0, 1.0, ratios)) / wider
-    scale = {"input": sigma} | {k: s for k, (_, _, s) in others.items()}
-    return lower_precision(leaves, expected, scale, FORMATS[fmt])
+def with_rounded_products(problem, number):
+    """A backward pass in float64 whose matrix products round their operands first."""
+    rounded = lambda a: np.asarray(a).astype(np.float32).astype(number).astype(float)  # noqa: E731
+    h, inputs, slopes = problem.x, [], []
+    for layer in problem.mlp.layers:
+        inputs.append(h)
+        z = rounded(h) @ rounded(layer.weight).T + layer.bias
+        slopes.append(layer.activation.derivative(z))
+        h = layer.activation.value(z)
+    d_h = ref.loss_gradient(problem, h)
+    found = {"loss": ref.loss_value(problem, h)}
+    for l in reversed(range(len(problem.mlp.layers))):
+        d_z = d_h * slopes[l]
+        found |= {f"layers[{l}].weight": rounded(d_z).T @ rounded(inputs[l]), f"layers[{l}].bias": d_z.sum(axis=0)}
+        d_h = rounded(d_z) @ rounded(problem.mlp.layers[l].weight)
+    return found | {"input": d_h}
 
 
-@pytest.mark.parametrize(("ratios", "name"), [
-    ([1.0] * 16, "float32"),
-    ([0.0625] * 16, "float32"),
-    ([0.04] * 16, None),  # its square root is 0.2
-    ([0.25] + [0.0] * 15, "float32"),  # a root mean square of 0.0625, a mean of 0.016
-    ([0.125] + [0.0] * 15, None),
-    ([FACTOR] + [1.0] * 15, "float32"),
-    ([FACTOR + 1] + [1.0] * 15, None),
-    ([2.0**13] * 16, "tf32"),
-    ([2.0**13 * (FACTOR + 1)] * 16, "bfloat16"),
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("lower", "asked"), [
+    ("float32", "float64"), ("float16", "float64"), ("bfloat16", "float64"), ("float16", "float32"),
+    ("bfloat16", "float32"), ("bfloat16", "float16"),
 ])  # fmt: skip
-def test_errors_are_those_of_a_format_whose_scale_they_fill_and_do_not_exceed(ratios, name):
-    """tf32 and float16 have 2^13 times the σ of float32, bfloat16 2^16 times: 0.05 to 32 of them, by leaf."""
-    assert named(ratios) == name
+def test_a_lower_precision_is_imprecise_and_named(lower, asked, seed):
+    problem = network(seed)
+    given = by_torch(problem, lower)
+    verdict = tc.check(problem, given, asked)
+    assert verdict.status == "imprecise", str(verdict)
+    assert verdict.diagnosis.startswith(f"the errors are those of {lower}, not of {asked}")
+    assert tc.check(problem, given, lower).agrees
 
 
-def test_every_leaf_is_judged_that_may_err():
-    zeros = np.zeros((2, 2))
-    assert named([1.0] * 4, dead=(zeros, zeros, zeros)) == "float32"
-    assert named([1.0] * 4, loss=(np.array(3.0), np.array(3.0), np.array(1e-16))) == "float32"
-    exact = (np.ones(4), np.ones(4), np.full(4, 1e-16))
-    assert named([1.0] * 4, weight=exact) is None
-    assert lower_precision({"loss": np.array(2.0)}, {"loss": np.array(1.0)}, {"loss": np.array(1e-8)},
-                           FORMATS["float64"]) is None  # fmt: skip
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", NUMPY)
+@pytest.mark.parametrize("asked", ["float64", "float32"])
+def test_products_of_rounded_operands_are_imprecise_and_named(name, seed, asked):
+    problem = network(seed).map(lambda a: a * (1 + 1e-3))
+    given = with_rounded_products(problem, NUMPY[name])
+    if asked == "float32":
+        given = {place: np.asarray(leaf, np.float32) for place, leaf in given.items()}
+        problem = problem.map(lambda a: a.astype(np.float32).astype(float))
+        given = with_rounded_products(problem, NUMPY[name])
+        given = {place: np.asarray(leaf, np.float32).astype(float) for place, leaf in given.items()}
+    verdict = tc.check(problem, given, asked)
+    assert verdict.status == "imprecise", str(verdict)
+    assert verdict.diagnosis == f"the errors are those of {name}, not of {asked}"
 
 
-def test_what_float32_does_not_hold_was_not_computed_in_it():
-    tenth = np.full(4, 0.1)
-    assert named([1.0] * 4, weight=(tenth, tenth * (1 + 2.0**-24), np.full(4, 2.0**-24 * 2.0**-29))) is None
-    third = np.full(4, 1 / 3)
-    wide = (third * (1 + 2.0**-10), third, third * 2.0**-23)
-    assert named([2.0**13] * 4, "float32", weight=wide) == "tf32", "float64 may hold what float32 was asked of"
-    assert named([1.0] * 4, "float32") is None
+def stepped(problem, rate):
+    """The problem after a step of gradient descent."""
+    found = ref.gradients(problem)
+    layers = tuple(
+        ref.Layer(layer.weight - rate * g.weight, layer.bias - rate * g.bias, layer.activation)
+        for layer, g in zip(problem.mlp.layers, found.layers, strict=True)
+    )
+    return problem.replace(mlp=ref.MLP(layers))
+
+
+def smoothed(problem, smoothing):
+    rng = np.random.default_rng(1)
+    target = rng.integers(0, 4, problem.x.shape[0])
+    row = ref.losses.cross_entropy(label_smoothing=smoothing)
+    return ref.Problem(problem.mlp, problem.x, target, row)
+
+
+def nudged(problem, size):
+    rng = np.random.default_rng(2)
+    return problem.map(lambda a: a * (1 + size * rng.normal(size=a.shape)))
+
+
+def averaged(problem):
+    other = stepped(problem, 0.05)
+    layers = tuple(
+        ref.Layer((a.weight + b.weight) / 2, (a.bias + b.bias) / 2, a.activation)
+        for a, b in zip(problem.mlp.layers, other.mlp.layers, strict=True)
+    )
+    return problem.replace(mlp=ref.MLP(layers))
+
+
+MISTAKES = {
+    "after a step": lambda p: (p, stepped(p, 0.1)),
+    "after a small step": lambda p: (p, stepped(p, 0.003)),
+    "label smoothing of 0.01": lambda p: (smoothed(p, 0.0), smoothed(p, 0.01)),
+    "weights 1% off": lambda p: (p, nudged(p, 0.01)),
+    "averaged weights": lambda p: (p, averaged(p)),
+    "the tanh formula of GELU": lambda p: (
+        p.replace(mlp=ref.MLP(tuple(ref.Layer(l.weight, l.bias, "gelu") for l in p.mlp.layers))),
+        p.replace(mlp=ref.MLP(tuple(ref.Layer(l.weight, l.bias, "gelu_tanh") for l in p.mlp.layers))),
+    ),
+}
+
+
+@pytest.mark.parametrize("diagnose", [False, True])
+@pytest.mark.parametrize("asked", ["float64", "float32"])
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_of_the_size_of_a_lower_precision_is_wrong(name, asked, diagnose):
+    """Whether or not a diagnosis is asked for: the status does not depend on it."""
+    for seed in range(2):
+        right, theirs = MISTAKES[name](network(seed))
+        given = {place: np.asarray(leaf, asked).astype(float) for place, leaf in ref.gradients(theirs).leaves().items()}
+        verdict = tc.check(right, given, asked, diagnose=diagnose)
+        assert verdict.status == "wrong", f"{name}, seed {seed}: {verdict}"
 
 
 def test_a_dead_layer_in_float32_does_not_hide_that_it_was_float32():
@@ -89,3 +153,9 @@ def test_a_dead_layer_in_float32_does_not_hide_that_it_was_float32():
     assert not np.any(found.layers[0].weight)
     verdict = tc.check(low.in_float64(), found)
     assert (verdict.status, verdict.diagnosis) == ("imprecise", "the errors are those of float32, not of float64")
+
+
+def test_numbers_that_are_not_finite_are_of_no_precision():
+    problem = network()
+    given = ref.gradients(problem).leaves() | {"input": np.full((16, 8), np.inf)}
+    assert tc.check(problem, given, diagnose=False).status == "wrong"
