@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -16,12 +16,10 @@ from reference.rounding.distance import FACTOR, WorstElement, worst_of, worst_pl
 from reference.rounding.scale import Rounding
 from reference.rounding.statistics import MISTAKE, SIZE, Statistic, Whitened, statistics, towards, worst_statistic
 
-from ..mistakes.mistake import Mistake, leaves_with
-from ..mistakes.single import single_mistakes
+from ..diagnosis.known_changes import fitted_factor, known_changes
+from ..mistakes.mistake import Mistake
 
 ELEMENT = "element"
-WORK = 4e9
-"""Multiply-adds that the filters of the known mistakes may take: a second or two; the first ones, if it is too few."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,8 @@ class ByScale:
         error, gradient = self._white.error, self._white.gradient
         if not error:
             return False
-        everywhere = {place: g * _fitted(error.values(), gradient.values()) for place, g in gradient.items()}
-        by_leaf = {place: g * _fitted([error[place]], [g]) for place, g in gradient.items()}
+        everywhere = {place: g * fitted_factor(self._white, tuple(gradient)) for place, g in gradient.items()}
+        by_leaf = {place: g * fitted_factor(self._white, (place,)) for place, g in gradient.items()}
         changes = (change for _, change in self._changes())
         largest = self.worst.scales
         for change in chain((everywhere, by_leaf), changes):
@@ -90,29 +88,8 @@ class ByScale:
         return False
 
     def _changes(self) -> Iterator[tuple[Mistake, dict[str, Any]]]:
-        """Known mistakes, and what each changes in rounding scales, as far as the work goes."""
-        problem, spent = self.problem.in_float64(), 0.0
-        runs = max(len(errors) for errors in self.rounding.errors.values())
-        each = float(problem.mlp.parameters) * (problem.x.shape[0] * 3 + runs)
-        for mistake in single_mistakes(problem):
-            spent += each
-            if spent > WORK:
-                return
-            with np.errstate(all="ignore"):
-                try:
-                    made = leaves_with((mistake,), problem)
-                except (ValueError, IndexError, AssertionError, np.linalg.LinAlgError):
-                    continue  # it cannot be made here
-                yield mistake, self._change(made)
-
-    def _change(self, made: Mapping[str, Any]) -> dict[str, Any]:
-        """What a mistake changes, in rounding scales, where they are known."""
-        change = {}
-        for place, gradient in self._white.gradient.items():
-            sigma = self.rounding.sigma[place]
-            moved = (made[place] - self.expected[place]) / sigma if place in made else np.zeros(np.shape(gradient))
-            change[place] = np.where((sigma > 0) & np.isfinite(moved), moved, 0.0)
-        return change
+        """Known mistakes, and what each changes in rounding scales."""
+        return known_changes(self.problem, self._white, self.expected, self.rounding)
 
     @cached_property
     def decisive(self) -> Statistic | None:
@@ -146,14 +123,3 @@ class ByScale:
         if worst_of(worst_places(zeros, self.expected, self.rounding.sigma, self.fmt)).scales > FACTOR:
             return True
         return any(s.excess > 1 for s in statistics(self._white.of_zeros()) if s.kind != MISTAKE)
-
-
-def _fitted(errors: Iterable[Any], gradients: Iterable[Any]) -> float:
-    """The factor less 1 that fits the errors best, by least squares; 0 if there is no gradient."""
-    pairs = [(np.ravel(e), np.ravel(g)) for e, g in zip(errors, gradients, strict=True)]
-    error, gradient = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    peak = float(np.abs(gradient).max(initial=0.0))
-    if not peak > 0:
-        return 0.0
-    d = gradient / peak
-    return float(d @ error / (d @ d) / peak)

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
-import numpy as np
-
 import reference as ref
-from reference.arithmetic.formats import FORMATS, STORED, Format, get_format
+from reference.arithmetic.formats import FORMATS, Format, get_format
 from reference.network.in_arithmetic import require_exact
 from reference.rounding.distance import FACTOR, digits
-from reference.rounding.scale import RUNS, Rounding, rounding_errors
 from reference.rounding.statistics import LIMITS, SIZE
 
 from ..diagnosis import diagnosis
+from ..diagnosis.small_mistake import small_mistake
 from ..diagnosis.wording import Diagnosis
-from .by_scale import ByScale
-from .given import Given, read_given
-from .lower_precision import TYPICAL, holds_coarser, lower_precision
-from .overflow import hangs_on_rounding, in_range, underflows
+from .arithmetics import Judged, arithmetic_of, coarser_precision, judge_with, more_rounding
+from .certified import certificate_of, doubted, nearest_certified, reproducible
+from .given import read_given
+from .lower_precision import TYPICAL, holds_coarser
+from .overflow import hangs_on_rounding, in_range
 from .printed import as_printed, settled
 from .status import Status
 from .verdict import Verdict, expected_leaves, judge
 
 __all__ = ["Verdict", "assert_gradients", "check", "check_module", "expected_leaves", "judge"]
 
-OFF = (Status.WRONG, Status.IMPRECISE)
-"""Statuses behind which there may be a mistake."""
+UNNAMED = ("constant factor",)
+"""What a factor is called that means nothing: a mistake with a name says more, if it explains the numbers too."""
 COARSE = TYPICAL[1] / LIMITS[SIZE]
 """Numbers that a coarser format holds, and errors larger than rounding makes as a rule, may be of that format."""
-SCREEN_RUNS = 8
-SCREEN = 0.5
-"""σ from 8 runs is within a factor of 2 of σ in all but one element in 10,000 from above (χ² with 8 degrees): what is
-within half of every limit of it is within the limit of σ. Most correct gradients are, and need no more runs."""
 
 
 def check(
@@ -84,26 +78,26 @@ def check(
     require_exact(problem, "check")
     read = read_given(problem, given)
     fmt = read.common_format() if dtype is None else get_format(dtype)
-    certificate = _certificate(problem, certified)
-    expected = expected_leaves(problem) if certificate is None else _nearest(certificate, read)
-    arithmetic = _arithmetic(fmt, accumulate)
+    certificate = certificate_of(problem, certified)
+    expected = expected_leaves(problem) if certificate is None else nearest_certified(certificate, read)
+    arithmetic = arithmetic_of(fmt, accumulate)
 
     def by(attempt: Format) -> Judged:
-        return _judge_with(problem, read, expected, attempt, seed, strict)
+        return judge_with(problem, read, expected, attempt, seed, strict)
 
     verdict, wider = by(arithmetic)
     if verdict.status is Status.WRONG:
         formats = (fmt, arithmetic, accumulate is None and fmt is not arithmetic)
-        more = _more_rounding(problem, read, expected, verdict, wider, (by, formats, seed))
+        more = more_rounding(problem, read, expected, verdict, wider, (by, formats, seed))
         verdict = verdict if more is None else more
     elif verdict.agrees and verdict.statistics.get(SIZE, 0.0) > COARSE and holds_coarser(read, arithmetic):
-        verdict = _coarser(problem, read, expected, verdict, wider(), arithmetic, seed) or verdict
+        verdict = coarser_precision(problem, read, expected, verdict, wider(), arithmetic, seed) or verdict
     if read.prints:
         verdict = settled(verdict, problem, read, expected, wider().sigma, arithmetic)
     agreeing = {place: digits(values, expected[place]) for place, values in read.leaves.items()}
     verdict = replace(verdict, digits=agreeing)
     if certificate is not None:
-        verdict = _doubted(_reproducible(verdict), certificate, read, arithmetic)
+        verdict = doubted(reproducible(verdict), certificate, read, arithmetic)
     accurate = verdict.agrees and verdict.scale == "accurate"
     if not accurate and hangs_on_rounding(problem, arithmetic, verdict.agrees, verdict.worst.given):
         text = f"bce takes the logarithm of 1 − y at a y that {arithmetic.name} rounds to 1: use bce_with_logits"
@@ -116,7 +110,13 @@ def check(
         if by_digits.status is Status.WRONG:
             arithmetic, wider = coarse, wide
     held = in_range(problem, read.leaves, arithmetic)
-    return replace(verdict, diagnosis=diagnosis.diagnose(problem, held, expected, wider().sigma, arithmetic, seed))
+    rounding = wider()
+    small = verdict.worst.scales <= FACTOR or arithmetic.bits < FORMATS["float32"].bits
+    found = small_mistake(problem, held, expected, rounding, arithmetic) if small else None
+    if found is None or found.names == UNNAMED:
+        searched = diagnosis.diagnose(problem, held, expected, rounding.sigma, arithmetic, seed)
+        found = searched if found is None or (searched.names and searched.names != UNNAMED) else found
+    return replace(verdict, diagnosis=found)
 
 
 def assert_gradients(
@@ -201,159 +201,3 @@ def check_module(
         "seed": seed,
     }
     return check(problem, given, dtype, **how)
-
-
-# ── against a certificate ────────────────────────────────────────────────────────────────────────────
-
-
-def _certificate(problem: ref.Problem, asked: bool | ref.CertifiedGradients) -> ref.CertifiedGradients | None:
-    """The certified gradients that were asked for, or that were given, if they are of this problem's shapes."""
-    if not isinstance(asked, ref.CertifiedGradients):
-        return ref.certified_gradients(problem) if asked else None
-    shapes = {place: np.shape(leaf.nearest) for place, leaf in asked.leaves().items()}
-    for place, shape in problem.gradient_shapes().items():
-        if shapes.get(place) != shape:
-            raise ValueError(f"certified: expected a gradient of {place} of shape {shape}, got {shapes.get(place)}")
-    return asked
-
-
-def _nearest(certificate: ref.CertifiedGradients, given: Given) -> dict[str, Any]:
-    """The certified gradients; if an interval stays wide, the number in it that is nearest to what was given."""
-    expected = {}
-    for place, leaf in certificate.leaves().items():
-        near = leaf.nearest
-        if place in given.leaves:
-            values = np.asarray(given.leaves[place], dtype=float)
-            values = np.where(np.isnan(values), np.nan_to_num(near), values)
-            lower = np.where(np.isnan(leaf.lower), -np.inf, leaf.lower)
-            upper = np.where(np.isnan(leaf.upper), np.inf, leaf.upper)
-            near = np.where(leaf.resolved, near, np.clip(values, lower, upper))
-        expected[place] = np.asarray(near)
-    return expected
-
-
-def _reproducible(verdict: Verdict) -> Verdict:
-    place = verdict.worst
-    at = f"[{', '.join(map(str, place.index))}]" if place.index else ""
-    return replace(verdict, reproduce=f"ref.certified_gradients(problem).{place.leaf}.nearest{at}")
-
-
-def _doubted(verdict: Verdict, certificate: ref.CertifiedGradients, given: Given, fmt: Format) -> Verdict:
-    """The verdict, unresolved if the certificate leaves more open than one rounding of the format, 32 times over.
-
-    σ says nothing here: behind a kink that no precision decides the noise takes both slopes, and explains any width.
-    """
-    if verdict.status not in (Status.AGREES, Status.UNRESOLVED):
-        return verdict
-    for place, leaf in certificate.leaves().items():
-        if place not in given.leaves or np.all(leaf.resolved):
-            continue
-        with np.errstate(invalid="ignore"):
-            size = np.maximum(np.abs(leaf.lower), np.abs(leaf.upper))
-            narrow = leaf.upper - leaf.lower <= FACTOR * fmt.unit_roundoff * size
-        wide = np.argwhere(np.atleast_1d(~np.asarray(leaf.resolved | narrow)))
-        if len(wide):
-            index = tuple(int(i) for i in wide[0])[: np.ndim(leaf.nearest)]
-            lower, upper, yours = (float(a[index]) for a in (leaf.lower, leaf.upper, given.leaves[place]))
-            text = f"{place}{list(index) if index else ''}: the exact gradient lies between {lower!r} and {upper!r}, "
-            text += f"and no precision says where; yours is {yours!r}"
-            text += f" ({certificate.undecided})" if certificate.undecided else ""
-            return replace(verdict, status=Status.UNRESOLVED, diagnosis=Diagnosis(text, sought=False))
-    return verdict
-
-
-# ── by one arithmetic ────────────────────────────────────────────────────────────────────────────────
-
-Judged = tuple[Verdict, Callable[[], Rounding]]
-"""A verdict, and the wider of the two scales."""
-
-
-def _arithmetic(fmt: Format, accumulate: str | None) -> Format:
-    """The format with what its sums accumulate in: float32 below float32, as tensor cores and CPUs do."""
-    single = FORMATS["float32"]
-    if accumulate not in (None, "same", "float32"):
-        raise ValueError(f'accumulate: expected "float32" or "same", got {accumulate!r}')
-    return fmt if accumulate == "same" or fmt.bits >= single.bits else fmt.accumulating_in(single)
-
-
-def _more_rounding(
-    problem: ref.Problem,
-    given: Given,
-    expected: Mapping[str, Any],
-    verdict: Verdict,
-    wider: Callable[[], Rounding],
-    how: tuple[Callable[[Format], Judged], tuple[Format, Format, bool], int],
-) -> Verdict | None:
-    """The verdict if other rounding explains the errors: where subnormals are flushed, of sums, of a coarser format."""
-    by, (fmt, arithmetic, coarse_sums), seed = how
-
-    def imprecise(verdict: Verdict, text: str) -> Verdict:
-        return replace(verdict, status=Status.IMPRECISE, diagnosis=Diagnosis(text, sought=False))
-
-    if underflows(problem, fmt):
-        flushed, _ = by(arithmetic.flushing())
-        if flushed.agrees:
-            return flushed
-    if coarse_sums:
-        found, _ = by(fmt)
-        if found.agrees or (found.status is Status.UNRESOLVED and _sums(given, expected)):
-            return imprecise(found, f"sums accumulated in {fmt.name}, not in float32")
-    if np.isnan(verdict.worst.scales):
-        return None
-    return _coarser(problem, given, expected, verdict, wider(), arithmetic, seed)
-
-
-def _coarser(
-    problem: ref.Problem,
-    given: Given,
-    expected: Mapping[str, Any],
-    verdict: Verdict,
-    wider: Rounding,
-    fmt: Format,
-    seed: int,
-) -> Verdict | None:
-    """The verdict if the errors are those of a coarser format, which is named."""
-    lower = lower_precision(problem, given, expected, wider, fmt, seed)
-    if lower is None:
-        return None
-    text = f"the errors are those of {lower}, not of {fmt.name.partition(' accumulated')[0]}"
-    return replace(verdict, status=Status.IMPRECISE, diagnosis=Diagnosis(text, sought=False))
-
-
-def _sums(given: Given, expected: Mapping[str, Any]) -> bool:
-    """Whether every leaf may come of coarse sums: they may lose most of it, but leave no zeros where there are none."""
-    return all(np.any(values) or not np.any(expected[place]) for place, values in given.leaves.items())
-
-
-def _judge_with(
-    problem: ref.Problem, given: Given, expected: Mapping[str, Any], fmt: Format, seed: int, strict: bool
-) -> Judged:
-    """The verdict by one arithmetic, from few runs if they leave no doubt, else from all; and its wider scale."""
-
-    @cache
-    def scale(textbook: bool, runs: int = RUNS) -> Rounding:
-        found = rounding_errors(problem, fmt, textbook=textbook, seed=seed, runs=runs)
-        return _stored(found, given, expected, fmt)
-
-    leaves = given.leaves
-    quick = scale(False, SCREEN_RUNS)
-    if all(excess <= SCREEN for excess in ByScale(problem, leaves, expected, quick, fmt).in_limits().values()):
-        return judge(problem, leaves, expected, fmt, quick, lambda: quick, strict=strict), lambda: quick
-
-    def wider() -> Rounding:
-        return scale(False).wider(scale(True))
-
-    return judge(problem, leaves, expected, fmt, scale(False), lambda: scale(True), strict=strict), wider
-
-
-def _stored(scale: Rounding, given: Given, expected: Mapping[str, Any], fmt: Format) -> Rounding:
-    """The scale with the rounding of leaves that are stored more coarsely than they were computed, or were printed."""
-    for place, values in given.leaves.items():
-        kept = STORED[given.formats[place]]
-        if kept.bits < fmt.bits:
-            size = np.abs(expected[place])
-            rounding = np.where(values == expected[place], 0.0, kept.unit_roundoff * size + kept.smallest / 2)
-            scale = scale.with_error(place, rounding)
-    for place, found in given.prints.items():
-        scale = scale.with_bounded_error(place, found.half)
-    return scale

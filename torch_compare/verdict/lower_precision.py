@@ -70,6 +70,11 @@ def holds_coarser(given: Given, fmt: Format) -> bool:
     return numbers >= ENOUGH and _held(given) < fmt.bits
 
 
+def looks_like_rounding(found: ByScale) -> bool:
+    """Whether errors have the size of a scale and no direction, as far as there are enough of them to tell."""
+    return not found.sizes() or bool(np.isfinite(_misfit(found)))
+
+
 def _misfit(found: ByScale) -> float:
     """How far the size of the errors is from the format's, as |log| of their ratio; ∞ if they are none of its rounding.
 

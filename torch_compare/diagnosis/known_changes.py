@@ -1,0 +1,71 @@
+"""What every known mistake would change, in rounding scales: the directions that the errors of a mistake may have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference.rounding.scale import Rounding
+from reference.rounding.statistics import Whitened
+
+from ..mistakes.mistake import Mistake, leaves_with
+from ..mistakes.single import single_mistakes
+
+WORK = 4e9
+"""Multiply-adds that they may take: a second or two; the first ones, if it is too few."""
+
+
+def known_changes(
+    problem: ref.Problem, white: Whitened, expected: Mapping[str, Any], rounding: Rounding
+) -> Iterator[tuple[Mistake, dict[str, Any]]]:
+    """Known mistakes, and what each changes in rounding scales by place, as far as the work goes.
+
+    Args:
+        problem: the problem.
+        white: what was given, the right gradients and the runs in rounding scales.
+        expected: the right gradients.
+        rounding: their rounding.
+    """
+    problem, spent = problem.in_float64(), 0.0
+    runs = max((len(errors) for errors in white.runs.values()), default=0)
+    each = float(problem.mlp.parameters) * (problem.x.shape[0] * 3 + runs)
+    trace = ref.forward(problem.mlp, problem.x)
+    for mistake in single_mistakes(problem):
+        spent += each
+        if spent > WORK:
+            return
+        with np.errstate(all="ignore"):
+            try:
+                made = leaves_with((mistake,), problem, trace)
+            except (ValueError, IndexError, AssertionError, np.linalg.LinAlgError):
+                continue  # it cannot be made here
+            yield mistake, changes(made, white, expected, rounding)
+
+
+def changes(
+    made: Mapping[str, Any], white: Whitened, expected: Mapping[str, Any], rounding: Rounding
+) -> dict[str, Any]:
+    """How leaves that were made differ from the right ones, in rounding scales, where those are known."""
+    change = {}
+    for place, gradient in white.gradient.items():
+        sigma = rounding.sigma[place]
+        moved = (made[place] - expected[place]) / sigma if place in made else np.zeros(np.shape(gradient))
+        change[place] = np.where((sigma > 0) & np.isfinite(moved), moved, 0.0)
+    return change
+
+
+def fitted_factor(white: Whitened, places: Iterator[str] | tuple[str, ...]) -> float:
+    """The factor of these leaves less 1 that fits the errors best, by least squares; 0 if there is no gradient."""
+    chosen = list(places)
+    error, gradient = (
+        np.concatenate([np.ravel(side[place]) for place in chosen]) if chosen else np.zeros(0)
+        for side in (white.error, white.gradient)
+    )
+    peak = float(np.abs(gradient).max(initial=0.0))
+    if not peak > 0:
+        return 0.0
+    d = gradient / peak
+    return float(d @ error / (d @ d) / peak)

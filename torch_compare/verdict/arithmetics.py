@@ -1,0 +1,122 @@
+"""The verdict by one arithmetic: what sums accumulate in, how many noisy runs, what other rounding may explain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+from reference.arithmetic.formats import FORMATS, STORED, Format
+from reference.rounding.scale import RUNS, Rounding, rounding_errors
+
+from ..diagnosis.wording import Diagnosis
+from .by_scale import ByScale
+from .given import Given
+from .lower_precision import looks_like_rounding, lower_precision
+from .overflow import underflows
+from .status import Status
+from .verdict import Verdict, judge
+
+SCREEN_RUNS = 8
+SCREEN = 0.5
+"""σ from 8 runs is within a factor of 2 of σ in all but one element in 10,000 from above (χ² with 8 degrees): what is
+within half of every limit of it is within the limit of σ. Most correct gradients are, and need no more runs."""
+
+Judged = tuple[Verdict, Callable[[], Rounding]]
+"""A verdict, and the wider of the two scales."""
+
+
+def arithmetic_of(fmt: Format, accumulate: str | None) -> Format:
+    """The format with what its sums accumulate in: float32 below float32, as tensor cores and CPUs do."""
+    single = FORMATS["float32"]
+    if accumulate not in (None, "same", "float32"):
+        raise ValueError(f'accumulate: expected "float32" or "same", got {accumulate!r}')
+    return fmt if accumulate == "same" or fmt.bits >= single.bits else fmt.accumulating_in(single)
+
+
+def more_rounding(
+    problem: ref.Problem,
+    given: Given,
+    expected: Mapping[str, Any],
+    verdict: Verdict,
+    wider: Callable[[], Rounding],
+    how: tuple[Callable[[Format], Judged], tuple[Format, Format, bool], int],
+) -> Verdict | None:
+    """The verdict if other rounding explains the errors: where subnormals are flushed, of sums, of a coarser format."""
+    by, (fmt, arithmetic, coarse_sums), seed = how
+
+    def imprecise(verdict: Verdict, text: str) -> Verdict:
+        return replace(verdict, status=Status.IMPRECISE, diagnosis=Diagnosis(text, sought=False))
+
+    if underflows(problem, fmt):
+        flushed, _ = by(arithmetic.flushing())
+        if flushed.agrees:
+            return flushed
+    if coarse_sums:
+        found, of_sums = by(fmt)
+        agrees = found.agrees or (found.status is Status.UNRESOLVED and _sums(given, expected))
+        if agrees and looks_like_rounding(ByScale(problem, given.leaves, expected, of_sums(), fmt)):
+            return imprecise(found, f"sums accumulated in {fmt.name}, not in float32")
+    if np.isnan(verdict.worst.scales):
+        return None
+    return coarser_precision(problem, given, expected, verdict, wider(), arithmetic, seed)
+
+
+def coarser_precision(
+    problem: ref.Problem,
+    given: Given,
+    expected: Mapping[str, Any],
+    verdict: Verdict,
+    wider: Rounding,
+    fmt: Format,
+    seed: int,
+) -> Verdict | None:
+    """The verdict if the errors are those of a coarser format, which is named."""
+    lower = lower_precision(problem, given, expected, wider, fmt, seed)
+    if lower is None:
+        return None
+    text = f"the errors are those of {lower}, not of {fmt.name.partition(' accumulated')[0]}"
+    return replace(verdict, status=Status.IMPRECISE, diagnosis=Diagnosis(text, sought=False))
+
+
+def _sums(given: Given, expected: Mapping[str, Any]) -> bool:
+    """Whether every leaf may come of coarse sums: they may lose most of it, but leave no zeros where there are none."""
+    return all(np.any(values) or not np.any(expected[place]) for place, values in given.leaves.items())
+
+
+def judge_with(
+    problem: ref.Problem, given: Given, expected: Mapping[str, Any], fmt: Format, seed: int, strict: bool
+) -> Judged:
+    """The verdict by one arithmetic, from few runs if they leave no doubt, else from all; and its wider scale."""
+
+    @cache
+    def scale(textbook: bool, runs: int = RUNS) -> Rounding:
+        found = rounding_errors(problem, fmt, textbook=textbook, seed=seed, runs=runs)
+        return _stored(found, given, expected, fmt)
+
+    leaves = given.leaves
+    quick = scale(False, SCREEN_RUNS)
+    if all(excess <= SCREEN for excess in ByScale(problem, leaves, expected, quick, fmt).in_limits().values()):
+        return judge(problem, leaves, expected, fmt, quick, lambda: quick, strict=strict), lambda: quick
+
+    def wider() -> Rounding:
+        return scale(False).wider(scale(True))
+
+    return judge(problem, leaves, expected, fmt, scale(False), lambda: scale(True), strict=strict), wider
+
+
+def _stored(scale: Rounding, given: Given, expected: Mapping[str, Any], fmt: Format) -> Rounding:
+    """The scale with the rounding of leaves that are stored more coarsely than they were computed, or were printed."""
+    for place, values in given.leaves.items():
+        kept = STORED[given.formats[place]]
+        if kept.bits < fmt.bits:
+            size = np.abs(expected[place])
+            rounding = np.where(values == expected[place], 0.0, kept.unit_roundoff * size + kept.smallest / 2)
+            scale = scale.with_error(place, rounding)
+    for place, found in given.prints.items():
+        scale = scale.with_bounded_error(place, found.half)
+    return scale
