@@ -1,4 +1,4 @@
-"""The mistakes that `gradient-oracle verify` plants, in four formats: whether each is caught, and called by its name."""
+"""The mistakes that `gradient-oracle verify` plants, in four formats: whether each is caught and named."""
 
 from __future__ import annotations
 
