@@ -15,6 +15,7 @@ from time import perf_counter
 from types import ModuleType
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -73,6 +74,27 @@ def summarise(outcomes: Sequence[ScriptOutcome], console: Console) -> None:
     console.print(table)
 
 
+def survey(arguments: argparse.Namespace, console: Console) -> int:
+    """Run or resume the survey of false alarms and print its summary; 0 if there was none, 130 if it was stopped."""
+    from .detection.survey import lines_of, survey  # noqa: PLC0415  (torch loads for seconds)
+
+    count, seed, folder = arguments.false_alarms, arguments.seed, arguments.results
+    folder.mkdir(parents=True, exist_ok=True)
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("correct gradients", total=count)
+        try:
+            found = survey(count, seed, folder, arguments.jobs, arguments.first, lambda n: bar.advance(task, n))
+        except (ValueError, OSError) as error:
+            console.print(Text(str(error)))
+            return 2
+    for line in lines_of(found):
+        console.print(Text(line), soft_wrap=True)
+    console.print(f"wrote {folder / f'false_alarms-{seed}.json'}", markup=False, highlight=False, soft_wrap=True)
+    if found.get("stopped"):
+        return 130
+    return int(found["false alarms"] > 0)
+
+
 def main(argv: Sequence[str] | None = None, results: Path = RESULTS, console: Console | None = None) -> int:
     """Run the benchmarks that are named, or all.
 
@@ -82,7 +104,8 @@ def main(argv: Sequence[str] | None = None, results: Path = RESULTS, console: Co
         console: where to print; the terminal if not given.
 
     Returns:
-        The number of claims that did not stand and of scripts that failed: the exit status.
+        The number of claims that did not stand and of scripts that failed: the exit status. With --false-alarms 0 if
+        there was none, 1 if there was, 2 for a file that cannot be resumed, 130 if it was stopped.
 
     Raises:
         SystemExit: the arguments are wrong, or ask for help.
@@ -102,7 +125,20 @@ def main(argv: Sequence[str] | None = None, results: Path = RESULTS, console: Co
         "--results", type=Path, default=results, metavar="FOLDER",
         help="write JSON, pictures and the page there (default: benchmarks/results)",
     )  # fmt: skip
+    alarms = parser.add_argument_group("a long survey of false alarms (detection alone), which is resumed")
+    alarms.add_argument("--false-alarms", type=int, metavar="N", help="judge N correct gradients of a seed")
+    alarms.add_argument(
+        "--first", type=int, default=0, metavar="N", help="begin with number N of the seed (default: 0)"
+    )
+    alarms.add_argument("--jobs", type=int, default=2, metavar="N", help="processes (default: 2)")
     arguments = parser.parse_args(argv)
+    if arguments.false_alarms is not None:
+        if arguments.names != ["detection"]:
+            parser.error("--false-alarms goes with detection alone")
+        for name, least in (("false_alarms", 1), ("first", 0), ("jobs", 1), ("seed", 0)):
+            if getattr(arguments, name) < least:
+                parser.error(f"--{name.replace('_', '-')}: expected a number of at least {least}")
+        return survey(arguments, console or Console())
     unknown = [name for name in arguments.names if name not in ROOMS]
     if unknown:
         parser.error(f"no benchmark is named {unknown[0]!r}; there are {', '.join(ROOMS)}")

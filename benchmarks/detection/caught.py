@@ -12,16 +12,20 @@ import numpy as np
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
+import reference as ref
 import torch_compare as tc
 
-from ..implementations.naive import naive_gradients
+from ..implementations.correct_gradients import NUMBERS, representable
+from ..implementations.naive import Leaves, naive_gradients
 from ..wrong_gradients.bank import BANK
 from ..wrong_gradients.wrong_gradient import WrongGradient
-from .checkers import CHECKERS
+from .checkers import CHECKERS, PASSED
 
 Row = Mapping[str, Any]
 LEAST = {"float64": 1e-13, "float32": 1e-5}
 """The smallest relative error, by the norm of the array that is furthest off, that the claim is about."""
+FORMATS = tuple(NUMBERS)
+HALF = ("float16", "bfloat16")
 RELATIVE = "relative error"
 """The kind of wrong gradients that the picture is drawn from: no mistake with a name, only one of a known size."""
 CHUNK = 6
@@ -38,12 +42,31 @@ def selected(quick: bool) -> list[int]:
     return sorted({*first.values(), *sizes})
 
 
-def planted(wrong: WrongGradient, seed: int) -> float:
+def made(wrong: WrongGradient, seed: int, dtype: str) -> tuple[ref.Problem, Leaves, Leaves]:
+    """The problem, the wrong gradients of it, and the same implementation's right ones, computed in a format.
+
+    In half precision every result is rounded to the format, what is changed afterwards too, and sums are float32's.
+    """
+    if dtype not in HALF:
+        problem = wrong.problem(seed, dtype)
+        return problem, wrong.gradients(problem), naive_gradients(problem)
+    problem = representable(wrong.problem(seed, "float64"), dtype)
+    with np.errstate(over="ignore"):
+        leaves = {k: _stored(k, v, dtype) for k, v in wrong.gradients(problem, dtype).items()}
+    return problem, leaves, naive_gradients(problem, dtype=dtype)
+
+
+def _stored(place: str, values: Any, dtype: str) -> Any:
+    """The array in the format; the loss is left in float32, in which it is summed."""
+    wide = np.asarray(values, dtype=np.float32)
+    return wide if place == "loss" else wide.astype(NUMBERS[dtype]).astype(np.float32)
+
+
+def planted(wrong: WrongGradient, seed: int, dtype: str | None = None) -> float:
     """How far a wrong gradient is from the same implementation's right one: ‖error‖/‖right‖ of the worst array."""
-    problem = wrong.problem(seed, wrong.dtype)
-    right = naive_gradients(problem)
+    _, leaves, right = made(wrong, seed, dtype or wrong.dtype)
     worst = 0.0
-    for place, values in wrong.gradients(problem).items():
+    for place, values in leaves.items():
         a, b = np.asarray(values, dtype=float), np.asarray(right[place], dtype=float)
         distance, size = float(np.linalg.norm(np.ravel(a - b))), float(np.linalg.norm(np.ravel(b)))
         if distance > 0:
@@ -51,46 +74,47 @@ def planted(wrong: WrongGradient, seed: int) -> float:
     return worst if np.isfinite(worst) else np.inf
 
 
-def row_of(wrong: WrongGradient, seed: int) -> Row:
+def row_of(wrong: WrongGradient, seed: int, dtype: str) -> Row:
     """The cells that every row of a wrong gradient has."""
     return {
         "kind": wrong.kind,
         "name": wrong.name,
         "place": wrong.place,
-        "format": wrong.dtype,
+        "format": dtype,
         "size": wrong.size,
         "seed": seed,
-        "planted": planted(wrong, seed),
+        "planted": planted(wrong, seed, dtype),
     }
 
 
-def checked(index: int, seed: int) -> list[Row]:
-    """One wrong gradient before every checker that has defaults for its format."""
+def checked(index: int, seed: int, dtype: str) -> list[Row]:
+    """One wrong gradient before every checker that has defaults for the format."""
     wrong = BANK[index]
-    common = row_of(wrong, seed)
+    common = row_of(wrong, seed, dtype)
     rows: list[Row] = []
-    problem = wrong.problem(seed, wrong.dtype)
-    leaves, double = wrong.gradients(problem), problem.in_float64()
+    problem, leaves, _ = made(wrong, seed, dtype)
+    double = problem.in_float64()
     for checker in CHECKERS:
-        if wrong.dtype in checker.formats:
+        if dtype in checker.formats:
             start = perf_counter()
-            passes = checker.passes(double, leaves, wrong.dtype)
+            passes = checker.passes(double, leaves, dtype)
             taken = perf_counter() - start
             rows.append({**common, "checker": checker.name, "caught": not passes, "seconds": taken})
     return rows
 
 
-def named(index: int, seed: int) -> Row:
+def named(index: int, seed: int, dtype: str) -> Row:
     """The name that the diagnosis gives one wrong gradient, and whether that is a name for its mistake."""
     wrong = BANK[index]
-    problem = wrong.problem(seed, wrong.dtype)
+    problem, leaves, _ = made(wrong, seed, dtype)
     start = perf_counter()
-    verdict = tc.check(problem.in_float64(), wrong.gradients(problem), wrong.dtype)
+    verdict = tc.check(problem.in_float64(), leaves, dtype)
     taken = perf_counter() - start
     names = set(verdict.diagnosis.names)
     right = bool(names) and names <= wrong.expected_names
     found = {"names": sorted(names), "expected": sorted(wrong.expected_names), "right": right, "seconds": taken}
-    return {**row_of(wrong, seed), **found}
+    passed = verdict.status in PASSED
+    return {**row_of(wrong, seed, dtype), **found, "caught": not passed}
 
 
 def nameable(indices: Sequence[int]) -> list[int]:
@@ -98,17 +122,28 @@ def nameable(indices: Sequence[int]) -> list[int]:
     return [i for i in indices if BANK[i].kind != RELATIVE and BANK[i].expected_names and BANK[i].status == "wrong"]
 
 
-def _piece(work: str, pairs: Sequence[tuple[int, int]]) -> list[Row]:
+def formats_of(work: str, index: int) -> tuple[str, ...]:
+    """The formats that a wrong gradient is made in: mistakes with a name in every one, sizes of errors in their own.
+
+    What is only caught, not named, is made in float32 by the sizes alone: there peers have defaults, as in float64.
+    """
+    wrong = BANK[index]
+    if wrong.kind == RELATIVE or wrong.status != "wrong":
+        return (wrong.dtype,)
+    return FORMATS if work == "named" else ("float64", *HALF)
+
+
+def _piece(work: str, pairs: Sequence[tuple[int, int, str]]) -> list[Row]:
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a wrong gradient may overflow on its way
         if work == "checked":
-            return [row for index, seed in pairs for row in checked(index, seed)]
-        return [named(index, seed) for index, seed in pairs]
+            return [row for pair in pairs for row in checked(*pair)]
+        return [named(*pair) for pair in pairs]
 
 
 def run(work: str, indices: Sequence[int], seeds: Sequence[int], jobs: int) -> list[Row]:
     """Every wrong gradient on every seed's problem: work is "checked" or "named"."""
-    pairs = [(index, seed) for seed in seeds for index in indices]
+    pairs = [(index, seed, dtype) for seed in seeds for index in indices for dtype in formats_of(work, index)]
     pieces = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
     done = Parallel(n_jobs=jobs)(delayed(_piece)(work, piece) for piece in pieces)
     return [row for rows in done for row in rows]
@@ -124,7 +159,7 @@ def of_checker(rows: Sequence[Row], name: str) -> list[Row]:
 
 def missed(rows: Sequence[Row], least: Mapping[str, float] = LEAST) -> list[Row]:
     """Wrong gradients that passed though they are at or above the smallest error of the claim."""
-    return [row for row in rows if not row["caught"] and row["planted"] >= least[row["format"]]]
+    return [row for row in rows if row["planted"] >= least.get(row["format"], np.inf) and not row["caught"]]
 
 
 def smallest_caught(rows: Sequence[Row], number: str) -> float:

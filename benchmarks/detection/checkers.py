@@ -26,6 +26,8 @@ Leaves = Mapping[str, Array]
 Check = Callable[[ref.Problem, Leaves, str], bool]
 """(problem in float64, gradients by place, format that they were computed in) ↦ whether the gradients pass."""
 
+PASSED = ("agrees", "unresolved", "another convention")
+"""Statuses of this project's check that call nothing wrong."""
 SCIPY_LIMIT = 1e-6
 """check_grad returns ‖error‖ and no verdict. SciPy's own rule, from the documentation of
 scipy.optimize._numdiff.check_derivative: right if the error is "on the order of 1e-6 or lower", relative to a
@@ -65,7 +67,7 @@ def _ordered(problem: ref.Problem, leaves: Leaves) -> Iterator[tuple[str, Array]
 def _ours(certified: bool) -> Check:
     def passes(problem: ref.Problem, leaves: Leaves, name: str) -> bool:
         verdict = tc.check(problem, dict(leaves), name, diagnose=False, certified=certified)
-        return verdict.status in ("agrees", "unresolved", "another convention")
+        return verdict.status in PASSED
 
     return passes
 

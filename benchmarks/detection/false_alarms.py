@@ -125,28 +125,44 @@ def _cube_overflows(problem: ref.Problem) -> bool:
 # ── judging ──────────────────────────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What is said about one correct gradient: one of `OUTCOMES`, the deviation that explains it, and the verdict."""
+
+    outcome: str
+    deviation: str
+    verdict: tc.Verdict
+
+
+def judgement(problem: ref.Problem, leaves: Leaves, implementation: str, name: str) -> Judgement:
+    """The verdict of this project's checker on one correct gradient, and whether it is a false alarm."""
+    verdict = tc.check(problem, leaves, name, diagnose=False)
+    outcome, deviation = str(verdict.status), ""
+    if verdict.agrees:
+        outcome = "textbook" if verdict.scale == "textbook" else "agrees"
+    elif outcome in ("wrong", "imprecise") or implementation in ("torch", "reference"):
+        ordinary = outcome == "unresolved" and name not in ("float64", "float32")
+        deviation = "" if ordinary else explained(problem, leaves, implementation, name)
+        if not ordinary:
+            outcome = "deviation" if deviation else "false alarm"
+    return Judgement(outcome, deviation, verdict)
+
+
 def judged(
     tally: ImplementationTally, problem: ref.Problem, leaves: Leaves, implementation: str, name: str, title: str
 ) -> None:
     """Count what this project's checker says about one gradient."""
-    verdict = tc.check(problem, leaves, name, diagnose=False)
+    found = judgement(problem, leaves, implementation, name)
     tally.arrays += len(leaves)
-    outcome: str = verdict.status
-    if verdict.agrees:
-        outcome = "textbook" if verdict.scale == "textbook" else "agrees"
-        tally.worst = max(tally.worst, verdict.worst.scales if outcome == "textbook" else 0.0)
-    elif outcome in ("wrong", "imprecise") or implementation in ("torch", "reference"):
-        ordinary = outcome == "unresolved" and name not in ("float64", "float32")
-        deviation = "" if ordinary else explained(problem, leaves, implementation, name)
-        if deviation:
-            outcome = "deviation"
-            tally.deviations[deviation] += 1
-        elif not ordinary:
-            outcome = "false alarm"
-    if outcome == "false alarm":
+    if found.outcome == "textbook":
+        tally.worst = max(tally.worst, found.verdict.worst.scales)
+    if found.deviation:
+        tally.deviations[found.deviation] += 1
+    if found.outcome == "false alarm":
         rows = "-".join(layer.activation.name for layer in problem.mlp.layers)
-        tally.alarms.append(f"{title}: {verdict.status}; {rows}; {problem.loss.name}; {verdict.worst}")
-    tally.outcomes[outcome] += 1
+        status, worst = found.verdict.status, found.verdict.worst
+        tally.alarms.append(f"{title}: {status}; {rows}; {problem.loss.name}; {worst}")
+    tally.outcomes[found.outcome] += 1
 
 
 def by_peers(tally: ImplementationTally, problem: ref.Problem, leaves: Leaves, name: str) -> None:

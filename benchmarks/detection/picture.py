@@ -7,7 +7,8 @@ from math import log10
 from pathlib import Path
 from typing import Any
 
-from ..harness.report import Report, panels, save_picture
+from ..harness.report import GREY, Report, panels, save_picture
+from . import power
 from .caught import LEAST, of_checker, share_caught, smallest_caught, typical_seconds
 from .checkers import CHECKERS
 
@@ -25,13 +26,14 @@ STYLES: Mapping[str, tuple[str, str, str]] = {
 
 
 def picture(report: Report, path: Path) -> None:
-    """The share of relative errors that each checker catches, by their size; beside it time and false alarms."""
-    figure, axes = panels(2, share_vertical=False)
-    figure.set_size_inches(13, 4.8)
+    """The share of relative errors that each checker catches, by size; what passes by format; time, alarms."""
+    figure, axes = panels(3, share_vertical=False)
+    figure.set_size_inches(19, 4.8)
     rows = [row for row in report.rows if "checker" in row]
     alarms = next((row for row in report.digest if row["what"] == "false alarms"), {})
     curves(axes[0], rows)
-    prices(axes[1], rows, alarms)
+    formats(axes[1], [row for row in report.rows if "power" in row])
+    prices(axes[2], rows, alarms)
     ours, slow = (smallest_caught(of_checker(rows, name), "float64") for name in (OURS, SLOW))
     figure.suptitle(
         f"Every error is caught from {_power(ours)} on by this checker, from {_power(slow)} on by gradcheck"
@@ -55,6 +57,20 @@ def curves(panel: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     panel.set_xlabel("relative error planted in a layer's derivative, a column, an element (float64)")
     panel.set_ylabel("share caught")
     panel.legend(loc="center", bbox_to_anchor=(0.6, 0.45), frameon=False)
+
+
+def formats(panel: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Share that this check lets through on 64-64-64-10, by format, beside the goal of each."""
+    for (name, goal), (shade, marker, line) in zip(power.GOALS.items(), GREY, strict=True):
+        share = power.share_caught(rows, name)
+        style = {"color": shade, "marker": marker, "ls": line}
+        panel.plot(list(share), [1 - caught for caught in share.values()], lw=1.5, label=name, **style)
+        panel.axvline(goal, color=shade, ls=line, lw=0.8)
+    panel.set_xscale("log")
+    panel.invert_xaxis()
+    panel.set_xlabel("relative error, network 64-64-64-10, 32 examples; thin lines: goals")
+    panel.set_ylabel("share that this check lets through")
+    panel.legend(loc="center left", frameon=False)
 
 
 def prices(panel: Any, rows: Sequence[Mapping[str, Any]], alarms: Mapping[str, str]) -> None:

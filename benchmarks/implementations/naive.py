@@ -97,6 +97,9 @@ class Naive:
             total = total + rows[n]
         return self._rounded(total)
 
+    def _sum_of_losses(self, each: Array) -> Array:
+        return each.sum()
+
     def _on(self, name: str, l: int | None = None) -> NaiveMistake | None:
         """The mistake of that name, if it is switched on (in layer l)."""
         index = {"first": 0, "middle": self.depth // 2, "last": self.depth - 1}
@@ -209,7 +212,7 @@ class Naive:
             bias = self.biases[l]
             z.append(a if bias is None else self._rounded(a + bias))
             h.append(self._rounded(self._activate(l, z[l])))
-        loss, d_h = loss_and_gradient(self.problem, self.target, h[-1], self._on)
+        loss, d_h = loss_and_gradient(self.problem, self.target, h[-1], self._on, self._sum_of_losses)
         d_h = self._rounded(np.asarray(d_h, dtype=self.kind))
         leaves = {}
         for l in reversed(range(self.depth)):

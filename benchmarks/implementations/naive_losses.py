@@ -17,7 +17,9 @@ On = Callable[[str], Any]
 """The name of a mistake ↦ whether it is switched on."""
 
 
-def loss_and_gradient(problem: ref.Problem, target: Array, y: Array, on: On) -> tuple[Array, Array]:
+def loss_and_gradient(
+    problem: ref.Problem, target: Array, y: Array, on: On, total: Callable[[Array], Array] = np.sum
+) -> tuple[Array, Array]:
     """The loss and its gradient with respect to the output.
 
     Args:
@@ -25,6 +27,7 @@ def loss_and_gradient(problem: ref.Problem, target: Array, y: Array, on: On) -> 
         target: the problem's, in the type of y.
         y: the output, (N, K).
         on: says which mistakes are switched on.
+        total: adds up the losses of examples and elements.
 
     Raises:
         ValueError: the loss is none of those that are written down here.
@@ -47,7 +50,7 @@ def loss_and_gradient(problem: ref.Problem, target: Array, y: Array, on: On) -> 
         raise ValueError(f"loss: the naive network has no {row.name}")
     if problem.reduction == "sum":
         divisor = 1.0
-    value = each.sum() / divisor
+    value = total(each) / divisor
     return value, d_y / _divisor(y, divisor, on)
 
 

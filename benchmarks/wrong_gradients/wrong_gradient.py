@@ -28,7 +28,8 @@ class WrongGradient:
         place: "first", "middle", "last" or "every" layer, "loss", or "leaves" that were right when they were made.
         size: of the mistake, if it has one: a relative error, a learning rate, a slope.
         problem: (seed, dtype) ↦ the problem that it is made on; another one may be taken where the mistake is possible.
-        gradients: problem ↦ arrays by place, the loss among them, in the problem's own precision.
+        gradients: (problem, dtype=None) ↦ arrays by place, the loss among them; in the problem's own precision, or as
+            `naive_gradients` computes them in another.
         expected_names: kinds by `torch_compare.diagnosis` that count as naming this mistake; none if the
             mistake has no name, so that no name is the right answer.
         status: the verdict that is right.
@@ -40,7 +41,7 @@ class WrongGradient:
     place: str
     size: float | None
     problem: MakeProblem
-    gradients: Callable[[ref.Problem], Leaves]
+    gradients: Callable[..., Leaves]
     expected_names: frozenset[str]
     status: str = "wrong"
     dtype: str = "float64"
@@ -62,8 +63,8 @@ def in_pass(
     """
     title = f"{mistake}, {place}" + ("" if size is None else f", {size:g}")
 
-    def gradients(problem: ref.Problem) -> Leaves:
-        return naive_gradients(problem, NaiveMistake(mistake, place, size or 0.0))
+    def gradients(problem: ref.Problem, dtype: str | None = None) -> Leaves:
+        return naive_gradients(problem, NaiveMistake(mistake, place, size or 0.0), dtype=dtype)
 
     return WrongGradient(title, kind, place, size, made, gradients, _names(names), **more)
 
@@ -74,21 +75,21 @@ def after_pass(
 ) -> WrongGradient:  # fmt: skip
     """One that comes of right gradients by a change, which is told the problem too; arguments as of `in_pass`."""
 
-    def gradients(problem: ref.Problem) -> Leaves:
-        return change(problem, naive_gradients(problem))
+    def gradients(problem: ref.Problem, dtype: str | None = None) -> Leaves:
+        return change(problem, naive_gradients(problem, dtype=dtype))
 
     title += "" if size is None else f", {size:g}"
     return WrongGradient(title, kind, place, size, made, gradients, _names(names), **more)
 
 
-def in_lower_precision(dtype: str) -> WrongGradient:
+def in_lower_precision(lower: str) -> WrongGradient:
     """No mistake but the type: computed in "float32", "float16" or "bfloat16", and returned in the problem's."""
 
-    def gradients(problem: ref.Problem) -> Leaves:
-        return {k: np.asarray(v, dtype=problem.dtype) for k, v in naive_gradients(problem, dtype=dtype).items()}
+    def gradients(problem: ref.Problem, dtype: str | None = None) -> Leaves:
+        return {k: np.asarray(v, dtype=problem.dtype) for k, v in naive_gradients(problem, dtype=lower).items()}
 
     return WrongGradient(
-        f"computed in {dtype}", "lower precision", "every", None, network, gradients, frozenset(), "imprecise"
+        f"computed in {lower}", "lower precision", "every", None, network, gradients, frozenset(), "imprecise"
     )
 
 

@@ -18,7 +18,7 @@ from .exit_status import AGREES, BAD_INPUT, DISAGREES, INTERRUPTED, UNRESOLVED
 from .terminal import STANDARD_OUTPUT, consoles, finish
 from .vectors import add_vectors, run_vectors
 
-__all__ = ["AGREES", "BAD_INPUT", "DISAGREES", "UNRESOLVED", "main", "parser"]
+__all__ = ["AGREES", "BAD_INPUT", "DISAGREES", "INTERRUPTED", "UNRESOLVED", "main", "parser"]
 
 DEFAULT_CASES = 1200
 
@@ -77,6 +77,16 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="DIR",
         help="write every disagreement to DIR, one file each (default: disagreements)",
     )
+    verify.add_argument(
+        "--first", type=_not_negative, default=0, metavar="N", help="begin with problem N of the seed (default 0)"
+    )
+    verify.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="keep what is found in FILE, a line of JSON for every few problems; what stands there is not run again",
+    )
+    verify.add_argument("--merge", type=Path, nargs="+", metavar="FILE", help="report on the problems in such files")
     verify.add_argument("--replay", type=Path, metavar="FILE", help="run only the problem of such a file again")
 
 

@@ -18,8 +18,9 @@ from reference.rounding.distance import FACTOR
 from ..sources import campaign, plant
 from ..sources.certificates import LARGEST
 from ..sources.outcome import PAIRS, PairVerdict
+from ..sources.report import CampaignReport
 from ..verdict.status import Status
-from .exit_status import AGREES, DISAGREES, UNRESOLVED
+from .exit_status import AGREES, DISAGREES, INTERRUPTED, UNRESOLVED
 from .terminal import require_folder, write_report
 
 
@@ -27,6 +28,9 @@ def run_verify(options: argparse.Namespace, console: Console) -> int:
     """Run the campaign, or replay one file of it; returns the exit status."""
     if options.replay is not None:
         return _replay(options.replay, console)
+    if options.merge is not None:
+        require_folder(options.json)
+        return _finish(campaign.merged(options.merge), {}, options, console)
     return _verify(options, console)
 
 
@@ -34,7 +38,9 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
     require_folder(options.json)
     seed = randbelow(2**32) if options.seed is None else options.seed
     dtype = options.dtype or "both"
-    console.print(f"gradient-oracle verify --cases {options.cases} --seed {seed}", style="bold", highlight=False)
+    first = f" --first {options.first}" if options.first else ""
+    command = f"gradient-oracle verify --cases {options.cases} --seed {seed}{first}"
+    console.print(command, style="bold", highlight=False)
     caught = _plant(console)
     with Progress(
         TextColumn("random problems"),
@@ -52,7 +58,14 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
             options.jobs,
             lambda n: bar.advance(task, n),
             certify_all=options.certify,
+            first=options.first,
+            path=options.resume,
         )
+    return _finish(report, caught, options, console)
+
+
+def _finish(report: CampaignReport, caught: dict[str, Status], options: argparse.Namespace, console: Console) -> int:
+    """Print and write a report, whole or not; returns the exit status."""
     _print_report(report, console)
     paths = [
         campaign.write_disagreement(case, options.disagreements, number)
@@ -67,12 +80,17 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
         write_report(json.dumps(data, indent=1), options.json)
     seen, found = sum(status != Status.AGREES for status in caught.values()), len(report.disagreements)
     good = seen == len(caught) and not found
+    stopped = report.asked is not None
+    word = "STOPPED" if stopped else "AGREES" if good else "DISAGREES"
+    planted = f"{seen} of {len(caught)} planted faults caught, " if caught else ""
     console.print(
-        f"{'AGREES' if good else 'DISAGREES'}: {seen} of {len(caught)} planted faults caught, "
-        f"{report.problems} random problems, {found} disagreement{'' if found == 1 else 's'}",
+        f"{word}: {planted}{report.problems}{f' of {report.asked}' if stopped else ''} random problems, "
+        f"{found} disagreement{'' if found == 1 else 's'}",
         style="bold green" if good else "bold red",
         highlight=False,
     )
+    if stopped:
+        return INTERRUPTED
     return AGREES if good else DISAGREES
 
 
@@ -92,7 +110,7 @@ def _plant(console: Console) -> dict[str, Status]:
     return caught
 
 
-def _print_report(report: campaign.CampaignReport, console: Console) -> None:
+def _print_report(report: CampaignReport, console: Console) -> None:
     table = Table(
         title=f"{report.problems} random problems: sources held against each other",
         title_justify="left",
@@ -149,7 +167,7 @@ def _print_report(report: campaign.CampaignReport, console: Console) -> None:
             console.print(Padding(Text(text), (0, 0, 0, 2)))
 
 
-def _share(report: campaign.CampaignReport) -> str:
+def _share(report: CampaignReport) -> str:
     share = "every one" if report.certify_all else f"one in {campaign.CERTIFY_EVERY}"
     return f"{share} of the problems of at most {LARGEST} parameters times examples"
 

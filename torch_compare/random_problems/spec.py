@@ -21,6 +21,9 @@ FEATURES = ("kinks", "saturated", "dead", "zeros", "integers", "tiny", "huge", "
 """Features that a problem may have besides the ordinary ones: kinks hit exactly, units far in the tails, units that
 are off for every example, exact zeros in weights and inputs, small integers throughout (so that sums are
 exact), weights down to 1e-12 and up to 1e3 times their usual size, and inputs of −0.0."""
+TERMS = ("equal_rows", "one_sign", "zero_weights")
+"""Features of the terms that sums over a batch add up: every example the same; inputs, weights and errors of one sign;
+every weight and bias 0, so that all outputs are equal. Rounding adds up there like n terms, not like √n."""
 MAX_DEPTH, MAX_WIDTH, MAX_BATCH = 100, 64, 32
 
 _VARIANTS: dict[str, Callable[[np.random.Generator], ref.Activation]] = {
@@ -64,7 +67,7 @@ class Spec:
         biases: whether each layer has a bias; all have if empty.
         reduction: "mean" or "sum".
         dtype: "float64" or "float32".
-        features: names in `FEATURES`.
+        features: names in `FEATURES` and `TERMS`.
         variants: whether rows may have parameters other than their defaults.
     """
 
@@ -116,7 +119,7 @@ def _attempt(spec: Spec, shrink: int) -> ref.Problem:
     loss = _loss(rng, spec.loss, h, number)
     if spec.loss == "poisson_nll" and np.any(h <= 0):
         loss = los.poisson_nll(full=bool(rng.integers(2)))
-    target = _target(rng, loss, h, number, "kinks" in spec.features)
+    target = _of_terms(_target(rng, loss, h, number, "kinks" in spec.features), loss, h, spec)
     return ref.Problem(mlp, x, target, loss, spec.reduction)
 
 
@@ -127,7 +130,9 @@ def _inputs(rng: np.random.Generator, spec: Spec, number: np.dtype[Any]) -> Any:
         x = np.where(rng.random(shape) < 0.3, 0.0, x)
     if "negative_zero" in spec.features:
         x = np.where(rng.random(shape) < 0.3, -0.0, x)
-    return x.astype(number)
+    if "equal_rows" in spec.features:
+        x = np.repeat(x[:1], spec.batch, axis=0)
+    return (np.abs(x) if "one_sign" in spec.features else x).astype(number)
 
 
 def _layer(
@@ -157,6 +162,10 @@ def _layer(
         hit = (rng.random(fan_out) < 0.4) & (biased | (at == 0)) & (at.astype(number) == at)
         weight = np.where(hit[:, None], 0.0, weight)
         bias = np.where(hit, at, bias)
+    if "one_sign" in features:
+        weight = np.abs(weight)
+    if "zero_weights" in features:
+        weight, bias = np.zeros_like(weight), np.zeros_like(bias)
     return ref.Layer(weight.astype(number), bias.astype(number) if biased else None, row)
 
 
@@ -228,6 +237,15 @@ def _target(rng: np.random.Generator, loss: ref.Loss, y: Any, number: np.dtype[A
     if loss.parameters.get("log_target"):
         t = -np.abs(np.clip(t, -30, 30))
     return np.where(rng.random((n, k)) < 0.2, y, t) if kinks else t
+
+
+def _of_terms(target: Any, loss: ref.Loss, y: Any, spec: Spec) -> Any:
+    """The target with what the features of `TERMS` ask of it: that of the first example for all, or beyond every y."""
+    if not {"equal_rows", "one_sign"} & set(spec.features):
+        return target
+    same = np.repeat(target[:1], spec.batch, axis=0)
+    beyond = "one_sign" in spec.features and loss.target == "real" and not loss.parameters.get("log_target")
+    return (same + y.max(axis=0) - same.min(axis=0)).astype(target.dtype) if beyond else same
 
 
 def random_spec(rng: np.random.Generator, case: int, dtype: str) -> Spec:

@@ -1,138 +1,38 @@
-"""Many random problems, each held by every source against the others, in parallel."""
+"""Many random problems, each held by every source against the others, in parallel and in pieces."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-import reference as ref
-
 from ..files import problem_file
+from ..random_problems.crowded import sometimes_crowded
 from ..random_problems.spec import Spec, build, random_spec
-from ..torch_side.deviations import DEVIATIONS, Deviation
 from .comparison import compare
-from .outcome import PAIRS, PairOutcome, PairVerdict
+from .outcome import PairOutcome
+from .pieces import plain, read_pieces, run_in_pieces
+from .report import CampaignCase, CampaignReport, as_piece, of_piece
 
 CHUNK = 25
-"""Cases that a process takes at a time."""
+"""Cases of a piece, which a process takes at a time."""
 CERTIFY_EVERY = 3
 """Of the problems that are small enough, one in so many is certified."""
-
-
-@dataclass(frozen=True)
-class CampaignCase:
-    """A problem of a campaign, and how every pair of sources compares on it."""
-
-    spec: Spec
-    outcomes: tuple[PairOutcome, ...]
-
-    @property
-    def disagrees(self) -> bool:
-        """Whether some pair does."""
-        return any(outcome.verdict is PairVerdict.DISAGREES for outcome in self.outcomes)
-
-    def as_data(self) -> dict[str, Any]:
-        """The case as plain data, for JSON."""
-        return {"spec": asdict(self.spec), "outcomes": [outcome.as_data() for outcome in self.outcomes]}
-
-
-@dataclass
-class PairTally:
-    """A pair's outcomes over a campaign."""
-
-    cases: int = 0
-    scales: float = 0.0
-    textbook_scales: float = 0.0
-    ulps: float = 0.0
-    textbook: int = 0
-    not_judged: int = 0
-    unresolved: int = 0
-    deviations: int = 0
-    disagreements: int = 0
-
-    def add(self, outcome: PairOutcome) -> None:
-        """Count one outcome."""
-        match outcome.verdict:
-            case PairVerdict.UNRESOLVED:
-                self.unresolved += 1
-            case PairVerdict.NOT_JUDGED:
-                self.not_judged += 1
-            case PairVerdict.DEVIATION:
-                self.deviations += 1
-            case _:
-                self._add_judged(outcome)
-
-    def _add_judged(self, outcome: PairOutcome) -> None:
-        self.cases += 1
-        self.ulps = max(self.ulps, outcome.ulps)
-        self.disagreements += outcome.verdict is PairVerdict.DISAGREES
-        if outcome.verdict is PairVerdict.TEXTBOOK:
-            self.textbook += 1
-            self.textbook_scales = max(self.textbook_scales, outcome.scales)
-        else:
-            self.scales = max(self.scales, outcome.scales)
-
-
-@dataclass
-class CampaignReport:
-    """The findings of a campaign.
-
-    Attributes:
-        seed: that it began from; the same seed makes the same campaign.
-        dtype: "float64", "float32" or "both".
-        certify_all: whether every small problem was certified, not one in `CERTIFY_EVERY`.
-        problems: how many were run.
-        pairs: a tally by pair of sources.
-        activations: problems that each activation occurred in.
-        losses: problems of each loss.
-        deviations: problems by the row of the published list of torch's deviations.
-        disagreements: every case in which some pair disagrees.
-    """
-
-    seed: int
-    dtype: str
-    certify_all: bool = False
-    problems: int = 0
-    pairs: dict[str, PairTally] = field(default_factory=lambda: {pair: PairTally() for pair in PAIRS})
-    activations: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ref.ACTIVATIONS, 0))
-    losses: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ref.LOSSES, 0))
-    deviations: dict[str, int] = field(default_factory=dict)
-    disagreements: list[CampaignCase] = field(default_factory=list)
-
-    def add(self, case: CampaignCase) -> None:
-        """Count one case."""
-        self.problems += 1
-        for name in set(case.spec.activations):
-            self.activations[name] += 1
-        self.losses[case.spec.loss] += 1
-        for outcome in case.outcomes:
-            self.pairs[outcome.pair].add(outcome)
-            for name in outcome.deviations:
-                self.deviations[name] = self.deviations.get(name, 0) + 1
-        if case.disagrees:
-            self.disagreements.append(case)
-
-    def explaining_deviations(self) -> list[tuple[Deviation, int]]:
-        """The rows of the published list that explain a difference, by name, and in how many problems each does."""
-        rows = {row.name: row for row in DEVIATIONS}
-        return [(rows[name], count) for name, count in sorted(self.deviations.items())]
-
-    def as_data(self) -> dict[str, Any]:
-        """The report as plain data, for JSON."""
-        return plain(asdict(self) | {"disagreements": [case.as_data() for case in self.disagreements]})
+FORMAT = "gradient-oracle campaign 1"
 
 
 def spec_of(seed: int, case: int, dtype: str) -> Spec:
     """The spec of case number `case` of the campaign with that seed."""
     chosen = ("float64", "float32")[case % 2] if dtype == "both" else dtype
-    return random_spec(np.random.default_rng([seed, case]), case // 2 if dtype == "both" else case, chosen)
+    rng = np.random.default_rng([seed, case])
+    return sometimes_crowded(rng, random_spec(rng, case // 2 if dtype == "both" else case, chosen))
 
 
 def run_case(spec: Spec, certify: bool | None = None) -> CampaignCase:
@@ -142,9 +42,13 @@ def run_case(spec: Spec, certify: bool | None = None) -> CampaignCase:
     return CampaignCase(spec, compare(build(spec), spec.seed, certify=certify))
 
 
-def _chunk(seed: int, cases: range, dtype: str, certify: bool | None) -> list[CampaignCase]:
+def _chunk(seed: int, dtype: str, certify_all: bool, cases: range) -> dict[str, Any]:
+    report = CampaignReport(dtype, certify_all)
     with threadpool_limits(1):
-        return [run_case(spec_of(seed, case, dtype), certify) for case in cases]
+        for case in cases:
+            found = run_case(spec_of(seed, case, dtype), certify_all or None)
+            report.add(replace(found, place=(seed, case)))
+    return as_piece(report)
 
 
 def run(
@@ -155,39 +59,74 @@ def run(
     progress: Callable[[int], None] | None = None,
     *,
     certify_all: bool = False,
+    first: int = 0,
+    path: Path | None = None,
 ) -> CampaignReport:
     """Run a campaign of so many problems.
+
+    On Ctrl-C the report is of those that have ended, and its `asked` says of how many.
 
     Args:
         cases: how many problems.
         seed: where they come from.
         dtype: "float64", "float32" or "both" in turn.
         jobs: processes.
-        progress: called with the number of cases that have just ended.
+        progress: called with the number of cases that have just ended, or had ended before.
         certify_all: certify every problem that is small enough, not one in `CERTIFY_EVERY`.
+        first: the number of the first problem; the campaign may be run in pieces.
+        path: a file of JSON lines that what is found is added to, piece by piece; what stands there is not run again,
+            and is part of the report.
+
+    Raises:
+        ValueError: the file is of another campaign, or damaged.
+        OSError: it cannot be read or written.
     """
-    report = CampaignReport(seed, dtype, certify_all)
-    chunks = [range(start, min(start + CHUNK, cases)) for start in range(0, cases, CHUNK)]
-    work = (delayed(_chunk)(seed, chunk, dtype, True if certify_all else None) for chunk in chunks)
-    for done in Parallel(n_jobs=jobs, return_as="generator")(work):
-        for case in done:
-            report.add(case)
-        if progress is not None:
-            progress(len(done))
+    report = CampaignReport(dtype, certify_all)
+    work = partial(_chunk, seed, dtype, certify_all)
+    try:
+        pieces = run_in_pieces(
+            work, range(first, first + cases), CHUNK, jobs, _header(seed, dtype, certify_all), path
+        )  # fmt: skip
+        for piece in pieces:
+            report.merge(of_piece(piece, seed, dtype, certify_all))
+            if progress is not None:
+                progress(piece.end - piece.first)
+    except KeyboardInterrupt:
+        report.asked = cases
     return report
 
 
-def plain(data: Any) -> Any:
-    """The data with infinities and NaN, for which JSON has no number, as words.
+def _header(seed: int, dtype: str, certify_all: bool) -> dict[str, Any]:
+    """What a file of pieces begins with: other versions round otherwise, and their pieces make no one report."""
+    versions = {name: version(name) for name in ("gradient-oracle", "numpy", "torch")}
+    return {"format": FORMAT, "seed": seed, "dtype": dtype, "certify_all": certify_all, "versions": versions}
 
-    >>> plain({"scales": [1.0, float("inf")]})
-    {'scales': [1.0, 'inf']}
+
+def merged(paths: Iterable[Path]) -> CampaignReport:
+    """One report of the pieces in some files, which may be of several seeds.
+
+    Raises:
+        ValueError: a file holds no pieces of a campaign, a case is there twice, or they do not belong together.
+        OSError: a file cannot be read.
     """
-    if isinstance(data, dict):
-        return {key: plain(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [plain(value) for value in data]
-    return str(data) if isinstance(data, float) and not np.isfinite(data) else data
+    report: CampaignReport | None = None
+    for path in paths:
+        header, pieces = read_pieces(path)
+        seed: Any = header.get("seed")
+        dtype: Any = header.get("dtype")
+        certify_all: Any = header.get("certify_all")
+        known = type(seed) is int and dtype in ("float64", "float32", "both") and isinstance(certify_all, bool)
+        if header.get("format") != FORMAT or not known:
+            raise ValueError(f"{path}: not the pieces of a campaign ({FORMAT})")
+        report = report or CampaignReport(dtype, certify_all)
+        try:
+            for piece in pieces:
+                report.merge(of_piece(piece, seed, dtype, certify_all))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    if report is None:
+        raise ValueError("no files of pieces are given")
+    return report
 
 
 def write_disagreement(case: CampaignCase, directory: Path, number: int) -> Path:

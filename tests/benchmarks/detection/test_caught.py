@@ -2,8 +2,11 @@
 
 import math
 
+import ml_dtypes
+import numpy as np
 import pytest
 
+import torch_compare as tc
 from benchmarks.detection import caught
 from benchmarks.wrong_gradients.bank import BANK
 from tests.benchmarks.detection.helpers import bank_row, wrong_named
@@ -20,6 +23,26 @@ def test_the_quick_bank_has_every_kind_and_place_and_size():
 def test_what_is_planted_is_measured(size):
     wrong = BANK[wrong_named(f"relative error in a layer's derivative, {size:g}, float64")]
     assert caught.planted(wrong, 0) == pytest.approx(size, rel=0.01)
+
+
+@pytest.mark.parametrize(("dtype", "number"), [("float16", np.float16), ("bfloat16", ml_dtypes.bfloat16)])
+def test_in_half_precision_wrong_gradients_are_numbers_of_the_format(dtype, number):
+    for name in ("derivative missing, middle", "factor 1/2", "weight decay on weight, 0.0001"):
+        problem, wrong, right = caught.made(BANK[wrong_named(name)], 0, dtype)
+        assert any(np.any(wrong[place] != right[place]) for place in wrong)
+        for place, leaf in wrong.items():
+            if place != "loss":
+                np.testing.assert_array_equal(leaf.astype(number).astype(np.float32), leaf)
+        assert tc.check(problem, right, dtype).agrees
+
+
+def test_mistakes_with_a_name_are_made_in_every_format():
+    sign, size = wrong_named("sign of every gradient"), wrong_named("relative error in a weight's column, float32, 0.1")
+    assert caught.formats_of("named", sign) == ("float64", "float32", "float16", "bfloat16")
+    assert caught.formats_of("checked", sign) == ("float64", "float16", "bfloat16")
+    assert caught.formats_of("checked", size) == ("float32",)
+    rows = caught.run("named", [sign], [0], 1)
+    assert [row["format"] for row in rows] == list(caught.FORMATS)
 
 
 def test_the_smallest_error_caught_is_that_below_which_one_passes():

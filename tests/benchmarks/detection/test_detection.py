@@ -26,10 +26,20 @@ CHOSEN = (
 )
 
 
+def at_the_goals(**changes):
+    """Every format catches what its goal asks."""
+    return [
+        {"power": "all gradients", "name": "m", "format": name, "size": goal, "caught": True} | changes
+        for name, goal in detection.power.GOALS.items()
+    ]
+
+
 @pytest.fixture
 def tiny(monkeypatch):
     """Networks that take no time, few implementations, no other process."""
     monkeypatch.setattr(detection.speed, "seconds", partial(speed.seconds, widths=TINY))
+    monkeypatch.setattr(detection.power, "power", lambda quick, seeds, jobs: at_the_goals())
+    monkeypatch.setattr(detection.planted, "run", lambda seed, jobs: names_of(formats=("float64",)))
     monkeypatch.setattr(detection.speed, "large_seconds", partial(speed.large_seconds, widths=TINY))
     only = {name: IMPLEMENTATIONS[name] for name in ("torch", "NumPy, shuffled")}
     monkeypatch.setattr(false_alarms, "IMPLEMENTATIONS", only)
@@ -46,9 +56,14 @@ def correct_row(**changes):
     return {"gradients": 5, "false alarm": 0, "peers": {}} | changes
 
 
+def names_of(right=100, caught=100, formats=tuple(detection.NAMED)):
+    """A hundred mistakes in every format, the first so many named and caught."""
+    return [{"name": "m", "format": n, "right": i < right, "caught": i < caught} for n in formats for i in range(100)]
+
+
 def held(**changes):
     rows = [bank_row(checker=name) for name in detection.OURS]
-    parts = {"rows": rows, "names": [{"right": True}], "implementations": [correct_row()]}
+    parts = {"rows": rows, "names": names_of(), "implementations": [correct_row()]}
     return detection.holds(**(parts | changes))
 
 
@@ -62,8 +77,12 @@ def test_what_refutes_the_claim():
     assert held(rows=[*both, bank_row(caught=False, planted=0.9e-5, format="float32")])
     assert held(rows=[*both, bank_row(caught=False, checker="SciPy check_grad")])
     assert not held(names=[])
-    assert not held(names=[{"right": True}] * 9 + [{"right": False}])
-    assert held(names=[{"right": True}] * 19 + [{"right": False}])
+    assert not held(names=names_of(formats=("float64", "float32", "float16")))
+    half, wide = ("float16", "bfloat16"), ("float64", "float32")
+    assert held(names=[*names_of(98, formats=wide), *names_of(95, formats=half)])
+    assert not held(names=[*names_of(97, formats=wide), *names_of(formats=half)])
+    assert not held(names=[*names_of(formats=wide), *names_of(94, formats=half)])
+    assert not held(names=[*names_of(formats=wide), *names_of(caught=94, formats=half)])  # named, but not caught
     assert not held(implementations=[])
     assert not held(implementations=[correct_row(), correct_row(gradients=0)])
     assert not held(implementations=[correct_row(), correct_row(**{"false alarm": 1})])
@@ -78,13 +97,19 @@ def test_the_report_at_its_smallest_holds_and_says_what_passed(tiny):
     found = measured()
     assert found.holds
     assert found.figures["correct gradients"] == 2 * 2 * 4 - found.figures.get("refused", 0)
-    assert found.figures["gradient-oracle: missed below, by planted size"] == "float64 1e-15: 1"
+    assert found.figures["gradient-oracle: missed below, or in half precision, by planted size"] == "float64 1e-15: 1"
     lines = {row["what"]: row for row in found.digest}
     assert set(found.columns) == {"what", *(c.name for c in CHECKERS)}
     assert lines["sign"] == {"what": "sign"} | {c.name: "1/1" for c in CHECKERS}
     assert lines["relative error"]["gradient-oracle"] == "1/2"
     assert lines["relative error"]["torch gradcheck, slow"] == "0/2"
     assert lines["false alarms"]["gradient-oracle"].startswith("0/")
+
+
+def test_an_error_at_the_goal_that_passes_refutes_the_claim(tiny, monkeypatch):
+    rows = at_the_goals()
+    monkeypatch.setattr(detection.power, "power", lambda *_: [*rows, {**rows[-1], "caught": False}])
+    assert not measured().holds
 
 
 def test_a_checker_that_always_agrees_refutes_the_claim(tiny, monkeypatch):

@@ -1,8 +1,11 @@
 """`verify` on the command line: its tables, its exit status, and the files that it replays."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -26,6 +29,48 @@ def test_verify_prints_its_tables_and_writes_json(tmp_path, capsys, monkeypatch)
     data = json.loads(out.read_text())
     assert data["problems"] == 34
     assert all(status != "agrees" for status in data["faults"].values())
+
+
+def test_pieces_in_files_are_merged_into_the_report_of_the_whole(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(plant, "PLANTED", plant.PLANTED[:1])
+    files = [tmp_path / f"{n}.jsonl" for n in range(2)]
+    common = ["verify", "--seed", "2", "--jobs", "1"]
+    for first, file in zip(("0", "4"), files, strict=True):
+        assert cli.main([*common, "--cases", "4", "--first", first, "--resume", str(file)]) == cli.AGREES
+    merged, whole = tmp_path / "merged.json", tmp_path / "whole.json"
+    assert cli.main(["verify", "--merge", *map(str, files), "--json", str(merged)]) == cli.AGREES
+    assert cli.main([*common, "--cases", "8", "--json", str(whole)]) == cli.AGREES
+    capsys.readouterr()
+    a, b = (json.loads(path.read_text()) for path in (merged, whole))
+    assert {k: v for k, v in a.items() if k != "faults"} == {k: v for k, v in b.items() if k != "faults"}
+    assert cli.main(["verify", "--cases", "4", "--seed", "3", "--jobs", "1", "--resume", str(files[0])]) == 2
+    assert "seed is 2 there, and 3 here" in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of process groups")
+def test_ctrl_c_ends_with_a_partial_report_and_its_status(tmp_path):
+    """As a terminal does it: the signal goes to every process of the group."""
+    file, report = tmp_path / "run.jsonl", tmp_path / "report.json"
+    code = (
+        "import sys; from torch_compare.commands import cli; from torch_compare.sources import plant; "
+        "plant.PLANTED = plant.PLANTED[:1]; sys.exit(cli.main(sys.argv[1:]))"
+    )
+    arguments = ["verify", "--cases", "100000", "--seed", "1", "--resume", str(file), "--json", str(report)]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as running:  # fmt: skip
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and (not file.exists() or file.read_bytes().count(b"\n") < 2):
+            time.sleep(0.1)
+        os.killpg(running.pid, signal.SIGINT)
+        out, errors = running.communicate(timeout=60)
+    assert running.returncode == cli.INTERRUPTED
+    assert "Traceback" not in out + errors
+    data = json.loads(report.read_text())
+    assert f"STOPPED: 1 of 1 planted faults caught, {data['problems']} of 100000 random problems" in out
+    assert data["problems"] >= campaign.CHUNK
+    assert data["asked"] == 100000
 
 
 def test_verify_fails_when_a_fault_is_not_caught(monkeypatch, capsys):

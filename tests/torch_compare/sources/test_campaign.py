@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from tests.torch_compare.sources.helpers import SPEC
 from torch_compare.commands import cli
 from torch_compare.sources import campaign, certificates
@@ -24,6 +26,64 @@ def test_a_campaign_agrees_and_counts(tmp_path):
 def test_campaigns_are_reproducible_and_do_not_depend_on_the_number_of_processes():
     one, two = (campaign.run(52, seed=5, jobs=jobs).as_data() for jobs in (1, 2))
     assert one == two
+
+
+def test_any_split_gives_the_same_report(tmp_path):
+    whole = campaign.run(40, seed=5, jobs=1).as_data()
+    assert whole["ran"] == {"5": [[0, 40]]}
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    campaign.run(9, seed=5, jobs=1, first=31, path=one)
+    campaign.run(31, seed=5, jobs=1, path=two)
+    assert campaign.merged([one, two]).as_data() == whole
+    assert campaign.run(40, seed=5, jobs=1, path=one).as_data() == whole
+
+
+def test_what_does_not_belong_together_makes_no_report(tmp_path):
+    one, two, other = (tmp_path / f"{name}.jsonl" for name in ("one", "two", "other"))
+    campaign.run(2, seed=5, jobs=1, path=one)
+    campaign.run(2, seed=5, jobs=1, first=1, path=two)
+    campaign.run(1, seed=5, dtype="float32", jobs=1, path=other)
+    with pytest.raises(ValueError, match=r"two\.jsonl: seed 5: case 1 is counted twice"):
+        campaign.merged([one, two])
+    with pytest.raises(ValueError, match=r"other\.jsonl: dtype is both in one piece and float32 in another"):
+        campaign.merged([one, other])
+    for change, message in (
+        (('"losses": {', '"losses": {"mse": 7, '), "occurs twice|losses are counted, not 2"),
+        (('"cases": ', '"cases": -'), "not what a campaign finds: 'cases: expected a count, got -"),
+        (('"pairs"', '"pears"'), "not what a campaign finds: .*pairs"),
+        (("campaign 1", "campaign 0"), "not the pieces of a campaign"),
+    ):
+        other.write_text(one.read_text().replace(*change))
+        with pytest.raises(ValueError, match=message) as caught:
+            campaign.merged([other])
+        assert "other.jsonl" in str(caught.value)
+
+
+def test_a_disagreement_goes_through_a_file_unchanged(broken, tmp_path, monkeypatch):
+    monkeypatch.setattr(campaign, "spec_of", lambda seed, case, dtype: SPEC)
+    report = campaign.run(2, seed=9, jobs=1, path=tmp_path / "run.jsonl")
+    assert [case.place for case in report.disagreements] == [(9, 0), (9, 1)]
+    again = campaign.merged([tmp_path / "run.jsonl"])
+    assert again.disagreements == report.disagreements
+    assert again.as_data() == report.as_data()
+    assert campaign.write_disagreement(again.disagreements[0], tmp_path, 1).exists()
+
+
+def test_a_campaign_that_is_stopped_reports_what_had_ended(tmp_path, monkeypatch):
+    honest, path = campaign.run_case, tmp_path / "run.jsonl"
+    made = []
+
+    def stopping(spec, certify):
+        made.append(spec)
+        if len(made) > 30:
+            raise KeyboardInterrupt
+        return honest(spec, certify)
+
+    monkeypatch.setattr(campaign, "run_case", stopping)
+    report = campaign.run(60, seed=5, jobs=1, path=path)
+    assert (report.problems, report.asked) == (25, 60)
+    monkeypatch.undo()
+    assert campaign.run(26, seed=5, jobs=1, path=path).as_data() == campaign.run(26, seed=5, jobs=1).as_data()
 
 
 def test_a_disagreement_is_seen_written_and_replayed(broken, tmp_path, monkeypatch):
