@@ -14,8 +14,8 @@ Every limit is what correct gradients stay below, as measured; `LIMITS` says whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -127,24 +127,32 @@ def statistics(white: Whitened) -> Iterator[Statistic]:
         yield _Sums.added(list(leaves.values())).projection(WHOLE, "every gradient", peak)
 
 
-def towards(white: Whitened, change: Mapping[str, NumPyArray], name: str) -> Statistic | None:
-    """The projection on a change of the gradient; None if it changes nothing.
+def towards(white: Whitened, changes: Sequence[tuple[str, NumPyArray]]) -> list[Statistic]:
+    """The projections on changes of the gradient; those that change nothing are left out.
 
     Args:
         white: errors, gradient and runs.
-        change: of every leaf, in rounding scales, by place.
-        name: of the mistake that makes it.
+        changes: the name of a mistake, and what it changes in rounding scales, all leaves in one array (`flat`).
     """
-    peak = _largest(change)
-    if not 0 < peak < np.inf:
-        return None
-    parts = []
-    for place, values in change.items():
-        d = np.atleast_1d(values).reshape(1, -1) / peak
-        runs = white.runs[place]
-        parts.append(_sums(d, white.error[place].reshape(d.shape), runs.reshape(len(runs), *d.shape), 0).total())
-    found = _Sums.added(parts).projection(MISTAKE, name, peak)
-    return replace(found, factor=found.factor - 1)
+    peaks = [float(np.abs(change).max(initial=0.0)) for _, change in changes]
+    kept = [(name, change / peak) for (name, change), peak in zip(changes, peaks, strict=True) if 0 < peak < np.inf]
+    if not kept:
+        return []
+    d, error = np.stack([change for _, change in kept]), flat(white.error)
+    runs = np.concatenate([r.reshape(len(r), -1) for r in white.runs.values()], axis=1)
+    sums = _Sums(d @ error, (d**2).sum(axis=1), (d**4).sum(axis=1), runs @ d.astype(np.float32).T)
+    found, scale = sums.deviations(), [peak for peak in peaks if 0 < peak < np.inf]
+    with np.errstate(all="ignore"):
+        amounts, elements = sums.error / sums.square / scale, sums.square**2 / sums.fourth
+    return [
+        Statistic(MISTAKE, name, float(found[i]), float(elements[i]), float(amounts[i]))
+        for i, (name, _) in enumerate(kept)
+    ]
+
+
+def flat(arrays: Mapping[str, NumPyArray]) -> NumPyArray:
+    """All leaves in one array."""
+    return np.concatenate([np.ravel(a) for a in arrays.values()]) if arrays else np.zeros(0)
 
 
 def worst_statistic(found: Iterable[Statistic]) -> Statistic | None:

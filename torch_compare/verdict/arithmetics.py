@@ -100,8 +100,9 @@ def judge_with(
 
     leaves = given.leaves
     quick = scale(False, SCREEN_RUNS)
-    if all(excess <= SCREEN for excess in ByScale(problem, leaves, expected, quick, fmt).in_limits().values()):
-        return judge(problem, leaves, expected, fmt, quick, lambda: quick, strict=strict), lambda: quick
+    first = ByScale(problem, leaves, expected, quick, fmt)
+    if all(excess <= SCREEN for excess in first.in_limits().values()):
+        return judge(problem, leaves, expected, fmt, quick, lambda: quick, strict=strict, first=first), lambda: quick
 
     def wider() -> Rounding:
         return scale(False).wider(scale(True))

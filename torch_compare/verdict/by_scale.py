@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,14 @@ import reference as ref
 from reference.arithmetic.formats import FORMATS, Format
 from reference.rounding.distance import FACTOR, WorstElement, worst_of, worst_places
 from reference.rounding.scale import Rounding
-from reference.rounding.statistics import MISTAKE, SIZE, Statistic, Whitened, statistics, towards, worst_statistic
+from reference.rounding.statistics import MISTAKE, SIZE, Statistic, Whitened, flat, statistics, towards, worst_statistic
 
 from ..diagnosis.known_changes import fitted_factor, known_changes
 from ..mistakes.mistake import Mistake
 
 ELEMENT = "element"
+TOGETHER = 2**23
+"""Numbers in the changes of the mistakes that are projected on together (64 MB)."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,10 @@ class ByScale:
         return tuple(found)
 
     def towards_mistakes(self) -> Iterator[Statistic]:
-        """The projections on the change that each known mistake makes."""
-        for mistake, change in self._changes():
-            found = towards(self._white, change, f'"{mistake.what}" in {mistake.where}')
-            if found is not None:
-                yield found
+        """The projections on the change that each known mistake makes, a few mistakes at a time."""
+        named = ((f'"{m.what}" in {m.where}', flat(change)) for m, change in self._changes())
+        while part := list(islice(named, max(1, TOGETHER // max(1, flat(self._white.error).size)))):
+            yield from towards(self._white, part)
 
     def one_mistake_explains(self) -> bool:
         """Whether a factor or one known mistake leaves a 32nd of the errors at the most: then they are no rounding."""

@@ -103,9 +103,14 @@ def judge(
     textbook: Callable[[], Rounding],
     *,
     strict: bool = False,
+    first: ByScale | None = None,
 ) -> Verdict:
-    """The verdict on given leaves, from the expected ones and the rounding errors of both scales (see `check`)."""
-    found = first = ByScale(problem, leaves, expected, accurate, fmt)
+    """The verdict on given leaves, from the expected ones and the rounding errors of both scales (see `check`).
+
+    `first` is how they stand by the accurate scale, if that is known.
+    """
+    first = ByScale(problem, leaves, expected, accurate, fmt) if first is None else first
+    found = first
 
     def verdict(status: Status, scale: str, diagnosis: str) -> Verdict:
         place, said = found.worst, Diagnosis(diagnosis, sought=False)
