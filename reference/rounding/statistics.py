@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -25,7 +26,9 @@ from .distance import FACTOR, Leaves
 from .scale import Rounding
 
 WHOLE, LAYER, LEAF, UNIT, SIZE, MISTAKE = "whole", "layer", "leaf", "unit", "size", "mistake"
-LIMITS: Mapping[str, float] = {WHOLE: 12.0, LAYER: 12.0, LEAF: 12.0, UNIT: 16.0, SIZE: 8.0, MISTAKE: 12.0}
+LIMITS: Mapping[str, float] = MappingProxyType(
+    {WHOLE: 12.0, LAYER: 12.0, LEAF: 12.0, UNIT: 16.0, SIZE: 8.0, MISTAKE: 12.0}
+)
 """Standard errors, and root mean squares of s for `SIZE`; of many elements. A few are judged more like one of them, by
 `FACTOR`/√n: n is their number, or (Σd²)²/Σd⁴, how many elements a direction lies in."""
 

@@ -94,11 +94,9 @@ class ByScale:
 
     @cached_property
     def decisive(self) -> Statistic | None:
-        """The statistic that is furthest beyond its limit, if it says more than the worst element does."""
+        """The statistic that is furthest beyond its limit, where no element is beyond its own."""
         worst = worst_statistic(self.statistics)
-        if worst is None or worst.excess <= 1 or worst.excess <= self.worst.scales / FACTOR:
-            return None
-        return worst
+        return worst if worst is not None and worst.excess > 1 and self.worst.scales <= FACTOR else None
 
     @property
     def within(self) -> bool:

@@ -23,7 +23,8 @@ TYPICAL = (0.1, 1.25)
 computed in float32, float16, bfloat16, or with rounded operands); weights that are 1% off make 2.5 and more of
 bfloat16's. Less is something else, which a wide enough precision merely hides."""
 LARGEST = 8.0
-"""σ of the largest element, which was 3.3 at the most there; of the root mean square of a leaf, a third."""
+"""σ of the largest element, which was 3.3 at the most there; of the root mean square of a leaf, a third. More only if
+the runs have more, as where a printed number may be half a unit off."""
 ENOUGH = 16
 """Numbers of a format of which one with three bits less holds an eighth each: by chance all of so many once in 2^48."""
 _SINGLE = FORMATS["float32"]
@@ -58,6 +59,8 @@ def lower_precision(
     best, least = None, np.inf
     for coarser in _candidates(given, fmt):
         measured = rounding_errors(problem, coarser, textbook=True, seed=seed)
+        for place, printed in given.prints.items():
+            measured = measured.with_bounded_error(place, printed.half)
         fit = _misfit(ByScale(problem, leaves, expected, wider.wider(measured), coarser))
         if fit < least and not (best and coarser.accumulation is None and coarser.bits < _SINGLE.bits):
             best, least = coarser.name, fit
@@ -82,7 +85,10 @@ def _misfit(found: ByScale) -> float:
     """
     sizes = list(found.sizes().values())
     size = float(np.sqrt(np.mean(np.square(sizes)))) if sizes else 0.0
-    if not TYPICAL[0] <= size <= TYPICAL[1] or max(sizes) > LARGEST / 3 or found.worst.scales > LARGEST:
+    if not TYPICAL[0] <= size <= TYPICAL[1] or max(sizes) > LARGEST / 3:
+        return float("inf")
+    of_runs = max(float(np.abs(runs).max(initial=0.0)) for runs in found.rounding.errors.values())
+    if found.worst.scales > max(LARGEST, 1.1 * of_runs):
         return float("inf")
     directions = chain((s for s in found.statistics if s.kind != SIZE), found.towards_mistakes())
     if any(statistic.excess > min(1.0, size) for statistic in directions):

@@ -57,7 +57,7 @@ def settled(
     """
     added = printing(given)
     scale = dict(scale) | {place: scale[place] - more for place, more in added.items()}
-    if verdict.agrees:
+    if verdict.status in (Status.AGREES, Status.UNRESOLVED):
         return _said(verdict, given, expected, scale, fmt)
     if verdict.status is not Status.WRONG:
         return verdict
@@ -78,6 +78,8 @@ def _said(
     if empty:
         text = f"{empty[0]}: printed with {given.prints[empty[0]].digits}, of which nothing is left but 0; {ADVICE}"
         return replace(verdict, status=Status.UNRESOLVED, diagnosis=Diagnosis(text, sought=False))
+    if not verdict.agrees:
+        return verdict
     digits = " and ".join(dict.fromkeys(given.prints[place].digits for place in off))
     text = f"{verdict.diagnosis}, half a unit of its last digit granted: printed with {digits}; {ADVICE}"
     return replace(verdict, diagnosis=Diagnosis(text, sought=False))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 import reference as ref
 import torch_compare as tc
 from reference.network.unchecked import unchecked
-from reference.rounding.scale import FORMATS
+from reference.rounding.scale import FORMATS, rounding_errors
 from tests.torch_compare.sources.helpers import small_problem, undecidable
 from torch_compare.commands import cli
 from torch_compare.files import problem_file
@@ -31,9 +31,8 @@ def with_derivative(problem, change):
 
 def outcomes(problem, given):
     fmt = FORMATS[str(problem.dtype)]
-    scale = {t: ref.rounding_scale(problem, textbook=t) for t in (False, True)}
-    leaves = {t: s.leaves() for t, s in scale.items()}
-    return {o.pair: o for o in against_certificate(problem, given, fmt, leaves[False], lambda: leaves[True], 0)}
+    accurate, textbook = (rounding_errors(problem, textbook=t) for t in (False, True))
+    return {o.pair: o for o in against_certificate(problem, given, fmt, accurate, lambda: textbook, 0)}
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

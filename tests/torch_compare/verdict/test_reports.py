@@ -39,9 +39,10 @@ def test_a_common_factor_shows_in_half_precision(factor, name):
     given = {place: held(factor * leaf, name) for place, leaf in ref.gradients(problem).leaves().items()}
     verdict = tc.check(problem, given, name, diagnose=False)
     assert verdict.status == "wrong"
-    assert "× the oracle's" in verdict.decided
-    said = float(verdict.decided.split(" is ")[1].split(" ×")[0])
-    assert said == pytest.approx(factor, rel=0.02)
+    assert verdict.statistics["whole"] > 1
+    if verdict.worst.scales <= 32:
+        said = float(verdict.decided.split(" is ")[1].split(" × the oracle's")[0])
+        assert said == pytest.approx(factor, rel=0.02)
     right = {place: held(leaf, name) for place, leaf in ref.gradients(problem).leaves().items()}
     assert tc.check(problem, right, name).agrees
 

@@ -58,9 +58,8 @@ def test_the_text_of_a_verdict_has_every_part_on_a_line_of_its_own():
     verdict = tc.check(problem, scaled)
     lines = [line.strip() for line in str(verdict).splitlines()]
     assert lines[0] == "wrong (float64, textbook scale)"
-    assert [line.partition(" ")[0] for line in lines[1:]] == ["worst", "decided", "diagnosis:", "digits", "expected"]
-    assert "is 2 × the oracle's" in lines[2]
-    assert "oracle × 2" in lines[3]
+    assert [line.partition(" ")[0] for line in lines[1:]] == ["worst", "diagnosis:", "digits", "expected"]
+    assert "oracle × 2" in lines[2]
     assert lines[-2].startswith("digits that agree: 0.0, in ")
     other = replace(verdict, diagnosis=Diagnosis("text", runner_up="accumulated over two calls"))
     assert "\n  or else: accumulated over two calls\n" in str(other)
