@@ -16,6 +16,8 @@ from ..mistakes.single import single_mistakes
 
 WORK = 4e9
 """Multiply-adds that they may take: a second or two; the first ones, if it is too few."""
+OVERHEAD = 1e6
+"""What a layer costs besides, however small it is, in the same units: 100 layers would take a minute."""
 
 
 def known_changes(
@@ -31,7 +33,7 @@ def known_changes(
     """
     problem, spent = problem.in_float64(), 0.0
     runs = max((len(errors) for errors in white.runs.values()), default=0)
-    each = float(problem.mlp.parameters) * (problem.x.shape[0] * 3 + runs)
+    each = float(problem.mlp.parameters) * (problem.x.shape[0] * 3 + runs) + OVERHEAD * len(problem.mlp.layers)
     trace = ref.forward(problem.mlp, problem.x)
     for mistake in single_mistakes(problem):
         spent += each

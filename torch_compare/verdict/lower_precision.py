@@ -56,15 +56,18 @@ def lower_precision(
         return None
     if ByScale(problem, leaves, expected, wider, fmt).one_mistake_explains():
         return None
-    best, least = None, np.inf
-    for coarser in _candidates(given, fmt):
-        measured = rounding_errors(problem, coarser, textbook=True, seed=seed)
-        for place, printed in given.prints.items():
-            measured = measured.with_bounded_error(place, printed.half)
-        fit = _misfit(ByScale(problem, leaves, expected, wider.wider(measured), coarser))
-        if fit < least and not (best and coarser.accumulation is None and coarser.bits < _SINGLE.bits):
-            best, least = coarser.name, fit
-    return best
+    for tier in _candidates(given, fmt):
+        best, least = None, np.inf
+        for coarser in tier:
+            measured = rounding_errors(problem, coarser, textbook=True, seed=seed)
+            for place, printed in given.prints.items():
+                measured = measured.with_bounded_error(place, printed.half)
+            fit = _misfit(ByScale(problem, leaves, expected, wider.wider(measured), coarser))
+            if fit < least:
+                best, least = coarser.name, fit
+        if best:
+            return best
+    return None
 
 
 def holds_coarser(given: Given, fmt: Format) -> bool:
@@ -96,23 +99,29 @@ def _misfit(found: ByScale) -> float:
     return float(abs(np.log(size / 0.4)))
 
 
-def _candidates(given: Given, fmt: Format) -> Iterator[Format]:
-    """The formats that may have made the numbers, the coarsest that holds all of them first."""
-    held = _held(given)
-    for name in ("bfloat16", "float16"):
-        coarser = FORMATS[name]
-        if coarser.bits < fmt.coarsest_bits and held <= coarser.bits:
-            yield replace(coarser.accumulating_in(_SINGLE), name=name)
-            yield replace(coarser, name=f"{name} with sums accumulated in {name}")
+def _candidates(given: Given, fmt: Format) -> Iterator[list[Format]]:
+    """The formats that may have made the numbers, which hold all of them, in tiers: the likelier come first."""
+    held, half = (
+        _held(given),
+        [FORMATS[name] for name in ("bfloat16", "float16") if FORMATS[name].bits < fmt.coarsest_bits],
+    )
+    for coarser in half:
+        if held <= coarser.bits:
+            yield [replace(coarser.accumulating_in(_SINGLE), name=coarser.name)]
+            yield [_summing(coarser)]
             return
     if fmt.bits < _SINGLE.bits:
         return
-    if fmt.bits > _SINGLE.bits and held <= _SINGLE.bits:
-        yield _SINGLE
     storage = _SINGLE if held <= _SINGLE.bits else fmt
+    first = [_SINGLE] if fmt.bits > _SINGLE.bits and held <= _SINGLE.bits else []
     for name, bits in (("tf32 (or float16) products", FORMATS["tf32"].operands), ("bfloat16 products", 8)):
         if bits is not None and bits < fmt.coarsest_bits:
-            yield replace(storage, name=name, operands=bits)
+            first.append(replace(storage, name=name, operands=bits))
+    yield first
+
+
+def _summing(coarse: Format) -> Format:
+    return replace(coarse, name=f"{coarse.name} with sums accumulated in {coarse.name}")
 
 
 def _held(given: Given) -> int:

@@ -30,6 +30,8 @@ from .overflow import in_range
 from .rounded_kinks import rounded_kinks
 from .status import Status
 
+NOTHING = "no rounding of a correct formula explains the difference"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -144,7 +146,7 @@ def judge(
         slope = another_convention(problem, held, fmt)
         if slope:
             return verdict(Status.ANOTHER_CONVENTION, "textbook", slope)
-    return verdict(Status.WRONG, "textbook", "no rounding of a correct formula explains the difference")
+    return verdict(Status.WRONG, "textbook", NOTHING)
 
 
 def _decided(found: ByScale) -> str:

@@ -144,7 +144,7 @@ def test_a_loss_named_in_a_replacement_is_its_row():
 ], ids=["cross_entropy", "nll"])  # fmt: skip
 def test_a_mean_over_nothing_is_refused(loss):
     arrays = given_arrays() | {"target": np.ones(4, dtype=int)}
-    with pytest.raises(ValueError, match=r"target: the class weights of all targets are 0, so .* has no mean"):
+    with pytest.raises(ValueError, match=r"target: the weights of its classes .* add up to 0, so .* has no mean"):
         problem_of(**arrays, loss=loss)
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import ml_dtypes
 import numpy as np
 
 import reference as ref
@@ -59,7 +60,7 @@ def computed_in(name, problem, seed=1):
     fmt = get_format(name)
     found = ref.gradients(in_noise(problem, NoiseSource(fmt, 2, np.random.default_rng(seed)))).map(lambda a: a.data[1])
     leaves = found.leaves()
-    storage = {"float64": np.float64, "float16": np.float16}.get(name, np.float32)
+    storage = {"float64": np.float64, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}.get(name, np.float32)
     return {place: np.asarray(values).astype(storage).astype(float) for place, values in leaves.items()}
 
 

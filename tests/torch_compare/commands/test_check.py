@@ -125,10 +125,13 @@ def test_safetensors_twins_are_judged_alike(tmp_path):
         assert run(case, tmp_path / "result.safetensors") == status
 
 
-UNRESOLVED = {"float64": {"kink_undecided"}, "float32": {"kink_undecided", "network_huge"}}
+UNRESOLVED = {"float64": {"kink_undecided"}, "float32": {"kink_undecided", "network_huge", "tails_tanh"}}
 
-UNRESOLVED["float16"] = UNRESOLVED["float32"] | {"tails_logsigmoid"}
-"""The committed cases that nobody can decide: an undecidable kink, and numbers beyond the range of the type."""
+UNRESOLVED["float16"] = UNRESOLVED["float32"] | {
+    "tails_logsigmoid", "bug_05_tanh_float32", "tails_sigmoid", "tails_tanh_float32"
+}  # fmt: skip
+"""The committed cases that nobody can decide: an undecidable kink, numbers beyond the range of the type, and tails of
+which customary formulas lose all digits."""
 
 
 @pytest.mark.parametrize("dtype", UNRESOLVED)

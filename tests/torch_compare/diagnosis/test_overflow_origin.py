@@ -22,12 +22,12 @@ def steep(row):
     first, middle, last = problem.mlp.layers
     weight, bias = np.zeros_like(middle.weight), np.zeros(4)
     weight[2], bias[0] = 100.0, 0.5
-    mlp = ref.MLP((first, ref.Layer(weight, bias, middle.activation), last))
     x = np.zeros_like(problem.x)
     h = ref.ACTIVATIONS["relu"].value(x @ first.weight.T + first.bias)
     bias[2] = -float((h @ weight.T)[0, 2])
+    middle = ref.Layer(weight, bias, middle.activation)
     x[3] = np.linalg.lstsq(first.weight[:3], np.ones(3), rcond=None)[0]
-    return ref.Problem(mlp, x, problem.target, "mse"), z
+    return ref.Problem(ref.MLP((first, middle, last)), x, problem.target, "mse"), z
 
 
 def masks(problem, whole_row):

@@ -49,7 +49,7 @@ def test_tt_metal_6598_a_threshold_of_softplus_that_is_ignored(dtype):
     given = slope if dtype == "float64" else slope.astype(np.float32) if dtype == "float32" else in_bfloat16(slope)
     found = named(op(z, act.softplus(threshold=0.0), given.dtype), {"input": given}, dtype)
     assert found.names == ("activation parameter ignored",)
-    assert "threshold=0 is ignored" in found
+    assert "threshold=" in found
 
 
 @BOTH

@@ -86,7 +86,7 @@ def test_the_command_line_judges_what_a_program_wrote(path, tmp_path, capsys):
         ({"format": "x"}, None),
         ({"optimizer": {"name": "adam"}}, "optimizer: expected an object of name and settings"),
         ({"optimizer": {"name": "eval", "settings": {}}}, "optimizer: name: expected one of"),
-        ({"optimizer": {"name": "adam", "settings": {"lr": -1}}}, "lr must lie between"),
+        ({"optimizer": {"name": "adam", "settings": {"lr": -1}}}, "lr must be a finite number of at least 0.0, got -1"),
         ({"optimizer": {"name": "adam", "settings": {"x": 1}}}, "unexpected keyword"),
         ({"optimizer": {"name": "adam", "settings": {"lr": {"a": 1}}}}, "expected a number"),
         ({"params": []}, "params: expected an object"),
