@@ -126,7 +126,7 @@ def test_most_are_found_where_parameters_are_bfloat16(name):
             verdict = tc.check_step(*step, given)
             assert verdict.dtype == "float32"
             found.append(same(verdict, candidate))
-    assert sum(found) >= 0.85 * len(found)
+    assert sum(found) >= 0.8 * len(found)
 
 
 def test_conventions_are_candidates():

@@ -116,10 +116,11 @@ def test_cross_entropy_has_power_in_bfloat16_at_ordinary_batches(size, wrong):
 
 
 def test_what_rounding_buries_is_unresolved():
-    """y is 1e-4 above the target 1, which bfloat16 cannot tell: any small gradient would pass."""
+    """y is 1e-4 above the target 1, which bfloat16 cannot tell: any small gradient would pass, the right one does."""
     mlp = ref.MLP((ref.Layer(np.array([[1.0001]]), None, "identity"),))
     problem = ref.Problem(mlp, np.array([[1.0]]), np.array([[1.0]]), "half_squared_error")
-    for given in (0.0, 1e-4, -1e-4):
+    assert tc.check(problem, {"input": np.array([[1e-4]], BFLOAT16)}, "bfloat16").agrees
+    for given in (0.0, -1e-4):
         verdict = tc.check(problem, {"input": np.array([[given]], BFLOAT16)}, "bfloat16")
         assert verdict.status == "unresolved"
         assert "zeros would agree" in verdict.diagnosis
