@@ -44,9 +44,12 @@ def test_a_random_error_is_given_no_name(seed, size):
     problem, rng = small_problem(seed)
     given = ref.gradients(problem).map(lambda leaf: leaf * (1 + size * rng.normal(size=np.shape(leaf))))
     verdict = tc.check(problem, given.leaves())
-    assert verdict.status == "wrong"
     assert verdict.diagnosis.names == ()
-    assert "no known mistake" in verdict.diagnosis
+    if size == 1e-3:  # the size of products with operands of 11 bits, and as much without direction as theirs
+        assert verdict.status in ("wrong", "imprecise")
+    else:
+        assert verdict.status == "wrong"
+        assert "no known mistake" in verdict.diagnosis
 
 
 def bias_averaged(leaves, problem):
