@@ -17,6 +17,7 @@ from reference.rounding.scale import FORMATS, Format, Rounding, rounding_errors
 from ..torch_side.deviations import deviations
 from ..torch_side.gradients import torch_gradients
 from ..verdict.checks import check, expected_leaves, judge
+from ..verdict.overflow import beyond_rounding
 from ..verdict.status import Status
 from .certificates import LARGEST, against_certificate
 from .outcome import PairOutcome, PairVerdict, measured
@@ -104,6 +105,8 @@ def _against_torch(
     rows = _explaining(problem, leaves, fmt)
     if rows:
         return PairOutcome(pair, PairVerdict.DEVIATION, deviations=rows)
+    if beyond_rounding(problem, fmt):
+        return PairOutcome(pair, PairVerdict.NOT_JUDGED)
     return PairOutcome(pair, PairVerdict.DISAGREES, verdict.worst.scales, verdict.worst.ulps, str(verdict))
 
 

@@ -164,8 +164,9 @@ def test_underflow_is_rounding_and_no_deviation(name, dtype):
     problem = single(name, [1e9, z] if name == "glu" else z, dtype)
     assert not np.array_equal(torch_gradients(problem).input, ref.gradients(problem).input)
     assert deviation(problem) is None
-    assert check(problem, torch_gradients(problem)).scale == "textbook"
-    assert check(problem, torch_gradients(problem)).agrees
+    verdict = check(problem, torch_gradients(problem))
+    assert verdict.scale == "textbook"
+    assert verdict.status in ("agrees", "unresolved"), "of a lone number that is flushed to 0 nothing can be said"
 
 
 def test_bce_at_the_very_ends():
