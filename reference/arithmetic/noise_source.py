@@ -81,9 +81,7 @@ def multiplicities(values: NumPyArray, axis: int, bits: int) -> NumPyArray:
     """
     moved = np.moveaxis(values, axis, -1)
     flat = moved.reshape(-1, moved.shape[-1])
-    if bits < np.finfo(float).nmant + 1:
-        mantissa, exponent = np.frexp(flat)
-        flat = np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent)
+    flat = nearest(flat, bits)
     order = np.argsort(flat, axis=1)
     sorted_ = np.take_along_axis(flat, order, axis=1)
     starts = np.ones(flat.shape, dtype=bool)
@@ -93,6 +91,18 @@ def multiplicities(values: NumPyArray, axis: int, bits: int) -> NumPyArray:
     found = np.empty(flat.shape)
     np.put_along_axis(found, order, counts, axis=1)
     return np.moveaxis(found.reshape(moved.shape), -1, axis)
+
+
+def nearest(values: NumPyArray, bits: int) -> NumPyArray:
+    """The nearest numbers with a significand of so many bits, of any range.
+
+    >>> nearest(np.array([0.7, 1.0]), 8)
+    array([0.69921875, 1.        ])
+    """
+    if bits >= np.finfo(float).nmant + 1:
+        return values
+    mantissa, exponent = np.frexp(values)
+    return np.asarray(np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits))
 
 
 def representable(values: NumPyArray, bits: int) -> NumPyArray:

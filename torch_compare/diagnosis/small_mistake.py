@@ -18,7 +18,7 @@ from reference.arithmetic.formats import Format
 from reference.network.gradients import layer_of
 from reference.rounding.distance import FACTOR
 from reference.rounding.scale import Rounding
-from reference.rounding.statistics import MISTAKE, SIZE, Whitened, statistics
+from reference.rounding.statistics import SIZE, Whitened, statistics
 
 from ..mistakes.backward import flow_factor
 from ..mistakes.finished import factor_at
@@ -86,7 +86,7 @@ def _within(white: Whitened) -> bool:
     """Whether what is left looks like rounding: no element, size or direction too large."""
     if any(float(np.abs(error).max(initial=0.0)) > FACTOR for error in white.error.values()):
         return False
-    return all(s.excess <= (0.5 if s.kind not in (SIZE, MISTAKE) else 1.0) for s in statistics(white))
+    return all(s.excess <= (1.0 if s.kind == SIZE else 0.5) for s in statistics(white))
 
 
 def _said(near: list[_Found], problem: ref.Problem) -> Diagnosis:

@@ -14,7 +14,7 @@ import reference as ref
 from reference.arithmetic.formats import FORMATS, Format
 from reference.rounding.distance import FACTOR, WorstElement, worst_of, worst_places
 from reference.rounding.scale import Rounding
-from reference.rounding.statistics import MISTAKE, SIZE, Statistic, Whitened, flat, statistics, towards, worst_statistic
+from reference.rounding.statistics import SIZE, Statistic, Whitened, flat, statistics, towards, worst_statistic
 
 from ..diagnosis.known_changes import fitted_factor, known_changes
 from ..mistakes.mistake import Mistake
@@ -58,22 +58,28 @@ class ByScale:
     def _white(self) -> Whitened:
         return Whitened.of(self.leaves, self.expected, self.rounding)
 
-    @cached_property
+    @property
     def statistics(self) -> tuple[Statistic, ...]:
         """The statistics of all elements together; those towards known mistakes in formats coarser than float32.
 
         In finer ones a mistake that shows in no element, leaf or layer is smaller than any of those that are known.
         """
-        found = [*statistics(self._white)]
-        if self.fmt.bits < FORMATS["float32"].bits and all(s.excess <= 1 for s in found):
-            found += self.towards_mistakes()
-        return tuple(found)
+        coarse = self.fmt.bits < FORMATS["float32"].bits
+        return self.together + (self.towards_mistakes if coarse and all(s.excess <= 1 for s in self.together) else ())
 
-    def towards_mistakes(self) -> Iterator[Statistic]:
+    @cached_property
+    def together(self) -> tuple[Statistic, ...]:
+        """The projections on the gradient, and the sizes."""
+        return tuple(statistics(self._white))
+
+    @cached_property
+    def towards_mistakes(self) -> tuple[Statistic, ...]:
         """The projections on the change that each known mistake makes, a few mistakes at a time."""
         named = ((f'"{m.what}" in {m.where}', flat(change)) for m, change in self._changes())
-        while part := list(islice(named, max(1, TOGETHER // max(1, flat(self._white.error).size)))):
-            yield from towards(self._white, part)
+        few, found = max(1, TOGETHER // max(1, flat(self._white.error).size)), []
+        while part := list(islice(named, few)):
+            found += towards(self._white, part)
+        return tuple(found)
 
     def one_mistake_explains(self) -> bool:
         """Whether a factor or one known mistake leaves a 32nd of the errors at the most: then they are no rounding."""
@@ -118,7 +124,7 @@ class ByScale:
 
     def sizes(self) -> dict[str, float]:
         """The root mean square of every leaf of several elements, in rounding scales."""
-        return {s.place: s.errors for s in statistics(self._white) if s.kind == SIZE}
+        return {s.place: s.errors for s in self.together if s.kind == SIZE}
 
     def tells_zeros(self) -> bool:
         """Whether gradients of 0 in place of the expected ones would not pass; or nothing else can be meant.
@@ -132,4 +138,4 @@ class ByScale:
             return True
         if worst_of(worst_places(zeros, self.expected, self.rounding.sigma, self.fmt)).scales > FACTOR:
             return True
-        return any(s.excess > 1 for s in statistics(self._white.of_zeros()) if s.kind != MISTAKE)
+        return any(s.excess > 1 for s in statistics(self._white.of_zeros()))

@@ -11,7 +11,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS, Format
-from reference.arithmetic.noise_source import representable
+from reference.arithmetic.noise_source import nearest, representable
 from reference.rounding.scale import Rounding, rounding_errors
 from reference.rounding.statistics import SIZE
 
@@ -93,7 +93,7 @@ def _misfit(found: ByScale) -> float:
     of_runs = max(float(np.abs(runs).max(initial=0.0)) for runs in found.rounding.errors.values())
     if found.worst.scales > max(LARGEST, 1.1 * of_runs):
         return float("inf")
-    directions = chain((s for s in found.statistics if s.kind != SIZE), found.towards_mistakes())
+    directions = chain((s for s in found.together if s.kind != SIZE), found.towards_mistakes)
     if any(statistic.excess > min(1.0, size) for statistic in directions):
         return float("inf")
     return float(abs(np.log(size / 0.4)))
@@ -136,6 +136,4 @@ def _held(given: Given) -> int:
 def _holds(place: str, values: Any, given: Given, bits: int) -> bool:
     if place not in given.prints:
         return bool(np.all(representable(values, bits)))
-    mantissa, exponent = np.frexp(values)
-    nearest = np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits)
-    return bool(np.all(np.abs(nearest - values) <= given.prints[place].half))
+    return bool(np.all(np.abs(nearest(values, bits) - values) <= given.prints[place].half))

@@ -6,6 +6,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import Format
+from reference.arithmetic.noise_source import nearest
 
 _NAMED = 3
 """So many units are named."""
@@ -22,23 +23,18 @@ def rounded_kinks(problem: ref.Problem, fmt: Format) -> str:
     for index, layer in enumerate(problem.mlp.layers):
         z = np.asarray(trace.preactivations[index])
         for kink in layer.activation.kinks:
-            apart = abs(_rounded(kink.at, fmt) - kink.at)
+            rounded = float(nearest(np.asarray(kink.at), fmt.bits))
+            apart = abs(rounded - kink.at)
             if not apart:
                 continue
             for unit in np.argwhere(np.abs(z - kink.at) <= apart):
                 at = ", ".join(map(str, unit.tolist()))
                 found.append(
                     f"z[{at}] of layers[{index}] is {float(z[tuple(unit)]):.9g} where {layer.activation.name} has a "
-                    f"kink at {kink.at:g}, {_rounded(kink.at, fmt):.9g} in {fmt.name}: slope {kink.left:g} below, "
+                    f"kink at {kink.at:g}, {rounded:.9g} in {fmt.name}: slope {kink.left:g} below, "
                     f"{kink.right:g} above"
                 )
     if not found:
         return ""
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return "; rounding of a kink's place decides: " + "; ".join(found[:_NAMED]) + more
-
-
-def _rounded(value: float, fmt: Format) -> float:
-    """The nearest number of the format."""
-    mantissa, exponent = np.frexp(value)
-    return float(np.ldexp(np.rint(np.ldexp(mantissa, fmt.bits)), exponent - fmt.bits))
