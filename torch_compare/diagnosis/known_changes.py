@@ -9,7 +9,7 @@ import numpy as np
 
 import reference as ref
 from reference.rounding.scale import Rounding
-from reference.rounding.statistics import Whitened
+from reference.rounding.statistics import Whitened, flat
 
 from ..mistakes.mistake import Mistake, leaves_with
 from ..mistakes.single import single_mistakes
@@ -59,15 +59,16 @@ def changes(
     return change
 
 
-def fitted_factor(white: Whitened, places: Iterator[str] | tuple[str, ...]) -> float:
-    """The factor of these leaves less 1 that fits the errors best, by least squares; 0 if there is no gradient."""
-    chosen = list(places)
-    error, gradient = (
-        np.concatenate([np.ravel(side[place]) for place in chosen]) if chosen else np.zeros(0)
-        for side in (white.error, white.gradient)
-    )
+def fitted_factor(white: Whitened, places: tuple[str, ...]) -> tuple[float, float]:
+    """The factor of these leaves less 1 that fits the errors best, by least squares, and its standard error.
+
+    The standard error is the root mean square of what fits the errors of the noisy runs. Both are 0 without a gradient.
+    """
+    error, gradient = (flat({place: side[place] for place in places}) for side in (white.error, white.gradient))
     peak = float(np.abs(gradient).max(initial=0.0))
     if not peak > 0:
-        return 0.0
+        return 0.0, 0.0
     d = gradient / peak
-    return float(d @ error / (d @ d) / peak)
+    runs = np.concatenate([white.runs[place].reshape(len(white.runs[place]), -1) for place in places], axis=1)
+    size = d @ d * peak
+    return float(d @ error / size), float(np.sqrt(np.mean(np.square(runs @ d / size))))

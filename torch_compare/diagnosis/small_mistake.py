@@ -8,7 +8,7 @@ squares; others that leave little more are its rivals, and the simplest of them 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -108,10 +108,9 @@ def _explanations(
     """Known mistakes and factors, each with the change that it makes in rounding scales."""
     table = constants(problem)
     for places, at in _scopes(problem, white):
-        less = fitted_factor(white, places)
+        less, noise = fitted_factor(white, places)
         if less == 0:
             continue
-        noise = _standard_error(white, places)
         like = _factor(table, 1 + less, max(noise, fmt.unit_roundoff / 8))
         yield at(like), _scaled(white, places, like.constant - 1)
         if like.uncertainty == 0:
@@ -132,16 +131,6 @@ def _scopes(problem: ref.Problem, white: Whitened) -> Iterator[tuple[tuple[str, 
 
 def _scaled(white: Whitened, places: tuple[str, ...], less: float) -> dict[str, Any]:
     return {place: g * less if place in places else np.zeros(np.shape(g)) for place, g in white.gradient.items()}
-
-
-def _standard_error(white: Whitened, places: tuple[str, ...]) -> float:
-    """Of the fitted factor: the root mean square of those that the noisy runs would be fitted with."""
-    runs = len(next(iter(white.runs.values())))
-    of_runs = [
-        fitted_factor(replace(white, error={place: white.runs[place][r] for place in white.error}), places)
-        for r in range(runs)
-    ]
-    return float(np.sqrt(np.mean(np.square(of_runs))))
 
 
 def _factor(table: tuple[Named, ...], c: float, noise: float) -> Mistake:

@@ -80,7 +80,7 @@ def coarser_precision(
     if lower is None:
         return None
     text = f"the errors are those of {lower}, not of {fmt.name.partition(' accumulated')[0]}"
-    return replace(verdict, status=Status.IMPRECISE, diagnosis=Diagnosis(text, sought=False))
+    return replace(verdict, status=Status.IMPRECISE, diagnosis=Diagnosis(text, sought=False), coarser=lower)
 
 
 def _sums(given: Given, expected: Mapping[str, Any]) -> bool:

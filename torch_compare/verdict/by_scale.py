@@ -86,8 +86,8 @@ class ByScale:
         error, gradient = self._white.error, self._white.gradient
         if not error:
             return False
-        everywhere = {place: g * fitted_factor(self._white, tuple(gradient)) for place, g in gradient.items()}
-        by_leaf = {place: g * fitted_factor(self._white, (place,)) for place, g in gradient.items()}
+        everywhere = {place: g * fitted_factor(self._white, tuple(gradient))[0] for place, g in gradient.items()}
+        by_leaf = {place: g * fitted_factor(self._white, (place,))[0] for place, g in gradient.items()}
         changes = (change for _, change in self._changes())
         largest = self.worst.scales
         for change in chain((everywhere, by_leaf), changes):

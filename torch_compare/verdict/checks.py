@@ -26,7 +26,6 @@ from .verdict import NOTHING, Verdict, expected_leaves, judge
 
 __all__ = ["Verdict", "assert_gradients", "check", "check_module", "expected_leaves", "judge"]
 
-LOWER = "the errors are those of"
 UNNAMED = ("constant factor",)
 """What a factor is called that means nothing: a mistake with a name says more, if it explains the numbers too."""
 COARSE = TYPICAL[1] / LIMITS[SIZE]
@@ -103,13 +102,13 @@ def check(
     if not accurate and hangs_on_rounding(problem, arithmetic, verdict.agrees, verdict.worst.given):
         text = f"bce takes the logarithm of 1 − y at a y that {arithmetic.name} rounds to 1: use bce_with_logits"
         return replace(verdict, status=Status.UNRESOLVED, diagnosis=Diagnosis(text, sought=False))
-    if verdict.status is Status.IMPRECISE and not verdict.decided and verdict.diagnosis.startswith(LOWER):
+    if verdict.status is Status.IMPRECISE and not verdict.decided and verdict.coarser:
         held, sigma = in_range(problem, read.leaves, arithmetic), wider().sigma
         behind = diagnosis.diagnose(problem, held, expected, sigma, arithmetic, seed)
         # A small mistake looks like a low precision. It is one if it leaves no more of the error than rounding leaves.
         if behind.scales * FACTOR <= verdict.worst.scales:
             said = behind if diagnose else Diagnosis(NOTHING, sought=False)
-            return replace(verdict, status=Status.WRONG, diagnosis=said)
+            return replace(verdict, status=Status.WRONG, diagnosis=said, coarser="")
     if not diagnose or verdict.status is not Status.WRONG:
         return verdict
     if read.prints:

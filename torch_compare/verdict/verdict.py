@@ -51,6 +51,7 @@ class Verdict:
         places: the worst element of every leaf, by place.
         statistics: the worst element and the worst statistic of every kind, in units of their limits, by kind.
         decided: the statistic that decided, with its size in standard errors; "" if the worst element did.
+        coarser: the coarser format whose errors the numbers have, of an imprecise verdict; "" if there is none.
     """
 
     status: Status
@@ -64,6 +65,7 @@ class Verdict:
     places: Mapping[str, WorstElement] = field(default_factory=dict, repr=False)
     statistics: Mapping[str, float] = field(default_factory=dict, repr=False)
     decided: str = ""
+    coarser: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "diagnosis", Diagnosis.of(self.diagnosis))
