@@ -10,6 +10,8 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.array import NumPyArray
+from reference.arithmetic.formats import get_format
+from reference.rounding.distance import FACTOR, worst_place
 
 DTYPES = (np.float64, np.float32)
 
@@ -51,6 +53,14 @@ def leaves(record: Any) -> Iterable[NumPyArray]:
     if isinstance(record, ref.Problem):
         yield record.x
         yield record.target
+
+
+def assert_within_rounding(problem: ref.Problem, got: Any, expected: Any, dtype: Any = None) -> None:
+    """Leaves by place that differ by rounding at the most: `FACTOR` σ of the customary formulas in a format."""
+    fmt = get_format(problem.dtype if dtype is None else dtype)
+    sigma = ref.rounding_scale(problem, fmt, textbook=True).leaves()
+    worst = worst_place(got, expected, sigma, fmt)
+    assert worst.scales <= FACTOR, str(worst)
 
 
 def gamma(operations: int, dtype: Any = np.float64) -> float:

@@ -144,14 +144,9 @@ def assert_gradients(
     >>> assert_gradients(problem, ref.gradients(problem))
     """
     __tracebackhide__ = True  # pytest shows the line of the test that failed
-    how: dict[str, Any] = {
-        "accumulate": accumulate,
-        "certified": certified,
-        "strict": strict,
-        "diagnose": diagnose,
-        "seed": seed,
-    }
-    verdict = check(problem, given, dtype, **how)
+    verdict = check(
+        problem, given, dtype, accumulate=accumulate, certified=certified, strict=strict, diagnose=diagnose, seed=seed
+    )
     if not verdict.agrees:
         raise AssertionError(str(verdict))
 
@@ -200,11 +195,6 @@ def check_module(
     problem = problem_from_module(module, x, target, loss_fn, as_)
     given = module_gradients(module, x, target, loss_fn, as_)
     dtype = number_type(module) if dtype is None else dtype
-    how: dict[str, Any] = {
-        "accumulate": accumulate,
-        "certified": certified,
-        "strict": strict,
-        "diagnose": diagnose,
-        "seed": seed,
-    }
-    return check(problem, given, dtype, **how)
+    return check(
+        problem, given, dtype, accumulate=accumulate, certified=certified, strict=strict, diagnose=diagnose, seed=seed
+    )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 
+import cloudpickle  # which joblib needs
 import numpy as np
 import pytest
 
@@ -128,7 +129,6 @@ def test_a_function_that_cannot_be_pickled_is_named(part):
 
 
 def test_what_pickles_lambdas_is_left_to_it():
-    cloudpickle = pytest.importorskip("cloudpickle", reason="no dependency: dask and joblib bring it")
     row = pickle.loads(cloudpickle.dumps(replace(own_row(), value=lambda z: z * z * z)))
     assert row.value(2.0) == 8.0
     assert pickle.loads(cloudpickle.dumps(RECORDS)) == RECORDS

@@ -7,7 +7,7 @@ import torch
 
 import reference as ref
 import torch_compare as tc
-from tests.torch_compare.verdict.helpers import tanh_problem
+from tests.torch_compare.verdict.helpers import tanh_problem, with_rounded_products
 from torch_compare.torch_side.gradients import ACTIVATIONS
 
 TORCH = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -38,22 +38,9 @@ def by_torch(problem, name):
     return {place: leaf.double().numpy() for place, leaf in named.items()}
 
 
-def with_rounded_products(problem, number):
-    """A backward pass in float64 whose matrix products round their operands first."""
-    rounded = lambda a: np.asarray(a).astype(np.float32).astype(number).astype(float)  # noqa: E731
-    h, inputs, slopes = problem.x, [], []
-    for layer in problem.mlp.layers:
-        inputs.append(h)
-        z = rounded(h) @ rounded(layer.weight).T + layer.bias
-        slopes.append(layer.activation.derivative(z))
-        h = layer.activation.value(z)
-    d_h = ref.loss_gradient(problem, h)
-    found = {"loss": ref.loss_value(problem, h)}
-    for l in reversed(range(len(problem.mlp.layers))):
-        d_z = d_h * slopes[l]
-        found |= {f"layers[{l}].weight": rounded(d_z).T @ rounded(inputs[l]), f"layers[{l}].bias": d_z.sum(axis=0)}
-        d_h = rounded(d_z) @ rounded(problem.mlp.layers[l].weight)
-    return found | {"input": d_h}
+def rounding_to(number):
+    """(a) ↦ its numbers rounded to a type."""
+    return lambda a: np.asarray(a).astype(np.float32).astype(number).astype(float)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -75,11 +62,11 @@ def test_a_lower_precision_is_imprecise_and_named(lower, asked, seed):
 @pytest.mark.parametrize("asked", ["float64", "float32"])
 def test_products_of_rounded_operands_are_imprecise_and_named(name, seed, asked):
     problem = network(seed).map(lambda a: a * (1 + 1e-3))
-    given = with_rounded_products(problem, NUMPY[name])
+    given = with_rounded_products(problem, rounding_to(NUMPY[name]))
     if asked == "float32":
         given = {place: np.asarray(leaf, np.float32) for place, leaf in given.items()}
         problem = problem.map(lambda a: a.astype(np.float32).astype(float))
-        given = with_rounded_products(problem, NUMPY[name])
+        given = with_rounded_products(problem, rounding_to(NUMPY[name]))
         given = {place: np.asarray(leaf, np.float32).astype(float) for place, leaf in given.items()}
     verdict = tc.check(problem, given, asked)
     assert verdict.status == "imprecise", str(verdict)

@@ -9,6 +9,7 @@ import torch_compare as tc
 from reference.arithmetic.formats import FORMATS
 from reference.rounding.distance import FACTOR, worst_place
 from reference.rounding.scale import rounding_scale
+from tests.torch_compare.verdict.helpers import with_rounded_products
 from torch_compare.verdict import arithmetics as module
 from torch_compare.verdict.verdict import expected_leaves
 
@@ -86,18 +87,8 @@ def test_tensor_float_32_rounds_the_operands_of_products():
 
     problem = problem_in("float32", widths=(24, 32, 32, 5))
     single = problem.map(lambda a: a.astype(np.float32))
-    h, inputs, slopes = single.x, [], []
-    for layer in single.mlp.layers:
-        inputs.append(h)
-        z = rounded(h) @ rounded(layer.weight).T + layer.bias
-        slopes.append(layer.activation.derivative(z))
-        h = layer.activation.value(z)
-    d_h = ref.loss_gradient(single.replace(target=single.target.astype(np.float32)), h)
-    given = {}
-    for index in (2, 1, 0):
-        d_z = d_h * slopes[index]
-        given[f"layers[{index}].weight"] = rounded(d_z).T @ rounded(inputs[index])
-        d_h = rounded(d_z) @ rounded(single.mlp.layers[index].weight)
+    found = with_rounded_products(single.replace(target=single.target.astype(np.float32)), rounded)
+    given = {place: leaf for place, leaf in found.items() if place.endswith("weight")}
     assert tc.check(problem, given, dtype="tf32").agrees
     assert tc.check(problem, given, dtype="float32").status == "imprecise"
     given["layers[0].weight"] = given["layers[0].weight"] * np.float32(1.1)
