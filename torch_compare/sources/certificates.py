@@ -21,7 +21,6 @@ from reference.rounding.distance import worst_place
 from reference.rounding.scale import Rounding
 
 from ..verdict.overflow import beyond_rounding
-from ..verdict.status import Status
 from ..verdict.verdict import judge
 from .outcome import PairOutcome, PairVerdict, measured
 
@@ -60,11 +59,8 @@ def against_certificate(
         else:
             verdict = judge(problem, leaves, nearest, fmt, accurate, textbook)
             worst = verdict.worst
-            if verdict.status is Status.UNRESOLVED:
-                yield PairOutcome(pair, PairVerdict.NOT_JUDGED)
-                continue
-            found = PairVerdict(verdict.scale) if verdict.agrees else PairVerdict.DISAGREES
-            yield PairOutcome(pair, found, worst.scales, worst.ulps, "" if verdict.agrees else str(verdict))
+            found = PairVerdict(verdict.scale) if verdict.within else PairVerdict.DISAGREES
+            yield PairOutcome(pair, found, worst.scales, worst.ulps, "" if verdict.within else str(verdict))
     yield against_differences(problem, seed)
 
 

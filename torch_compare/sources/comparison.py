@@ -100,10 +100,10 @@ def _against_torch(
 ) -> PairOutcome:
     pair = "reference ~ torch"
     verdict = judge(problem, leaves, expected, fmt, accurate, textbook)
+    if verdict.within:
+        return PairOutcome(pair, PairVerdict(verdict.scale), verdict.worst.scales, verdict.worst.ulps)
     if verdict.status is Status.UNRESOLVED:
         return PairOutcome(pair, PairVerdict.NOT_JUDGED)
-    if verdict.agrees:
-        return PairOutcome(pair, PairVerdict(verdict.scale), verdict.worst.scales, verdict.worst.ulps)
     rows = _explaining(problem, leaves, fmt)
     if rows:
         return PairOutcome(pair, PairVerdict.DEVIATION, deviations=rows)
@@ -126,7 +126,7 @@ def _explaining(problem: ref.Problem, leaves: Leaves, fmt: Format) -> tuple[str,
         if row.as_torch is not None:
             theirs = row.as_torch(theirs)
             names.append(row.name)
-    return tuple(names) if names and check(theirs, leaves, fmt.name).agrees else ()
+    return tuple(names) if names and check(theirs, leaves, fmt.name).within else ()
 
 
 # ── differences ──────────────────────────────────────────────────────────────────────────────────────

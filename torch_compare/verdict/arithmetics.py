@@ -58,8 +58,8 @@ def more_rounding(
             return flushed
     if coarse_sums:
         found, of_sums = by(fmt)
-        agrees = found.agrees or (found.status is Status.UNRESOLVED and _sums(given, expected))
-        if agrees and looks_like_rounding(ByScale(problem, given.leaves, expected, of_sums(), fmt)):
+        explains = found.agrees or (found.within and _sums(given, expected))
+        if explains and looks_like_rounding(ByScale(problem, given.leaves, expected, of_sums(), fmt)):
             return imprecise(found, f"sums accumulated in {fmt.name}, not in float32")
     if np.isnan(verdict.worst.scales):
         return None

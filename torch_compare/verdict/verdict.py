@@ -76,6 +76,13 @@ class Verdict:
         return self.status == Status.AGREES
 
     @property
+    def within(self) -> bool:
+        """Whether every element and statistic is within its limit: of what agrees, and of what rounding buries."""
+        return self.agrees or (
+            self.status == Status.UNRESOLVED and all(excess <= 1 for excess in self.statistics.values())
+        )
+
+    @property
     def runner_up(self) -> str:
         """Another mistake that explains a wrong gradient as well; "" if there is none."""
         return self.diagnosis.runner_up
