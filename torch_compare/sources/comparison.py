@@ -17,7 +17,6 @@ from reference.rounding.scale import FORMATS, Format, Rounding, rounding_errors
 from ..torch_side.deviations import deviations
 from ..torch_side.gradients import torch_gradients
 from ..verdict.checks import check, expected_leaves, judge
-from ..verdict.overflow import beyond_rounding
 from ..verdict.status import Status
 from .certificates import LARGEST, against_certificate
 from .outcome import PairOutcome, PairVerdict, measured
@@ -60,8 +59,6 @@ def compare(problem: ref.Problem, seed: int = 0, *, certify: bool = True) -> tup
     outcomes.append(_within_bar("reference ~ central_difference", expected, accurate_double, central))
     if deviates:
         outcomes.append(PairOutcome("torch ~ central_difference", PairVerdict.DEVIATION))
-    elif beyond_rounding(problem, fmt):
-        outcomes.append(PairOutcome("torch ~ central_difference", PairVerdict.NOT_JUDGED))
     else:
         customary = _wider(accurate, scale(True, fmt.name))
         outcomes.append(_within_bar("torch ~ central_difference", theirs, customary, central))
@@ -107,8 +104,6 @@ def _against_torch(
     rows = _explaining(problem, leaves, fmt)
     if rows:
         return PairOutcome(pair, PairVerdict.DEVIATION, deviations=rows)
-    if beyond_rounding(problem, fmt):
-        return PairOutcome(pair, PairVerdict.NOT_JUDGED)
     return PairOutcome(pair, PairVerdict.DISAGREES, verdict.worst.scales, verdict.worst.ulps, str(verdict))
 
 
