@@ -68,6 +68,7 @@ def check(
         ValueError: a place or a shape does not fit the problem, nothing is given, the problem holds a number that
             is not finite (named), or there is no such precision.
 
+    >>> import numpy as np
     >>> mlp = ref.initialize([3, 4, 2], activations=["tanh", "identity"], seed=0)
     >>> problem = ref.Problem(mlp, np.array([[0.5, -1.0, 2.0]]), np.array([[1.0, 0.0]]), loss="mse")
     >>> check(problem, ref.gradients(problem)).status
@@ -139,6 +140,7 @@ def assert_gradients(
 ) -> None:
     """Raise AssertionError with the verdict's text unless the gradients agree. Arguments and errors as for `check`.
 
+    >>> import numpy as np
     >>> mlp = ref.initialize([3, 2], activations=["tanh"], seed=0)
     >>> problem = ref.Problem(mlp, np.ones((1, 3)), np.zeros((1, 2)), loss="mse")
     >>> assert_gradients(problem, ref.gradients(problem))

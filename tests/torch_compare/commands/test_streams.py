@@ -104,6 +104,7 @@ def test_ctrl_c_ends_with_130_and_no_traceback(moment):
         "work": "from torch_compare.commands import explain; explain.explain = lambda *a, **k: kill()",
     }[moment]
     code = f"""import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from torch_compare.__main__ import main
 def kill():
     os.kill(os.getpid(), signal.SIGINT)

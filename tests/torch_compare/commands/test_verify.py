@@ -52,7 +52,8 @@ def test_ctrl_c_ends_with_a_partial_report_and_its_status(tmp_path):
     """As a terminal does it: the signal goes to every process of the group."""
     file, report = tmp_path / "run.jsonl", tmp_path / "report.json"
     code = (
-        "import sys; from torch_compare.commands import cli; from torch_compare.sources import plant; "
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "  # behind nohup it is ignored
+        "from torch_compare.commands import cli; from torch_compare.sources import plant; "
         "plant.PLANTED = plant.PLANTED[:1]; sys.exit(cli.main(sys.argv[1:]))"
     )
     arguments = ["verify", "--cases", "100000", "--seed", "1", "--resume", str(file), "--json", str(report)]
@@ -64,7 +65,11 @@ def test_ctrl_c_ends_with_a_partial_report_and_its_status(tmp_path):
         while time.monotonic() < deadline and (not file.exists() or file.read_bytes().count(b"\n") < 2):
             time.sleep(0.1)
         os.killpg(running.pid, signal.SIGINT)
-        out, errors = running.communicate(timeout=60)
+        try:
+            out, errors = running.communicate(timeout=60)
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)
     assert running.returncode == cli.INTERRUPTED
     assert "Traceback" not in out + errors
     data = json.loads(report.read_text())
