@@ -9,7 +9,7 @@
 
 import sys
 
-from . import activations, losses, optimizers
+from . import activations, losses, operations, optimizers
 from .activations.row import Activation, Kink
 from .activations.table import ACTIVATIONS
 from .arithmetic.ball import Ball
@@ -17,19 +17,23 @@ from .losses.row import Loss
 from .losses.table import LOSSES
 from .network.architectures import collapse, linear_bottleneck
 from .network.gradients import Gradients, LayerGradients
+from .network.graph import Network, Step, as_network
 from .network.initialization import initialize
 from .network.mlp import MLP, Layer, Trace, backward, forward
 from .network.problem import Problem, gradients, loss_gradient, loss_value
+from .operations.row import Operation
+from .operations.table import OPERATIONS
 from .rounding.certified import CertifiedGradients, certified_gradients
 from .rounding.scale import rounding_scale
 from .training import checkpoint
 from .training.training import Training, train
 
 __all__ = [
-    "ACTIVATIONS", "LOSSES", "MLP", "Activation", "Ball", "CertifiedGradients", "Gradients", "Kink",
-    "Layer", "LayerGradients", "Loss", "Problem", "Trace", "Training", "activations", "backward",
+    "ACTIVATIONS", "LOSSES", "MLP", "OPERATIONS", "Activation", "Ball", "CertifiedGradients", "Gradients", "Kink",
+    "Layer", "LayerGradients", "Loss", "Network", "Operation", "Problem", "Step", "Trace", "Training",
+    "activations", "as_network", "backward",
     "certified_gradients", "checkpoint", "collapse", "forward", "gradients", "initialize", "linear_bottleneck",
-    "loss_gradient", "loss_value", "losses", "optimizers", "rounding_scale", "train",
+    "loss_gradient", "loss_value", "losses", "operations", "optimizers", "rounding_scale", "train",
 ]  # fmt: skip
 
 sys.modules[f"{__name__}.checkpoint"] = checkpoint

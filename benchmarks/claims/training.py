@@ -131,7 +131,7 @@ def row(task: Task, name: str, runs: int, repetitions: int, seed: int) -> dict[s
         "torch_reached": theirs.reached,
         "steps": steps,
         "ours_loss": float(ours.loss),
-        "torch_loss": float(np.asarray(ref.loss_value(task.problem.replace(mlp=theirs.mlp)))),
+        "torch_loss": float(np.asarray(ref.loss_value(task.problem.replace(network=theirs.mlp)))),
         "ours_held_out": error(task, ours.mlp),
         "torch_held_out": error(task, theirs.mlp),
         "apart": classes_apart(task, ours.mlp, theirs.mlp) if task.name == "digits" else 0,

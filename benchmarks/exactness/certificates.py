@@ -73,7 +73,7 @@ def with_textbook_formulas(problem: ref.Problem) -> ref.Problem:
         unchecked(ref.Layer, weight=layer.weight, bias=layer.bias, activation=planted(layer.activation))
         for layer in problem.mlp.layers
     )
-    return problem.replace(mlp=unchecked(ref.MLP, layers=layers))
+    return problem.replace(network=unchecked(ref.MLP, layers=layers))
 
 
 # ── measuring ────────────────────────────────────────────────────────────────────────────────────────

@@ -42,7 +42,7 @@ def descend(problem: ref.Problem, steps: int) -> ref.Problem:
         for layer, d in zip(problem.mlp.layers, g.layers, strict=True):
             bias = None if layer.bias is None or d.bias is None else layer.bias - LEARNING_RATE * d.bias
             layers.append(replace(layer, weight=layer.weight - LEARNING_RATE * d.weight, bias=bias))
-        problem = problem.replace(mlp=ref.MLP(tuple(layers)))
+        problem = problem.replace(network=ref.MLP(tuple(layers)))
     return problem
 
 

@@ -137,6 +137,7 @@ LOSSES: Mapping[str, Callable[[Library, Array, Array, Any], Array]] = {
     "multilabel_margin": _multilabel_margin,
     "multi_margin": _multi_margin,
     "hinge_embedding": _hinge_embedding,
+    "inner_product": lambda lib, y, t, p: y * t,
 }
 
 Parameters = list[tuple[Array, Array | None]]

@@ -35,7 +35,11 @@ class Array(Protocol):  # noqa: PLW1641 (arrays are no keys)
     def dtype(self) -> DType: ...  # noqa: D102
     @property
     def T(self) -> Array: ...  # noqa: D102, N802
-    def sum(self, axis: int | None = None, *, keepdims: bool = False) -> Array: ...  # noqa: D102
+    def sum(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Array: ...  # noqa: D102
+    @property
+    def reshape(self) -> Any: ...  # noqa: D102 (NumPy's overloads fit no simpler type; so below)
+    @property
+    def swapaxes(self) -> Any: ...  # noqa: D102
 
     def __array__(self) -> NumPyArray: ...
     def __getitem__(self, index: Any, /) -> Array: ...

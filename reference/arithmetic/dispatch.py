@@ -10,7 +10,7 @@ range needs). `numpy.ndarray` is answered here; any other array type answers by 
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -163,3 +163,13 @@ def tanh_residual(z: Array) -> Array:
     for odd in range(29, 3, -2):
         q = square / (odd + q)
     return np.where(within, near * (square / (square + (3 + q))), z - np.tanh(z))
+
+
+def in_format(z: Any, fmt: str | None) -> Any:
+    """z in a format."""
+    return z
+
+
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Zeros."""
+    return np.zeros(shape, np.asarray(like).dtype)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from .distance import gaussian_nll, half_squared_error, huber, l1, mse, smooth_l1
+from .inner_product import inner_product
 from .likelihood import bce, bce_with_logits, cross_entropy, kl_div, nll, poisson_nll
 from .margin import hinge_embedding, multi_margin, multilabel_margin, multilabel_soft_margin, soft_margin
 from .row import Loss
@@ -27,6 +28,7 @@ __all__ = [
     "half_squared_error",
     "hinge_embedding",
     "huber",
+    "inner_product",
     "kl_div",
     "l1",
     "mse",
@@ -42,7 +44,7 @@ __all__ = [
 _MAKERS: tuple[Callable[[], Loss], ...] = (
     half_squared_error, mse, l1, smooth_l1, huber, cross_entropy, nll, bce, bce_with_logits, kl_div,
     poisson_nll, gaussian_nll, soft_margin, multilabel_soft_margin, multilabel_margin, multi_margin,
-    hinge_embedding,
+    hinge_embedding, inner_product,
 )  # fmt: skip
 
 LOSSES: Mapping[str, Loss] = MappingProxyType({row.name: row for row in (make() for make in _MAKERS)})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,7 @@ class Gradients:
         layers: the gradients of each layer's parameters.
         input: ∂L/∂x, (N, I), or None where it was not asked for.
         loss: L, or None from `backward`, which does not know it.
+        named: the gradients of a network of operations, by the names of its parameters and inputs.
 
     >>> g = Gradients((LayerGradients(np.array([[2.0]]), None),), np.array([[3.0]]), loss=np.float64(5.0))
     >>> g["layers[0].weight"], g["loss"]
@@ -76,6 +77,7 @@ class Gradients:
     layers: tuple[LayerGradients, ...]
     input: Array | None
     loss: Array | None = None
+    named: Mapping[str, Array] = field(default_factory=dict)
 
     def leaves(self) -> dict[str, Array]:
         """Every leaf by its place, the loss last; those that are None are left out. Numbers are arrays of shape ()."""
@@ -83,7 +85,7 @@ class Gradients:
         for index, layer in enumerate(self.layers):
             named[place_of(index, "weight")] = layer.weight
             named[place_of(index, "bias")] = layer.bias
-        named["input"] = self.input
+        named |= {**self.named, "input": self.input}
         named["loss"] = np.asarray(self.loss) if isinstance(self.loss, np.generic | float) else self.loss
         return {place: leaf for place, leaf in named.items() if leaf is not None}
 
@@ -106,14 +108,19 @@ class Gradients:
     def from_leaves(cls, leaves: Mapping[str, Any]) -> Gradients:
         """The tree with these leaves by place, as `leaves` names them; a bias, the input or the loss may be missing.
 
+        What is no place of an MLP is a leaf of a network of operations, by its name.
+
         >>> Gradients.from_leaves({"layers[0].weight": np.array([[2.0]]), "input": np.array([[3.0]])}).layers[0].bias
         """
-        depth = 1 + max(layer for layer in map(layer_of, leaves) if layer is not None)
+        depth = 1 + max((layer for layer in map(layer_of, leaves) if layer is not None), default=-1)
         layers = tuple(
             LayerGradients(leaves[place_of(index, "weight")], leaves.get(place_of(index, "bias")))
             for index in range(depth)
         )
-        return cls(layers, leaves.get("input"), leaves.get("loss"))
+        named = {
+            name: leaf for name, leaf in leaves.items() if name not in ("input", "loss") and not _PLACE.fullmatch(name)
+        }
+        return cls(layers, leaves.get("input"), leaves.get("loss"), named)
 
     def map(self, f: Callable[..., Any], *others: Gradients) -> Gradients:
         """The tree with f applied to every leaf (with the others' leaves); None where a leaf is None."""
@@ -128,4 +135,5 @@ class Gradients:
             ),
             input=apply(self.input, *(o.input for o in others)),
             loss=apply(self.loss, *(o.loss for o in others)),
+            named={name: apply(leaf, *(o.named[name] for o in others)) for name, leaf in self.named.items()},
         )

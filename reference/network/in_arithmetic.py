@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from ..arithmetic.formats import FORMATS
 from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
 from ..losses.row import Loss
-from .mlp import Layer
+from ..operations.row import Operation
+from .graph import Network
+from .mlp import MLP, Layer
 from .problem import Problem
 from .unchecked import changed, unchecked
 from .validation import require_finite
@@ -59,7 +61,8 @@ def require_exact(problem: Problem, purpose: str) -> None:
     """
     dtype = problem.dtype
     if not isinstance(dtype, np.dtype) or dtype.kind != "f" or dtype.itemsize > np.dtype(np.float64).itemsize:
-        raise TypeError(f"layers[0].weight: expected float64, float32 or float16 to {purpose}, got {dtype}")
+        place = next(iter(problem.leaves()))
+        raise TypeError(f"{place}: expected float64, float32 or float16 to {purpose}, got {dtype}")
     require_finite(problem.arrays())
 
 
@@ -84,11 +87,37 @@ def spread_of(leaf: Array) -> NumPyArray:
 
 
 def _textbook(problem: Problem) -> Problem:
-    layers = tuple(
-        unchecked(Layer, weight=layer.weight, bias=layer.bias, activation=_textbook_activation(layer.activation))
-        for layer in problem.mlp.layers
-    )
-    return problem.replace(mlp=unchecked(type(problem.mlp), layers=layers), loss=_textbook_loss(problem.loss))
+    if isinstance(problem.network, Network):
+        steps = tuple(changed(step, operation=_textbook_operation(step.operation)) for step in problem.network.steps)
+        network: MLP | Network = changed(problem.network, steps=steps)
+    else:
+        layers = tuple(
+            unchecked(Layer, weight=layer.weight, bias=layer.bias, activation=_textbook_activation(layer.activation))
+            for layer in problem.network.layers
+        )
+        network = unchecked(MLP, layers=layers)
+    return problem.replace(network=network, loss=_textbook_loss(problem.loss))
+
+
+def _textbook_operation(row: Operation) -> Operation:
+    """The row with the noise of the customary formulas' intermediate terms."""
+
+    def value(*inputs: Any) -> Any:
+        y = row.value(*inputs)
+        return _jittered(y, row.textbook_value(inputs, y))
+
+    def pullback(inputs: Any, y: Any, d_y: Any) -> Any:
+        sizes = row.textbook_pullback(inputs, y, d_y)
+        return tuple(map(_jittered, row.pullback(inputs, y, d_y), sizes))
+
+    return changed(row, value=value, pullback=pullback)
+
+
+def _jittered(values: Any, size: Any) -> Any:
+    """Noisy values with a further error of this size; anything else as it is."""
+    if isinstance(values, tuple):
+        return tuple(map(_jittered, values, size if isinstance(size, tuple) else (size,) * len(values)))
+    return values.jitter(size) if isinstance(values, Noisy) else values
 
 
 def _textbook_activation(row: Activation) -> Activation:

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .. import activations, losses
+from .. import losses
 from ..arithmetic.array import Array, DType
 from ..losses.row import Loss
-from .composed import composed
+from . import passes
 from .gradients import Gradients
-from .mlp import MLP, Layer, backward, forward, kept_network
+from .graph import Network
+from .mlp import MLP
 from .unchecked import restore, unchecked
-from .validation import check_array, check_output, check_target
+from .validation import check_output, check_target
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -28,9 +29,11 @@ class Problem:
     The arrays are read-only copies: no later change of what was given changes what was checked.
 
     Attributes:
-        mlp: the network.
-        x: the batch, (N, I), of the network's number type.
-        target: what the loss compares the output with; see the loss's row for its kind and shape.
+        network: an `MLP`, or a `Network` of operations.
+        x: the batch: of an MLP (N, I), of the network's number type; of a network of operations its inputs by name, or
+            the only one. Integers and truth values there are data, which no gradient is taken of.
+        target: what the loss compares the output with; see the loss's row for its kind and shape. The last axis of an
+            output of any number of dimensions holds its features, and all axes before it number the examples.
         loss: a row of `LOSSES`; its name may be given instead.
         reduction: "mean" (over what the loss's row states), "sum", or "none" (for reading the loss of each
             example with `loss_value`; it has no single gradient).
@@ -47,30 +50,25 @@ class Problem:
     ValueError: x: expected shape (N, 2) for layers[0].weight (1, 2), got (3, 4)
     """
 
-    mlp: MLP
-    x: Array
+    network: MLP | Network
+    x: Any
     target: Array
     loss: Loss
     reduction: str
 
-    def __init__(self, mlp: MLP, x: Array, target: Array, loss: Loss | str, reduction: str = "mean") -> None:
+    def __init__(
+        self, network: MLP | Network, x: Any, target: Array, loss: Loss | str, reduction: str = "mean"
+    ) -> None:
         row = losses.get(loss)
-        if not isinstance(mlp, MLP):
-            raise TypeError(f"mlp: expected an MLP, got {type(mlp).__name__}")
+        if not isinstance(network, MLP | Network):
+            raise TypeError(f"network: expected an MLP or a Network, got {type(network).__name__}")
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}")
-        x = check_array("x", x, ndim=2)
-        first = mlp.layers[0]
-        if x.shape[1] != first.fan_in:
-            raise ValueError(
-                f"x: expected shape (N, {first.fan_in}) for layers[0].weight {first.weight.shape}, got {x.shape}"
-            )
-        if x.dtype != mlp.dtype:
-            raise TypeError(f"x: expected {mlp.dtype} like the network, got {x.dtype}")
-        target = check_target(row, target, (x.shape[0], mlp.layers[-1].width), x.dtype, reduction)
-        check_output(row, lambda: forward(mlp, x).output)
+        network, x, shape, output = passes.checked(network, x)
+        target = check_target(row, target, shape, passes.dtype_of(network, x), reduction)
+        check_output(row, lambda: in_rows(output()))
         for name, value in (
-            ("mlp", kept_network(mlp)),
+            ("network", network),
             ("x", x),
             ("target", target),
             ("loss", row),
@@ -85,17 +83,28 @@ class Problem:
         restore(self, state)
 
     @property
+    def mlp(self) -> MLP:
+        """The network, if it is an MLP.
+
+        Raises:
+            TypeError: it is a network of operations.
+        """
+        if not isinstance(self.network, MLP):
+            raise TypeError("this problem is of a Network of operations, which has no layers: see its .network")
+        return self.network
+
+    @property
     def dtype(self) -> DType:
         """The number type of the problem's arrays."""
-        return self.mlp.dtype
+        return passes.dtype_of(self.network, self.x)
 
     def arrays(self) -> dict[str, Array]:
-        """Every array by its name: x, the target, and the parameters by place."""
-        return {"x": self.x, "target": self.target} | self.mlp.named_parameters()
+        """Every array by its name: x or the inputs, the target, and the parameters by place."""
+        return {**passes.named_inputs(self.network, self.x), "target": self.target} | self.network.named_parameters()
 
     def leaves(self) -> dict[str, Array]:
         """Every array that gradients are taken of, by the place of its gradient: the parameters, then the input."""
-        return self.mlp.named_parameters() | {"input": self.x}
+        return passes.leaves(self.network, self.x)
 
     def gradient_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every gradient by its place, and () for the loss."""
@@ -105,18 +114,10 @@ class Problem:
         """The same problem with f applied to weights, biases and x: in another arithmetic, say.
 
         They are visited in the order of `leaves`. Nothing is checked again, and the target stays as it is: an exact
-        array of floats.
+        array of floats. So do the constants of a network of operations.
         """
-        layers = tuple(
-            unchecked(
-                Layer,
-                weight=f(layer.weight),
-                bias=None if layer.bias is None else f(layer.bias),
-                activation=layer.activation,
-            )
-            for layer in self.mlp.layers
-        )
-        return self.replace(mlp=unchecked(MLP, layers=layers), x=f(self.x))
+        network, x = passes.mapped(self.network, self.x, f)
+        return self.replace(network=network, x=x)
 
     def in_float64(self) -> Problem:
         """The same problem in float64: exactly, for float64 holds every float32 and float16."""
@@ -132,7 +133,8 @@ class Problem:
         """
         target = np.asarray(self.target)
         target = target.astype(dtype) if target.dtype.kind == "f" else target
-        return self.map(lambda values: np.asarray(values).astype(dtype)).replace(target=target)
+        found = self.map(lambda values: np.asarray(values).astype(dtype))
+        return found.replace(network=passes.with_constants(found.network, dtype), target=target)
 
     def as_one(self, unit_roundoff: float = 0.0) -> Problem:
         """The same problem with its last activation and loss as one loss of z, where the two state it; unchecked.
@@ -144,12 +146,8 @@ class Problem:
         >>> forward(problem.mlp, problem.x).output, forward(problem.as_one().mlp, problem.x).output
         (array([[1.]]), array([[40.]]))
         """
-        *below, last = self.mlp.layers
-        loss = composed(last.activation, self.loss, unit_roundoff)
-        if loss is None:
-            return self
-        bare = unchecked(Layer, weight=last.weight, bias=last.bias, activation=activations.ACTIVATIONS["identity"])
-        return self.replace(mlp=unchecked(MLP, layers=(*below, bare)), loss=loss)
+        network, loss = passes.as_one(self.network, self.loss, unit_roundoff)
+        return self if loss is self.loss else self.replace(network=network, loss=loss)
 
     def replace(self, **changes: Any) -> Problem:
         """The same problem with some fields changed, unchecked; a loss's name stands for its row.
@@ -163,12 +161,31 @@ class Problem:
         >>> problem.replace(loss="l1").loss.formula
         '|y − t|'
         """
-        fields = {"mlp": self.mlp, "x": self.x, "target": self.target, "loss": self.loss, "reduction": self.reduction}
+        fields = {
+            "network": self.network,
+            "x": self.x,
+            "target": self.target,
+            "loss": self.loss,
+            "reduction": self.reduction,
+        }
         if not changes.keys() <= fields.keys():
             raise TypeError(f"a problem has no {min(changes.keys() - fields.keys())}; it has {', '.join(fields)}")
         if "loss" in changes:
             changes["loss"] = losses.get(changes["loss"])
         return unchecked(Problem, **(fields | changes))
+
+
+def in_rows(y: Array) -> Array:
+    """An output as the losses take it, (N, K): all axes but the last number the examples."""
+    return y if y.ndim == 2 else y.reshape(-1, y.shape[-1] if y.ndim else 1)
+
+
+def _target_rows(problem: Problem, output: Array) -> Array:
+    """The target of an output of any number of dimensions, as the losses take it: (N, K), or (N,) of indices."""
+    target = problem.target
+    if output.ndim == 2:
+        return target
+    return target.reshape(-1) if target.ndim < output.ndim else in_rows(target)
 
 
 def loss_value(problem: Problem, output: Array | None = None) -> Array:
@@ -182,18 +199,22 @@ def loss_value(problem: Problem, output: Array | None = None) -> Array:
     """
     if output is None:
         problem = problem.as_one()
-    y = forward(problem.mlp, problem.x).output if output is None else output
-    unreduced = problem.loss.value(y, problem.target)
+        output = passes.forward(problem.network, problem.x).output
+    y, t = in_rows(output), _target_rows(problem, output)
+    unreduced = problem.loss.value(y, t)
     if problem.reduction == "none":
-        return unreduced
+        return unreduced if output.ndim == 2 else unreduced.reshape(*output.shape[: output.ndim - 2 + unreduced.ndim])
     total = unreduced.sum()
-    return total / problem.loss.divisor(y, problem.target) if problem.reduction == "mean" else total
+    return total / problem.loss.divisor(y, t) if problem.reduction == "mean" else total
 
 
 def loss_gradient(problem: Problem, output: Array) -> Array:
-    """∂L/∂output, (N, K)."""
-    d_output = problem.loss.gradient(output, problem.target)
-    return d_output / problem.loss.divisor(output, problem.target) if problem.reduction == "mean" else d_output
+    """∂L/∂output, of the shape of the output."""
+    y, t = in_rows(output), _target_rows(problem, output)
+    d_output = problem.loss.gradient(y, t)
+    if problem.reduction == "mean":
+        d_output = d_output / problem.loss.divisor(y, t)
+    return d_output if output.ndim == 2 else d_output.reshape(*output.shape)
 
 
 def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
@@ -219,6 +240,6 @@ def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
             'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
         )
     problem = problem.as_one()
-    trace = forward(problem.mlp, problem.x)
-    found = backward(problem.mlp, trace, loss_gradient(problem, trace.output), to_input=to_input)
-    return Gradients(found.layers, found.input, loss_value(problem, trace.output))
+    trace = passes.forward(problem.network, problem.x)
+    found = passes.backward(problem.network, trace, loss_gradient(problem, trace.output), to_input=to_input)
+    return Gradients(found.layers, found.input, loss_value(problem, trace.output), found.named)

@@ -11,8 +11,8 @@ from ..arithmetic.array import Array, DType, NumPyArray, is_numpy, kept, refuse_
 from ..losses.row import Loss
 
 
-def check_array(name: str, values: object, ndim: int) -> Array:
-    """The values as a floating array of `ndim` dimensions, none of them of length 0: a read-only copy.
+def check_array(name: str, values: object, ndim: int | None) -> Array:
+    """The values as a floating array of `ndim` dimensions (any if None), none of length 0: a read-only copy.
 
     ml_dtypes' bfloat16 comes back as float32. An array type of another arithmetic passes as it is.
 
@@ -34,10 +34,9 @@ def check_array(name: str, values: object, ndim: int) -> Array:
         if numbers.dtype.kind not in "fc":
             raise TypeError(f"{name}: expected an array of floating numbers, got {_kind(numbers)}")
         array = numbers
-    if array.ndim != ndim or 0 in array.shape:
-        raise ValueError(
-            f"{name}: expected {ndim} dimension{'s' * (ndim > 1)}, none of length 0, got shape {array.shape}"
-        )
+    if ndim not in (None, array.ndim) or 0 in array.shape:
+        count = "dimensions" if ndim is None else f"{ndim} dimension{'s' * (ndim > 1)}"
+        raise ValueError(f"{name}: expected {count}, none of length 0, got shape {array.shape}")
     return cast(Array, kept(array))
 
 
@@ -60,13 +59,17 @@ def require_finite(arrays: Mapping[str, Array]) -> None:
             raise ValueError(f"{name}{list(at)}: expected a finite number, got {values[at]}")
 
 
-def check_target(loss: Loss, values: object, shape: tuple[int, int], dtype: DType, reduction: str) -> NumPyArray:
+def check_target(loss: Loss, values: object, shape: tuple[int, ...], dtype: DType, reduction: str) -> NumPyArray:
     """The target as the loss wants it, for an output of the given shape and type: a read-only copy.
+
+    The last axis of the output holds its features; all axes before it number the examples.
 
     Raises:
         TypeError: the wrong kind of number, or a masked array.
         ValueError: the wrong shape, or a value that the loss cannot take (the first one is named).
     """
+    if len(shape) != 2:
+        return _check_many(loss, values, shape, dtype, reduction)
     if loss.outputs not in (None, shape[1]):
         raise ValueError(f"loss: {loss.name} has weights for {loss.outputs} outputs, the network has {shape[1]}")
     refuse_masked("target", values)
@@ -83,13 +86,25 @@ def check_target(loss: Loss, values: object, shape: tuple[int, int], dtype: DTyp
     return _check_numbers(loss, t, shape, dtype, loss.target)
 
 
+def _check_many(loss: Loss, values: object, shape: tuple[int, ...], dtype: DType, reduction: str) -> NumPyArray:
+    """The target for an output of any number of dimensions, checked as that of as many rows."""
+    refuse_masked("target", values)
+    t = np.asarray(values)
+    indices = t.ndim < len(shape)
+    if t.shape != (shape[:-1] if indices else shape):
+        raise ValueError(f"target: {loss.name} expects shape {shape}, or {shape[:-1]} of indices, got {t.shape}")
+    features = shape[-1] if shape else 1
+    rows = (int(np.prod(shape)) // features, features)
+    return kept(check_target(loss, t.reshape(rows[:1] if indices else rows), rows, dtype, reduction).reshape(t.shape))
+
+
 def _require(loss: Loss, good: NumPyArray, t: NumPyArray, expected: str) -> None:
     if not np.all(good):
         place = first_place(~good)
         raise ValueError(f"target{place}: {loss.name} expects {expected}, got {t[tuple(np.argwhere(~good)[0])]}")
 
 
-def _check_numbers(loss: Loss, t: NumPyArray, shape: tuple[int, int], dtype: DType, kind: str) -> NumPyArray:
+def _check_numbers(loss: Loss, t: NumPyArray, shape: tuple[int, ...], dtype: DType, kind: str) -> NumPyArray:
     integers = loss.integers and t.dtype.kind in "iu"
     if t.dtype.kind != "f" and not integers:
         raise TypeError(f"target: {loss.name} expects floating numbers of shape {shape}, got {_kind(t)}")
@@ -111,7 +126,7 @@ def _check_numbers(loss: Loss, t: NumPyArray, shape: tuple[int, int], dtype: DTy
     return t
 
 
-def _check_indices(loss: Loss, t: NumPyArray, shape: tuple[int, int], reduction: str) -> NumPyArray:
+def _check_indices(loss: Loss, t: NumPyArray, shape: tuple[int, ...], reduction: str) -> NumPyArray:
     expected = f"class indices of shape ({shape[0]},)"
     if t.dtype.kind not in "iu":
         raise TypeError(f"target: {loss.name} expects {expected}, integers, got {t.dtype}")
@@ -132,7 +147,7 @@ def _check_indices(loss: Loss, t: NumPyArray, shape: tuple[int, int], reduction:
     return t
 
 
-def _check_labels(loss: Loss, t: NumPyArray, shape: tuple[int, int]) -> NumPyArray:
+def _check_labels(loss: Loss, t: NumPyArray, shape: tuple[int, ...]) -> NumPyArray:
     if t.dtype.kind not in "iu":
         raise TypeError(f"target: {loss.name} expects label indices of shape {shape}, integers, got {t.dtype}")
     if t.shape != shape:

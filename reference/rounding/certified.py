@@ -8,6 +8,7 @@ outcomes are admitted and the interval holds both.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, nextafter
@@ -20,12 +21,15 @@ from ..arithmetic.array import Array
 from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import Decisions, Undecided, precision
 from ..arithmetic.ball_elements import as_arb, exactly, outward
+from ..network import passes
 from ..network.gradients import Gradients
+from ..network.graph import Network, NetworkTrace, inputs_of
 from ..network.in_arithmetic import in_balls
-from ..network.mlp import Trace, backward, forward
+from ..network.mlp import Trace
+from ..network.passes import AnyTrace
 from ..network.problem import Problem, loss_gradient, loss_value
 
-__all__ = ["CertifiedGradients", "CertifiedLeaf", "ExactKink", "ball_gradients", "certified_gradients"]
+__all__ = ["CertifiedGradients", "CertifiedLeaf", "ExactKink", "StepKink", "ball_gradients", "certified_gradients"]
 
 FIRST_BITS = 128
 """Two machine words: 75 bits beyond float64 for the rounding errors and cancellation of most networks."""
@@ -79,6 +83,21 @@ class ExactKink:
     right: float
 
 
+@dataclass(frozen=True, slots=True)
+class StepKink:
+    """A number that sits exactly where the formula of a step of a network changes: a tie, a kink, a bound.
+
+    Attributes:
+        step: the name of the step.
+        operation: the row's name.
+        index: of the number among the operation's switches.
+    """
+
+    step: str
+    operation: str
+    index: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class CertifiedGradients(Gradients):
     """A tree like `Gradients` whose leaves are `CertifiedLeaf`; `map` makes a plain tree of it.
@@ -86,13 +105,14 @@ class CertifiedGradients(Gradients):
     Attributes:
         bits: of precision in the last run.
         status: "certified" if every element is resolved, else "unresolved".
-        kinks: the pre-activations that sit exactly at a kink, where the declared convention was followed.
+        kinks: the pre-activations, or numbers of steps, that sit exactly at a kink, where the declared convention was
+            followed.
         undecided: what the cap left undecided, in words; empty if nothing.
     """
 
     bits: int = 0
     status: str = "certified"
-    kinks: tuple[ExactKink, ...] = ()
+    kinks: tuple[ExactKink | StepKink, ...] = ()
     undecided: str = ""
 
     def leaves(self) -> dict[str, Any]:
@@ -129,7 +149,7 @@ def certified_gradients(problem: Problem, target_bits: int = 53, *, cap: int = C
         raise ValueError(f"target_bits and cap must be positive, got {target_bits} and {cap}")
     balls = in_balls(problem)
     bits, undecided = min(max(FIRST_BITS, 2 * target_bits), cap), ""
-    small = problem.mlp.parameters * problem.x.shape[0] <= RATIONAL_WORK
+    small = passes.work(problem.network, problem.x) <= RATIONAL_WORK
     while True:
         with precision(bits):
             try:
@@ -149,7 +169,9 @@ def certified_gradients(problem: Problem, target_bits: int = 53, *, cap: int = C
             if done or bits >= cap:
                 status = "certified" if done else "unresolved"
                 kinks = _exact_kinks(problem, trace)
-                return CertifiedGradients(leaves.layers, leaves.input, leaves.loss, bits, status, kinks, undecided)
+                return CertifiedGradients(
+                    leaves.layers, leaves.input, leaves.loss, leaves.named, bits, status, kinks, undecided
+                )
         bits = min(2 * bits, cap)
         balls = in_balls(problem, Decisions(hull=bool(undecided), rational=small))
 
@@ -165,22 +187,38 @@ def ball_gradients(problem: Problem, bits: int) -> Gradients:
         return _run(in_balls(problem))[1]
 
 
-def _run(balls: Problem) -> tuple[Trace, Gradients]:
+def _run(balls: Problem) -> tuple[AnyTrace, Gradients]:
     balls = balls.as_one()
-    trace = forward(balls.mlp, balls.x)
-    found = backward(balls.mlp, trace, loss_gradient(balls, trace.output))
-    return trace, Gradients(found.layers, found.input, loss_value(balls, trace.output))
+    trace = passes.forward(balls.network, balls.x)
+    found = passes.backward(balls.network, trace, loss_gradient(balls, trace.output))
+    return trace, Gradients(found.layers, found.input, loss_value(balls, trace.output), found.named)
 
 
-def _exact_kinks(problem: Problem, trace: Trace) -> tuple[ExactKink, ...]:
+def _exact_kinks(problem: Problem, trace: AnyTrace) -> tuple[ExactKink | StepKink, ...]:
+    if isinstance(problem.network, Network):
+        return tuple(_step_kinks(problem.network, cast(NetworkTrace, trace)))
     found = []
-    for index, (layer, z) in enumerate(zip(problem.mlp.layers, trace.preactivations, strict=True)):
+    preactivations = cast(Trace, trace).preactivations
+    for index, (layer, z) in enumerate(zip(problem.mlp.layers, preactivations, strict=True)):
         for kink in layer.activation.kinks:
             at, name = fmpq(*float(kink.at).as_integer_ratio()), layer.activation.name
             for place in (i for i, b in enumerate(cast(Ball, z).flat) if exactly(b) == at):
                 example, unit = divmod(place, z.shape[1])
                 found.append(ExactKink(index, example, unit, name, kink.at, kink.derivative, kink.left, kink.right))
     return tuple(found)
+
+
+def _step_kinks(network: Network, trace: NetworkTrace) -> Iterator[StepKink]:
+    for step in network.steps:
+        if step.name not in trace.values:
+            continue  # it was taken together with the loss
+        for switch in step.operation.switches(*inputs_of(step, trace.values)):
+            if not isinstance(switch, Ball):
+                continue  # of constants alone
+            for place, b in enumerate(switch.flat):
+                if exactly(b) == 0:
+                    index = tuple(int(i) for i in np.unravel_index(place, switch.shape))
+                    yield StepKink(step.name, step.operation.name, index)
 
 
 def round_leaf(ball: Ball, target_bits: int = 53) -> CertifiedLeaf:

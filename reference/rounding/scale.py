@@ -17,6 +17,7 @@ from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.formats import FORMATS, Format, get_format
 from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
+from ..network import passes
 from ..network.gradients import Gradients
 from ..network.in_arithmetic import in_noise, spread_of
 from ..network.problem import Problem, gradients
@@ -115,7 +116,7 @@ def rounding_errors(
     if runs < 2:
         raise ValueError(f"runs: expected at least 2, got {runs}")
     fmt, rng = get_format(problem.dtype if dtype is None else dtype), np.random.default_rng(seed)
-    part = max(2, LARGEST // _largest_array(problem) - 1)
+    part = max(2, LARGEST // passes.largest(problem.network, problem.x) - 1)
     sizes = [len(piece) for piece in np.array_split(np.arange(runs), -(-runs // part))]
     parts = [_of_part(problem, NoiseSource(fmt, size, rng), textbook) for size in sizes]
     return parts[0] if len(parts) == 1 else _together(parts, np.sqrt(np.array(sizes) / runs))
@@ -153,8 +154,3 @@ def _together(parts: list[Rounding], weights: NumPyArray) -> Rounding:
         scaled = [p.errors[place] * (p.sigma[place] / scale).astype(np.float32) for p in parts]
         sigma[place], errors[place] = total, np.concatenate(scaled)
     return Rounding(sigma, errors)
-
-
-def _largest_array(problem: Problem) -> int:
-    examples = problem.x.shape[0]
-    return int(max(max(layer.weight.size, examples * max(layer.weight.shape)) for layer in problem.mlp.layers))

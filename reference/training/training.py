@@ -117,7 +117,7 @@ def train(
     check_arguments(optimizer, until, max_steps, batch_size, seed, problem.x.shape[0])
     course = course_of(problem, optimizer, batch_size, seed)
     mlp, state, steps, losses, evaluated = _beginning(problem, course, resume)
-    problem = problem.replace(mlp=mlp)
+    problem = problem.replace(network=mlp)
     if is_numpy(problem.x):
         require_finite(problem.arrays())
     batch_of = _batches(problem, batch_size, seed)
@@ -128,7 +128,7 @@ def train(
     with np.errstate(all="ignore"), _bar(progress, steps, max_steps) as show:
         while steps < max_steps:
             if begins_epoch(steps):
-                evaluated.append((steps, loss_value(problem.replace(mlp=mlp))))
+                evaluated.append((steps, loss_value(problem.replace(network=mlp))))
                 if _small(evaluated[-1][1], until):
                     break
             here = batch_of(steps, mlp)
@@ -146,7 +146,7 @@ def train(
             passed, steps = g, steps + 1
             if show is not None:
                 show(steps, g.loss)
-        problem = problem.replace(mlp=mlp)
+        problem = problem.replace(network=mlp)
         found = loss_value(problem)
         reached = _small(found, until)
         stopped = _reason(problem, found, until, stopped, passed, steps)
@@ -167,7 +167,7 @@ def batch_order(examples: int, seed: int, epoch: int) -> Array:
 def _batches(problem: Problem, batch_size: int | None, seed: int) -> Callable[[int, MLP], Problem]:
     """(updates made, network) ↦ the next step's problem. An epoch's examples are put in order once."""
     if batch_size is None:
-        return lambda step, mlp: problem.replace(mlp=mlp)
+        return lambda step, mlp: problem.replace(network=mlp)
     examples, steps = problem.x.shape[0], _steps_of_an_epoch(problem, batch_size)
     current = -1
     x, target = problem.x, problem.target
@@ -179,7 +179,7 @@ def _batches(problem: Problem, batch_size: int | None, seed: int) -> Callable[[i
             order = batch_order(examples, seed, epoch)
             current, x, target = epoch, problem.x[order], problem.target[order]
         part = slice(place * batch_size, (place + 1) * batch_size)
-        return problem.replace(mlp=mlp, x=x[part], target=target[part])
+        return problem.replace(network=mlp, x=x[part], target=target[part])
 
     return batch_of
 
@@ -200,7 +200,7 @@ def _evaluation(problem: Problem) -> Evaluate:
     """Network ↦ (loss, gradients) on the step's batch."""
 
     def evaluate(mlp: MLP) -> tuple[Any, Gradients]:
-        g = gradients(problem.replace(mlp=mlp), to_input=False)
+        g = gradients(problem.replace(network=mlp), to_input=False)
         return g.loss, g
 
     return evaluate

@@ -28,7 +28,7 @@ def _with_row(name: str, row: ref.Activation, layer: int | None) -> Callable[[re
             changed(old, activation=row) if old.activation.name == name and layer in (None, l) else old
             for l, old in enumerate(problem.mlp.layers)
         )
-        return problem.replace(mlp=unchecked(ref.MLP, layers=layers))
+        return problem.replace(network=unchecked(ref.MLP, layers=layers))
 
     return change
 

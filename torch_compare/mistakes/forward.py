@@ -39,7 +39,7 @@ def forward_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
 def _with_layers(change: Callable[[int, ref.Layer], ref.Layer]) -> Callable[[ref.Problem], ref.Problem]:
     def apply(problem: ref.Problem) -> ref.Problem:
         layers = tuple(change(l, layer) for l, layer in enumerate(problem.mlp.layers))
-        return problem.replace(mlp=unchecked(ref.MLP, layers=layers))
+        return problem.replace(network=unchecked(ref.MLP, layers=layers))
 
     return apply
 

@@ -146,7 +146,7 @@ def _with_activation(
         )
         for layer in problem.mlp.layers
     )
-    return problem.replace(mlp=ref.MLP(tuple(layers)))
+    return problem.replace(network=ref.MLP(tuple(layers)))
 
 
 def _bce_as_torch(problem: ref.Problem) -> ref.Problem:

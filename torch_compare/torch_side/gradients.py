@@ -34,8 +34,8 @@ def _half_squared_error(y: Tensor, t: Tensor, reduction: str) -> Tensor:
     return _reduced(0.5 * ((y - t) ** 2).sum(dim=1), reduction)
 
 
-def _given_cotangent(y: Tensor, t: Tensor, reduction: str) -> Tensor:
-    return _reduced((t * y).sum(dim=1), reduction)
+def _inner_product(y: Tensor, t: Tensor, reduction: str) -> Tensor:
+    return t * y if reduction == "none" else (t * y).sum()
 
 
 def _cross_entropy(y: Tensor, t: Tensor, *, ignore_index: int, **rest: Any) -> Tensor:
@@ -80,7 +80,7 @@ ACTIVATIONS: Mapping[str, Callable[..., Tensor]] = MappingProxyType({
 LOSSES: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
     {
         "half_squared_error": _half_squared_error,
-        "given_cotangent": _given_cotangent,
+        "inner_product": _inner_product,
         "mse": F.mse_loss,
         "l1": F.l1_loss,
         "smooth_l1": F.smooth_l1_loss,

@@ -11,7 +11,6 @@ import torch.nn.functional as F  # noqa: N812  torch's own documentation spells 
 from torch import Tensor, nn
 
 import reference as ref
-from reference.functions.recipe import recorded
 from reference.network.unchecked import changed
 
 from .gradients import LOSSES, differentiate
@@ -44,7 +43,7 @@ def problem_from_module(module: nn.Module, x: Any, target: Any, loss_fn: Any, as
         loss_fn: a loss module of torch.nn, with its parameters; a function of torch.nn.functional, with its
             defaults; or any callable (output, target) ↦ scalar tensor. The oracle cannot evaluate one of the
             last kind, so the problem's loss is then Σ c·y with c = ∂loss/∂output, which torch.autograd finds
-            and which is taken as given (`given_cotangent`): it has the gradients of the user's loss, but
+            and which is taken as given (the loss `inner_product`): it has the gradients of the user's loss, but
             not its value, and checks the network's derivatives, not the loss's own.
         as_: which row a module of the user's own computes, by its type or by its name in `module.named_modules()`:
             a `ref.Activation` or its name, or "linear" for one with weight (O, I) and bias. It is taken at its word;
@@ -72,7 +71,7 @@ def problem_from_module(module: nn.Module, x: Any, target: Any, loss_fn: Any, as
     known = _known_loss(loss_fn)
     if known is None:
         cotangent = _cotangent(module, x, target, loss_fn)
-        return ref.Problem(mlp, _plain("x", x), cotangent, given_cotangent(), reduction="sum")
+        return ref.Problem(mlp, _plain("x", x), cotangent, "inner_product")
     row, reduction = known
     return ref.Problem(mlp, _plain("x", x), _plain("target", target), row, reduction)
 
@@ -98,20 +97,6 @@ def module_gradients(module: nn.Module, x: Any, target: Any, loss_fn: Any, as_: 
         given, t = _given("x", x, leaves[0][0]).requires_grad_(), _given("target", target, leaves[0][0])
         found = differentiate(_scalar(loss_fn(module(given), t)), leaves, given)
     return ref.Gradients(found.layers, found.input, None if known is None else found.loss)
-
-
-@recorded
-def given_cotangent() -> ref.Loss:
-    """Σ c·y, the target c being ∂loss/∂output of a loss that is known by its derivative only; mean: N."""
-    return ref.Loss(
-        "given_cotangent",
-        "Σ c·y",
-        "a loss of the user's own, its derivative taken as given",
-        "real",
-        lambda y, c: (c * y).sum(axis=1),
-        lambda y, c: c + 0 * y,
-        lambda y, c: int(y.shape[0]),
-    )
 
 
 def _cotangent(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> Array:

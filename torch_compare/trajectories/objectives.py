@@ -113,7 +113,7 @@ def network(rng: np.random.Generator, dtype: Any = np.float64) -> Objective:
         problem = problems[step % len(problems)]
 
         def evaluate(params: Any) -> tuple[Any, Any]:
-            g = ref.gradients(problem.replace(mlp=rebuilt(mlp, params)))
+            g = ref.gradients(problem.replace(network=rebuilt(mlp, params)))
             return g.loss, [d for layer in g.layers for d in (layer.weight, layer.bias) if d is not None]
 
         return evaluate

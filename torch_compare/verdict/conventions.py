@@ -132,7 +132,7 @@ def _with_sides(problem: ref.Problem, output: Any, sides: Mapping[tuple[str, flo
         chosen = {-1.0: below, 1.0: above, 0.0: (below + above) / 2}[sides[_LOSS]]
         jump = np.where(below == above, 0.0, chosen - loss.gradient(output, problem.target))
         loss = changed(loss, gradient=lambda y, t: problem.loss.gradient(y, t) + jump)
-    return problem.replace(mlp=ref.MLP(layers), loss=loss)
+    return problem.replace(network=ref.MLP(layers), loss=loss)
 
 
 def _one_sided(row: ref.Activation, sides: Mapping[tuple[str, float], float]) -> ref.Activation:

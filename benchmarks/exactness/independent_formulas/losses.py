@@ -68,6 +68,10 @@ def squared(y: arb, t: arb) -> tuple[tuple[arb, ...], tuple[arb, ...]]:
     return ((y - t) ** 2,), (2 * (y - t),)
 
 
+def inner_product(y: arb, t: arb) -> tuple[tuple[arb, ...], tuple[arb, ...]]:
+    return (y * t,), (t,)
+
+
 PER_ELEMENT: dict[str, Callable[[arb, arb], tuple[tuple[arb, ...], tuple[arb, ...]]]] = {
     "mse": squared,
     "bce": bce,
@@ -76,4 +80,5 @@ PER_ELEMENT: dict[str, Callable[[arb, arb], tuple[tuple[arb, ...], tuple[arb, ..
     "poisson_nll": poisson_nll,
     "gaussian_nll": gaussian_nll,
     "soft_margin": soft_margin,
+    "inner_product": inner_product,
 }

@@ -68,7 +68,7 @@ def test_a_derivative_off_by_1e_30_is_caught(activation):
     problem = problem_of(activation, "mse", 1)
     first = problem.mlp.layers[0]
     layer = unchecked(ref.Layer, weight=first.weight, bias=first.bias, activation=tilted)
-    planted = problem.replace(mlp=unchecked(ref.MLP, layers=(layer, *problem.mlp.layers[1:])))
+    planted = problem.replace(network=unchecked(ref.MLP, layers=(layer, *problem.mlp.layers[1:])))
     worst, _ = digits(planted, multiprecision_difference(problem))
     assert worst < DIGITS
 

@@ -136,7 +136,7 @@ def test_a_row_that_computes_something_else_is_left_apart():
     assert composed(ref.ACTIVATIONS["tanh"], bce) is None
     problem = one_layer([[1.0]], [[0.0]])
     layer = unchecked(ref.Layer, weight=problem.mlp.layers[0].weight, bias=None, activation=wrong)
-    planted = problem.replace(mlp=unchecked(ref.MLP, layers=(layer,)))
+    planted = problem.replace(network=unchecked(ref.MLP, layers=(layer,)))
     twice = {"input": 2 * ref.gradients(problem).input}
     assert_within_rounding(problem, {"input": ref.gradients(planted).input}, twice)
 

@@ -86,7 +86,7 @@ def matrix_form(row: ref.Activation, x: Any, t: Any, w: Any, b: Any, kind: Any) 
 def objects_problem(row: ref.Activation, layers: Any, x: Any, target: Any, loss: str) -> ref.Problem:
     """A problem of any kind of number, its dtype unchecked."""
     mlp = unchecked(ref.MLP, layers=tuple(unchecked(ref.Layer, weight=w, bias=b, activation=row) for w, b in layers))
-    return unchecked(ref.Problem, mlp=mlp, x=x, target=target, loss=ref.LOSSES[loss], reduction="mean")
+    return unchecked(ref.Problem, network=mlp, x=x, target=target, loss=ref.LOSSES[loss], reduction="mean")
 
 
 def assert_equal_names(got: dict[str, Any], expected: dict[str, Any], difference: Any) -> None:

@@ -135,7 +135,7 @@ def test_a_loss_named_in_a_replacement_is_its_row():
     assert ref.gradients(problem.replace(loss="mse")).loss > 0
     with pytest.raises(ValueError, match="loss: no row is named 'mes'"):
         problem.replace(loss="mes")
-    with pytest.raises(TypeError, match="a problem has no los; it has mlp, x, target, loss, reduction"):
+    with pytest.raises(TypeError, match="a problem has no los; it has network, x, target, loss, reduction"):
         problem.replace(los="mse")
 
 

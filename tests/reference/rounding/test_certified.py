@@ -322,7 +322,7 @@ def test_precision_is_put_back_even_after_an_error():
     row = unchecked(ref.Activation, **vars(act.tanh()) | {"derivative": None})
     layer = unchecked(ref.Layer, weight=broken.mlp.layers[0].weight, bias=None, activation=row)
     with pytest.raises(TypeError):
-        certified_gradients(broken.replace(mlp=unchecked(ref.MLP, layers=(layer,))))
+        certified_gradients(broken.replace(network=unchecked(ref.MLP, layers=(layer,))))
     assert ctx.prec == before
 
 

@@ -82,7 +82,7 @@ def test_the_seed_of_batches_that_are_not_shuffled_does_not_count():
 
 def test_a_state_and_a_number_of_steps_go_on_with_whatever_is_given():
     part = train()
-    start = problem("relu").replace(mlp=part.mlp)
+    start = problem("relu").replace(network=part.mlp)
     rest = ref.train(start, opt.adam(lr=0.001), max_steps=7, batch_size=3, resume=(part.state, part.steps))
     assert rest.steps == 7
 

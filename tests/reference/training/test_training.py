@@ -72,7 +72,7 @@ def test_a_training_is_gradients_and_updates_by_hand(name, batch_size):
     assert_same_network(got.mlp, mlp)
     assert_same_tree(got.state, state)
     assert_same(got.losses, np.array(losses))
-    assert got.loss == ref.loss_value(problem.replace(mlp=mlp))
+    assert got.loss == ref.loss_value(problem.replace(network=mlp))
     assert (got.steps, got.reached) == (9, False)
 
 
@@ -84,7 +84,7 @@ def test_lbfgs_evaluates_on_the_batch_of_its_step():
         batch = problem.replace(x=problem.x[part], target=problem.target[part])
 
         def evaluate(there, batch=batch):
-            g = ref.gradients(batch.replace(mlp=there))
+            g = ref.gradients(batch.replace(network=there))
             return g.loss, g
 
         mlp, state = optimizer.update(mlp, evaluate(mlp)[1], state, evaluate)
@@ -215,7 +215,7 @@ def test_the_callback_sees_every_step_before_its_update_and_may_stop_it():
     problem, seen = small_problem(), []
 
     def watch(step, loss, mlp, g):
-        here = ref.gradients(problem.replace(mlp=mlp))
+        here = ref.gradients(problem.replace(network=mlp))
         assert loss == here.loss
         assert_same(g.layers[0].weight, here.layers[0].weight)
         seen.append(step)
@@ -296,7 +296,7 @@ def test_an_interruption_leaves_no_trace(name, batch_size, tmp_path):
         checkpoint.save(tmp_path / "file", part.mlp, part.state, {"steps": part.steps})
         mlp, state, extra = checkpoint.load(tmp_path / "file", problem.mlp)
         resumed = ref.train(
-            problem.replace(mlp=mlp), optimizer, max_steps=7, resume=(state, extra["steps"]), **arguments
+            problem.replace(network=mlp), optimizer, max_steps=7, resume=(state, extra["steps"]), **arguments
         )
         assert_same_network(resumed.mlp, whole.mlp)
         assert_same_tree(resumed.state, whole.state)
@@ -309,7 +309,7 @@ def test_a_resumption_with_a_mistake_leaves_a_trace():
     problem = small_problem()
     whole = ref.train(problem, opt.adam(), max_steps=7, batch_size=6)
     part = ref.train(problem, opt.adam(), max_steps=4, batch_size=6)
-    start = problem.replace(mlp=part.mlp)
+    start = problem.replace(network=part.mlp)
     for changes in ({"resume": (opt.adam().init(part.mlp), 4)}, {"resume": (part.state, 3)},
                     {"resume": (part.state, 4), "seed": 1}):  # fmt: skip
         resumed = ref.train(start, opt.adam(), max_steps=7, batch_size=6, **changes)

@@ -109,7 +109,7 @@ def test_most_units_point_above_and_a_large_preactivation_at_exp():
     assert text.startswith(f"{FIRST}: 12 of 20 elements are not finite, the first at [0, 0]; most units of layers[0]")
     first, last = PROBLEM.mlp.layers
     for scale, overflows in ((1.0, False), (100.0, True)):
-        large = PROBLEM.replace(mlp=ref.MLP((ref.Layer(scale * first.weight, first.bias, "tanh"), last)))
+        large = PROBLEM.replace(network=ref.MLP((ref.Layer(scale * first.weight, first.bias, "tanh"), last)))
         given = LEAVES | {FIRST: np.where(np.arange(5)[:, None] == 4, np.inf, LEAVES[FIRST])}
         assert not_finite(large, given, fmt).endswith("overflows in float16") == overflows
     assert not_finite(PROBLEM, LEAVES, fmt) == ""

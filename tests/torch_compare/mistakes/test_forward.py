@@ -25,7 +25,7 @@ def test_no_bias_is_the_same_as_a_bias_of_zeros():
     layers = tuple(
         ref.Layer(l.weight, 0 * l.bias if i == 1 else l.bias, l.activation) for i, l in enumerate(PROBLEM.mlp.layers)
     )
-    theirs = leaves_of(PROBLEM.replace(mlp=ref.MLP(layers)))
+    theirs = leaves_of(PROBLEM.replace(network=ref.MLP(layers)))
     for place, leaf in leaves_with((mistake,), PROBLEM).items():
         assert np.array_equal(leaf, theirs[place]), place
 

@@ -26,7 +26,7 @@ def with_derivative(problem, change):
     other = unchecked(ref.Activation, **(fields | {"derivative": lambda z: change(row.derivative(z))}))
     first = problem.mlp.layers[0]
     layers = (unchecked(ref.Layer, weight=first.weight, bias=first.bias, activation=other), *problem.mlp.layers[1:])
-    return problem.replace(mlp=unchecked(ref.MLP, layers=layers))
+    return problem.replace(network=unchecked(ref.MLP, layers=layers))
 
 
 def outcomes(problem, given):

@@ -15,7 +15,6 @@ from tests.helpers import DTYPES, gamma
 from tests.torch_compare.torch_side.helpers import Array
 from torch_compare.torch_side.deviations import DEVIATIONS, Deviation, deviation, deviations
 from torch_compare.torch_side.gradients import torch_gradients, torch_loss
-from torch_compare.torch_side.modules import given_cotangent
 from torch_compare.verdict.checks import check
 
 
@@ -27,7 +26,7 @@ def single(row: ref.Activation | str, z: Array, dtype: Any, behind: float | None
         layers.append(ref.Layer(np.array([[behind]], dtype), None, "identity"))
         return ref.Problem(ref.MLP(tuple(layers)), z, np.zeros((1, 1), dtype), "half_squared_error")
     c = np.random.default_rng(3).uniform(1, 2, size=(1, layers[0].width)).astype(dtype)
-    return ref.Problem(ref.MLP(tuple(layers)), z, c, given_cotangent())
+    return ref.Problem(ref.MLP(tuple(layers)), z, c, "inner_product")
 
 
 def output(loss: ref.Loss | str, y: float, t: float, dtype: Any) -> ref.Problem:
@@ -192,10 +191,10 @@ def test_a_deviation_inside_a_network_is_found():
     assert deviation(problem) is None
     first, second, third = mlp.layers
     steep = ref.MLP((first, dataclasses.replace(second, weight=second.weight * 1e5), third))
-    found = deviation(problem.replace(mlp=steep))
+    found = deviation(problem.replace(network=steep))
     assert found is not None
     assert found.name == "softplus_overflow"
-    assert np.isnan(torch_gradients(problem.replace(mlp=steep)).input).any()
+    assert np.isnan(torch_gradients(problem.replace(network=steep)).input).any()
 
 
 # ── where regions end ────────────────────────────────────────────────────────────────────────────────

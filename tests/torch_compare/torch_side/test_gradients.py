@@ -16,7 +16,6 @@ from tests.helpers import DTYPES, assert_same, assert_same_gradients, exact_mlp,
 from tests.torch_compare.torch_side.helpers import WEIGHT, agrees, loss_problem, named
 from torch_compare.torch_side import gradients as source
 from torch_compare.torch_side.gradients import torch_gradients, torch_loss
-from torch_compare.torch_side.modules import given_cotangent
 
 PARAMETRISED = (
     act.leaky_relu(-0.3), act.rrelu(-0.5, 0.75), act.elu(0.3), act.elu(-1.5), act.celu(2.0), act.celu(0.3),
@@ -44,12 +43,12 @@ def random_problem(row: ref.Activation, dtype: Any, seed: int = 0) -> ref.Proble
         )
     )
     x, c = rng.normal(size=(5, 3)).astype(dtype), rng.normal(size=(5, 4 // row.shrink)).astype(dtype)
-    return ref.Problem(mlp, x, c, given_cotangent())
+    return ref.Problem(mlp, x, c, "inner_product")
 
 
 def test_every_row_of_the_tables_has_a_torch_function():
     assert set(source.ACTIVATIONS) == set(ref.ACTIVATIONS)
-    assert set(source.LOSSES) == set(ref.LOSSES) | {"given_cotangent"}
+    assert set(source.LOSSES) == set(ref.LOSSES)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -69,7 +68,7 @@ def test_activation_parameters_reach_torch(row):
     """Torch with the row's parameters does not agree with the row's defaults."""
     problem = random_problem(row, np.float64)
     layers = (dataclasses.replace(layer, activation=ref.ACTIVATIONS[row.name]) for layer in problem.mlp.layers)
-    assert not agrees(problem.replace(mlp=ref.MLP(tuple(layers))), torch_gradients(problem))
+    assert not agrees(problem.replace(network=ref.MLP(tuple(layers))), torch_gradients(problem))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -143,7 +142,7 @@ def test_a_row_of_the_users_own_is_named():
     first, second = problem.mlp.layers
     mlp = ref.MLP((first, dataclasses.replace(second, activation=own)))
     with pytest.raises(ValueError, match=r"layers\[1\].activation: torch has no counterpart of the row 'my_tanh'"):
-        torch_gradients(problem.replace(mlp=mlp))
+        torch_gradients(problem.replace(network=mlp))
     with pytest.raises(ValueError, match="loss: torch has no counterpart of the row 'my_loss'"):
         torch_loss(problem.replace(loss=dataclasses.replace(problem.loss, name="my_loss")))
 

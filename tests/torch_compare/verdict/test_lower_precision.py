@@ -80,7 +80,7 @@ def stepped(problem, rate):
         ref.Layer(layer.weight - rate * g.weight, layer.bias - rate * g.bias, layer.activation)
         for layer, g in zip(problem.mlp.layers, found.layers, strict=True)
     )
-    return problem.replace(mlp=ref.MLP(layers))
+    return problem.replace(network=ref.MLP(layers))
 
 
 def smoothed(problem, smoothing):
@@ -101,7 +101,7 @@ def averaged(problem):
         ref.Layer((a.weight + b.weight) / 2, (a.bias + b.bias) / 2, a.activation)
         for a, b in zip(problem.mlp.layers, other.mlp.layers, strict=True)
     )
-    return problem.replace(mlp=ref.MLP(layers))
+    return problem.replace(network=ref.MLP(layers))
 
 
 MISTAKES = {
@@ -111,8 +111,8 @@ MISTAKES = {
     "weights 1% off": lambda p: (p, nudged(p, 0.01)),
     "averaged weights": lambda p: (p, averaged(p)),
     "the tanh formula of GELU": lambda p: (
-        p.replace(mlp=ref.MLP(tuple(ref.Layer(l.weight, l.bias, "gelu") for l in p.mlp.layers))),
-        p.replace(mlp=ref.MLP(tuple(ref.Layer(l.weight, l.bias, "gelu_tanh") for l in p.mlp.layers))),
+        p.replace(network=ref.MLP(tuple(ref.Layer(l.weight, l.bias, "gelu") for l in p.mlp.layers))),
+        p.replace(network=ref.MLP(tuple(ref.Layer(l.weight, l.bias, "gelu_tanh") for l in p.mlp.layers))),
     ),
 }
 
@@ -134,7 +134,7 @@ def test_a_dead_layer_in_float32_does_not_hide_that_it_was_float32():
     problem = tanh_problem()
     first, *rest = problem.mlp.layers
     dead = ref.Layer(first.weight, np.full(16, -1e3), "relu")
-    low = problem.replace(mlp=ref.MLP((dead, *rest))).map(lambda a: a.astype(np.float32))
+    low = problem.replace(network=ref.MLP((dead, *rest))).map(lambda a: a.astype(np.float32))
     low = low.replace(target=low.target.astype(np.float32))
     found = ref.gradients(low).map(lambda leaf: np.asarray(leaf, dtype=float))
     assert not np.any(found.layers[0].weight)

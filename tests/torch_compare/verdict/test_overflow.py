@@ -80,7 +80,7 @@ def tiny_problem(size):
     problem = tanh_problem(np.float32)
     first = problem.mlp.layers[1]
     scaled = ref.Layer(first.weight * np.float32(size), first.bias, first.activation)
-    return problem.replace(mlp=ref.MLP((problem.mlp.layers[0], scaled, problem.mlp.layers[2])))
+    return problem.replace(network=ref.MLP((problem.mlp.layers[0], scaled, problem.mlp.layers[2])))
 
 
 def test_subnormal_numbers_may_be_flushed_to_zero():
@@ -164,7 +164,7 @@ def test_a_number_within_rounding_of_the_largest_may_overflow(name):
         assert in_range(one_number(x), given, fmt).keys() == {"loss"}
     for x in (bound, -bound, bound / 2):
         assert in_range(one_number(x), given, fmt).keys() == given.keys()
-    negative = one_number(-fmt.largest).replace(mlp=one_weight(0.0), target=np.array([[-1.0]]))
+    negative = one_number(-fmt.largest).replace(network=one_weight(0.0), target=np.array([[-1.0]]))
     assert in_range(negative, given, fmt).keys() == {"loss"}, "no number but x is large, and it is negative"
     finite = {"input": np.array([[1.0]])}
     assert in_range(one_number(fmt.largest), finite, fmt).keys() == finite.keys()

@@ -1,0 +1,356 @@
+"""Networks of operations: a straight-line program of named values, its forward pass and its backward pass.
+
+Every step applies an operation to named values and names what comes out. The forward pass goes through the steps in
+order and keeps every value; the backward pass goes through them in reverse, asks each step's operation for its
+pullback, and adds up the gradients of a value that several steps use:
+
+    v_k = f_k(v_i, v_j, …)          d_i += J_iᵀ d_k,  d_j += J_jᵀ d_k, …
+
+That is backpropagation in general (Griewank & Walther 2008, §3.2; the sum over uses is the multivariate chain rule).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import operations
+from ..arithmetic.array import Array, DType, is_numpy, kept, refuse_masked, widened
+from ..arithmetic.dispatch import in_format, zeros
+from ..arithmetic.formats import get_format
+from ..functions.recipe import ReadOnly
+from ..operations.row import Operation
+from .gradients import Gradients
+from .mlp import MLP
+from .unchecked import restore
+from .validation import check_array
+
+RESERVED = ("loss", "target")
+"""Names that leaves of a problem have anyway."""
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Step:
+    """One operation applied to named values.
+
+    Attributes:
+        output: the name of what comes out, or one name for each output of an operation with several.
+        operation: a row of `OPERATIONS`; its name may be given instead.
+        inputs: names of parameters, inputs, constants, and outputs of earlier steps; None for an optional input that is
+            left out.
+        compute: the format that the step computes in, if it is not the one that the problem is judged by.
+        store: the format that its output is stored in, if it is not the one that it computes in.
+
+    Raises:
+        TypeError, ValueError: no such operation or format, too few or too many inputs, or a name is no text.
+
+    >>> Step("y", "linear", "x", "weight").inputs
+    ('x', 'weight')
+    """
+
+    output: str | tuple[str, ...]
+    operation: Operation
+    inputs: tuple[str | None, ...]
+    compute: str | None
+    store: str | None
+
+    def __init__(
+        self,
+        output: str | Iterable[str],
+        operation: Operation | str,
+        *inputs: str | None,
+        compute: str | None = None,
+        store: str | None = None,
+    ) -> None:
+        names = output if isinstance(output, str) else tuple(output)
+        at = f"step {names!r}"
+        for name in (*((names,) if isinstance(names, str) else names), *(i for i in inputs if i is not None)):
+            if not isinstance(name, str) or not name:
+                raise TypeError(f"{at}: expected names, got {name!r}")
+        try:
+            row = operations.get(operation)
+            row.check_count(inputs)
+            for fmt in (compute, store):
+                if fmt is not None:
+                    get_format(fmt)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{at}: {error}") from None
+        for field, value in (("output", names), ("operation", row), ("inputs", inputs), ("compute", compute),
+                             ("store", store)):  # fmt: skip
+            object.__setattr__(self, field, value)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of everything that comes out."""
+        return (self.output,) if isinstance(self.output, str) else self.output
+
+    @property
+    def name(self) -> str:
+        """The name of the step: that of its first output."""
+        return self.outputs[0]
+
+    def __copy__(self) -> Step:
+        return self
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Network:
+    """A network of operations.
+
+    Attributes:
+        parameters: floating arrays by name, of one number type: what gradients are taken of.
+        steps: what is computed, in order.
+        inputs: the names of what a problem hands in as x.
+        output: the name of the value that the loss gets.
+        constants: arrays of any type by name, which no gradient is taken of: masks, indices, tables.
+
+    Raises:
+        TypeError: a parameter is no floating array, or of another type than the first; a step is no `Step`.
+        ValueError: a name is used before a step makes it, or is made twice, or reaches nothing; the output is not made.
+
+    >>> net = Network({"w": np.array([[2.0, -1.0]])}, [Step("y", "linear", "x", "w")])
+    >>> forward(net, {"x": np.array([[1.0, 3.0]])}).output
+    array([[-1.]])
+    """
+
+    parameters: Mapping[str, Array]
+    steps: tuple[Step, ...]
+    inputs: tuple[str, ...]
+    output: str
+    constants: Mapping[str, Array]
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Any],
+        steps: Iterable[Step],
+        inputs: Iterable[str] = ("x",),
+        output: str = "y",
+        constants: Mapping[str, Any] | None = None,
+    ) -> None:
+        checked = {name: _parameter(name, values) for name, values in dict(parameters).items()}
+        fixed = {name: _constant(name, values) for name, values in dict(constants or {}).items()}
+        names = (inputs,) if isinstance(inputs, str) else tuple(inputs)
+        program = tuple(steps)
+        for index, step in enumerate(program):
+            if not isinstance(step, Step):
+                raise TypeError(f"steps[{index}]: expected a Step, got {type(step).__name__}")
+        first = next(iter(checked.items()), None)
+        for name, values in checked.items():
+            if first is not None and values.dtype != first[1].dtype:
+                raise TypeError(f"{name}: expected {first[1].dtype} like {first[0]}, got {values.dtype}")
+        _check_names(names, checked, fixed, program, output)
+        for field, value in (("parameters", ReadOnly(checked)), ("steps", program), ("inputs", names),
+                             ("output", output), ("constants", ReadOnly(fixed))):  # fmt: skip
+            object.__setattr__(self, field, value)
+
+    def __copy__(self) -> Network:
+        return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restore(self, state)
+
+    @property
+    def dtype(self) -> DType | None:
+        """The number type of the parameters; None where there are none."""
+        return next((values.dtype for values in self.parameters.values()), None)
+
+    def named_parameters(self) -> dict[str, Array]:
+        """Every parameter by its name."""
+        return dict(self.parameters)
+
+    def step_of(self, name: str) -> Step | None:
+        """The step that makes a value; None for a parameter, an input or a constant."""
+        return next((step for step in self.steps if name in step.outputs), None)
+
+
+def _parameter(name: str, values: object) -> Array:
+    if name in RESERVED:
+        raise ValueError(f"{name}: no value may have the name of {name}")
+    return check_array(name, values, ndim=None)
+
+
+def _constant(name: str, values: object) -> Array:
+    refuse_masked(name, values)
+    array = widened(np.asarray(values)) if is_numpy(values) or not hasattr(values, "__array_ufunc__") else values
+    if is_numpy(array) and array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected numbers or truth values, got {array.dtype}")
+    return kept(array)
+
+
+def _check_names(
+    inputs: tuple[str, ...],
+    parameters: Mapping[str, Array],
+    constants: Mapping[str, Array],
+    steps: tuple[Step, ...],
+    output: str,
+) -> None:
+    made: dict[str, str] = {}
+
+    def make(name: str, by: str) -> None:
+        if name in RESERVED:
+            raise ValueError(f"{by}: no value may have the name of {name!r}")
+        if name in made:
+            raise ValueError(f"{by}: {name!r} is there already, from {made[name]}")
+        made[name] = by
+
+    for kind, names in (("inputs", inputs), ("parameters", parameters), ("constants", constants)):
+        for name in names:
+            make(name, kind)
+    later = {name for step in steps for name in step.outputs}
+    used = {output}
+    for index, step in enumerate(steps):
+        at = f"steps[{index}] ({step.name}, {step.operation.name})"
+        for name in filter(None, step.inputs):
+            if name not in made:
+                why = (
+                    "a later step or this one makes it: put the steps in order, and let no value depend on itself"
+                    if name in later
+                    else "nothing makes it: it is no parameter, input or constant and no step's output"
+                )
+                raise ValueError(f"{at}: {name!r} is not there; {why}")
+            used.add(name)
+        for name in step.outputs:
+            make(name, at)
+    if output not in made:
+        raise ValueError(f"output: {output!r} is not there; the steps make {', '.join(sorted(later)) or 'nothing'}")
+    idle = [name for name in (*parameters, *inputs) if name not in used]
+    if idle:
+        raise ValueError(f"{idle[0]}: no step uses it")
+    _check_reached(steps, output, parameters)
+
+
+def _check_reached(steps: tuple[Step, ...], output: str, parameters: Mapping[str, Array]) -> None:
+    needed = {output}
+    for step in reversed(steps):
+        if needed & set(step.outputs):
+            needed |= {name for name in step.inputs if name is not None}
+    for step in steps:
+        if not needed & set(step.outputs):
+            raise ValueError(f"step {step.name!r} ({step.operation.name}): the output {output!r} does not depend on it")
+    for name in parameters:
+        if name not in needed:
+            raise ValueError(f"{name}: the output {output!r} does not depend on it")
+
+
+# ── the two passes ───────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class NetworkTrace:
+    """Every value of a forward pass.
+
+    Attributes:
+        values: by name: parameters, inputs, constants, and what each step made.
+        output: the value that the loss gets.
+    """
+
+    values: Mapping[str, Any]
+    output: Array
+
+
+def forward(network: Network, x: Mapping[str, Array]) -> NetworkTrace:
+    """Run every step on the inputs x, by name, and keep every value."""
+    values: dict[str, Any] = {**network.constants, **network.parameters, **x}
+    for step in network.steps:
+        values.update(made_by(step, values))
+    return NetworkTrace(values, values[network.output])
+
+
+def made_by(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a step makes of the values, by name, in the format that it is stored in."""
+    made = step.operation.value(*inputs_of(step, values))
+    parts = zip(step.outputs, _parts(step, made), strict=True)
+    return {name: in_format(value, step.store or step.compute) for name, value in parts}
+
+
+def inputs_of(step: Step, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The inputs of a step, in the format that it computes in."""
+    return tuple(None if name is None else in_format(values[name], step.compute) for name in step.inputs)
+
+
+def backward(network: Network, trace: NetworkTrace, d_output: Array, *, to_input: bool = True) -> Gradients:
+    """The gradients of ⟨d_output, output⟩ with respect to every parameter and every input of floating numbers.
+
+    >>> net = Network({"w": np.array([[2.0]])}, [Step("h", "linear", "x", "w"), Step("y", "add", "h", "x")])
+    >>> g = backward(net, forward(net, {"x": np.array([[3.0]])}), np.array([[1.0]]))
+    >>> g["w"], g["x"]
+    (array([[3.]]), array([[3.]]))
+    """
+    leaves = [*network.parameters, *(network.inputs if to_input else ())]
+    wanted = _depending(network, leaves)
+    d: dict[str, Any] = {network.output: d_output}
+    for step in reversed(network.steps):
+        if not any(name in d for name in step.outputs):
+            continue
+        for name, change in zip(step.inputs, pulled_back(step, trace.values, d), strict=True):
+            if name in wanted and change is not None:
+                d[name] = d[name] + change if name in d else change
+    return Gradients.from_leaves({
+        name: in_format(d[name], None) if name in d else zeros(trace.values[name].shape, trace.values[name])
+        for name in leaves if has_gradient(trace.values[name])
+    })  # fmt: skip
+
+
+def pulled_back(step: Step, values: Mapping[str, Any], d: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The gradients that a step hands to its inputs, from those of its outputs; one that nothing used is 0."""
+    parts = [values[name] for name in step.outputs]
+    given = [
+        in_format(d[name] if name in d else zeros(part.shape, part), step.compute)
+        for name, part in zip(step.outputs, parts, strict=True)
+    ]
+    parts = [in_format(part, step.compute) for part in parts]
+    single = isinstance(step.output, str)
+    found = step.operation.pullback(
+        inputs_of(step, values), parts[0] if single else tuple(parts), given[0] if single else tuple(given)
+    )
+    return tuple(found)
+
+
+def has_gradient(values: Any) -> bool:
+    """Whether these are numbers that a gradient is taken of: no indices, no truth values."""
+    return not is_numpy(values) or values.dtype.kind in "fc"
+
+
+def _depending(network: Network, leaves: Iterable[str]) -> set[str]:
+    """The names of all values that depend on a leaf, and of the leaves themselves."""
+    found = set(leaves)
+    for step in network.steps:
+        if found.intersection(name for name in step.inputs if name is not None):
+            found.update(step.outputs)
+    return found
+
+
+def _parts(step: Step, made: Any) -> Iterator[Any]:
+    if isinstance(step.output, str):
+        if isinstance(made, tuple):
+            raise ValueError(f"step {step.name!r}: {step.operation.name} has {len(made)} outputs: name them all")
+        yield made
+        return
+    if not isinstance(made, tuple) or len(made) != len(step.output):
+        count = len(made) if isinstance(made, tuple) else 1
+        raise ValueError(f"step {step.name!r}: {step.operation.name} has {count} outputs, got {len(step.output)} names")
+    yield from made
+
+
+# ── the chapter's network as one of operations ───────────────────────────────────────────────────────
+
+
+def as_network(mlp: MLP) -> Network:
+    """The same network as one of operations, with the same leaves: "layers[0].weight", "layers[0].bias", "input".
+
+    >>> from reference.network.initialization import initialize
+    >>> as_network(initialize([2, 3, 1], ["tanh", "identity"], seed=0)).steps[1].name
+    'layers[0]'
+    """
+    steps, h = [], "input"
+    for index, layer in enumerate(mlp.layers):
+        place = f"layers[{index}]"
+        steps.append(
+            Step(f"{place}.z", "linear", h, f"{place}.weight", None if layer.bias is None else f"{place}.bias")
+        )
+        steps.append(Step(place, operations.of_activation(layer.activation), f"{place}.z"))
+        h = place
+    return Network(mlp.named_parameters(), steps, inputs=("input",), output=h)

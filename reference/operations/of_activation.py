@@ -1,0 +1,92 @@
+"""Every activation of the table as an operation, with any leading axes, softmax and its kin along any axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import activations
+from ..activations.row import Activation
+from ..arithmetic.array import Array, Term
+from ..functions.recipe import recorded
+from .probe import probe
+from .row import Inputs, Operation, Pullback
+
+
+def _along(row: Activation, f: Callable[..., Array], axis: int, *arrays: Array) -> Array:
+    """A function of rows (N, K) along an axis of arrays of any number of dimensions."""
+    if not row.rowwise:
+        return f(*arrays)
+    moved = [np.swapaxes(a, axis, -1) for a in arrays]
+    y = f(*(m.reshape(-1, m.shape[-1]) for m in moved))
+    return np.swapaxes(y.reshape(*moved[0].shape[:-1], y.shape[-1]), axis, -1)
+
+
+def _slopes(row: Activation, side: str) -> Pullback:
+    """The pullback with another slope at the kinks: that from the left, from the right, or the mean of both."""
+
+    def pullback(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array]:
+        (x,) = inputs
+        d_x = row.pullback(x, d_y)
+        for kink in row.kinks:
+            slope = {"left": kink.left, "right": kink.right, "mean": (kink.left + kink.right) / 2}[side]
+            d_x = np.where(x == kink.at, d_y * slope, d_x)
+        return (d_x,)
+
+    return pullback
+
+
+def of_activation(activation: str | Activation, dim: int = -1) -> Operation:
+    """The operation that applies an activation.
+
+    Args:
+        activation: a row of `ACTIVATIONS`, or its name.
+        dim: the axis that a row-wise one (softmax, glu, …) acts along.
+
+    >>> of_activation("softmax").value(np.zeros((2, 1, 2)))
+    array([[[0.5, 0.5]],
+    <BLANKLINE>
+           [[0.5, 0.5]]])
+    """
+    return _of_row(activations.get(activation), dim)
+
+
+@recorded
+def _of_row(row: Activation, dim: int) -> Operation:
+    tangent = row.jvp if row.rowwise else lambda z, dz: row.derivative(z) * dz  # type: ignore[misc]
+    last = dim == -1 or not row.rowwise
+    return Operation(
+        row.name,
+        row.formula,
+        row.source,
+        ("input",),
+        lambda x: _along(row, row.value, dim, x),
+        lambda inputs, y, d_y: (_along(row, row.pullback, dim, inputs[0], d_y),),
+        lambda inputs, y, changes: _along(row, tangent, dim, inputs[0], changes[0]),  # type: ignore[arg-type]
+        probes=((probe(2, 4),),),
+        switches=lambda x: tuple(x - at for at in row.all_breaks),
+        conventions={f"the slope from the {side}" if side != "mean" else "the mean of both slopes": _slopes(row, side)
+                     for side in ("left", "right", "mean")} if row.kinks else {},
+        parameters=dict(row.parameters) | ({"dim": dim} if row.rowwise else {}),
+        textbook_value=lambda inputs, y: _textbook(row, row.textbook_value, dim, inputs[0]),
+        textbook_pullback=lambda inputs, y, d_y: (_textbook_pullback(row, dim, inputs[0], d_y),),
+        activation=row if last else None,
+    )  # fmt: skip
+
+
+def _textbook(row: Activation, size: Callable[[Array], Term], dim: int, x: Array) -> Term:
+    if not row.rowwise:
+        return size(x)
+    return _along(row, lambda z: z * 0 + size(z), dim, x)
+
+
+def _textbook_pullback(row: Activation, dim: int, x: Array, d_y: Array) -> Array:
+    """|d_y|·size for an elementwise row; the size in units of the largest |d_y| of each row for others."""
+    if not row.rowwise:
+        return np.abs(d_y) * row.textbook_derivative(x)
+
+    def sized(z: Array, d: Array) -> Array:
+        return z * 0 + row.textbook_derivative(z) * np.abs(d).max(axis=-1, keepdims=True)
+
+    return _along(row, sized, dim, x, d_y)

@@ -1,0 +1,173 @@
+"""A row of the table of operations, which checks itself when it is made: its pullback against the complex step.
+
+An operation maps arrays to an array (or to several). Its pullback takes the gradient of a loss with respect to the
+output to that with respect to each input: d_x = Jᵀ d_y, without J. Its pushforward takes changes of the inputs to the
+change of the output, J dx. Both are written by hand, beside the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..activations.row import AGREE
+from ..arithmetic.array import Array, Term
+from ..functions.recipe import Recorded, frozen
+
+Inputs: TypeAlias = "tuple[Any, ...]"
+"""The inputs of one step, in order; None where an optional one is left out."""
+Output: TypeAlias = "Any"
+"""An array, or a tuple of them from an operation with several outputs."""
+Pullback: TypeAlias = "Callable[[Inputs, Output, Output], tuple[Array | None, ...]]"
+
+STEP = 1e-100
+"""Of the complex step: f(x + iεv) = f(x) + iεf′(x)v with nothing lost, for any ε whose square underflows."""
+
+
+def _no_switches(*inputs: Array) -> tuple[Array, ...]:
+    return ()
+
+
+def _no_term(inputs: Inputs, output: Output) -> Term:
+    return 0.0
+
+
+def _no_terms(inputs: Inputs, output: Output, d_output: Output) -> tuple[Term, ...]:
+    return (0.0,) * len(inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Operation(Recorded):
+    """One row of the table of operations.
+
+    Attributes:
+        name: torch.nn.functional's name, or torch's.
+        formula: the operation in plain mathematics.
+        source: where it is defined or best described.
+        inputs: the names of the inputs, in order. If the operation is `variadic`, the last one stands for any number.
+        value: (*inputs) ↦ output. A left-out optional input is None.
+        pullback: (inputs, output, d_output) ↦ one gradient an input, None where an input has none (it is left out, an
+            index, a mask). d_output has the shape of output; from an operation with several outputs both are tuples.
+        pushforward: (inputs, output, d_inputs) ↦ the change of the output; d_inputs has None for what stays as it is.
+        optional: names of inputs that may be left out.
+        data: names of inputs that are no real numbers to differentiate by: indices, masks.
+        variadic: the last input's name stands for any number of inputs, one at least.
+        switches: (*inputs) ↦ real arrays; the formula changes where one of them passes 0.
+        conventions: pullbacks with other slopes where a switch is exactly 0, by what they take there; not wrong.
+        mistakes: pullbacks as they are known to be got wrong, by what is wrong with them.
+        parameters: the numbers that the row was made with, read-only.
+        probes: inputs that the row is checked with when it is made, on no switch.
+        textbook_value: (inputs, output) ↦ size of the largest intermediate term of the customary formula of `value`,
+            for the textbook rounding scale; 0 where none exceeds the result.
+        textbook_pullback: (inputs, output, d_output) ↦ the same for each gradient.
+        activation: the row of `ACTIVATIONS` that the operation applies along the last axis, if it is one.
+
+    Raises:
+        ValueError: pullback or pushforward contradict `value` at a probe, or a name is not among the inputs.
+    """
+
+    name: str
+    formula: str
+    source: str
+    inputs: tuple[str, ...]
+    value: Callable[..., Output] = field(repr=False)
+    pullback: Pullback = field(repr=False)
+    pushforward: Callable[[Inputs, Output, Inputs], Output] = field(repr=False)
+    probes: tuple[Inputs, ...] = field(repr=False)
+    optional: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    variadic: bool = False
+    switches: Callable[..., tuple[Array, ...]] = field(default=_no_switches, repr=False)
+    conventions: Mapping[str, Pullback] = field(default_factory=dict, repr=False)
+    mistakes: Mapping[str, Pullback] = field(default_factory=dict, repr=False)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    textbook_value: Callable[[Inputs, Output], Term] = field(default=_no_term, repr=False)
+    textbook_pullback: Callable[[Inputs, Output, Output], tuple[Term, ...]] = field(default=_no_terms, repr=False)
+    activation: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", frozen(self.parameters))
+        for name in ("conventions", "mistakes"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        unknown = [name for name in (*self.optional, *self.data) if name not in self.inputs]
+        if unknown:
+            raise ValueError(f"operation {self.name!r}: {unknown[0]!r} is no input; it has {', '.join(self.inputs)}")
+        if not self.probes:
+            raise ValueError(f"operation {self.name!r}: give it probes, or it cannot check itself")
+        for inputs in self.probes:
+            with np.errstate(all="ignore"):
+                self._check(inputs)
+
+    def name_of(self, position: int) -> str:
+        """The name of an input by its position.
+
+        >>> from reference.operations.table import OPERATIONS
+        >>> OPERATIONS["linear"].name_of(1), OPERATIONS["cat"].name_of(2)
+        ('weight', 'tensors[2]')
+        """
+        last = len(self.inputs) - 1
+        return (
+            f"{self.inputs[last]}[{position - last}]" if self.variadic and position >= last else self.inputs[position]
+        )
+
+    def is_data(self, position: int) -> bool:
+        """Whether no derivative is taken of the input at a position."""
+        return self.inputs[min(position, len(self.inputs) - 1)] in self.data
+
+    def check_count(self, inputs: Sequence[object]) -> None:
+        """Raise ValueError unless there are as many inputs as the operation takes, none missing that it needs."""
+        most = None if self.variadic else len(self.inputs)
+        if most is not None and len(inputs) > most:
+            raise ValueError(f"{self.name} takes {', '.join(self.inputs)}: {most} inputs, got {len(inputs)}")
+        for position, name in enumerate(self.inputs):
+            missing = position >= len(inputs) or inputs[position] is None
+            if missing and name not in self.optional:
+                raise ValueError(f"{self.name} needs its input {name!r}")
+
+    # ── its own check ────────────────────────────────────────────────────────────────────────────────
+
+    def _check(self, inputs: Inputs) -> None:
+        """One probe: the pushforward against the complex step, and ⟨Jᵀd_y, dx⟩ = ⟨d_y, J dx⟩."""
+        directions = tuple(
+            None if x is None or self.is_data(k) else _direction(x.shape, k) for k, x in enumerate(inputs)
+        )
+        stepped = (x if dx is None else x + 1j * STEP * dx for x, dx in zip(inputs, directions, strict=True))
+        exact = [np.imag(y) / STEP for y in _parts(self.value(*stepped))]
+        output = self.value(*inputs)
+        pushed = _parts(self.pushforward(inputs, output, directions))
+        for got, expected in zip(pushed, exact, strict=True):
+            self._require("pushforward", np.asarray(got), expected)
+        d_output = tuple(_direction(y.shape, 7 + k) for k, y in enumerate(exact))
+        found = self.pullback(inputs, output, d_output if isinstance(output, tuple) else d_output[0])
+        if len(found) != len(inputs):
+            raise ValueError(f"operation {self.name!r}: {len(inputs)} inputs, but its pullback gives {len(found)}")
+        total = 0.0
+        for k, (x, dx, d_x) in enumerate(zip(inputs, directions, found, strict=True)):
+            if dx is None:
+                continue
+            if d_x is None or d_x.shape != x.shape:
+                got = "None" if d_x is None else f"shape {d_x.shape}"
+                raise ValueError(
+                    f"operation {self.name!r}: its pullback gives {got} for {self.name_of(k)} of shape {x.shape}"
+                )
+            total += float(np.sum(d_x * dx))
+        pulled = sum(float(np.sum(d * y)) for d, y in zip(d_output, exact, strict=True))
+        self._require("pullback, along a direction,", np.asarray(total), np.asarray(pulled))
+
+    def _require(self, what: str, got: Any, expected: Any) -> None:
+        if got.shape != expected.shape or not np.all(np.abs(got - expected) <= AGREE * np.maximum(1, np.abs(expected))):
+            raise ValueError(f"operation {self.name!r}: its {what} is {got}, its value says {expected}")
+
+
+def _parts(output: Output) -> tuple[Any, ...]:
+    return output if isinstance(output, tuple) else (output,)
+
+
+def _direction(shape: tuple[int, ...], k: int) -> Any:
+    """A direction of numbers of both signs, another one for each k."""
+    size = int(np.prod(shape))
+    return np.sin(1.0 + 2.3 * np.arange(size) + 0.7 * k).reshape(shape)

@@ -1,0 +1,60 @@
+"""The table of operations: one row each, with torch's names, parameters and defaults.
+
+A function of this room makes a row with parameters of its own: ``layer_norm(eps=1e-6)``. `MAKERS` holds these
+functions by name, and `OPERATIONS` every row that needs no parameters, the activations among them.
+
+>>> OPERATIONS["linear"].formula, "reshape" in OPERATIONS, MAKERS["reshape"]((2, 3)).parameters
+('X Wᵀ + 1 bᵀ', False, {'shape': (2, 3)})
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from itertools import chain
+from types import MappingProxyType
+
+from ..activations.table import ACTIVATIONS
+from . import elementwise, products, shape
+from .of_activation import of_activation
+from .row import Operation
+
+__all__ = ["MAKERS", "OPERATIONS", "Operation", "get"]
+
+_ROOMS = (products.MAKERS, elementwise.MAKERS, shape.MAKERS)
+MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__: make for make in chain(*_ROOMS)})
+"""What makes each row, by the row's name; the activations' rows come from `of_activation`."""
+
+
+def _needs_parameters(make: Callable[..., Operation]) -> bool:
+    return any(p.default is p.empty for p in inspect.signature(make).parameters.values())
+
+
+OPERATIONS: Mapping[str, Operation] = MappingProxyType(
+    {name: make() for name, make in MAKERS.items() if not _needs_parameters(make)}
+    | {name: of_activation(name) for name in ACTIVATIONS}
+)
+"""Every row that can be made without parameters, by name."""
+
+
+def get(row: str | Operation) -> Operation:
+    """The row itself, or the row of that name.
+
+    Raises:
+        ValueError: no row has that name (the message lists those that exist), or its maker needs parameters.
+        TypeError: neither a name nor a row.
+
+    >>> get("add").formula
+    'a + b'
+    """
+    if isinstance(row, Operation):
+        return row
+    if not isinstance(row, str):
+        raise TypeError(f"operation: expected a name or a row, got {type(row).__name__}")
+    if row in OPERATIONS:
+        return OPERATIONS[row]
+    if row in MAKERS:
+        raise ValueError(
+            f"operation: {row} needs parameters: give ref.operations.{row}{inspect.signature(MAKERS[row])}"
+        )
+    raise ValueError(f"operation: no row is named {row!r}; there are {', '.join(sorted({*OPERATIONS, *MAKERS}))}")
