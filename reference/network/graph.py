@@ -280,18 +280,25 @@ def backward(network: Network, trace: NetworkTrace, d_output: Array, *, to_input
     (array([[3.]]), array([[3.]]))
     """
     leaves = [*network.parameters, *(network.inputs if to_input else ())]
-    wanted = _depending(network, leaves)
-    d: dict[str, Any] = {network.output: d_output}
-    for step in reversed(network.steps):
-        if not any(name in d for name in step.outputs):
-            continue
-        for name, change in zip(step.inputs, pulled_back(step, trace.values, d), strict=True):
-            if name in wanted and change is not None:
-                d[name] = d[name] + change if name in d else change
+    d = cotangents(network, trace, {network.output: d_output}, leaves)
     return Gradients.from_leaves({
         name: in_format(d[name], None) if name in d else zeros(trace.values[name].shape, trace.values[name])
         for name in leaves if has_gradient(trace.values[name])
     })  # fmt: skip
+
+
+def cotangents(
+    network: Network, trace: NetworkTrace, d: Mapping[str, Any], leaves: Iterable[str]
+) -> dict[str, Any]:
+    """The gradients of every value that lies between the leaves and the values whose gradients d are given."""
+    wanted, found = depending(network, leaves), dict(d)
+    for step in reversed(network.steps):
+        if not any(name in found for name in step.outputs):
+            continue
+        for name, change in zip(step.inputs, pulled_back(step, trace.values, found), strict=True):
+            if name in wanted and change is not None:
+                found[name] = found[name] + change if name in found else change
+    return found
 
 
 def pulled_back(step: Step, values: Mapping[str, Any], d: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -314,7 +321,7 @@ def has_gradient(values: Any) -> bool:
     return not is_numpy(values) or values.dtype.kind in "fc"
 
 
-def _depending(network: Network, leaves: Iterable[str]) -> set[str]:
+def depending(network: Network, leaves: Iterable[str]) -> set[str]:
     """The names of all values that depend on a leaf, and of the leaves themselves."""
     found = set(leaves)
     for step in network.steps:
