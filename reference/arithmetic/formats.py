@@ -103,6 +103,16 @@ STORED: Mapping[str, Format] = MappingProxyType(
 """The formats as arrays are stored in them (FP8: Micikevicius et al. 2022, table 1)."""
 
 
+def step_format(name: str) -> Format:
+    """The format of that name as a step of a network computes in it: below float32, sums accumulate in float32.
+
+    >>> step_format("bfloat16").name, step_format("float32").name
+    ('bfloat16 accumulated in float32', 'float32')
+    """
+    form = get_format(name)
+    return form.accumulating_in(_SINGLE) if form.bits < _SINGLE.bits else form
+
+
 def get_format(dtype: DTypeLike | Format) -> Format:
     """The format of that name or NumPy type.
 
