@@ -22,7 +22,7 @@ def layer(**changes: Any) -> ref.Layer:
 
 
 def problem(**changes: Any) -> ref.Problem:
-    return ref.Problem(**({"mlp": MLP, "x": X, "target": T, "loss": "mse"} | changes))
+    return ref.Problem(**({"network": MLP, "x": X, "target": T, "loss": "mse"} | changes))
 
 
 class Foreign:
@@ -132,8 +132,8 @@ def test_a_bad_network(layers, error, message):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"mlp": MLP.layers}, TypeError, "mlp: expected an MLP, got tuple"),
-        ({"mlp": None}, TypeError, "mlp: expected an MLP, got NoneType"),
+        ({"network": MLP.layers}, TypeError, "network: expected an MLP or a Network, got tuple"),
+        ({"network": None}, TypeError, "network: expected an MLP or a Network, got NoneType"),
         (
             {"x": np.zeros((5, 4))},
             ValueError,
@@ -288,7 +288,7 @@ LABELS = np.full((5, 4), -1)
 def test_a_bad_target(loss, target, error, message):
     mlp = ref.MLP((ref.Layer(np.ones((4, 3)) / 8, None, "sigmoid"),))
     with pytest.raises(error, match=message):
-        problem(mlp=mlp, loss=loss, target=target)
+        problem(network=mlp, loss=loss, target=target)
 
 
 @pytest.mark.parametrize("labels", list(product(range(-1, 3), repeat=3)))
@@ -354,7 +354,7 @@ def test_all_may_be_ignored_where_nothing_is_divided(reduction):
 def test_an_output_outside_the_domain_of_the_loss(loss, target, message):
     mlp = ref.MLP((ref.Layer(-np.ones((4, 3)), None, "identity"),))
     with pytest.raises(ValueError, match=message):
-        problem(mlp=mlp, x=X + 1, loss=loss, target=target)
+        problem(network=mlp, x=X + 1, loss=loss, target=target)
 
 
 @pytest.mark.parametrize(

@@ -301,7 +301,7 @@ def test_bad_problems_are_named():
     for change, expected in (
         ({"x": np.array([[np.nan]])}, r"x\[0, 0\]"),
         ({"target": np.array([[np.inf]])}, r"target\[0, 0\]"),
-        ({"mlp": one_unit("tanh", np.inf, 0.0).mlp}, r"layers\[0\].weight\[0, 0\]"),
+        ({"network": one_unit("tanh", np.inf, 0.0).mlp}, r"layers\[0\].weight\[0, 0\]"),
     ):
         with pytest.raises(ValueError, match=expected):
             certified_gradients(problem.replace(**change))
