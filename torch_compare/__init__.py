@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .steps.step_file import StepFile, read_step, write_step
     from .torch_side.deviations import DEVIATIONS, Deviation
     from .verdict.checks import Verdict, assert_gradients, check, check_module
+    from .verdict.operation import check_operation
 
 __all__ = [
     "DEVIATIONS",
@@ -37,6 +38,7 @@ __all__ = [
     "build",
     "check",
     "check_module",
+    "check_operation",
     "check_step",
     "problems",
     "read_case",
@@ -57,6 +59,7 @@ _HOMES = {
     "torch_compare.random_problems.spec": ("Spec", "build"),
     "torch_compare.random_problems.strategies": ("problems", "specs"),
     "torch_compare.verdict.checks": ("Verdict", "assert_gradients", "check", "check_module"),
+    "torch_compare.verdict.operation": ("check_operation",),
 }
 
 

@@ -287,9 +287,7 @@ def backward(network: Network, trace: NetworkTrace, d_output: Array, *, to_input
     })  # fmt: skip
 
 
-def cotangents(
-    network: Network, trace: NetworkTrace, d: Mapping[str, Any], leaves: Iterable[str]
-) -> dict[str, Any]:
+def cotangents(network: Network, trace: NetworkTrace, d: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:
     """The gradients of every value that lies between the leaves and the values whose gradients d are given."""
     wanted, found = depending(network, leaves), dict(d)
     for step in reversed(network.steps):

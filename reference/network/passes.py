@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import activations
+from ..activations.row import Activation
 from ..arithmetic.array import Array, DType, NumPyArray, is_numpy, kept, refuse_masked, widened
 from ..functions.recipe import ReadOnly
 from ..losses.row import Loss
@@ -98,6 +99,14 @@ def as_one(network: AnyNetwork, loss: Loss, unit_roundoff: float) -> tuple[AnyNe
         return network, loss
     bare = unchecked(Layer, weight=top.weight, bias=top.bias, activation=activations.ACTIVATIONS["identity"])
     return unchecked(MLP, layers=(*below, bare)), together
+
+
+def last_activation(network: AnyNetwork) -> Activation | None:
+    """The activation whose output the loss gets; None where another operation makes it."""
+    if isinstance(network, Network):
+        step = network.step_of(network.output)
+        return None if step is None else step.operation.activation
+    return network.layers[-1].activation
 
 
 def largest(network: AnyNetwork, x: Any) -> int:

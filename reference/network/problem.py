@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import losses
-from ..arithmetic.array import Array, DType
+from ..arithmetic.array import Array, DType, Term
 from ..losses.row import Loss
 from . import passes
 from .gradients import Gradients
@@ -91,6 +91,17 @@ class Problem:
         """
         if not isinstance(self.network, MLP):
             raise TypeError("this problem is of a Network of operations, which has no layers: see its .network")
+        return self.network
+
+    @property
+    def graph(self) -> Network:
+        """The network, if it is one of operations.
+
+        Raises:
+            TypeError: it is an MLP.
+        """
+        if not isinstance(self.network, Network):
+            raise TypeError("this problem is of an MLP, which has layers and no steps: as_network makes steps of them")
         return self.network
 
     @property
@@ -215,6 +226,11 @@ def loss_gradient(problem: Problem, output: Array) -> Array:
     if problem.reduction == "mean":
         d_output = d_output / problem.loss.divisor(y, t)
     return d_output if output.ndim == 2 else d_output.reshape(*output.shape)
+
+
+def loss_divisor(problem: Problem, output: Array) -> Term:
+    """What reduction="mean" divides the sum of the unreduced losses by."""
+    return problem.loss.divisor(in_rows(output), _target_rows(problem, output))
 
 
 def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:

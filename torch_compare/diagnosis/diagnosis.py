@@ -21,6 +21,7 @@ from ..mistakes.mistake import Mistake, habits, leaves_with
 from .candidate import ELEMENT, Effort
 from .evidence import Evidence, distance
 from .example_weights import example_weight_mistakes
+from .of_network import diagnose_network
 from .search import explanations
 from .starts import starts
 from .trial import CLOSEST, Trial
@@ -209,6 +210,9 @@ def diagnose(
     ('sign',)
     """
     problem = problem.in_float64()
+    if isinstance(problem.network, ref.Network):
+        with np.errstate(all="ignore"):
+            return diagnose_network(problem, given, expected, scale, fmt, seed)
     with np.errstate(all="ignore"):
         broken = not_finite(problem, given, fmt)
         if broken:

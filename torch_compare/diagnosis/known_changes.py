@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.network import passes
 from reference.rounding.scale import Rounding
 from reference.rounding.statistics import Whitened, flat
 
@@ -33,8 +34,9 @@ def known_changes(
     """
     problem, spent = problem.in_float64(), 0.0
     runs = max((len(errors) for errors in white.runs.values()), default=0)
-    each = float(problem.mlp.parameters) * (problem.x.shape[0] * 3 + runs) + OVERHEAD * len(problem.mlp.layers)
-    trace = ref.forward(problem.mlp, problem.x)
+    elements = sum(gradient.size for gradient in white.gradient.values())
+    each = 3.0 * passes.work(problem.network, problem.x) + elements * runs + OVERHEAD * _parts(problem)
+    trace = None if isinstance(problem.network, ref.Network) else ref.forward(problem.mlp, problem.x)
     for mistake in single_mistakes(problem):
         spent += each
         if spent > WORK:
@@ -45,6 +47,11 @@ def known_changes(
             except (ValueError, IndexError, AssertionError, np.linalg.LinAlgError):
                 continue  # it cannot be made here
             yield mistake, changes(made, white, expected, rounding)
+
+
+def _parts(problem: ref.Problem) -> int:
+    """The layers or steps."""
+    return len(problem.network.steps if isinstance(problem.network, ref.Network) else problem.mlp.layers)
 
 
 def changes(

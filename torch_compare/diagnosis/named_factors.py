@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import reference as ref
+from reference.network import passes
+from reference.network.problem import in_rows, loss_divisor
 
 CALLS = range(2, 9)
 """Over so many calls gradients may have been accumulated."""
@@ -86,7 +88,7 @@ RARER = ("loss scale", "logarithm base", "padding", "divided by n − 1")
 
 
 def _rarer(problem: ref.Problem) -> Iterator[tuple[float, str, str, str]]:
-    n = problem.x.shape[0]
+    n = in_rows(passes.forward(problem.network, problem.x).output).shape[0]
     for power in LOSS_SCALES:
         size = 2.0**power
         done = "a loss scale (of mixed precision) that is not divided out"
@@ -108,12 +110,12 @@ def _rarer(problem: ref.Problem) -> Iterator[tuple[float, str, str, str]]:
 
 
 def _sizes(problem: ref.Problem) -> Iterator[tuple[float, str, str, str]]:
-    n, k = float(problem.x.shape[0]), float(problem.mlp.layers[-1].width)
+    output = passes.forward(problem.network, problem.x).output
+    n, k = map(float, in_rows(output).shape)
     numbers = {n * k: "the number of output elements", k: "the number of outputs"}
     numbers[n] = "the batch size and the number of outputs" if n == k else "the batch size"
     if problem.reduction == "mean":
-        y = ref.forward(problem.mlp, problem.x).output
-        d = float(np.asarray(problem.loss.divisor(y, problem.target)))
+        d = float(np.asarray(loss_divisor(problem, output)))
         title = numbers.get(d, "what the loss's mean divides by")
         yield d, "sum for mean", f"{d:g} is {title}", "a sum where the loss takes the mean"
         yield 1 / d, "mean for sum", f"1/{d:g}, and {d:g} is {title}", "the mean is taken twice"

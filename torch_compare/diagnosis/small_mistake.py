@@ -121,7 +121,10 @@ def _explanations(
 
 def _scopes(problem: ref.Problem, white: Whitened) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The sets of leaves that one factor may lie on, and what makes a mistake of such a factor."""
-    depth = len(problem.mlp.layers)
+    depth = 0 if isinstance(problem.network, ref.Network) else len(problem.mlp.layers)
+    if not depth:
+        everywhere = tuple(white.error)
+        yield everywhere, lambda like: factor_at(everywhere, "every gradient", like)
     for layer in reversed(range(depth)):
         below = tuple(p for p in white.error if p == "input" or (layer_of(p) or 0) <= layer)
         yield below, lambda like, layer=layer: flow_factor(layer, depth, like)

@@ -66,8 +66,8 @@ def places(where: Sequence[str], problem: ref.Problem) -> str:
     ('every bias', 'every layer')
     """
     unique = list(dict.fromkeys(where))
-    if len(unique) == 1:
-        return unique[0]
+    if len(unique) == 1 or isinstance(problem.network, ref.Network):
+        return listed(unique)
     layers = problem.mlp.layers
     weights = {place_of(l, "weight") for l in range(len(layers))}
     biases = {place_of(l, "bias") for l, layer in enumerate(layers) if layer.bias is not None}

@@ -54,7 +54,7 @@ def slope_mistakes(problem: ref.Problem, layer: int) -> Iterator[Mistake]:
         yield mistake(
             "softmax Jacobian diagonal",
             f"the Jacobian of {row.name} is taken as diagonal",
-            lambda p, t, l, d: d * _diagonal(row, t.preactivations[l], _output(t, l)),
+            lambda p, t, l, d: d * diagonal(row, t.preactivations[l], _output(t, l)),
         )
     if row.rowwise:
         return
@@ -104,7 +104,7 @@ def _mask_mistakes(row: ref.Activation, mistake: Callable[..., Mistake]) -> Iter
     )
 
 
-def _diagonal(row: ref.Activation, z: Any, y: Any) -> Any:
+def diagonal(row: ref.Activation, z: Any, y: Any) -> Any:
     """The diagonal of the Jacobian: y(1 − y), −y(1 − y) or 1 − y."""
     if row.name == "log_softmax":
         return 1 - np.exp(y)

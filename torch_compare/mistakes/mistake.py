@@ -97,7 +97,10 @@ def leaves_with(mistakes: tuple[Mistake, ...], problem: ref.Problem, trace: ref.
     for mistake in mistakes:
         differentiated = mistake.problem(differentiated)
         rules = mistake.rules(rules)
-    found = backward_with(rules, differentiated, trace if differentiated is problem else None)
+    if isinstance(problem.network, ref.Network):
+        found = ref.gradients(differentiated)
+    else:
+        found = backward_with(rules, differentiated, trace if differentiated is problem else None)
     leaves: Leaves = found.leaves()
     for mistake in mistakes:
         leaves = mistake.leaves(problem, leaves)

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.arithmetic.noisy import Noisy
 from reference.network import passes
 from reference.network.graph import depending
 from reference.network.problem import in_rows
 from reference.network.unchecked import changed, unchecked
 
+from .backward import diagonal
 from .derivatives import wrong_derivatives
 from .loss import loss_mistakes
 from .mistake import Mistake
@@ -26,28 +28,37 @@ Pullback = Callable[[Any, Any, Any], tuple[Any, ...]]
 Change = Callable[[ref.Problem], ref.Problem]
 
 
-def network_mistakes(problem: ref.Problem) -> Iterator[tuple[Mistake, ...]]:
-    """Every known mistake of a network: at the loss, in one step, in all steps of one operation, at one use of a value.
+def network_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
+    """Every known mistake: at the loss, in one step, in all steps of one operation, at one use of a value.
 
     >>> import numpy as np
     >>> net = ref.Network({"w": np.ones((2, 2))}, [ref.Step("h", "linear", "x", "w"), ref.Step("y", "gelu", "h")])
     >>> problem = ref.Problem(net, np.ones((1, 2)), np.ones((1, 2)), loss="mse")
-    >>> ("y", "activation derivative missing") in {(m[0].where, m[0].name) for m in network_mistakes(problem)}
+    >>> ("y", "activation derivative missing") in {(m.where, m.name) for m in network_mistakes(problem)}
     True
     """
-    for mistake in _of_loss(problem):
-        yield (mistake,)
+    yield from _of_loss(problem)
     found: dict[tuple[str, str], list[Mistake]] = {}
-    for index, step in enumerate(problem.network.steps):
+    for index, step in enumerate(problem.graph.steps):
         for name, what, pullback in _of_operation(step.operation):
             mistake = Mistake(name, step.name, what, problem=_with_pullback(index, pullback))
             found.setdefault((step.operation.name, name), []).append(mistake)
-            yield (mistake,)
-    for mistake in _of_uses(problem):
-        yield (mistake,)
-    for same in found.values():
+            yield mistake
+    yield from _of_uses(problem)
+    for (operation, _), same in found.items():
         if len(same) > 1:
-            yield tuple(same)
+            yield _everywhere(operation, same)
+
+
+def _everywhere(operation: str, same: list[Mistake]) -> Mistake:
+    """One mistake in all steps of an operation, as who writes it once makes it."""
+
+    def change(problem: ref.Problem) -> ref.Problem:
+        for mistake in same:
+            problem = mistake.problem(problem)
+        return problem
+
+    return replace(same[0], where=f"every {operation}", problem=change)
 
 
 # ── in a step ────────────────────────────────────────────────────────────────────────────────────────
@@ -64,6 +75,12 @@ def _of_operation(row: ref.Operation) -> Iterator[tuple[str, str, Pullback]]:
         yield wrong.name, wrong.what, _in_rows(wrong.pullback)
     if activation.shrink == 1:
         yield "activation derivative missing", "the activation's derivative is missing", _in_rows(lambda z, h, d: d)
+    if activation.name in ("softmax", "softmin", "log_softmax"):
+        yield (
+            "softmax Jacobian diagonal",
+            f"the Jacobian of {activation.name} is taken as diagonal",
+            _in_rows(lambda z, h, d: d * diagonal(activation, z, h)),
+        )
     if activation.rowwise:
         return
     slope = activation.derivative
@@ -98,9 +115,9 @@ def _with_pullback(index: int, pullback: Pullback) -> Change:
     """problem ↦ the problem in which one step has another pullback; scales and noise of the customary formulas stay."""
 
     def change(problem: ref.Problem) -> ref.Problem:
-        steps = list(problem.network.steps)
+        steps = list(problem.graph.steps)
         steps[index] = changed(steps[index], operation=changed(steps[index].operation, pullback=pullback))
-        return problem.replace(network=changed(problem.network, steps=tuple(steps)))
+        return problem.replace(network=changed(problem.graph, steps=tuple(steps)))
 
     return change
 
@@ -110,7 +127,7 @@ def _with_pullback(index: int, pullback: Pullback) -> Change:
 
 def _of_uses(problem: ref.Problem) -> Iterator[Mistake]:
     """A value that several steps use gets a gradient from each of them: one is lost, or counted twice."""
-    network = problem.network
+    network = problem.graph
     wanted = depending(network, problem.leaves())
     uses: dict[str, list[tuple[int, int]]] = {}
     for index, step in enumerate(network.steps):
@@ -131,7 +148,9 @@ def _scaled(step: ref.Step, position: int, times: float) -> Pullback:
     right = step.operation.pullback
 
     def pullback(inputs: Any, y: Any, d_y: Any) -> tuple[Any, ...]:
-        return tuple(d * times if k == position else d for k, d in enumerate(right(inputs, y, d_y)))
+        found: list[Any] = list(right(inputs, y, d_y))
+        found[position] = None if found[position] is None else found[position] * times
+        return tuple(found)
 
     return pullback
 
@@ -151,19 +170,13 @@ def _unchanged(rules: Rules) -> Rules:
 
 def loss_alone(problem: ref.Problem) -> ref.Problem:
     """The loss of the output's rows, as a problem of an MLP that hands them on as they are."""
-    y = in_rows(np.asarray(passes.forward(problem.network, problem.x).output))
-    target = np.asarray(problem.target)
-    rows = target.reshape(-1) if target.ndim < problem_ndim(problem) else target.reshape(-1, y.shape[1])
+    output = np.asarray(passes.forward(problem.network, problem.x).output)
+    y, target = in_rows(output), np.asarray(problem.target)
+    rows = target.reshape(-1) if target.ndim < output.ndim else target.reshape(-1, y.shape[1])
     layer = unchecked(ref.Layer, weight=np.eye(y.shape[1]), bias=None, activation=ref.ACTIVATIONS["identity"])
     mlp = unchecked(ref.MLP, layers=(layer,))
-    return unchecked(
-        ref.Problem, network=mlp, x=y, target=rows, loss=problem.loss, reduction=problem.reduction
-    )  # fmt: skip
-
-
-def problem_ndim(problem: ref.Problem) -> int:
-    """The number of dimensions of the output."""
-    return int(np.ndim(passes.forward(problem.network, problem.x).output))
+    parts = {"target": rows, "loss": problem.loss, "reduction": problem.reduction}
+    return unchecked(ref.Problem, network=mlp, x=y, **parts)
 
 
 def _at_loss(mistake: Mistake) -> Change:
@@ -187,4 +200,4 @@ def _at_loss(mistake: Mistake) -> Change:
 
 def _exact(problem: ref.Problem) -> ref.Problem:
     """The problem in plain floats: a noisy one without its noise."""
-    return problem.map(lambda values: values.data[0] if hasattr(values, "data") and hasattr(values, "source") else values)
+    return problem.map(lambda values: values.data[0] if isinstance(values, Noisy) else values)

@@ -10,10 +10,11 @@ from .backward import bias_mistakes, downward_mistakes, other_slopes, slope_mist
 from .data import activation_mistakes, batch_mistakes, deviation_mistakes
 from .loss import loss_mistakes
 from .mistake import Mistake
+from .of_network import network_mistakes
 
 
 def single_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
-    """The mistakes of the loss, the batch and the activations, and those of every layer's backward pass.
+    """The mistakes of the loss, the batch and the activations, and those of every layer's backward pass, or step's.
 
     >>> import numpy as np
     >>> mlp = ref.initialize([2, 3, 1], ["tanh", "identity"], seed=0)
@@ -21,6 +22,9 @@ def single_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
     >>> "activation derivative missing" in {mistake.name for mistake in single_mistakes(problem)}
     True
     """
+    if isinstance(problem.network, ref.Network):
+        yield from network_mistakes(problem)
+        return
     yield from loss_mistakes(problem)
     yield from batch_mistakes(problem)
     yield from activation_mistakes(problem)

@@ -14,6 +14,8 @@ from reference.network.unchecked import changed
 from reference.rounding.distance import FACTOR, worst_place
 from reference.rounding.scale import Format, rounding_scale
 
+from .step_conventions import convention_of_steps
+
 
 @dataclass(frozen=True)
 class _Kink:
@@ -48,6 +50,8 @@ def another_convention(
         printing: what their printing adds to the rounding scale (`printed.printing`).
     """
     problem = problem.in_float64()
+    if isinstance(problem.network, ref.Network):
+        return convention_of_steps(problem, leaves, fmt, printing)
     output = ref.forward(problem.mlp, problem.x).output
     kinks = _exact_kinks(problem)
     if not kinks or not all(np.all(np.isfinite(values)) for values in leaves.values()):

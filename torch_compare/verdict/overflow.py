@@ -10,6 +10,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import Format
+from reference.network import graph, passes
 from reference.network.composed import UNKNOWN
 from reference.rounding.distance import FACTOR
 
@@ -51,8 +52,10 @@ def underflows(problem: ref.Problem, fmt: Format) -> bool:
 
 
 def _numbers(problem: ref.Problem) -> list[Any]:
-    """The numbers of the forward and the backward pass, layer by layer, in float64."""
+    """The numbers of the forward and the backward pass, layer by layer or step by step, in float64."""
     double = problem.in_float64()
+    if isinstance(double.network, ref.Network):
+        return _of_steps(double, double.network)
     numbers: list[Any] = []
 
     def slope(problem: ref.Problem, trace: ref.Trace, l: int, d_h: Any) -> Any:
@@ -65,6 +68,17 @@ def _numbers(problem: ref.Problem) -> list[Any]:
         found = backward_with(replace(RIGHT, slope=slope), double, trace)
         terms = _terms(double, trace.output)
     return [*numbers, *trace.preactivations, *trace.inputs, trace.output, *found.leaves().values(), terms, terms.sum()]
+
+
+@np.errstate(all="ignore")
+def _of_steps(problem: ref.Problem, network: ref.Network) -> list[Any]:
+    trace = graph.forward(network, problem.x)
+    d_output = {network.output: ref.loss_gradient(problem, trace.output)}
+    found = graph.cotangents(network, trace, d_output, problem.leaves())
+    made = [value for name, value in trace.values.items() if name not in network.constants]
+    terms = ref.loss_value(problem.replace(reduction="none"), trace.output)
+    numbers = [np.asarray(a) for a in (*made, *found.values(), terms, terms.sum())]
+    return [a for a in numbers if a.dtype.kind == "f"]
 
 
 def _terms(problem: ref.Problem, y: Any) -> Any:
@@ -86,7 +100,7 @@ def beyond_rounding(problem: ref.Problem, fmt: Format) -> bool:
     if problem.loss.name != "bce":
         return False
     with np.errstate(all="ignore"):
-        output = ref.forward(problem.mlp, problem.x).output
+        output = passes.forward(problem.network, problem.x).output
     return bool(np.any(1 - output <= UNKNOWN * fmt.unit_roundoff))
 
 
@@ -108,6 +122,6 @@ def hangs_on_rounding(problem: ref.Problem, fmt: Format, agrees: bool, given: fl
         return False  # torch's own formula in the place of the row's, say, which is a function of the rounded y
     if not beyond_rounding(problem, fmt):
         return False
-    row = problem.mlp.layers[-1].activation
-    bounded = row.logarithms is not None and not row.rowwise
+    row = passes.last_activation(problem.network)
+    bounded = row is not None and row.logarithms is not None and not row.rowwise
     return agrees or not bounded or not np.isfinite(given)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import Format
 from reference.arithmetic.noise_source import nearest
+from reference.network import graph
+from reference.network.gradients import place_of
 
 _NAMED = 3
 """So many units are named."""
@@ -17,12 +22,9 @@ def rounded_kinks(problem: ref.Problem, fmt: Format) -> str:
 
     Implementations compare with the rounded place or with the exact one (pytorch#185472): both slopes are right.
     """
-    with np.errstate(all="ignore"):
-        trace = ref.forward(problem.in_float64().mlp, problem.in_float64().x)
     found = []
-    for index, layer in enumerate(problem.mlp.layers):
-        z = np.asarray(trace.preactivations[index])
-        for kink in layer.activation.kinks:
+    for place, row, z in _activations(problem.in_float64()):
+        for kink in row.kinks:
             rounded = float(nearest(np.asarray(kink.at), fmt.bits))
             apart = abs(rounded - kink.at)
             if not apart:
@@ -30,7 +32,7 @@ def rounded_kinks(problem: ref.Problem, fmt: Format) -> str:
             for unit in np.argwhere(np.abs(z - kink.at) <= apart):
                 at = ", ".join(map(str, unit.tolist()))
                 found.append(
-                    f"z[{at}] of layers[{index}] is {float(z[tuple(unit)]):.9g} where {layer.activation.name} has a "
+                    f"z[{at}] of {place} is {float(z[tuple(unit)]):.9g} where {row.name} has a "
                     f"kink at {kink.at:g}, {rounded:.9g} in {fmt.name}: slope {kink.left:g} below, "
                     f"{kink.right:g} above"
                 )
@@ -38,3 +40,17 @@ def rounded_kinks(problem: ref.Problem, fmt: Format) -> str:
         return ""
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return "; rounding of a kink's place decides: " + "; ".join(found[:_NAMED]) + more
+
+
+@np.errstate(all="ignore")
+def _activations(problem: ref.Problem) -> Iterator[tuple[str, ref.Activation, Any]]:
+    """Every activation of the network: the layer or step that applies it, its row, and what it is applied to."""
+    if isinstance(problem.network, ref.Network):
+        values = graph.forward(problem.network, problem.x).values
+        for step in problem.network.steps:
+            if step.operation.activation is not None:
+                yield step.name, step.operation.activation, np.asarray(graph.inputs_of(step, values)[0])
+        return
+    trace = ref.forward(problem.mlp, problem.x)
+    for index, layer in enumerate(problem.mlp.layers):
+        yield place_of(index), layer.activation, np.asarray(trace.preactivations[index])

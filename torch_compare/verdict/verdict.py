@@ -125,7 +125,8 @@ def judge(
 
     def verdict(status: Status, scale: str, diagnosis: str) -> Verdict:
         place, said = found.worst, Diagnosis(diagnosis, sought=False)
-        reproduce = f"ref.gradients(problem).{place.leaf}{_at(place)}"
+        leaf = f'["{place.leaf}"]' if isinstance(problem.network, ref.Network) else f".{place.leaf}"
+        reproduce = f"ref.gradients(problem){leaf}{_at(place)}"
         return Verdict(
             status, place, scale, fmt.name, said, reproduce, first.worst.scales, places=found.places,
             statistics=found.in_limits(), decided=_decided(found),

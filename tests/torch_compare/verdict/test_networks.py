@@ -1,0 +1,117 @@
+"""Gradients of networks of operations, judged."""
+
+import numpy as np
+import pytest
+
+import reference as ref
+import torch_compare as tc
+from torch_compare.mistakes.mistake import leaves_with
+from torch_compare.mistakes.single import single_mistakes
+
+
+def residual(loss: str = "cross_entropy", seed: int = 1) -> ref.Problem:
+    rng = np.random.default_rng(seed)
+    parameters = {"w": rng.normal(size=(4, 3)), "b": rng.normal(size=4), "v": rng.normal(size=(4, 4))}
+    steps = [
+        ref.Step("h", "linear", "x", "w", "b"), ref.Step("a", "gelu", "h"), ref.Step("k", "linear", "a", "v"),
+        ref.Step("t", "tanh", "k"), ref.Step("y", "add", "t", "h"),
+    ]  # fmt: skip
+    target = rng.integers(0, 4, (2, 3)) if loss == "cross_entropy" else rng.normal(size=(2, 3, 4))
+    return ref.Problem(ref.Network(parameters, steps), rng.normal(size=(2, 3, 3)), target, loss=loss)
+
+
+PROBLEM = residual()
+RIGHT = ref.gradients(PROBLEM).leaves()
+
+
+def rounded(leaves, dtype):
+    return {place: np.asarray(leaf, dtype=dtype) for place, leaf in leaves.items()}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_right_gradients_agree(dtype):
+    stored = {"float64": "float64", "float16": "float16"}.get(dtype, "float32")
+    verdict = tc.check(PROBLEM, rounded(RIGHT, stored), dtype=dtype)
+    assert verdict.status == "agrees"
+    assert verdict.reproduce.startswith('ref.gradients(problem)["')
+
+
+def test_right_gradients_agree_with_the_certificate():
+    assert tc.check(PROBLEM, RIGHT, certified=True).status == "agrees"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_known_mistake_is_caught_and_named(dtype):
+    seen = 0
+    for mistake in single_mistakes(PROBLEM):
+        made = leaves_with((mistake,), PROBLEM)
+        if all(np.array_equal(made[place], RIGHT[place]) for place in made):
+            continue
+        if dtype == "float32" and mistake.name == "constant cut short":
+            continue  # by less than float32 rounds
+        seen += 1
+        verdict = tc.check(PROBLEM, rounded(made, dtype))
+        assert verdict.status == "wrong", mistake
+        assert (mistake.name,) in (verdict.diagnosis.names, *verdict.diagnosis.others), (mistake, str(verdict))
+    assert seen >= 33
+
+
+def test_the_step_is_named():
+    steps = {"y", "t", "a", "k", "h"}
+    for mistake in single_mistakes(PROBLEM):
+        if mistake.where in steps and mistake.name == "activation derivative missing":
+            said = str(tc.check(PROBLEM, leaves_with((mistake,), PROBLEM)).diagnosis)
+            assert said.startswith(f"{mistake.where}: the activation's derivative is missing")
+
+
+def test_a_common_factor_has_its_name():
+    verdict = tc.check(PROBLEM, {place: leaf * 6 for place, leaf in RIGHT.items() if place != "loss"})
+    assert verdict.diagnosis.names == ("sum for mean",)
+    assert "6 is the batch size" in verdict.diagnosis
+
+
+def test_what_nothing_explains_names_the_first_step_on_the_way_back():
+    given = dict(RIGHT) | {"v": RIGHT["v"] + np.sin(np.arange(16.0)).reshape(4, 4)}
+    verdict = tc.check(PROBLEM, given)
+    assert verdict.diagnosis.names == ()
+    assert "v of the step k (linear) is the first that is wrong" in verdict.diagnosis
+
+
+def test_numbers_that_are_not_finite_name_leaf_and_element():
+    given = dict(RIGHT) | {"w": np.where(np.arange(12).reshape(4, 3) == 5, np.nan, RIGHT["w"])}
+    verdict = tc.check(PROBLEM, given)
+    assert verdict.status == "wrong"
+    assert "w: 1 of 12 elements are not finite, the first at [1, 2]" in verdict.diagnosis
+
+
+def relu_at_0():
+    net = ref.Network({"w": np.ones((2, 2))}, [ref.Step("h", "linear", "x", "w"), ref.Step("y", "relu", "h")])
+    x, d_y = np.array([[1.0, -1.0], [2.0, 1.0]]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    return ref.Problem(net, x, d_y, loss="inner_product"), x, d_y
+
+
+@pytest.mark.parametrize(("slope", "said"), [(1.0, "the slope from the right"), (0.5, "the mean of both slopes")])
+def test_another_slope_at_an_exact_kink_is_a_convention(slope, said):
+    problem, x, d_y = relu_at_0()
+    d_h = d_y * np.array([[slope, slope], [1.0, 1.0]])
+    verdict = tc.check(problem, {"w": d_h.T @ x, "x": d_h @ np.ones((2, 2))})
+    assert verdict.status == "another convention"
+    assert f"{said} (relu)" in verdict.diagnosis
+
+
+def test_another_slope_where_no_kink_is_met_is_wrong():
+    problem, x, d_y = relu_at_0()
+    d_h = d_y * np.array([[0.0, 0.0], [1.0, 0.5]])
+    assert tc.check(problem, {"w": d_h.T @ x}).status == "wrong"
+
+
+def test_a_step_in_float32_is_judged_in_float32():
+    net = ref.Network(
+        PROBLEM.graph.parameters,
+        [ref.Step("h", "linear", "x", "w", "b"), ref.Step("a", "gelu", "h", compute="float32"),
+         ref.Step("k", "linear", "a", "v"), ref.Step("t", "tanh", "k"), ref.Step("y", "add", "t", "h")],
+    )  # fmt: skip
+    island = ref.Problem(net, PROBLEM.x, PROBLEM.target, loss="cross_entropy")
+    w = RIGHT["w"] * (1 + 1e-8 * np.sin(np.arange(12.0)).reshape(4, 3))
+    assert tc.check(PROBLEM, {"w": w}).status != "agrees"
+    assert tc.check(island, {"w": w}).status == "agrees"

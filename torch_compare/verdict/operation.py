@@ -1,0 +1,125 @@
+"""The gradients of one operation, as a kernel makes them from a given upstream gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import reference as ref
+
+from .checks import check
+from .given import as_array
+from .verdict import Verdict
+
+
+def check_operation(
+    operation: str | ref.Operation,
+    inputs: Mapping[str, Any],
+    d_output: Any,
+    given: Mapping[str, Any],
+    dtype: Any = None,
+    *,
+    accumulate: str | None = None,
+    certified: bool = False,
+    strict: bool = False,
+    diagnose: bool = True,
+    seed: int = 0,
+    **parameters: Any,
+) -> Verdict:
+    """Judge the backward pass of one operation, from the gradient of its output to those of its inputs.
+
+    Args:
+        operation: a row of `reference.operations`, or its name.
+        inputs: the operation's inputs by the names of its row, arrays of any library; a list of arrays where the row
+            takes any number of them. Optional ones may be left out.
+        d_output: the gradient with respect to the output, of its shape; a tuple of them for several outputs.
+        given: the gradients to be judged, by the names of the inputs; "tensors[1]" of one among any number.
+        dtype: the precision that they were computed in; that which they are stored in if not given.
+        accumulate: see `check`; so are certified, strict, diagnose and seed.
+        certified: see `check`.
+        strict: see `check`.
+        diagnose: see `check`.
+        seed: see `check`.
+        parameters: of the operation, where it is given by its name: ``eps=1e-6``.
+
+    Raises:
+        TypeError: an input holds no numbers, or the operation has no such parameter.
+        ValueError: an input is missing or unknown, or shapes do not fit.
+
+    >>> x, d_y = np.array([[0.5, -2.0]]), np.array([[1.0, 3.0]])
+    >>> check_operation("relu", {"input": x}, d_y, {"input": d_y * (x > 0)}).status
+    'agrees'
+    >>> check_operation("relu", {"input": x}, d_y, {"input": d_y}).diagnosis.names
+    ('activation derivative missing',)
+    """
+    problem = operation_problem(operation, inputs, d_output, **parameters)
+    return check(
+        problem, given, dtype, accumulate=accumulate, certified=certified, strict=strict, diagnose=diagnose, seed=seed
+    )
+
+
+def operation_problem(
+    operation: str | ref.Operation, inputs: Mapping[str, Any], d_output: Any, **parameters: Any
+) -> ref.Problem:
+    """One operation as a problem: its output's inner product with d_output; see `check_operation`.
+
+    >>> problem = operation_problem("mul", {"input": [2.0, 3.0], "other": [5.0, 7.0]}, [1.0, 1.0])
+    >>> ref.gradients(problem)["other"]
+    array([2., 3.])
+    """
+    row = _row(operation, parameters)
+    if unknown := [name for name in inputs if name not in row.inputs]:
+        raise ValueError(f"{row.name} has no input {unknown[0]!r}; it takes {', '.join(row.inputs)}")
+    names: list[str | None] = []
+    arrays: dict[str, Any] = {}
+    for position, name in enumerate(row.inputs):
+        values = inputs.get(name)
+        many = row.variadic and position == len(row.inputs) - 1 and values is not None
+        if values is None:
+            names.append(None)
+            continue
+        for k, one in enumerate(values if many else [values]):
+            label = f"{name}[{k}]" if many else name
+            arrays[label] = _numbers(label, one)
+            names.append(label)
+    while names and names[-1] is None:
+        names.pop()
+    parts = d_output if isinstance(d_output, tuple) else (d_output,)
+    widest = np.result_type(*(a.dtype for a in arrays.values() if a.dtype.kind == "f"), np.float32 if arrays else float)
+    wide = {name: a.astype(widest) if a.dtype.kind == "f" else a for name, a in arrays.items()}
+    d = [_numbers("d_output", part).astype(widest) for part in parts]
+    steps = [ref.Step("output", row, *names)]
+    if isinstance(d_output, tuple):
+        outputs = [f"output[{k}]" for k in range(len(d))]
+        flat = ref.operations.reshape(shape=(-1,))
+        steps = [ref.Step(outputs, row, *names), *(ref.Step(f"{name} in a row", flat, name) for name in outputs)]
+        steps.append(ref.Step("output", "cat", *(f"{name} in a row" for name in outputs)))
+        d = [np.concatenate([part.ravel() for part in d])]
+    network = ref.Network({}, steps, inputs=tuple(wide), output="output")
+    return ref.Problem(network, wide, d[0], loss="inner_product")
+
+
+def _row(operation: str | ref.Operation, parameters: Mapping[str, Any]) -> ref.Operation:
+    if not parameters:
+        return ref.operations.get(operation)
+    if isinstance(operation, ref.Operation):
+        raise TypeError(f"{operation.name}: a row has its parameters already, got {next(iter(parameters))}")
+    if operation not in ref.operations.MAKERS:
+        ref.operations.get(operation)  # says which there are
+        raise TypeError(f"{operation}: takes no parameters here; give a row")
+    try:
+        return ref.operations.MAKERS[operation](**parameters)
+    except TypeError as error:
+        raise TypeError(f"{operation}: {error}") from None
+
+
+def _numbers(name: str, values: Any) -> Any:
+    """Integers and truth values as they are, floating numbers of any library as NumPy's."""
+    plain = np.asarray(values) if isinstance(values, np.ndarray | np.generic | list | tuple | int | bool) else None
+    if plain is not None and plain.dtype.kind in "iub":
+        return plain
+    if hasattr(values, "detach") and not values.dtype.is_floating_point:
+        return values.detach().cpu().numpy()
+    return as_array(name, values)[0]
