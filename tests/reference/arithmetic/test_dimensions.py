@@ -256,11 +256,15 @@ def test_operators_broadcast(f, kind, shape, other, seed):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@given(batch=shapes(most=3), one=st.integers(0, 3), ends=st.tuples(*[st.integers(1, 3)] * 3), seed=st.integers(0, 2**32))
+@given(
+    batch=shapes(most=3), one=st.integers(0, 3), ends=st.tuples(*[st.integers(1, 3)] * 3), seed=st.integers(0, 2**32)
+)
 def test_a_matrix_product_broadcasts_its_leading_axes(kind, batch, one, ends, seed):
     rng = np.random.default_rng(seed)
     n, k, m = ends
-    left, right = (tuple(size if rng.integers(3) else 1 for size in batch)[rng.integers(len(batch) + 1) :] for _ in "ab")
+    left, right = (
+        tuple(size if rng.integers(3) else 1 for size in batch)[rng.integers(len(batch) + 1) :] for _ in "ab"
+    )
     a = small(rng, k if one & 1 else (*left, n, k))
     b = small(rng, k if one & 2 else (*right, k, m))
     make = KINDS[kind]
