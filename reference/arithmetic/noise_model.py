@@ -104,6 +104,8 @@ def widened(gap: NumPyArray) -> NumPyArray:
 
 def summed(source: NoiseSource, x: NumPyArray, axes: tuple[int, ...], keepdims: bool) -> NumPyArray:
     """The sums of x over axes, each run with the error of one order of summation."""
+    if not axes:
+        return x
     y = x.sum(axis=axes, keepdims=keepdims)
     if len(x) == 1 and _exact_sum(source, x, axes, keepdims):
         return _stored(source, y)
