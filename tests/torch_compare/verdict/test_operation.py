@@ -65,5 +65,5 @@ def test_bad_input_is_named(operation, inputs, d, error, message):
 
 
 def test_unknown_parameters_are_named():
-    with pytest.raises(TypeError, match="cat: .*unexpected keyword argument 'axis'"):
+    with pytest.raises(TypeError, match=r"cat: .*unexpected keyword argument 'axis'"):
         tc.check_operation("cat", {"tensors": [X]}, D, {"tensors[0]": D}, axis=1)
