@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from types import MappingProxyType
 from typing import cast
 
@@ -12,10 +14,11 @@ from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import RAISE, Decisions
 from ..arithmetic.formats import FORMATS
+from ..arithmetic.noise_model import rounded
 from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
 from ..losses.row import Loss
-from .mlp import Layer
+from .mlp import MLP, Layer
 from .problem import Problem
 from .unchecked import changed, unchecked
 from .validation import require_finite
@@ -73,7 +76,9 @@ def in_noise(problem: Problem, source: NoiseSource, textbook: bool = False) -> P
     """
     noisy = problem.map(lambda values: Noisy.held(values, source))
     if textbook:
-        noisy = _textbook(noisy)
+        noisy = noisy.replace(mlp=_with_rows(noisy.mlp, _textbook_activation), loss=_textbook_loss(noisy.loss))
+    if source.format.functions is not None:
+        noisy = noisy.replace(mlp=_with_rows(noisy.mlp, _rounded_once))
     target = np.asarray(noisy.target)
     return noisy.replace(target=target.astype(float)) if target.dtype.kind == "f" else noisy
 
@@ -83,12 +88,32 @@ def spread_of(leaf: Array) -> NumPyArray:
     return leaf.spread() if isinstance(leaf, Noisy) else np.zeros(np.shape(leaf))
 
 
-def _textbook(problem: Problem) -> Problem:
+def _with_rows(mlp: MLP, change: Callable[[Activation], Activation]) -> MLP:
     layers = tuple(
-        unchecked(Layer, weight=layer.weight, bias=layer.bias, activation=_textbook_activation(layer.activation))
-        for layer in problem.mlp.layers
+        unchecked(Layer, weight=layer.weight, bias=layer.bias, activation=change(layer.activation))
+        for layer in mlp.layers
     )
-    return problem.replace(mlp=unchecked(type(problem.mlp), layers=layers), loss=_textbook_loss(problem.loss))
+    return unchecked(type(mlp), layers=layers)
+
+
+def _rounded_once(row: Activation) -> Activation:
+    """The row with a(z) and d_y·a′(z) computed in the wider format of `functions`, each rounded once."""
+    if not row.one_rounding or row.derivative is None:
+        return row
+    derivative = row.derivative
+
+    def finer(z: Noisy) -> Noisy:
+        fmt = next(f for f in FORMATS.values() if f.bits == z.source.format.functions)
+        return Noisy(z.data, replace(z.source, format=fmt))
+
+    def value(z: Noisy) -> Noisy:
+        y = _noisy(row.value(finer(z))).data
+        return Noisy(rounded(z.source, y, ~z.source.representable(y)), z.source)
+
+    def vjp(z: Noisy, d_y: Array) -> Array:
+        return Noisy.held(d_y, z.source) * derivative(finer(z))  # whose product is the one that is rounded
+
+    return changed(row, value=value, vjp=vjp)
 
 
 def _textbook_activation(row: Activation) -> Activation:

@@ -182,13 +182,13 @@ def _of_a_few_sizes(equations: _Equations, counts: Any) -> Iterator[Mistake]:
     found.sort()
     if not found:
         return
-    least, ends, averaged = found[0]
-    made = micro_batch_weights(counts, ends, averaged)
+    least, nearest, averaged = found[0]
+    made = micro_batch_weights(counts, nearest, averaged)
     size = equations.away(made)
     if size > BY_NORM:
         return
     alike = len(found) > 1 and found[1][0] - least <= SURE**2 * max(size * size, 1.0)
-    batch_sums = np.diff(total[[0, *ends]])
+    batch_sums = np.diff(total[[0, *nearest]])
     yield replace(micro_batches(counts, made, batch_sums, averaged, about=alike), vague=True)
 
 
