@@ -63,6 +63,7 @@ def elu(alpha: float = 1.0) -> Activation:
         textbook_value=lambda z: _left(z, abs(alpha)),
         textbook_derivative=lambda z: _left(z, abs(alpha)),
         parameters={"alpha": alpha},
+        one_rounding=True,
     )
 
 
@@ -100,6 +101,7 @@ def celu(alpha: float = 1.0) -> Activation:
         breaks=(0.0,),
         textbook_value=lambda z: _left(z, abs(alpha)),
         parameters={"alpha": alpha},
+        one_rounding=True,
     )
 
 
@@ -121,6 +123,7 @@ def selu() -> Activation:
         kinks=(Kink(0.0, scale_alpha, scale_alpha, scale),),
         textbook_value=lambda z: _left(z, scale_alpha),
         textbook_derivative=lambda z: _left(z, scale_alpha),
+        one_rounding=True,
     )
 
 
@@ -192,6 +195,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
         kinks=kinks,
         textbook_value=one if beta == 1 else lambda z: 1 / beta + beta * magnitude(z) * value(z),  # log(1 + e^(βz))
         parameters={"beta": beta, "threshold": threshold},
+        one_rounding=True,
     )
 
 

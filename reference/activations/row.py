@@ -92,6 +92,10 @@ class Activation(Recorded):
         textbook_value: size of the largest intermediate term of the customary formula of a(z), for the
             textbook rounding scale; 0 where it is the result itself.
         textbook_derivative: the same for a′(z), or for a row-wise vjp in units of the largest |d_y|.
+        one_rounding: whether correct kernels compute a(z) and d_y·a′(z) in float32 and round once in formats that are
+            coarser, as torch's do. Where it is False they round in between: torch takes the derivative from the
+            stored output (sigmoid, tanh, softmax, log_softmax), or composes it of several operations (softsign,
+            tanhshrink, softmin, glu); or nothing in between is rounded at all (piecewise linear rows, square).
 
     Raises:
         ValueError: `derivative`, `second_derivative` or the kinks contradict `value` at a probe point.
@@ -113,6 +117,7 @@ class Activation(Recorded):
     logarithms: Logarithms | None = field(default=None, repr=False)
     textbook_value: Size = field(default=_none, repr=False)
     textbook_derivative: Size = field(default=_unit, repr=False)
+    one_rounding: bool = False
 
     @property
     def rowwise(self) -> bool:

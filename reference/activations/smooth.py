@@ -48,6 +48,7 @@ def logsigmoid() -> Activation:
         lambda z: logistic.sigmoid(-z),
         second,
         textbook_value=one,  # log σ(z), or log(1 + e^−z)
+        one_rounding=True,
     )
 
 
@@ -93,6 +94,7 @@ def silu() -> Activation:
         gates.silu_second,
         textbook_value=size,
         textbook_derivative=one_plus_size,
+        one_rounding=True,
     )
 
 
@@ -107,6 +109,7 @@ def gelu() -> Activation:
         gates.gelu_derivative,
         gates.gelu_second,
         textbook_value=size,
+        one_rounding=True,
     )
 
 
@@ -128,6 +131,7 @@ def gelu_tanh() -> Activation:
         gates.gelu_tanh_second,
         textbook_value=size,
         textbook_derivative=textbook,
+        one_rounding=True,
     )
 
 
@@ -143,6 +147,7 @@ def mish() -> Activation:
         mish_functions.mish_second,
         textbook_value=size,
         textbook_derivative=one_plus_size,
+        one_rounding=True,
     )
 
 

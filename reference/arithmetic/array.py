@@ -121,6 +121,10 @@ class Arithmetic(Array, Protocol):
         """See `dispatch.in_format`."""
         ...
 
+    def stored_like(self, like: Any) -> Array:
+        """See `dispatch.stored_like`."""
+        ...
+
     def tanh_residual(self) -> Array:
         """See `dispatch.tanh_residual`."""
         ...

@@ -295,6 +295,10 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         """The same: balls are of no format."""
         return self
 
+    def stored_like(self, like: object) -> Ball:  # noqa: ARG002 (as every arithmetic takes it)
+        """The same: balls are of no format."""
+        return self
+
     def tanh_residual(self) -> Ball:
         """z − tanh z."""
         return self - np.tanh(self)

@@ -170,6 +170,11 @@ def in_format(z: Array, form: Format | str | None) -> Array:
     return z if is_numpy(z) else _other(z).in_format(step_format(form) if isinstance(form, str) else form)
 
 
+def stored_like(z: Array, like: Any) -> Array:
+    """z rounded to the format that `like` is stored in, as a gradient is to that of its value; see `in_format`."""
+    return z if is_numpy(z) else _other(z).stored_like(like)
+
+
 def exp_of_sum(high: Array, low: Term = 0.0) -> tuple[Array, Term]:
     """e and r with exp(high + low) = e(1 + r), low and r ≪ 1.
 

@@ -25,6 +25,8 @@ class Format:
             they are.
         accumulation: bits that products and sums accumulate in before the result is rounded once; None where
             every partial sum is rounded to `bits`.
+        functions: bits that an activation's value and derivative are computed in before the result is rounded once,
+            where its row says so (`one_rounding`); None where every step is rounded to `bits`.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Format:
     largest: float
     operands: int | None = None
     accumulation: int | None = None
+    functions: int | None = None
 
     @property
     def unit_roundoff(self) -> float:
@@ -56,6 +59,19 @@ class Format:
         if other.bits <= self.bits:
             raise ValueError(f"accumulation: {self.name} cannot accumulate in {other.name}, which is no wider")
         return replace(self, name=f"{self.name} accumulated in {other.name}", accumulation=other.bits)
+
+    def evaluating_in(self, other: Format) -> Format:
+        """The same format with activations that are computed in a wider one and rounded once.
+
+        Raises:
+            ValueError: the other one is no wider.
+
+        >>> get_format("bfloat16").evaluating_in(get_format("float32")).functions
+        24
+        """
+        if other.bits <= self.bits:
+            raise ValueError(f"functions: {self.name} cannot evaluate in {other.name}, which is no wider")
+        return replace(self, functions=other.bits)
 
     def flushing(self) -> Format:
         """The same format where every subnormal result becomes 0, as on many GPUs, in XLA, or with -ffast-math.

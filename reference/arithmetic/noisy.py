@@ -227,6 +227,10 @@ class Noisy(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
             return self
         return Noisy(rounded(source, self.data, unheld(self.data, self.source.format, source.format)), source)
 
+    def stored_like(self, like: object) -> Noisy:
+        """The same numbers in the format of other ones; in the format of all, if those carry no noise."""
+        return self.in_format(like.source.format if isinstance(like, Noisy) else None)
+
     def tanh_residual(self) -> Noisy:
         """z − tanh z."""
         return Noisy(rounded(self.source, np.asarray(arithmetic.tanh_residual(self.data)), self.data != 0), self.source)

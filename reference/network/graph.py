@@ -15,21 +15,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from .. import operations
-from ..arithmetic.array import Array, DType, is_numpy, kept, refuse_masked, widened
-from ..arithmetic.dispatch import in_format, zeros
-from ..arithmetic.formats import get_format
+from ..arithmetic.array import Array, DType, is_numpy
+from ..arithmetic.dispatch import in_format, stored_like, zeros
+from ..arithmetic.formats import Format, get_format
 from ..functions.recipe import ReadOnly
 from ..operations.row import Operation
 from .gradients import Gradients
+from .graph_checks import check_names, constant, parameter
 from .mlp import MLP
 from .unchecked import restore
-from .validation import check_array
-
-RESERVED = ("loss", "target")
-"""Names that leaves of a problem have anyway."""
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -54,8 +49,8 @@ class Step:
     output: str | tuple[str, ...]
     operation: Operation
     inputs: tuple[str | None, ...]
-    compute: str | None
-    store: str | None
+    compute: str | Format | None
+    store: str | Format | None
 
     def __init__(
         self,
@@ -130,8 +125,8 @@ class Network:
         output: str = "y",
         constants: Mapping[str, Any] | None = None,
     ) -> None:
-        checked = {name: _parameter(name, values) for name, values in dict(parameters).items()}
-        fixed = {name: _constant(name, values) for name, values in dict(constants or {}).items()}
+        checked = {name: parameter(name, values) for name, values in dict(parameters).items()}
+        fixed = {name: constant(name, values) for name, values in dict(constants or {}).items()}
         names = (inputs,) if isinstance(inputs, str) else tuple(inputs)
         program = tuple(steps)
         for index, step in enumerate(program):
@@ -141,7 +136,7 @@ class Network:
         for name, values in checked.items():
             if first is not None and values.dtype != first[1].dtype:
                 raise TypeError(f"{name}: expected {first[1].dtype} like {first[0]}, got {values.dtype}")
-        _check_names(names, checked, fixed, program, output)
+        check_names(names, checked, fixed, program, output)
         for field, value in (("parameters", ReadOnly(checked)), ("steps", program), ("inputs", names),
                              ("output", output), ("constants", ReadOnly(fixed))):  # fmt: skip
             object.__setattr__(self, field, value)
@@ -164,75 +159,6 @@ class Network:
     def step_of(self, name: str) -> Step | None:
         """The step that makes a value; None for a parameter, an input or a constant."""
         return next((step for step in self.steps if name in step.outputs), None)
-
-
-def _parameter(name: str, values: object) -> Array:
-    if name in RESERVED:
-        raise ValueError(f"{name}: no value may have the name of {name}")
-    return check_array(name, values, ndim=None)
-
-
-def _constant(name: str, values: object) -> Array:
-    refuse_masked(name, values)
-    array = widened(np.asarray(values)) if is_numpy(values) or not hasattr(values, "__array_ufunc__") else values
-    if is_numpy(array) and array.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected numbers or truth values, got {array.dtype}")
-    return kept(array)
-
-
-def _check_names(
-    inputs: tuple[str, ...],
-    parameters: Mapping[str, Array],
-    constants: Mapping[str, Array],
-    steps: tuple[Step, ...],
-    output: str,
-) -> None:
-    made: dict[str, str] = {}
-
-    def make(name: str, by: str) -> None:
-        if name in RESERVED:
-            raise ValueError(f"{by}: no value may have the name of {name!r}")
-        if name in made:
-            raise ValueError(f"{by}: {name!r} is there already, from {made[name]}")
-        made[name] = by
-
-    for kind, names in (("inputs", inputs), ("parameters", parameters), ("constants", constants)):
-        for name in names:
-            make(name, kind)
-    later = {name for step in steps for name in step.outputs}
-    used = {output}
-    for index, step in enumerate(steps):
-        at = f"steps[{index}] ({step.name}, {step.operation.name})"
-        for name in filter(None, step.inputs):
-            if name not in made:
-                why = (
-                    "a later step or this one makes it: put the steps in order, and let no value depend on itself"
-                    if name in later
-                    else "nothing makes it: it is no parameter, input or constant and no step's output"
-                )
-                raise ValueError(f"{at}: {name!r} is not there; {why}")
-            used.add(name)
-        for name in step.outputs:
-            make(name, at)
-    if output not in made:
-        raise ValueError(f"output: {output!r} is not there; the steps make {', '.join(sorted(later)) or 'nothing'}")
-    idle = [name for name in (*parameters, *inputs) if name not in used]
-    if idle:
-        raise ValueError(f"{idle[0]}: no step uses it")
-    _check_reached(steps, output, parameters)
-
-
-def _check_reached(steps: tuple[Step, ...], output: str, parameters: Mapping[str, Array]) -> None:
-    needed = {output}
-    for step in reversed(steps):
-        if needed & set(step.outputs):
-            needed |= {name for name in step.inputs if name is not None}
-    for step in steps:
-        if not needed & set(step.outputs):
-            raise ValueError(f"step {step.name!r} ({step.operation.name}): the output {output!r} does not depend on it")
-    for name in parameters:
-        if name not in needed:
-            raise ValueError(f"{name}: the output {output!r} does not depend on it")
 
 
 # ── the two passes ───────────────────────────────────────────────────────────────────────────────────
@@ -311,7 +237,8 @@ def pulled_back(step: Step, values: Mapping[str, Any], d: Mapping[str, Any]) -> 
     found = step.operation.pullback(
         inputs_of(step, values), parts[0] if single else tuple(parts), given[0] if single else tuple(given)
     )
-    return tuple(found)
+    stored = (None if name is None else values[name] for name in step.inputs)
+    return tuple(None if g is None else stored_like(g, value) for g, value in zip(found, stored, strict=True))
 
 
 def has_gradient(values: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -11,12 +13,13 @@ from ..activations.row import Activation
 from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import RAISE, Decisions
-from ..arithmetic.formats import FORMATS
+from ..arithmetic.formats import FORMATS, Format
+from ..arithmetic.noise_model import rounded
 from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
 from ..losses.row import Loss
 from ..operations.row import Operation
-from .graph import Network
+from .graph import Network, Step
 from .mlp import MLP, Layer
 from .problem import Problem
 from .unchecked import changed, unchecked
@@ -76,7 +79,11 @@ def in_noise(problem: Problem, source: NoiseSource, textbook: bool = False) -> P
     """
     noisy = problem.map(lambda values: Noisy.held(values, source))
     if textbook:
-        noisy = _textbook(noisy)
+        network = _with_rows(noisy.network, _textbook_activation, _textbook_step)
+        noisy = noisy.replace(network=network, loss=_textbook_loss(noisy.loss))
+    if source.format.functions is not None:
+        once = _step_rounded_once(source.format)
+        noisy = noisy.replace(network=_with_rows(noisy.network, _rounded_once, once))
     target = np.asarray(noisy.target)
     return noisy.replace(target=target.astype(float)) if target.dtype.kind == "f" else noisy
 
@@ -84,19 +91,6 @@ def in_noise(problem: Problem, source: NoiseSource, textbook: bool = False) -> P
 def spread_of(leaf: Array) -> NumPyArray:
     """σ of what a noisy computation gave: 0 where no operation rounded."""
     return leaf.spread() if isinstance(leaf, Noisy) else np.zeros(np.shape(leaf))
-
-
-def _textbook(problem: Problem) -> Problem:
-    if isinstance(problem.network, Network):
-        steps = tuple(changed(step, operation=_textbook_operation(step.operation)) for step in problem.network.steps)
-        network: MLP | Network = changed(problem.network, steps=steps)
-    else:
-        layers = tuple(
-            unchecked(Layer, weight=layer.weight, bias=layer.bias, activation=_textbook_activation(layer.activation))
-            for layer in problem.network.layers
-        )
-        network = unchecked(MLP, layers=layers)
-    return problem.replace(network=network, loss=_textbook_loss(problem.loss))
 
 
 def _textbook_operation(row: Operation) -> Operation:
@@ -118,6 +112,53 @@ def _jittered(values: Any, size: Any) -> Any:
     if isinstance(values, tuple):
         return tuple(map(_jittered, values, size if isinstance(size, tuple) else (size,) * len(values)))
     return values.jitter(size) if isinstance(values, Noisy) else values
+
+
+def _with_rows(
+    network: MLP | Network, of_layer: Callable[[Activation], Activation], of_step: Callable[[Step], Step]
+) -> MLP | Network:
+    """The network with every layer's activation, or every step, changed."""
+    if isinstance(network, Network):
+        return changed(network, steps=tuple(map(of_step, network.steps)))
+    layers = tuple(
+        unchecked(Layer, weight=layer.weight, bias=layer.bias, activation=of_layer(layer.activation))
+        for layer in network.layers
+    )
+    return unchecked(MLP, layers=layers)
+
+
+def _step_rounded_once(fmt: Format) -> Callable[[Step], Step]:
+    """step ↦ the step computed in the wider format of `functions`, its output and gradients rounded once."""
+    finer = next(f for f in FORMATS.values() if f.bits == fmt.functions)
+
+    def change(step: Step) -> Step:
+        return step if step.compute or step.store else changed(step, compute=finer, store=fmt)
+
+    return change
+
+
+def _textbook_step(step: Step) -> Step:
+    return changed(step, operation=_textbook_operation(step.operation))
+
+
+def _rounded_once(row: Activation) -> Activation:
+    """The row with a(z) and d_y·a′(z) computed in the wider format of `functions`, each rounded once."""
+    if not row.one_rounding or row.derivative is None:
+        return row
+    derivative = row.derivative
+
+    def finer(z: Noisy) -> Noisy:
+        fmt = next(f for f in FORMATS.values() if f.bits == z.source.format.functions)
+        return Noisy(z.data, replace(z.source, format=fmt))
+
+    def value(z: Noisy) -> Noisy:
+        y = _noisy(row.value(finer(z))).data
+        return Noisy(rounded(z.source, y, ~z.source.representable(y)), z.source)
+
+    def vjp(z: Noisy, d_y: Array) -> Array:
+        return Noisy.held(d_y, z.source) * derivative(finer(z))  # whose product is the one that is rounded
+
+    return changed(row, value=value, vjp=vjp)
 
 
 def _textbook_activation(row: Activation) -> Activation:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,8 @@ MOST = 512
 """Examples, of more of which the equations are not solved."""
 SURE = 8.0
 """Standard errors by which two weights must differ to be two."""
+LARGEST_PARTITION, PARTITIONS = 4, 40_000
+"""Micro-batches of unlike sizes that are tried, and the ways of cutting the batch into so many (tens of ms)."""
 NEAR = 0.02
 """How near to a whole number, relative to it, a number of micro-batches or of repetitions must lie."""
 
@@ -128,6 +132,7 @@ def _solved(equations: _Equations, counts: Any, mean: bool) -> Iterator[Mistake]
     """Micro-batches of any sizes, examples left out or repeated, from the weights that solve the equations."""
     used = np.any(equations.a != 0, axis=0)
     if len(equations.b) < 2 * np.sum(used) or not np.any(used):
+        yield from _of_a_few_sizes(equations, counts) if mean and np.any(used) else ()
         return
     a = equations.a[:, used]
     left, singular, right = np.linalg.svd(a, full_matrices=False)
@@ -137,11 +142,54 @@ def _solved(equations: _Equations, counts: Any, mean: bool) -> Iterator[Mistake]
     error = np.sqrt(np.sum((right.T / singular) ** 2, axis=1))
     weights, errors = np.ones(len(counts)), np.zeros(len(counts))
     weights[used], errors[used] = solution, error
-    if equations.away(weights) > BY_NORM or np.any(SURE * errors > np.maximum(NEAR, NEAR * np.abs(weights))):
+    if equations.away(weights) > BY_NORM:
+        return
+    if np.any(SURE * errors > np.maximum(NEAR, NEAR * np.abs(weights))):
+        if mean:
+            yield from _of_a_few_sizes(equations, counts)
         return
     if mean:
         yield from _of_any_sizes(equations, counts, np.where(used, weights, np.nan), errors)
     yield from _repeated(equations, weights, used)
+
+
+def _of_a_few_sizes(equations: _Equations, counts: Any) -> Iterator[Mistake]:
+    """The two to four micro-batches of any sizes that come nearest: where rounding leaves no weight by itself certain.
+
+    With C and h the sums of aᵀa and aᵀb over the examples of each run, weights w of the runs leave wᵀCw − 2wᵀh + bᵀb.
+    """
+    n = len(counts)
+    gram = np.zeros((n + 1, n + 1))
+    gram[1:, 1:] = np.cumsum(np.cumsum(equations.a.T @ equations.a, axis=0), axis=1)
+    along = np.concatenate([[0.0], np.cumsum(equations.a.T @ equations.b)])
+    total = np.concatenate([[0.0], np.cumsum(counts)])
+    found: list[tuple[float, tuple[int, ...], bool]] = []
+    for batches in range(2, LARGEST_PARTITION + 1):
+        if comb(n - 1, batches - 1) > PARTITIONS:
+            break
+        inner = np.array(list(combinations(range(1, n), batches - 1)))
+        ends = np.concatenate([np.zeros((len(inner), 1), int), inner, np.full((len(inner), 1), n)], axis=1)
+        sums = np.diff(total[ends], axis=1)
+        each = np.where(sums > 0, total[-1] / np.where(sums > 0, sums, 1.0), 0.0)
+        uneven = np.ptp(each, axis=1) > NEAR * each.max(axis=1)  # the others are plain factors
+        ends, each = ends[uneven], each[uneven]
+        blocks = np.diff(np.diff(gram[ends[:, :, None], ends[:, None, :]], axis=1), axis=2)
+        quadratic = np.einsum("pi,pij,pj->p", each, blocks, each)
+        linear = (each * np.diff(along[ends], axis=1)).sum(axis=1)
+        for averaged, c in ((True, 1 / batches), (False, 1.0)):
+            left = c * c * quadratic - 2 * c * linear
+            found += [(float(left[p]), tuple(map(int, ends[p, 1:])), averaged) for p in np.argsort(left)[:2]]
+    found.sort()
+    if not found:
+        return
+    least, nearest, averaged = found[0]
+    made = micro_batch_weights(counts, nearest, averaged)
+    size = equations.away(made)
+    if size > BY_NORM:
+        return
+    alike = len(found) > 1 and found[1][0] - least <= SURE**2 * max(size * size, 1.0)
+    batch_sums = np.diff(total[[0, *nearest]])
+    yield replace(micro_batches(counts, made, batch_sums, averaged, about=alike), vague=True)
 
 
 def _of_any_sizes(equations: _Equations, counts: Any, weights: Any, errors: Any) -> Iterator[Mistake]:

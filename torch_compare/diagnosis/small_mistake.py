@@ -67,6 +67,8 @@ def small_mistake(
     found = []
     for mistake, change in _explanations(problem, white, expected, rounding, fmt):
         rest = {place: error - change[place] for place, error in white.error.items()}
+        if mistake.form == "factor" and not _scales_with(rest, change, mistake.constant, rounding, fmt):
+            continue
         left = _squares(rest)
         if left <= SHARE**2 * before and _within(Whitened(rest, white.gradient, white.runs)):
             found.append(_Found(mistake, left, max(float(np.abs(r).max(initial=0.0)) for r in rest.values())))
@@ -80,6 +82,22 @@ def small_mistake(
 
 def _squares(error: Mapping[str, Any]) -> float:
     return float(sum(np.sum(np.square(e)) for e in error.values()))
+
+
+def _scales_with(
+    rest: Mapping[str, Any], change: Mapping[str, Any], factor: float, rounding: Rounding, fmt: Format
+) -> bool:
+    """Whether what a factor leaves is as small as it makes the rounding errors too, underflow apart.
+
+    Where a gradient is nearly lost, as a sum that should be 0, every factor near 0 leaves less than the rounding scale.
+    """
+    for place, left in rest.items():
+        sigma = rounding.sigma[place]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            lost = np.where(sigma > 0, fmt.smallest / sigma, 0.0)
+        if np.any((change[place] != 0) & (np.abs(left) > FACTOR * abs(factor) + lost)):
+            return False
+    return True
 
 
 def _within(white: Whitened) -> bool:

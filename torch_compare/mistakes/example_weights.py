@@ -71,7 +71,7 @@ def micro_batch_weights(counts: Any, ends: Sequence[int], averaged: bool) -> Any
     return np.repeat(share / (len(ends) if averaged else 1), sizes)
 
 
-def micro_batches(counts: Any, weights: Any, sums: Any, averaged: bool) -> Mistake:
+def micro_batches(counts: Any, weights: Any, sums: Any, averaged: bool, about: bool = False) -> Mistake:
     """The means of micro-batches averaged, or added up, though they are of different sizes.
 
     Args:
@@ -79,12 +79,13 @@ def micro_batches(counts: Any, weights: Any, sums: Any, averaged: bool) -> Mista
         weights: of each example, see `micro_batch_weights`.
         sums: of the counts of each micro-batch.
         averaged: whether the means are averaged; added up if not.
+        about: whether other sizes would explain the same numbers.
     """
     each, some = float(np.max(counts)), np.any(counts == 0)
     alike = np.all((counts == 0) | (counts == each))
     unit = each if alike else 1.0
     sizes = [f"{s / unit:g}" for s in sums[:MOST]] + (["…"] if len(sums) > MOST else [])
-    batches = f"micro-batches of {', '.join(sizes)} " + (
+    batches = f"micro-batches of {'about ' * about}{', '.join(sizes)} " + (
         ("counted " if some else "") + "examples" if alike else "in weight"
     )
     whole = f"where the mean is over all {counts.sum() / unit:g}"

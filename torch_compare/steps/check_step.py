@@ -26,6 +26,7 @@ from .step import Leaves, Step, arrays, leaves, read_state, read_step
 
 ONE_NUMBER = ("mu_product", "eta", "mu")
 COARSER = ("float32", "tf32", "float16", "bfloat16")
+_SIZES = ("sigma", "slack")
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _off(found: _Judged, *, diagnose: bool, seed: int) -> StepVerdict:
     """The verdict on a step that rounding in its own precision does not explain."""
     step, fmt = found.step, found.fmt
     search = Search(step, found.given, found.expected, found.scales, fmt)
-    own = _torchs_own(found)
+    own = _torchs_own(found, seed)
     fits = [] if own else search.named() or search.factors()
     if fits and fits[0].candidate.convention:
         return found.verdict(Status.ANOTHER_CONVENTION, "textbook", _said(fits[0].candidate.what))
@@ -159,19 +160,30 @@ def _tendency(found: _Judged) -> str:
 # ── other arithmetics that explain a step ────────────────────────────────────────────────────────────
 
 
-def _torchs_own(found: _Judged) -> str:
+def _torchs_own(found: _Judged, seed: int) -> str:
     """What torch is known to compute otherwise, if that is what is given."""
-    step, kind = found.step, np.dtype(np.float64)
-    if found.fmt.name != kind.name:
+    step = found.step
+    kinds = {"float64": np.dtype(np.float64), "bfloat16": "bfloat16"}
+    if found.fmt.name not in kinds:
         return ""
     for row in OPTIMIZER_DEVIATIONS:
-        if row.as_torch is None or not row.applies(step.optimizer, kind, step.state["step"]):
+        if row.as_torch is None or not row.applies(step.optimizer, kinds[found.fmt.name], step.state["step"]):
             continue
-        optimizer = row.as_torch(step.optimizer)
+        optimizer, scales = row.as_torch(step.optimizer), found.scales
         expected = leaves(step.labels, *step.take(optimizer))
-        if _judged(found.given, expected, step, found.scales, found.fmt).within:
+        if row.slots:
+            own = measured(replace(step, optimizer=optimizer), found.fmt, expected, seed=seed)
+            scales = replace(
+                scales, **{name: _in_slots(getattr(scales, name), getattr(own, name), row.slots) for name in _SIZES}
+            )
+        if _judged(found.given, expected, step, scales, found.fmt).within:
             return f"torch's own arithmetic: {row.what}"
     return ""
+
+
+def _in_slots(one: Leaves, other: Leaves, slots: tuple[str, ...]) -> Leaves:
+    """The leaves of one, those of these slots of the other."""
+    return {place: other[place] if place.partition("[")[0] in slots else leaf for place, leaf in one.items()}
 
 
 def _coarser(found: _Judged, seed: int) -> str:

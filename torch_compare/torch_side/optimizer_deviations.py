@@ -32,9 +32,11 @@ class OptimizerDeviation:
         size: how far that is from the formula.
         since: the first version that is known to do so.
         reference: file and function of PyTorch's source.
-        applies: (optimizer, type of the parameters, steps made so far) ↦ whether the circumstances are given.
+        applies: (optimizer, type of the parameters or its name, steps made so far) ↦ whether the circumstances are
+            given.
         as_torch: optimizer ↦ one of the same state that computes what torch computes; None if that is what ours
             computes, too.
+        slots: those of the state that it makes another number of, with another rounding.
     """
 
     name: str
@@ -45,6 +47,7 @@ class OptimizerDeviation:
     reference: str
     applies: Callable[[Optimizer, Any, int], bool] = field(repr=False)
     as_torch: Callable[[Optimizer], Optimizer] | None = field(default=None, repr=False)
+    slots: tuple[str, ...] = ()
 
 
 def as_torch(optimizer: Optimizer, dtype: Any, steps: int = 0) -> tuple[Optimizer, tuple[str, ...]]:
@@ -111,6 +114,21 @@ def _counting_as_torch(optimizer: Optimizer) -> Optimizer:
     return _around(optimizer, lambda state: state | {"step": min(state["step"], LAST_STEP - 1)}, lambda state: state)
 
 
+def _muon_as_torch(optimizer: Optimizer) -> Optimizer:
+    """The buffer that is kept is the one that the iteration has divided by its norm, or by ε if that is larger."""
+    eps = optimizer.hyperparameters["eps"]
+
+    def divided(state: State) -> State:
+        if "matrices" in state:
+            return state | {"matrices": divided(state["matrices"])}
+        if "momentum_buffer" not in state:
+            return state
+        kept = (b / np.maximum(np.sqrt((b * b).sum()), eps) for b in state["momentum_buffer"])
+        return state | {"momentum_buffer": tuple(kept)}
+
+    return _around(optimizer, lambda state: state, divided)
+
+
 def _is(name: str) -> Callable[[Optimizer, Any, int], bool]:
     return lambda optimizer, dtype, steps: optimizer.name == name and dtype == np.float64
 
@@ -136,6 +154,20 @@ OPTIMIZER_DEVIATIONS: tuple[OptimizerDeviation, ...] = (
         "torch/optim/asgd.py, ASGD._init_group; torch/optim/optimizer.py, _get_scalar_dtype",
         _is("asgd"),
         _asgd_as_torch,
+    ),
+    OptimizerDeviation(
+        "muon_bfloat16_buffer",
+        "Muon with nesterov=False on bfloat16 parameters",
+        "the cast to bfloat16 makes no copy of a bfloat16 momentum buffer, and the iteration divides it by its norm in "
+        "place: from the next step on it weighs otherwise beside the gradient",
+        "the buffer by the factor of its norm",
+        "2.13 or earlier",
+        "torch/optim/_muon.py, _zeropower_via_newtonschulz",
+        lambda optimizer, dtype, steps: (
+            optimizer.name == "muon" and str(dtype) == "bfloat16" and not optimizer.hyperparameters["nesterov"]
+        ),
+        _muon_as_torch,
+        slots=("momentum_buffer",),
     ),
     OptimizerDeviation(
         "float32_step_count",

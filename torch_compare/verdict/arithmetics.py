@@ -11,13 +11,15 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS, STORED, Format
+from reference.rounding.distance import WorstElement
 from reference.rounding.scale import RUNS, Rounding, rounding_errors
 
 from ..diagnosis.wording import Diagnosis
 from .by_scale import ByScale
 from .given import Given
 from .lower_precision import looks_like_rounding, lower_precision
-from .overflow import underflows
+from .overflow import beyond_rounding, underflows
+from .rounded_kinks import rounded_kinks
 from .status import Status
 from .verdict import Verdict, judge
 
@@ -91,14 +93,78 @@ def _sums(given: Given, expected: Mapping[str, Any]) -> bool:
 def judge_with(
     problem: ref.Problem, given: Given, expected: Mapping[str, Any], fmt: Format, seed: int, strict: bool
 ) -> Judged:
-    """The verdict by one arithmetic, from few runs if they leave no doubt, else from all; and its wider scale."""
+    """The verdict by one arithmetic, from few runs if they leave no doubt, else from all; and its wider scale.
+
+    In formats coarser than float32 the accurate scale has activations that are computed in float32 and rounded once. If
+    only every step rounded to the format explains the errors, the verdict says so: JAX's activations round every step.
+    """
+
+    def by(attempt: Format, strict: bool = strict) -> Judged:
+        return _judge_by(problem, given, expected, attempt, seed, strict)
+
+    stepped = _stepped(problem, fmt)
+    if not stepped:
+        return by(fmt)
+    finer = fmt.evaluating_in(FORMATS["float32"])
+    quick = _scale(problem, given, expected, finer, seed)(False, SCREEN_RUNS)
+    first = ByScale(problem, given.leaves, expected, quick, finer)
+    if all(excess <= SCREEN for excess in first.in_limits().values()):
+        verdict = judge(problem, given.leaves, expected, finer, quick, lambda: quick, strict=strict, first=first)
+        if verdict.agrees:
+            return verdict, lambda: quick
+    by_steps = by(fmt, strict=False)
+    if not by_steps[0].agrees:
+        return by_steps
+    once, wider = by(finer)
+    if once.agrees or once.status is Status.IMPRECISE:
+        return once, wider
+    found, _ = by_steps
+    if once.within or rounded_kinks(problem, fmt) or beyond_rounding(problem, fmt):
+        return by(fmt) if strict else by_steps  # what is said there comes before the steps
+    text = _in_steps(stepped, fmt, once.worst, strict)
+    status = Status.IMPRECISE if strict else found.status
+    said = replace(found, status=status, scale="textbook", diagnosis=Diagnosis(text, sought=False))
+    return replace(said, accurate=once.accurate), by_steps[1]
+
+
+def _stepped(problem: ref.Problem, fmt: Format) -> list[str]:
+    """The activations, by name, whose every step a coarse format may round though correct kernels round them once."""
+    if fmt.accumulation is None:
+        return []
+    if isinstance(problem.network, ref.Network):
+        return list(dict.fromkeys(step.operation.name for step in problem.network.steps if not step.compute))
+    rows = (layer.activation for layer in problem.mlp.layers)
+    return list(dict.fromkeys(row.name for row in rows if row.one_rounding))
+
+
+def _in_steps(names: list[str], fmt: Format, worst: WorstElement, strict: bool) -> str:
+    """What is said where only the rounding of every step explains the errors."""
+    name = fmt.name.partition(" accumulated")[0]
+    at = f"[{', '.join(map(str, worst.index))}]" if worst.index else ""
+    lost = np.log10(max(worst.scales, 1.0))
+    which = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+    text = f"{which} computed step by step in {name}, not in float32 with one rounding, which loses {lost:.1f} digits "
+    return f"{text}in {worst.leaf}{at}" + (", and strict=True forgives none" if strict else "")
+
+
+def _scale(
+    problem: ref.Problem, given: Given, expected: Mapping[str, Any], fmt: Format, seed: int
+) -> Callable[..., Rounding]:
+    """(textbook, runs) ↦ the rounding errors of that scale, measured once."""
 
     @cache
     def scale(textbook: bool, runs: int = RUNS) -> Rounding:
         found = rounding_errors(problem, fmt, textbook=textbook, seed=seed, runs=runs)
         return _stored(found, given, expected, fmt)
 
-    leaves = given.leaves
+    return scale
+
+
+def _judge_by(
+    problem: ref.Problem, given: Given, expected: Mapping[str, Any], fmt: Format, seed: int, strict: bool
+) -> Judged:
+    """The verdict by exactly this arithmetic, and its wider scale."""
+    scale, leaves = _scale(problem, given, expected, fmt, seed), given.leaves
     quick = scale(False, SCREEN_RUNS)
     first = ByScale(problem, leaves, expected, quick, fmt)
     if all(excess <= SCREEN for excess in first.in_limits().values()):

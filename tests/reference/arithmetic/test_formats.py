@@ -20,3 +20,5 @@ def test_a_format_accumulates_in_wider_ones_only():
     single = get_format("float32")
     with pytest.raises(ValueError, match="float32 cannot accumulate in float32"):
         single.accumulating_in(single)
+    with pytest.raises(ValueError, match="functions: float32 cannot evaluate in float32, which is no wider"):
+        single.evaluating_in(single)

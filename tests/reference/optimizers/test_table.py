@@ -3,6 +3,7 @@
 import functools
 import inspect
 
+import ml_dtypes
 import mpmath
 import numpy as np
 import pytest
@@ -378,6 +379,8 @@ def test_every_deviation_says_where_and_what():
         "rmsprop_centered_cancellation"
     ]
     assert all(as_torch(OPTIMIZERS[n](), np.dtype(np.float32))[1] == () for n in NAMES)
+    assert as_torch(opt.muon(nesterov=False), np.dtype(ml_dtypes.bfloat16))[1] == ("muon_bfloat16_buffer",)
+    assert as_torch(opt.muon(), "bfloat16")[1] == ()
     assert set(UNCOUNTED) <= set(CLASSES)
 
 

@@ -1,5 +1,6 @@
 """How many times each example counts, from gradients alone."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -9,7 +10,7 @@ from reference.arithmetic.formats import FORMATS
 from tests.torch_compare.diagnosis.helpers import leaves_of, network
 from torch_compare.diagnosis.evidence import Evidence
 from torch_compare.diagnosis.example_weights import example_weight_mistakes
-from torch_compare.mistakes.example_weights import weighed
+from torch_compare.mistakes.example_weights import micro_batch_weights, micro_batches, weighed
 from torch_compare.mistakes.mistake import leaves_with
 
 
@@ -37,6 +38,32 @@ def test_micro_batches_of_any_sizes_are_found(sizes, dtype):
     found = told(classifier(n), shares * len(sizes), dtype, "input")
     assert found.names == ("micro-batches' means added up",)
     assert f"micro-batches of {', '.join(map(str, sizes))} examples are added up" in found
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("sizes", [(5, 2, 6), (7, 2), (1, 5, 5, 5), (5, 2, 53)])
+def test_a_few_micro_batches_of_any_sizes_are_found_in_half_precision(sizes, dtype):
+    """Rounding leaves no example's weight certain, and there may be fewer equations than two for each."""
+    n = sum(sizes)
+    shares = np.repeat([n / (len(sizes) * s) for s in sizes], sizes)
+    for factor, name in ((1, "mean of micro-batches' means"), (len(sizes), "micro-batches' means added up")):
+        found = told(classifier(n), shares * factor, dtype, "input")
+        assert found.names == (name,)
+        assert f"{', '.join(map(str, sizes))} examples are " in found
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("n", [9, 24])
+def test_weights_of_no_kind_are_given_no_name_in_half_precision(n, dtype):
+    for seed in range(3):
+        weights = np.random.default_rng(seed).uniform(0.5, 2, n)
+        assert told(classifier(n, seed), weights, dtype, "input").names == ()
+
+
+def test_sizes_that_the_numbers_do_not_settle_are_said_to_be_about():
+    counts = np.ones(9)
+    said = micro_batches(counts, micro_batch_weights(counts, (2, 9), averaged=True), (2, 7), averaged=True, about=True)
+    assert "micro-batches of about 2, 7 examples" in said.what
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

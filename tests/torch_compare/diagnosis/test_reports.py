@@ -122,6 +122,19 @@ def test_stat453_5_one_sum_for_the_bias_of_every_class(dtype):
     assert named(problem, given).names == ("one bias gradient for all",)
 
 
+@pytest.mark.parametrize("residue", [2.0**-11, 2.0**-12, -(2.0**-10)])
+def test_one_sum_for_every_class_s_bias_is_no_factor_though_it_cancels(residue):
+    """Behind the cross entropy it should be 0: what rounding leaves of it was called a loss scale of 1/2048."""
+    problem = network([5, 7, 4, 3], ["relu", "tanh", "identity"], 16, "cross_entropy")
+    problem = problem.map(lambda a: in_bfloat16(a).astype(np.float64))
+    given = {k: in_bfloat16(v) for k, v in leaves_of(problem).items()}
+    right = given["layers[2].bias"]
+    given["layers[2].bias"] = np.full(3, np.float32(residue * np.abs(right).max()))
+    assert named(problem, given, "bfloat16").names == ("one bias gradient for all",)
+    given["layers[2].bias"] = right / np.float32(2048)
+    assert named(problem, given, "bfloat16").names == ("loss scale",)
+
+
 @BOTH
 @pytest.mark.parametrize(("averaged", "name"), [(True, "mean of micro-batches' means"),
                                                 (False, "micro-batches' means added up")])  # fmt: skip

@@ -3,10 +3,13 @@
 import ml_dtypes
 import numpy as np
 import pytest
+from scipy.special import erf
 
 import reference as ref
 import torch_compare as tc
+from benchmarks.implementations.correct_gradients import by_jax, by_torch
 from reference import activations as act
+from reference.arithmetic.formats import FORMATS
 
 BFLOAT16 = ml_dtypes.bfloat16
 
@@ -82,6 +85,60 @@ def test_a_customary_formula_that_loses_its_digits_agrees_unless_it_is_strict(dt
     assert strict.status == "imprecise"
     assert "digits in input[0, 0]" in strict.diagnosis
     assert tc.check(problem, ref.gradients(problem), strict=True).agrees
+
+
+def composed_gelu(z, name):
+    """Φ(z) + zφ(z), every step rounded to the format."""
+
+    def r(values):
+        return held(values, name).astype(np.float64)
+
+    phi = r(r(np.exp(r(-r(z * z) / 2))) * r(1 / np.sqrt(2 * np.pi)))
+    return r(r(r(1 + r(erf(r(z * r(np.sqrt(0.5)))))) / 2) + r(z * phi))
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_a_gelu_composed_of_rounded_steps_is_told_from_one_rounding(name):
+    """tt-metal#38643. JAX composes it too: it agrees, and says so; with strict=True it is imprecise."""
+    z = held(np.random.default_rng(0).uniform(-4, 4, 64), name).astype(np.float64)
+    problem = operation(z, "gelu")
+    given = {"input": held(composed_gelu(problem.x, name), name)}
+    said = f"gelu computed step by step in {name}, not in float32 with one rounding"
+    verdict = tc.check(problem, given, name)
+    assert (verdict.status, verdict.scale) == ("agrees", "textbook")
+    assert verdict.diagnosis.startswith(said)
+    assert verdict.accurate > 32
+    strict = tc.check(problem, given, name, strict=True)
+    assert strict.status == "imprecise"
+    assert strict.diagnosis.startswith(said)
+    once = {"input": held(ref.gradients(problem).input, name)}
+    assert tc.check(problem, once, name, strict=True).agrees
+    assert "step by step" not in tc.check(problem, given, name, accumulate="same").diagnosis  # then all is in it
+    wrong = {"input": held(0.5 * ref.gradients(problem).input, name)}
+    assert tc.check(problem, wrong, name, diagnose=False).status == "wrong"
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+@pytest.mark.parametrize("row", [row.name for row in ref.ACTIVATIONS.values() if row.one_rounding])
+def test_torch_rounds_once_where_the_row_says_so_and_jax_is_not_accused(row, name):
+    z = held(np.random.default_rng(0).uniform(-4, 4, 64), name).astype(np.float64)
+    problem = operation(z, row)
+    verdict = tc.check(problem, {"input": by_torch(problem, name)["input"]}, name, strict=True)
+    assert verdict.agrees, str(verdict)
+    assert verdict.accurate < 3
+    assert tc.check(problem, {"input": by_jax(problem, name)(problem)["input"]}, name).agrees
+
+
+@pytest.mark.parametrize("row", ["sigmoid", "tanh", "tanhshrink", "softsign"])
+def test_torch_rounds_in_between_where_the_row_does_not_say_so(row):
+    """The derivative comes of the stored output, or of several operations: more than one rounding off, and no fault."""
+    z = held(np.random.default_rng(0).uniform(-4, 4, 64), "bfloat16").astype(np.float64)
+    problem = operation(z, row)
+    given, right = by_torch(problem, "bfloat16")["input"], ref.gradients(problem).input
+    ulps = np.abs(given.double().numpy() - right) / FORMATS["bfloat16"].ulp(right)
+    assert ulps.max() > 4
+    assert tc.check(problem, {"input": given}, "bfloat16").agrees
+    assert not ref.ACTIVATIONS[row].one_rounding
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0])
