@@ -106,6 +106,7 @@ class Network:
         TypeError: a parameter is no floating array, or of another type than the first; a step is no `Step`.
         ValueError: a name is used before a step makes it, or is made twice, or reaches nothing; the output is not made.
 
+    >>> import numpy as np
     >>> net = Network({"w": np.array([[2.0, -1.0]])}, [Step("y", "linear", "x", "w")])
     >>> forward(net, {"x": np.array([[1.0, 3.0]])}).output
     array([[-1.]])
@@ -200,6 +201,7 @@ def inputs_of(step: Step, values: Mapping[str, Any]) -> tuple[Any, ...]:
 def backward(network: Network, trace: NetworkTrace, d_output: Array, *, to_input: bool = True) -> Gradients:
     """The gradients of ⟨d_output, output⟩ with respect to every parameter and every input of floating numbers.
 
+    >>> import numpy as np
     >>> net = Network({"w": np.array([[2.0]])}, [Step("h", "linear", "x", "w"), Step("y", "add", "h", "x")])
     >>> g = backward(net, forward(net, {"x": np.array([[3.0]])}), np.array([[1.0]]))
     >>> g["w"], g["x"]

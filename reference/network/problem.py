@@ -43,6 +43,7 @@ class Problem:
         ValueError: a shape, a target, the reduction or the output's range does not fit.
 
     >>> import numpy as np
+    >>> from reference import MLP, Layer
     >>> mlp = MLP((Layer(np.ones((1, 2)), None, "identity"),))
     >>> Problem(mlp, np.zeros((3, 4)), np.zeros((3, 1)), loss="mse")
     Traceback (most recent call last):
@@ -152,6 +153,7 @@ class Problem:
 
         See `composed`, whose argument is handed on. The network's output is then the last z.
 
+        >>> from reference import MLP, Layer, forward
         >>> mlp = MLP((Layer(np.array([[1.0]]), None, "sigmoid"),))
         >>> problem = Problem(mlp, np.array([[40.0]]), np.array([[0.0]]), loss="bce")
         >>> forward(problem.mlp, problem.x).output, forward(problem.as_one().mlp, problem.x).output
@@ -203,6 +205,7 @@ def loss_value(problem: Problem, output: Array | None = None) -> Array:
     """The loss of the problem: a scalar, or with reduction "none" one number per example or element.
 
     >>> import numpy as np
+    >>> from reference import MLP, Layer
     >>> mlp = MLP((Layer(np.array([[1.0]]), None, "identity"),))
     >>> x, t = np.array([[1.0], [2.0]]), np.array([[0.0], [0.0]])
     >>> loss_value(Problem(mlp, x, t, loss="half_squared_error", reduction="none"))
@@ -246,6 +249,7 @@ def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
         ValueError: reduction is "none": a loss of many numbers has no single gradient.
 
     >>> import numpy as np
+    >>> from reference import MLP, Layer
     >>> mlp = MLP((Layer(np.array([[1.0, 2.0]]), np.array([0.5]), "identity"),))
     >>> g = gradients(Problem(mlp, np.array([[3.0, 4.0]]), np.array([[10.0]]), loss="half_squared_error"))
     >>> g.loss, g.layers[0].weight, g.layers[0].bias, g.input
