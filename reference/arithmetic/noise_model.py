@@ -33,8 +33,7 @@ from __future__ import annotations
 import numpy as np
 
 from .array import NumPyArray
-from .dispatch import two_sum
-from .noise_source import NoiseSource, granularity, multiplicities, representable
+from .noise_source import FRACTION, NoiseSource, granularity, repeated, representable
 
 WIDENING = 8.0
 """With 32 runs, 24 of them widened, a unit within 3 of its σ of a kink stays on one side in all runs once in
@@ -45,14 +44,25 @@ interval, NumPy's float32 tanh errs by up to 0.46 ulps, its sine by 0.29, its ex
 0.1 or less; this is 0.14 ulps by root mean square."""
 _ARITHMETIC = {np.add, np.subtract, np.multiply, np.true_divide, np.reciprocal, np.sqrt, np.square}
 """Operations that IEEE 754 rounds correctly: they err to neither side."""
+_EXPONENT = np.uint64(0x7FF << 52)
+_EVERYWHERE = np.array(True)
 
 
 def rounded(source: NoiseSource, y: NumPyArray, inexact: NumPyArray, common: float = 0.0) -> NumPyArray:
     """y with an error of up to one ulp wherever the operation rounds: what good library functions promise."""
-    if not np.any(inexact):
+    if not inexact.any():
         return y
-    size = np.ldexp(1.0, np.frexp(y)[1])
-    return with_noise(source, y, np.where(inexact & (y != 0), size, 0.0), inexact, common)
+    amplitude = _binade(y)
+    amplitude *= 2 * source.format.unit_roundoff
+    if inexact.ndim:
+        amplitude = amplitude * inexact
+    return _erring(source, y, amplitude, inexact, common)
+
+
+def _binade(y: NumPyArray) -> NumPyArray:
+    """The power of two at or below each magnitude, at most 2^1022; 0 for what is smaller than 2^−1022."""
+    found = (y.view(np.uint64) & _EXPONENT).view(float)
+    return np.minimum(found, 2.0**1022, out=found)
 
 
 def common_error(ufunc: np.ufunc) -> float:
@@ -62,22 +72,34 @@ def common_error(ufunc: np.ufunc) -> float:
 
 def is_inexact(source: NoiseSource, ufunc: np.ufunc, x: list[NumPyArray], y: NumPyArray) -> NumPyArray:
     """Where an operation on x that gives y rounds. An exact result is exact in every implementation."""
-    if ufunc in (np.add, np.subtract):
-        with np.errstate(invalid="ignore"):  # an infinity less itself, in what the sum of an infinity loses
-            lost = np.asarray(two_sum(x[0], -x[1] if ufunc is np.subtract else x[1])[1])
-        return (lost != 0) | ~source.representable(y)
-    if ufunc in (np.multiply, np.square):
+    if ufunc is np.add or ufunc is np.subtract:
+        return _inexact_sum(source, x[0], x[1], y, ufunc)
+    if ufunc is np.multiply or ufunc is np.square:
         x = [x[0], x[-1]]
-        shift = _power_of_two(x[0]) | _power_of_two(x[1])
-        tiny = (np.abs(y) < source.format.smallest * 2.0**source.format.bits) & (x[0] != 0) & (x[1] != 0)
-        return ~shift | tiny
+        exact = _power_of_two(min(x, key=np.size))
+        if not exact.all():
+            exact = exact | _power_of_two(max(reversed(x), key=np.size))
+        if not exact.any():
+            return _EVERYWHERE
+        tiny = np.abs(y) < source.format.smallest * 2.0**source.format.bits
+        return ~exact | (tiny & (x[0] != 0) & (x[1] != 0)) if tiny.any() else ~exact
     if ufunc is np.true_divide:
-        return ~_power_of_two(x[1]) & (x[0] != 0)
+        return np.asarray(~_power_of_two(x[1]) & (x[0] != 0))
     if ufunc is np.reciprocal:
-        return ~_power_of_two(x[0])
+        return np.asarray(~_power_of_two(x[0]))
     if ufunc is np.power:
-        return (x[0] != 0) & (x[0] != 1) & (x[1] != 0) & (x[1] != 1)
-    return np.isfinite(x[0]) & ((x[0] != 0) | (ufunc is np.log))
+        return np.asarray((x[0] != 0) & (x[0] != 1) & (x[1] != 0) & (x[1] != 1))
+    return np.asarray(np.isfinite(x[0])) if ufunc is np.log else np.asarray(np.isfinite(x[0]) & (x[0] != 0))
+
+
+def _inexact_sum(source: NoiseSource, a: NumPyArray, b: NumPyArray, y: NumPyArray, ufunc: np.ufunc) -> NumPyArray:
+    """Where y = a ± b rounds: y less the larger term is exact, and then it is not the other one (Dekker 1971, §4)."""
+    coarse = ~source.representable(y) if source.format.bits < 53 else None
+    if coarse is not None and coarse.all():
+        return _EVERYWHERE
+    with np.errstate(invalid="ignore"):  # an infinity less itself
+        lost = (y - a != b) | (y - b != a) if ufunc is np.add else (a - y != b) | (y + b != a)
+    return np.asarray(lost if coarse is None else lost | coarse)
 
 
 def with_noise(
@@ -86,14 +108,28 @@ def with_noise(
     """y + u·size·ξ + ½η·terms·(ξ + ξ′) wherever the number of terms rounded is not 0."""
     if not np.any(terms):
         return y
-    amplitude = source.format.unit_roundoff * size
+    return _erring(source, y, source.format.unit_roundoff * size, terms, common)
+
+
+def _erring(
+    source: NoiseSource, y: NumPyArray, amplitude: NumPyArray, terms: NumPyArray, common: float = 0.0
+) -> NumPyArray:
+    """y + amplitude·ξ + ½η·terms·(ξ + ξ′)."""
     shape = np.broadcast_shapes(y.shape[1:], amplitude.shape[1:])
     xi = source.errors(np.broadcast_to(y[0], shape), common)
-    noise = amplitude * xi
-    if np.min(np.abs(y[:1])) < source.format.smallest * 2.0 ** (source.format.bits + 8):
+    least = source.format.smallest * 2.0 ** (source.format.bits + 8)
+    near = np.abs(y[:1])
+    below = None
+    if near.min(initial=np.inf) < least and np.any(terms * (near < least)):
         alike = source.errors(np.zeros((1,) * len(shape)))
-        noise = noise + source.format.smallest * np.rint(terms * (xi + alike) * 2.0).astype(float) / 4
-    return y + noise
+        below = source.format.smallest * np.rint(terms * (xi + alike) * 2.0) / 4
+    noise = xi[1:]
+    noise *= amplitude[-source.runs :]  # all runs but the first, or the only one
+    if below is not None:
+        noise += below[1:]
+    noise += y[-source.runs :]
+    xi[0] = y[0]
+    return xi
 
 
 def widened(gap: NumPyArray) -> NumPyArray:
@@ -110,30 +146,34 @@ def summed(source: NoiseSource, x: NumPyArray, axes: tuple[int, ...], keepdims: 
     if len(x) == 1 and _exact_sum(source, x, axes, keepdims):
         return _stored(source, y)
     sizes = _largest_of_runs(x)[None]
-    times = _occurrences(source, x, axes) * (sizes != 0)
+    nonzero = sizes != 0
     peak = sizes.max(axis=axes, keepdims=True, initial=0.0)
     scaled = sizes / np.where((peak > 0) & np.isfinite(peak), peak, 1.0)
     squares = scaled * scaled
 
-    def length(weights: NumPyArray) -> NumPyArray:
-        return np.sqrt((squares * weights).sum(axis=axes, keepdims=keepdims)) * peak.reshape(y[:1].shape)
+    def length(weighted: NumPyArray) -> NumPyArray:
+        return np.sqrt(weighted.sum(axis=axes, keepdims=keepdims)) * peak.reshape(y[:1].shape)
 
-    terms = (sizes != 0).sum(axis=axes, keepdims=keepdims)
-    together = times.sum(axis=axes, keepdims=keepdims)
-    size = summation(together, _largest_of_runs(y)[None], length(times), length(np.ones(())))
+    terms, apart, times = nonzero.sum(axis=axes, keepdims=keepdims), length(squares), _occurrences(source, x, axes)
+    together, equal = terms, apart
+    if times is not None:
+        together = (times * nonzero).sum(axis=axes, keepdims=keepdims)
+        equal = length(squares * times)
+    size = summation(together, _largest_of_runs(y)[None], equal, apart)
     return accumulated(source, y, size * (terms > 1), terms)
 
 
-def _occurrences(source: NoiseSource, x: NumPyArray, axes: tuple[int, ...]) -> NumPyArray:
-    """How many of the terms of the same sum are equal to each."""
+def _occurrences(source: NoiseSource, x: NumPyArray, axes: tuple[int, ...]) -> NumPyArray | None:
+    """How many of the terms of the same sum are equal to each; None if all differ."""
     terms = x[0]
     if len(axes) == 1:
-        return multiplicities(terms, axes[0] - 1, source.format.bits)[None]
+        times = repeated(terms, axes[0] - 1, source.format.bits)
+        return None if times is None else times[None]
     last = tuple(range(terms.ndim - len(axes), terms.ndim))
     own = tuple(a - 1 for a in axes)
     rows = np.moveaxis(terms, own, last)
-    flat = rows.reshape(*rows.shape[: last[0]], -1)
-    return np.moveaxis(multiplicities(flat, -1, source.format.bits).reshape(rows.shape), last, own)[None]
+    times = repeated(rows.reshape(*rows.shape[: last[0]], -1), -1, source.format.bits)
+    return None if times is None else np.moveaxis(times.reshape(rows.shape), last, own)[None]
 
 
 def product(source: NoiseSource, a: NumPyArray, b: NumPyArray) -> NumPyArray:
@@ -151,20 +191,19 @@ def product(source: NoiseSource, a: NumPyArray, b: NumPyArray) -> NumPyArray:
     left, right = first / row_scale, second / column_scale
     squares = (left * left, right * right)
     nonzero = ((first != 0).astype(float), (second != 0).astype(float))
-    often = (multiplicities(a[0], -1, source.format.bits), multiplicities(b[0], -2, source.format.bits))
-
-    def weighted(factors: tuple[NumPyArray, NumPyArray]) -> NumPyArray:
-        """The inner products with every term weighted by a bound of the number of terms equal to it."""
-        of_row, of_column = (factors[0] * often[0]) @ factors[1], factors[0] @ (factors[1] * often[1])
-        return np.minimum(of_row, of_column)
 
     def length(total: NumPyArray) -> NumPyArray:
         return (np.sqrt(total) * row_scale * column_scale)[None]
 
     # Products that are all exactly 0 (disjoint supports) add up to 0 in every implementation, underflow or not.
     terms, square = (nonzero[0] @ nonzero[1])[None], squares[0] @ squares[1]
-    alike = any(np.any(times > 1) for times in often)
-    together, apart = (weighted(nonzero)[None], weighted(squares)) if alike else (terms, square)
+    together, apart = terms, square
+    of_row = repeated(a[0], -1, source.format.bits)
+    of_column = None if of_row is None else repeated(b[0], -2, source.format.bits)
+    if of_row is not None and of_column is not None:
+        # every term weighted by a bound of the number of terms equal to it
+        together, apart = (np.minimum((one * of_row) @ two, one @ (two * of_column)) for one, two in (nonzero, squares))
+        together = together[None]
     size = summation(together, _largest_of_runs(y)[None], length(apart), length(square))
     return accumulated(source, y, size, terms)
 
@@ -175,7 +214,7 @@ def _operand_of_product(source: NoiseSource, x: NumPyArray) -> NumPyArray:
     if bits is None:
         return x
     inexact = ~representable(x, bits)
-    size = np.where(inexact, np.ldexp(2.0 ** (source.format.bits - bits), np.frexp(x)[1]), 0.0)
+    size = np.where(inexact, 2.0 ** (source.format.bits - bits + 1) * _binade(x), 0.0)
     return with_noise(source, x, size, inexact)
 
 
@@ -187,7 +226,7 @@ def accumulated(source: NoiseSource, y: NumPyArray, size: NumPyArray, terms: Num
     if bits is None:
         return with_noise(source, y, size, terms)
     finer = size * 2.0 ** (source.format.bits - bits)
-    stored = np.where(terms > 0, np.ldexp(1.0, np.frexp(y)[1]), 0.0)
+    stored = np.where(terms > 0, 2 * _binade(y), 0.0)
     return with_noise(source, y, finer + stored, np.minimum(terms, 1.0))
 
 
@@ -222,5 +261,4 @@ def _exact_sum(source: NoiseSource, terms: NumPyArray, axes: tuple[int, ...], ke
 
 def _power_of_two(x: NumPyArray) -> NumPyArray:
     """Whether each number is 0 or a power of two, by which a product or a quotient is exact."""
-    mantissa = np.abs(np.frexp(x)[0])
-    return (mantissa == 0.0) | (mantissa == 0.5)
+    return np.asarray((np.asarray(x, dtype=float).view(np.uint64) & FRACTION) == 0)

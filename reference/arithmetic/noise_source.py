@@ -9,6 +9,12 @@ import numpy as np
 from .array import NumPyArray
 from .formats import Format
 
+FRACTION = np.uint64(2**52 - 1)
+"""The bits of a float64's significand, the hidden one apart (IEEE 754-2019, table 3.5)."""
+_ONE, _UNUSED, _TWO = np.uint64(1), np.uint64(12), np.nextafter(2.0, 3.0).view(np.uint64)
+
+_HALF, _FACTOR = np.uint64(32), np.uint64(0xBF58476D1CE4E5B9)
+
 
 class Split(ArithmeticError):  # noqa: N818 (nothing went wrong: rounding may lead either way)
     """A computation branches on a comparison that rounding decides."""
@@ -54,18 +60,26 @@ class NoiseSource:
             common: the part of the error that all elements of such a run share: library functions err to one side
                 more than to the other.
         """
-        xi = np.empty((self.runs + 1, *values.shape), dtype=np.float32)
-        apart, alike = xi[1::2], xi[2::2]
+        xi = np.empty((self.runs + 1, *values.shape))
         xi[0] = 0
-        apart[...] = self.rng.random(apart.shape, dtype=np.float32) * 2 - 1
-        runs = (len(alike), *(1,) * values.ndim)
-        odd = self.rng.integers(2**63, size=runs, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-        np.multiply((_hash(values) * odd) >> np.uint64(40), np.float32(2.0**-23), out=alike, casting="same_kind")
-        alike -= 1
-        np.negative(alike, out=alike, where=np.signbit(values))
+        noise = xi[1:]
+        bits = noise.view(np.uint64)
+        apart, alike = bits[::2], bits[1::2]
+        half = (len(apart) + 1) // 2
+        drawn = self.rng.bit_generator.random_raw(len(alike) + half * values.size)
+        odd, fresh = drawn[: len(alike)] | _ONE, drawn[len(alike) :].reshape(half, *values.shape)
+        apart[:half] = fresh
+        np.left_shift(fresh[: len(apart) - half], _HALF, out=apart[half:])  # 64 bits make two errors of 32 each
+        given = np.array(values, dtype=float).view(np.uint64)
+        negative = (given.view(np.int64) >> 63).view(np.uint64)  # all bits of it, where the number is negative
+        np.multiply(_mixed(given), odd.reshape(-1, *(1,) * values.ndim), out=alike)
+        alike ^= negative
+        bits >>= _UNUSED
+        bits |= _TWO  # the bits of odd multiples of 2^−51 from 2 to 4: turned over, they are the negative of ξ
+        noise -= 3
         if common:
-            alike *= np.float32(1 - common)
-            alike += np.float32(common) * (self.rng.random(runs, dtype=np.float32) * 2 - 1)
+            noise[1::2] *= 1 - common
+            noise[1::2] += (common * (2 * self.rng.random(len(alike)) - 1)).reshape(-1, *(1,) * values.ndim)
         return xi
 
     def decide(self) -> bool:
@@ -81,16 +95,24 @@ class NoiseSource:
         return representable(values, self.format.bits)
 
 
-def _hash(values: NumPyArray) -> NumPyArray:
-    """64 bits made of each number's significand by two rounds of a mixing function; numbers apart give bits apart.
+def _mixed(bits: NumPyArray) -> NumPyArray:
+    """64 bits made of each float64's significand by a mixing function, in its place; numbers apart give bits apart.
 
     Multiplied by a random odd number, their upper bits are pairwise independent and uniform (Dietzfelbinger et al.
     1997, multiply-shift hashing). The mixing keeps apart simple multiples of one number.
     """
-    bits = np.ascontiguousarray(values, dtype=float).view(np.uint64) & np.uint64(2**52 - 1)
-    for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):
-        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(factor)
-    return np.asarray(bits ^ (bits >> np.uint64(31)))
+    bits |= ~FRACTION  # not 0 of a power of two, which every factor would leave 0
+    bits ^= bits >> _HALF
+    bits *= _FACTOR
+    bits ^= bits >> _HALF
+    return bits
+
+
+def repeated(values: NumPyArray, axis: int, bits: int) -> NumPyArray | None:
+    """The `multiplicities`, or None where every number occurs once."""
+    flat = _rows(values, axis, bits)
+    flat.sort(axis=1)
+    return multiplicities(values, axis, bits) if np.any(flat[:, 1:] == flat[:, :-1]) else None
 
 
 def multiplicities(values: NumPyArray, axis: int, bits: int) -> NumPyArray:
@@ -100,8 +122,7 @@ def multiplicities(values: NumPyArray, axis: int, bits: int) -> NumPyArray:
     array([[2., 1., 2., 1.]])
     """
     moved = np.moveaxis(values, axis, -1)
-    flat = moved.reshape(-1, moved.shape[-1])
-    flat = nearest(flat, bits)
+    flat = _rows(values, axis, bits)
     order = np.argsort(flat, axis=1)
     sorted_ = np.take_along_axis(flat, order, axis=1)
     starts = np.ones(flat.shape, dtype=bool)
@@ -111,6 +132,17 @@ def multiplicities(values: NumPyArray, axis: int, bits: int) -> NumPyArray:
     found = np.empty(flat.shape)
     np.put_along_axis(found, order, counts, axis=1)
     return np.moveaxis(found.reshape(moved.shape), -1, axis)
+
+
+def _rows(values: NumPyArray, axis: int, bits: int) -> NumPyArray:
+    """A copy of the numbers along the axis, each a row, with a significand of so many bits."""
+    rows = np.array(np.moveaxis(values, axis, -1), dtype=float, order="C").reshape(-1, values.shape[axis])
+    lost = 53 - bits
+    if lost > 0:
+        whole = rows.view(np.uint64)
+        whole += np.uint64(2 ** (lost - 1))
+        whole &= np.uint64(2**64 - 2**lost)
+    return rows
 
 
 def nearest(values: NumPyArray, bits: int) -> NumPyArray:
@@ -126,12 +158,11 @@ def nearest(values: NumPyArray, bits: int) -> NumPyArray:
 
 
 def representable(values: NumPyArray, bits: int) -> NumPyArray:
-    """Whether a significand of so many bits holds each float64 value, by Veltkamp's splitting (Dekker 1971)."""
+    """Whether a significand of so many bits holds each float64 value, of any range but that of subnormal numbers."""
     if bits == 53:
         return np.ones(np.shape(values), dtype=bool)
-    with np.errstate(invalid="ignore"):  # of infinities, which every format holds
-        c = values * (2.0 ** (53 - bits) + 1)
-        return ((c - (c - values)) == values) | np.isinf(values)
+    whole = np.asarray(values, dtype=float).view(np.uint64)
+    return np.asarray((whole & np.uint64(2 ** (53 - bits) - 1)) == 0)
 
 
 def granularity(values: NumPyArray) -> float:
