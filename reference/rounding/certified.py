@@ -34,6 +34,8 @@ __all__ = ["CertifiedGradients", "CertifiedLeaf", "ExactKink", "StepKink", "ball
 FIRST_BITS = 128
 """Two machine words: 75 bits beyond float64 for the rounding errors and cancellation of most networks."""
 CAP = 4096
+SUBNORMAL = 1080
+"""From 1 so many bits down to below half the smallest float64, with a few to spare."""
 RATIONAL_WORK = 2**22
 """Multiply-adds of a forward pass up to which rational numbers are carried along when the first run fails."""
 _NARROW = 2.0**-900
@@ -148,7 +150,8 @@ def certified_gradients(problem: Problem, target_bits: int = 53, *, cap: int = C
     if target_bits < 1 or cap < 1:
         raise ValueError(f"target_bits and cap must be positive, got {target_bits} and {cap}")
     balls = in_balls(problem)
-    bits, undecided = min(max(FIRST_BITS, 2 * target_bits), cap), ""
+    first = bits = min(max(FIRST_BITS, 2 * target_bits), cap)
+    undecided = ""
     small = passes.work(problem.network, problem.x) <= RATIONAL_WORK
     while True:
         with precision(bits):
@@ -172,8 +175,22 @@ def certified_gradients(problem: Problem, target_bits: int = 53, *, cap: int = C
                 return CertifiedGradients(
                     leaves.layers, leaves.input, leaves.loss, leaves.named, bits, status, kinks, undecided
                 )
-        bits = min(2 * bits, cap)
-        balls = in_balls(problem, Decisions(hull=bool(undecided), rational=small))
+        bits, still = _next_bits(leaves, bits, cap, first)
+        balls = in_balls(problem, Decisions(hull=bool(undecided), rational=small and not still))
+
+
+def _next_bits(leaves: Gradients, bits: int, cap: int, first: int) -> tuple[int, bool]:
+    """The precision to try next, and whether all that is open is numbers that seem to be 0.
+
+    What is still about 0 at twice the first precision is 0, or far below all else: the bits that bring it below the
+    smallest float64 are asked for at once.
+    """
+    open_ = [(leaf.lower[~leaf.resolved], leaf.upper[~leaf.resolved]) for leaf in leaves.leaves().values()]
+    lower, upper = (np.concatenate([np.ravel(pair[k]) for pair in open_]) for k in (0, 1))
+    widest = float(np.max(np.maximum(upper, -lower), initial=0.0))
+    if bits <= first or not (np.all(lower <= 0) and np.all(upper >= 0) and 0 < widest < 1):
+        return min(2 * bits, cap), False
+    return min(max(2 * bits, bits + SUBNORMAL + int(np.ceil(np.log2(widest)))), cap), True
 
 
 def ball_gradients(problem: Problem, bits: int) -> Gradients:
