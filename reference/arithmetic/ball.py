@@ -18,7 +18,6 @@ Operations round to flint's precision, which all threads share: `ball_decisions.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import prod
@@ -30,28 +29,24 @@ from flint import arb, arb_mat, fmpq
 from .array import Axes, NumPyArray
 from .ball_decisions import RAISE, Decisions, Mask, as_mask
 from .ball_elements import (
+    BINARY,
     UNARY,
     as_arb,
     exactly,
     function,
     larger,
     outward,
-    power,
     quotient,
     restored,
     smaller,
     stored,
 )
-from .ball_functions import partial_sums, products, reduced, sums_at, tops, totals
+from .ball_functions import broadcast, partial_sums, products, reduced, sums_at, tops, totals
 from .ball_lists import COMPLEMENTS, ceilings_of, chosen, compared, larger_ones
 from .constants import Constant
 from .places import MOVING, answered, as_matrices, axes_of, groups, moved
 from .shaped import Shaped
 
-_BINARY: dict[Any, Callable[[Any, Any], Any]] = {
-    np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.true_divide: operator.truediv,
-    np.maximum: larger, np.minimum: smaller, np.power: power,
-}  # fmt: skip
 _LOGICAL = {np.logical_and: np.bitwise_and, np.logical_or: np.bitwise_or, np.logical_xor: np.bitwise_xor}
 
 
@@ -150,13 +145,7 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
 
     def _spread(self, shape: tuple[int, ...]) -> Sequence[Any]:
         """The elements broadcast to the shape."""
-        flat = self.flat
-        if self.shape == shape:
-            return flat
-        repeats = prod(shape) // max(1, len(flat))
-        if len(flat) == 1 or shape[len(shape) - self.ndim :] == self.shape:
-            return flat * repeats
-        return [flat[i] for i in np.broadcast_to(self._places(), shape).ravel().tolist()]
+        return broadcast(self.flat, self.shape, shape)
 
     # ── NumPy's protocols ────────────────────────────────────────────────────────────────────────────
 
@@ -182,16 +171,16 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
             return x[0] == 0
         if ufunc in _LOGICAL:
             return _LOGICAL[ufunc](x[0] != 0, x[1] != 0)
-        if ufunc not in _BINARY:
+        if ufunc not in BINARY:
             return NotImplemented
         shape = np.broadcast_shapes(x[0].shape, x[1].shape)
         if ufunc is np.maximum and (x[0]._ceilings or x[1]._ceilings):
             return _maximum(x[0], x[1], shape, decisions)
         pairs = x[0]._spread(shape), x[1]._spread(shape)
         if decisions.rational:
-            f = quotient if ufunc is np.true_divide else _BINARY[ufunc]
+            f = quotient if ufunc is np.true_divide else BINARY[ufunc]
             return Ball([exactly(f(a, b)) for a, b in zip(*pairs, strict=True)], shape, decisions)
-        return Ball(list(map(_BINARY[ufunc], *pairs)), shape, decisions)
+        return Ball(list(map(BINARY[ufunc], *pairs)), shape, decisions)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if func is np.where and len(args) == 3:

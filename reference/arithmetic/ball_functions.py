@@ -18,6 +18,15 @@ from .ball_lists import rational_product
 Shape = tuple[int, ...]
 
 
+def broadcast(flat: list[Any], shape: Shape, wanted: Shape) -> list[Any]:
+    """The elements of an array as NumPy broadcasts it to another shape."""
+    if shape == wanted:
+        return flat
+    if len(flat) == 1 or wanted[len(wanted) - len(shape) :] == shape:
+        return flat * (prod(wanted) // max(1, len(flat)))
+    return [flat[i] for i in np.broadcast_to(np.arange(len(flat)).reshape(shape), wanted).ravel().tolist()]
+
+
 def reduced(f: Callable[[Any, Any], Any], flat: Sequence[Element], rows: NumPyArray) -> list[Element]:
     """The elements of every row of places, brought together by f."""
     return [reduce(f, [flat[i] for i in row]) for row in rows.tolist()]
