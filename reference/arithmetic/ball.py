@@ -41,13 +41,11 @@ from .ball_elements import (
     smaller,
     stored,
 )
-from .ball_functions import broadcast, partial_sums, products, reduced, sums_at, tops, totals
-from .ball_lists import COMPLEMENTS, ceilings_of, chosen, compared, larger_ones
+from .ball_functions import REWRITTEN, broadcast, partial_sums, products, reduced, sums_at, tops, totals
+from .ball_lists import COMPLEMENTS, ceilings_of, chosen, compared, joined, larger_ones
 from .constants import Constant
 from .places import MOVING, answered, as_matrices, axes_of, groups, moved
 from .shaped import Shaped
-
-_LOGICAL = {np.logical_and: np.bitwise_and, np.logical_or: np.bitwise_or, np.logical_xor: np.bitwise_xor}
 
 
 class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
@@ -157,20 +155,12 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         if ufunc in UNARY:
             flat = list(map(function(ufunc, decisions.rational), x[0].flat))
             return Ball(flat, self.shape, decisions, ceilings=ceilings_of(ufunc, x[0].flat, flat))
-        if ufunc is np.sign:
-            return self._sign()
+        if ufunc in REWRITTEN:
+            return REWRITTEN[ufunc](*x)
         if ufunc is np.matmul:
             return _matmul(x[0], x[1], decisions)
         if ufunc in COMPLEMENTS:
             return _compare(ufunc, x[0], x[1], decisions)
-        if ufunc is np.square:
-            return np.power(x[0], 2)
-        if ufunc is np.reciprocal:
-            return 1 / x[0]
-        if ufunc is np.logical_not:
-            return x[0] == 0
-        if ufunc in _LOGICAL:
-            return _LOGICAL[ufunc](x[0] != 0, x[1] != 0)
         if ufunc not in BINARY:
             return NotImplemented
         shape = np.broadcast_shapes(x[0].shape, x[1].shape)
@@ -188,31 +178,33 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         if func in MOVING:
             operands, places = moved(func, args, kwargs, Ball)
             parts = [self._number(0), *map(self._like, operands)]
-            return Ball([b for p in parts for b in p.flat], (-1,), self.decisions, ceilings=_joined(parts))._taken(
-                places
-            )
+            return Ball(
+                [b for p in parts for b in p.flat],
+                (-1,),
+                self.decisions,
+                ceilings=joined([(p.size, p._ceilings) for p in parts]),
+            )._taken(places)
         return answered(func, args, kwargs)
 
     def _like(self, x: object) -> Ball:
         return x if isinstance(x, Ball) else Ball.exact(x, self.decisions)
 
-    def _grouped(self, axis: Axes, keepdims: bool) -> tuple[NumPyArray, tuple[int, ...]]:
-        return groups(self._places(), axes_of(axis, self.ndim), keepdims)
+    def _reduced(self, f: Callable[[Any, Any], Any], axis: Axes, keepdims: bool) -> Ball:
+        rows, shape = groups(self._places(), axes_of(axis, self.ndim), keepdims)
+        return Ball(reduced(f, self.flat, rows), shape, self.decisions)
 
     def sum(self, axis: Axes = None, keepdims: bool = False) -> Ball:
         """The sum over one axis, some or all."""
-        rows, shape = self._grouped(axis, keepdims)
+        rows, shape = groups(self._places(), axes_of(axis, self.ndim), keepdims)
         return Ball(totals(self.flat, rows) if rows.shape[1] else self.zeros(shape).flat, shape, self.decisions)
 
     def max(self, axis: Axes = None, keepdims: bool = False) -> Ball:
         """The largest element along one axis, some or all."""
-        rows, shape = self._grouped(axis, keepdims)
-        return Ball(reduced(larger, self.flat, rows), shape, self.decisions)
+        return self._reduced(larger, axis, keepdims)
 
     def min(self, axis: Axes = None, keepdims: bool = False) -> Ball:
         """The smallest element along one axis, some or all."""
-        rows, shape = self._grouped(axis, keepdims)
-        return Ball(reduced(smaller, self.flat, rows), shape, self.decisions)
+        return self._reduced(smaller, axis, keepdims)
 
     def cumsum(self, axis: int | None = None) -> Ball:
         """The partial sums along an axis, or of all elements in C order."""
@@ -221,10 +213,6 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         places = np.moveaxis(self._places(), axis, -1)
         sums = Ball(partial_sums(self.flat, places.reshape(-1, places.shape[-1])), places.shape, self.decisions)
         return sums._taken(np.moveaxis(sums._places(), -1, axis))
-
-    def _sign(self) -> Ball:
-        positive, negative = self > 0, self < 0
-        return self.indicator(positive) - self.indicator(negative)
 
     # ── what the calculus asks of an arithmetic (see `dispatch`) ─────────────────────────────────────
 
@@ -298,12 +286,6 @@ def _matmul(a: Ball, b: Ball, decisions: Decisions) -> Ball:
     if a.ndim == b.ndim == 2 and not decisions.rational:
         return Ball(None, shape, decisions, a.matrix * b.matrix)
     return Ball(products(a.flat, left, b.flat, right, decisions.rational), shape, decisions)
-
-
-def _joined(parts: Sequence[Ball]) -> dict[int, arb]:
-    """The ceilings of the elements of all parts, one after the other."""
-    ends = np.cumsum([0, *(p.size for p in parts)]).tolist()
-    return {end + i: c for p, end in zip(parts, ends, strict=False) for i, c in p._ceilings.items()}
 
 
 def _maximum(x: Ball, y: Ball, shape: tuple[int, ...], decisions: Decisions) -> Ball:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from itertools import accumulate
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,13 @@ from .ball_elements import Element, as_arb
 from .ball_lists import rational_product
 
 Shape = tuple[int, ...]
+REWRITTEN: Mapping[np.ufunc, Callable[..., Any]] = MappingProxyType({
+    np.square: lambda x: np.power(x, 2), np.reciprocal: lambda x: 1 / x,
+    np.sign: lambda x: x.indicator(x > 0) - x.indicator(x < 0), np.logical_not: lambda x: x == 0,
+    np.logical_and: lambda x, y: (x != 0) & (y != 0), np.logical_or: lambda x, y: (x != 0) | (y != 0),
+    np.logical_xor: lambda x, y: (x != 0) ^ (y != 0),
+})  # fmt: skip
+"""Functions of balls that are made of others."""
 
 
 def broadcast(flat: list[Any], shape: Shape, wanted: Shape) -> list[Any]:
