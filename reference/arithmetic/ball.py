@@ -113,7 +113,7 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def T(self) -> Ball:  # noqa: N802 (NumPy's name)
         """The axes in reverse order."""
-        if self.ndim == 2 and not self.decisions.rational:
+        if self.ndim == 2 and not self.decisions.rational and not self._ceilings:
             return Ball(None, self.shape[::-1], self.decisions, self.matrix.transpose())
         return self.transpose()
 
@@ -164,9 +164,10 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         if ufunc not in BINARY:
             return NotImplemented
         shape = np.broadcast_shapes(x[0].shape, x[1].shape)
-        if ufunc is np.maximum and (x[0]._ceilings or x[1]._ceilings):
-            return _maximum(x[0], x[1], shape, decisions)
         pairs = x[0]._spread(shape), x[1]._spread(shape)
+        if ufunc is np.maximum and (x[0]._ceilings or x[1]._ceilings):
+            known = (b._ceilings if b.shape == shape else {} for b in x)
+            return Ball(larger_ones(*pairs, *known), shape, decisions)
         if decisions.rational:
             f = quotient if ufunc is np.true_divide else BINARY[ufunc]
             return Ball([exactly(f(a, b)) for a, b in zip(*pairs, strict=True)], shape, decisions)
@@ -286,11 +287,6 @@ def _matmul(a: Ball, b: Ball, decisions: Decisions) -> Ball:
     if a.ndim == b.ndim == 2 and not decisions.rational:
         return Ball(None, shape, decisions, a.matrix * b.matrix)
     return Ball(products(a.flat, left, b.flat, right, decisions.rational), shape, decisions)
-
-
-def _maximum(x: Ball, y: Ball, shape: tuple[int, ...], decisions: Decisions) -> Ball:
-    known = (b._ceilings if b.shape == shape else {} for b in (x, y))
-    return Ball(larger_ones(x._spread(shape), y._spread(shape), *known), shape, decisions)
 
 
 def _compare(ufunc: Any, a: Ball, b: Ball, decisions: Decisions) -> Any:

@@ -52,7 +52,8 @@ def rounded(source: NoiseSource, y: NumPyArray, inexact: NumPyArray, common: flo
     if not np.any(inexact):
         return y
     size = np.ldexp(1.0, np.frexp(y)[1])
-    return with_noise(source, y, np.where(inexact & (y != 0), size, 0.0), inexact, common)
+    rounds = inexact if y.all() else inexact & (y != 0)  # what underflows to 0 has no ulp
+    return with_noise(source, y, np.where(rounds, size, 0.0), inexact, common)
 
 
 def common_error(ufunc: np.ufunc) -> float:

@@ -124,9 +124,9 @@ def representable(values: NumPyArray, bits: int) -> NumPyArray:
     """Whether a significand of so many bits holds each float64 value, by Veltkamp's splitting (Dekker 1971)."""
     if bits == 53:
         return np.ones(np.shape(values), dtype=bool)
-    with np.errstate(invalid="ignore"):  # of infinities, which every format holds
+    with np.errstate(invalid="ignore"):  # of infinities, for which this is False
         c = values * (2.0 ** (53 - bits) + 1)
-        return ((c - (c - values)) == values) | np.isinf(values)
+        return (c - (c - values)) == values
 
 
 def granularity(values: NumPyArray) -> float:
