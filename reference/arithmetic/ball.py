@@ -83,10 +83,8 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         array = np.asarray(values)
         if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
             raise TypeError(f"a Ball is made of floating numbers up to float64, got {array.dtype}")
-        numbers = array.ravel().tolist()
-        if not decisions.rational:
-            return cls([arb(v) for v in numbers], array.shape, decisions)
-        return cls([exactly(arb(v)) for v in numbers], array.shape, decisions)
+        balls: list[Any] = [arb(v) for v in array.ravel().tolist()]
+        return cls(list(map(exactly, balls)) if decisions.rational else balls, array.shape, decisions)
 
     # ── the array ────────────────────────────────────────────────────────────────────────────────────
 
