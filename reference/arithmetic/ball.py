@@ -18,7 +18,6 @@ Operations round to flint's precision, which all threads share: `ball_decisions.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import prod
@@ -30,29 +29,23 @@ from flint import arb, arb_mat, fmpq
 from .array import Axes, NumPyArray
 from .ball_decisions import RAISE, Decisions, Mask, as_mask
 from .ball_elements import (
+    BINARY,
     UNARY,
     as_arb,
     exactly,
     function,
     larger,
     outward,
-    power,
     quotient,
     restored,
     smaller,
     stored,
 )
-from .ball_functions import partial_sums, products, reduced, sums_at, tops, totals
-from .ball_lists import COMPLEMENTS, ceilings_of, chosen, compared, larger_ones
+from .ball_functions import REWRITTEN, broadcast, partial_sums, products, reduced, sums_at, tops, totals
+from .ball_lists import COMPLEMENTS, ceilings_of, chosen, compared, joined, larger_ones
 from .constants import Constant
 from .places import MOVING, answered, as_matrices, axes_of, groups, moved
 from .shaped import Shaped
-
-_BINARY: dict[Any, Callable[[Any, Any], Any]] = {
-    np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.true_divide: operator.truediv,
-    np.maximum: larger, np.minimum: smaller, np.power: power,
-}  # fmt: skip
-_LOGICAL = {np.logical_and: np.bitwise_and, np.logical_or: np.bitwise_or, np.logical_xor: np.bitwise_xor}
 
 
 class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
@@ -90,10 +83,8 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         array = np.asarray(values)
         if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
             raise TypeError(f"a Ball is made of floating numbers up to float64, got {array.dtype}")
-        numbers = array.ravel().tolist()
-        if not decisions.rational:
-            return cls([arb(v) for v in numbers], array.shape, decisions)
-        return cls([exactly(arb(v)) for v in numbers], array.shape, decisions)
+        balls: list[Any] = [arb(v) for v in array.ravel().tolist()]
+        return cls(list(map(exactly, balls)) if decisions.rational else balls, array.shape, decisions)
 
     # ── the array ────────────────────────────────────────────────────────────────────────────────────
 
@@ -120,7 +111,7 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def T(self) -> Ball:  # noqa: N802 (NumPy's name)
         """The axes in reverse order."""
-        if self.ndim == 2 and not self.decisions.rational:
+        if self.ndim == 2 and not self.decisions.rational and not self._ceilings:
             return Ball(None, self.shape[::-1], self.decisions, self.matrix.transpose())
         return self.transpose()
 
@@ -150,13 +141,7 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
 
     def _spread(self, shape: tuple[int, ...]) -> Sequence[Any]:
         """The elements broadcast to the shape."""
-        flat = self.flat
-        if self.shape == shape:
-            return flat
-        repeats = prod(shape) // max(1, len(flat))
-        if len(flat) == 1 or shape[len(shape) - self.ndim :] == self.shape:
-            return flat * repeats
-        return [flat[i] for i in np.broadcast_to(self._places(), shape).ravel().tolist()]
+        return broadcast(self.flat, self.shape, shape)
 
     # ── NumPy's protocols ────────────────────────────────────────────────────────────────────────────
 
@@ -168,30 +153,23 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         if ufunc in UNARY:
             flat = list(map(function(ufunc, decisions.rational), x[0].flat))
             return Ball(flat, self.shape, decisions, ceilings=ceilings_of(ufunc, x[0].flat, flat))
-        if ufunc is np.sign:
-            return self._sign()
+        if ufunc in REWRITTEN:
+            return REWRITTEN[ufunc](*x)
         if ufunc is np.matmul:
             return _matmul(x[0], x[1], decisions)
         if ufunc in COMPLEMENTS:
             return _compare(ufunc, x[0], x[1], decisions)
-        if ufunc is np.square:
-            return np.power(x[0], 2)
-        if ufunc is np.reciprocal:
-            return 1 / x[0]
-        if ufunc is np.logical_not:
-            return x[0] == 0
-        if ufunc in _LOGICAL:
-            return _LOGICAL[ufunc](x[0] != 0, x[1] != 0)
-        if ufunc not in _BINARY:
+        if ufunc not in BINARY:
             return NotImplemented
         shape = np.broadcast_shapes(x[0].shape, x[1].shape)
-        if ufunc is np.maximum and (x[0]._ceilings or x[1]._ceilings):
-            return _maximum(x[0], x[1], shape, decisions)
         pairs = x[0]._spread(shape), x[1]._spread(shape)
+        if ufunc is np.maximum and (x[0]._ceilings or x[1]._ceilings):
+            known = (b._ceilings if b.shape == shape else {} for b in x)
+            return Ball(larger_ones(*pairs, *known), shape, decisions)
         if decisions.rational:
-            f = quotient if ufunc is np.true_divide else _BINARY[ufunc]
+            f = quotient if ufunc is np.true_divide else BINARY[ufunc]
             return Ball([exactly(f(a, b)) for a, b in zip(*pairs, strict=True)], shape, decisions)
-        return Ball(list(map(_BINARY[ufunc], *pairs)), shape, decisions)
+        return Ball(list(map(BINARY[ufunc], *pairs)), shape, decisions)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if func is np.where and len(args) == 3:
@@ -199,31 +177,33 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         if func in MOVING:
             operands, places = moved(func, args, kwargs, Ball)
             parts = [self._number(0), *map(self._like, operands)]
-            return Ball([b for p in parts for b in p.flat], (-1,), self.decisions, ceilings=_joined(parts))._taken(
-                places
-            )
+            return Ball(
+                [b for p in parts for b in p.flat],
+                (-1,),
+                self.decisions,
+                ceilings=joined([(p.size, p._ceilings) for p in parts]),
+            )._taken(places)
         return answered(func, args, kwargs)
 
     def _like(self, x: object) -> Ball:
         return x if isinstance(x, Ball) else Ball.exact(x, self.decisions)
 
-    def _grouped(self, axis: Axes, keepdims: bool) -> tuple[NumPyArray, tuple[int, ...]]:
-        return groups(self._places(), axes_of(axis, self.ndim), keepdims)
+    def _reduced(self, f: Callable[[Any, Any], Any], axis: Axes, keepdims: bool) -> Ball:
+        rows, shape = groups(self._places(), axes_of(axis, self.ndim), keepdims)
+        return Ball(reduced(f, self.flat, rows), shape, self.decisions)
 
     def sum(self, axis: Axes = None, keepdims: bool = False) -> Ball:
         """The sum over one axis, some or all."""
-        rows, shape = self._grouped(axis, keepdims)
+        rows, shape = groups(self._places(), axes_of(axis, self.ndim), keepdims)
         return Ball(totals(self.flat, rows) if rows.shape[1] else self.zeros(shape).flat, shape, self.decisions)
 
     def max(self, axis: Axes = None, keepdims: bool = False) -> Ball:
         """The largest element along one axis, some or all."""
-        rows, shape = self._grouped(axis, keepdims)
-        return Ball(reduced(larger, self.flat, rows), shape, self.decisions)
+        return self._reduced(larger, axis, keepdims)
 
     def min(self, axis: Axes = None, keepdims: bool = False) -> Ball:
         """The smallest element along one axis, some or all."""
-        rows, shape = self._grouped(axis, keepdims)
-        return Ball(reduced(smaller, self.flat, rows), shape, self.decisions)
+        return self._reduced(smaller, axis, keepdims)
 
     def cumsum(self, axis: int | None = None) -> Ball:
         """The partial sums along an axis, or of all elements in C order."""
@@ -232,10 +212,6 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         places = np.moveaxis(self._places(), axis, -1)
         sums = Ball(partial_sums(self.flat, places.reshape(-1, places.shape[-1])), places.shape, self.decisions)
         return sums._taken(np.moveaxis(sums._places(), -1, axis))
-
-    def _sign(self) -> Ball:
-        positive, negative = self > 0, self < 0
-        return self.indicator(positive) - self.indicator(negative)
 
     # ── what the calculus asks of an arithmetic (see `dispatch`) ─────────────────────────────────────
 
@@ -313,17 +289,6 @@ def _matmul(a: Ball, b: Ball, decisions: Decisions) -> Ball:
     if a.ndim == b.ndim == 2 and not decisions.rational:
         return Ball(None, shape, decisions, a.matrix * b.matrix)
     return Ball(products(a.flat, left, b.flat, right, decisions.rational), shape, decisions)
-
-
-def _joined(parts: Sequence[Ball]) -> dict[int, arb]:
-    """The ceilings of the elements of all parts, one after the other."""
-    ends = np.cumsum([0, *(p.size for p in parts)]).tolist()
-    return {end + i: c for p, end in zip(parts, ends, strict=False) for i, c in p._ceilings.items()}
-
-
-def _maximum(x: Ball, y: Ball, shape: tuple[int, ...], decisions: Decisions) -> Ball:
-    known = (b._ceilings if b.shape == shape else {} for b in (x, y))
-    return Ball(larger_ones(x._spread(shape), y._spread(shape), *known), shape, decisions)
 
 
 def _compare(ufunc: Any, a: Ball, b: Ball, decisions: Decisions) -> Any:

@@ -155,3 +155,9 @@ def restored(parts: tuple[Any, ...]) -> Element:
         return fmpq(*parts)
     mantissa, exponent, radius, scale = parts
     return arb((mantissa, exponent), (radius, scale))
+
+
+BINARY: Mapping[np.ufunc, Callable[[Any, Any], Any]] = MappingProxyType({
+    np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.true_divide: operator.truediv,
+    np.maximum: larger, np.minimum: smaller, np.power: power,
+})  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from itertools import accumulate
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,22 @@ from .ball_elements import Element, as_arb
 from .ball_lists import rational_product
 
 Shape = tuple[int, ...]
+REWRITTEN: Mapping[np.ufunc, Callable[..., Any]] = MappingProxyType({
+    np.square: lambda x: np.power(x, 2), np.reciprocal: lambda x: 1 / x,
+    np.sign: lambda x: x.indicator(x > 0) - x.indicator(x < 0), np.logical_not: lambda x: x == 0,
+    np.logical_and: lambda x, y: (x != 0) & (y != 0), np.logical_or: lambda x, y: (x != 0) | (y != 0),
+    np.logical_xor: lambda x, y: (x != 0) ^ (y != 0),
+})  # fmt: skip
+"""Functions of balls that are made of others."""
+
+
+def broadcast(flat: list[Any], shape: Shape, wanted: Shape) -> list[Any]:
+    """The elements of an array as NumPy broadcasts it to another shape."""
+    if shape == wanted:
+        return flat
+    if len(flat) == 1 or wanted[len(wanted) - len(shape) :] == shape:
+        return flat * (prod(wanted) // max(1, len(flat)))
+    return [flat[i] for i in np.broadcast_to(np.arange(len(flat)).reshape(shape), wanted).ravel().tolist()]
 
 
 def reduced(f: Callable[[Any, Any], Any], flat: Sequence[Element], rows: NumPyArray) -> list[Element]:

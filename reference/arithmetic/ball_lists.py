@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from types import MappingProxyType
 from typing import cast
 
@@ -104,6 +105,12 @@ def ceilings_of(ufunc: np.ufunc, before: list[Element], after: list[Element]) ->
         return {}
     found = {i: _reaching_down(ufunc, as_arb(before[i])) for i, b in enumerate(after) if _is_nan(b)}
     return {i: ceiling for i, ceiling in found.items() if ceiling is not None}
+
+
+def joined(parts: Sequence[tuple[int, dict[int, arb]]]) -> dict[int, arb]:
+    """The ceilings of arrays one after the other, each given by its size and ceilings."""
+    starts = accumulate((size for size, _ in parts), initial=0)
+    return {start + i: c for start, (_, known) in zip(starts, parts, strict=False) for i, c in known.items()}
 
 
 def _reaching_down(ufunc: np.ufunc, x: arb) -> arb | None:

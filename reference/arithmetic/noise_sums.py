@@ -16,10 +16,10 @@ from .noise_source import NoiseSource, granularity, multiplicities, nearest, rep
 
 def compared(ufunc: np.ufunc, x: NumPyArray, y: NumPyArray) -> NumPyArray:
     """A comparison with the deviation of every run widened; infinities are compared as they are."""
-    if np.isfinite(x).all() and np.isfinite(y).all():
-        return np.asarray(ufunc(widened(x - y), 0))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # an infinity less itself
         gap = x - y
+        if np.isfinite(gap).all():
+            return np.asarray(ufunc(widened(gap), 0))
         return np.where(np.isfinite(gap), ufunc(widened(gap), 0), ufunc(x, y))
 
 

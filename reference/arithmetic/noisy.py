@@ -186,7 +186,9 @@ class Noisy(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         result = Noisy(rounded(self.source, exact, inexact), self.source)
         with np.errstate(invalid="ignore"):
             lost = (exact - result.data) + lost
-        return result, Noisy(np.where(np.isfinite(exact), lost, 0.0), self.source)  # an infinity loses nothing
+        if not np.isfinite(exact).all():
+            lost = np.where(np.isfinite(exact), lost, 0.0)  # an infinity loses nothing
+        return result, Noisy(lost, self.source)
 
     def constant(self, c: Constant) -> tuple[Noisy, Noisy]:
         """The constant with an error of its own, and what the error took away."""
@@ -256,7 +258,7 @@ def _operand(x: object, source: NoiseSource) -> NumPyArray:
     if values.dtype.kind != "f":
         return values[None]
     values = values.astype(float)
-    good = source.representable(values)
+    good = source.representable(values) | np.isinf(values)
     return values[None] if np.all(good) else rounded(source, values[None], ~good[None])
 
 

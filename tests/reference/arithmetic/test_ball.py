@@ -105,6 +105,8 @@ def test_logarithms_of_balls_down_to_zero_are_bounded_above():
     limited = np.maximum(y, -100.0)
     assert outward(limited.flat[0]) == (-100.0, -100.0)
     assert limited.flat[1].is_nan()
+    moved = np.maximum(np.stack([Ball.exact(np.ones(2)), y]).reshape(4)[None].T, -100.0)
+    assert outward(moved.flat[2]) == (-100.0, -100.0)
     mask = y > -100.0
     assert mask.possible.tolist() == [False, True]
     assert (y + 1).flat[0].is_nan()

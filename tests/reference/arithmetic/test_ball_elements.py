@@ -8,7 +8,7 @@ from flint import arb, fmpq
 
 from reference.arithmetic.ball import Ball
 from reference.arithmetic.ball_decisions import Decisions, precision
-from reference.arithmetic.ball_elements import TALLEST, exactly, larger, outward, smaller, stored
+from reference.arithmetic.ball_elements import TALLEST, exactly, larger, outward, power, smaller, stored
 from reference.arithmetic.ball_lists import COMPLEMENTS, decided
 
 
@@ -84,3 +84,17 @@ def test_a_comparison_of_numbers_is_decided_and_one_of_overlapping_balls_is_not(
     expected = [bool(f(float(a), float(b))) for a, b in zip(numbers, others, strict=True)]
     assert decided(f, numbers, others, {}) == (expected, expected)
     assert decided(f, [arb(0, 1)], [arb(0.5)], {}) == ([False], [True])
+
+
+def test_powers_with_whole_exponents_are_products():
+    assert (arb(0, 1) ** 2).is_nan()  # the trap
+    assert power(arb(0, 1), fmpq(2)).contains(arb(1))
+    assert not power(arb(0, 1), fmpq(2)).is_nan()
+    assert all(power(arb(0, 1), fmpq(3)).contains(arb(end)) for end in (-1, 1))
+    assert power(arb("-inf"), fmpq(3)) < 0 < power(arb("-inf"), fmpq(2))
+    assert power(THIRD, fmpq(-2)) == 9
+    assert stored(power(arb(-3), arb(5))) == stored(arb(-243))
+    assert power(arb(0), arb(0)) == power(arb("nan"), fmpq(0)) == 1
+    assert power(arb(0), arb(0.5)) == 0
+    assert power(arb(0), fmpq(-1)).is_nan()
+    assert power(arb(2), arb(0.5)).contains(arb(2).sqrt().mid())

@@ -1,6 +1,8 @@
-"""In any number of dimensions every arithmetic answers as NumPy does: on numbers that none rounds, with NumPy's result."""
+"""In any number of dimensions every arithmetic answers as NumPy does, exactly where nothing is rounded."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 import pytest
@@ -87,68 +89,74 @@ def any_shape(rng, x):
 # A function of an array of at least one axis; every draw is made before the arithmetics see it.
 FUNCTIONS = {
     "T": lambda rng, a: lambda x: x.T,
-    "transpose": lambda rng, a: (lambda p: lambda x: x.transpose(*p))(rng.permutation(a.ndim).tolist()),
-    "transpose(tuple)": lambda rng, a: (lambda p: lambda x: x.transpose(p))(tuple(rng.permutation(a.ndim).tolist())),
-    "np.transpose": lambda rng, a: (lambda p: lambda x: np.transpose(x, p))(rng.permutation(a.ndim).tolist()),
-    "swapaxes": lambda rng, a: (lambda i, j: lambda x: x.swapaxes(i, j))(axis_of(rng, a.ndim), axis_of(rng, a.ndim)),
-    "np.swapaxes": lambda rng, a: (lambda i, j: lambda x: np.swapaxes(x, i, j))(
-        axis_of(rng, a.ndim), axis_of(rng, a.ndim)
+    "transpose": lambda rng, a: partial(lambda p, x: x.transpose(*p), rng.permutation(a.ndim).tolist()),
+    "transpose(tuple)": lambda rng, a: partial(lambda p, x: x.transpose(p), tuple(rng.permutation(a.ndim).tolist())),
+    "np.transpose": lambda rng, a: partial(lambda p, x: np.transpose(x, p), rng.permutation(a.ndim).tolist()),
+    "swapaxes": lambda rng, a: partial(lambda i, j, x: x.swapaxes(i, j), axis_of(rng, a.ndim), axis_of(rng, a.ndim)),
+    "np.swapaxes": lambda rng, a: partial(
+        lambda i, j, x: np.swapaxes(x, i, j), axis_of(rng, a.ndim), axis_of(rng, a.ndim)
     ),
-    "np.moveaxis": lambda rng, a: (lambda i, j: lambda x: np.moveaxis(x, i, j))(
-        axis_of(rng, a.ndim), axis_of(rng, a.ndim)
+    "np.moveaxis": lambda rng, a: partial(
+        lambda i, j, x: np.moveaxis(x, i, j), axis_of(rng, a.ndim), axis_of(rng, a.ndim)
     ),
-    "np.expand_dims": lambda rng, a: (lambda i: lambda x: np.expand_dims(x, i))(axis_of(rng, a.ndim)),
+    "np.expand_dims": lambda rng, a: partial(lambda i, x: np.expand_dims(x, i), axis_of(rng, a.ndim)),
     "np.squeeze": lambda rng, a: np.squeeze,
-    "reshape": lambda rng, a: (lambda s: lambda x: x.reshape(*s))(any_shape(rng, a)),
-    "reshape(tuple)": lambda rng, a: (lambda s: lambda x: x.reshape(s))(any_shape(rng, a)),
-    "np.reshape": lambda rng, a: (lambda s: lambda x: np.reshape(x, s))(any_shape(rng, a)),
+    "reshape": lambda rng, a: partial(lambda s, x: x.reshape(*s), any_shape(rng, a)),
+    "reshape(tuple)": lambda rng, a: partial(lambda s, x: x.reshape(s), any_shape(rng, a)),
+    "np.reshape": lambda rng, a: partial(lambda s, x: np.reshape(x, s), any_shape(rng, a)),
     "np.ravel": lambda rng, a: np.ravel,
     "np.broadcast_to": lambda rng, a: lambda x: np.broadcast_to(x, (2, *a.shape)),
-    "np.concatenate": lambda rng, a: (lambda i, b: lambda x: np.concatenate([x, b, x + 1], axis=i))(
-        axis_of(rng, a.ndim), small(rng, a.shape)
+    "np.concatenate": lambda rng, a: partial(
+        lambda i, b, x: np.concatenate([x, b, x + 1], axis=i), axis_of(rng, a.ndim), small(rng, a.shape)
     ),
-    "np.stack": lambda rng, a: (lambda i, b: lambda x: np.stack((b, x), axis=i))(
-        int(rng.integers(-a.ndim - 1, a.ndim + 1)), small(rng, a.shape)
+    "np.stack": lambda rng, a: partial(
+        lambda i, b, x: np.stack((b, x), axis=i), int(rng.integers(-a.ndim - 1, a.ndim + 1)), small(rng, a.shape)
     ),
-    "np.flip": lambda rng, a: (lambda i: lambda x: np.flip(x, i))(some_axes(rng, a.ndim)),
-    "np.roll": lambda rng, a: (lambda i: lambda x: np.roll(x, 2, axis=i))(axis_of(rng, a.ndim)),
-    "np.take": lambda rng, a: (lambda i: lambda x: np.take(x, np.zeros((2, 2), int), axis=i))(axis_of(rng, a.ndim)),
-    "np.take_along_axis": lambda rng, a: (lambda i: lambda x: np.take_along_axis(x, a.argsort(axis=i), axis=i))(
-        axis_of(rng, a.ndim)
+    "np.flip": lambda rng, a: partial(lambda i, x: np.flip(x, i), some_axes(rng, a.ndim)),
+    "np.roll": lambda rng, a: partial(lambda i, x: np.roll(x, 2, axis=i), axis_of(rng, a.ndim)),
+    "np.take": lambda rng, a: partial(lambda i, x: np.take(x, np.zeros((2, 2), int), axis=i), axis_of(rng, a.ndim)),
+    "np.take_along_axis": lambda rng, a: partial(
+        lambda i, x: np.take_along_axis(x, a.argsort(axis=i), axis=i), axis_of(rng, a.ndim)
     ),
-    "np.repeat": lambda rng, a: (lambda i: lambda x: np.repeat(x, 2, axis=i))(axis_of(rng, a.ndim)),
+    "np.repeat": lambda rng, a: partial(lambda i, x: np.repeat(x, 2, axis=i), axis_of(rng, a.ndim)),
     "np.tile": lambda rng, a: lambda x: np.tile(x, (2, 1)),
-    "np.pad": lambda rng, a: (lambda w: lambda x: np.pad(x, w))(rng.integers(0, 3, (a.ndim, 2)).tolist()),
+    "np.pad": lambda rng, a: partial(lambda w, x: np.pad(x, w), rng.integers(0, 3, (a.ndim, 2)).tolist()),
     "np.zeros_like": lambda rng, a: np.zeros_like,
     "np.ones_like": lambda rng, a: np.ones_like,
-    "sum": lambda rng, a: (lambda i, k: lambda x: x.sum(axis=i, keepdims=k))(some_axes(rng, a.ndim), bool(rng.integers(2))),
-    "np.sum": lambda rng, a: (lambda i, k: lambda x: np.sum(x, i, keepdims=k))(
-        some_axes(rng, a.ndim), bool(rng.integers(2))
+    "sum": lambda rng, a: partial(
+        lambda i, k, x: x.sum(axis=i, keepdims=k), some_axes(rng, a.ndim), bool(rng.integers(2))
     ),
-    "max": lambda rng, a: (lambda i, k: lambda x: x.max(axis=i, keepdims=k))(some_axes(rng, a.ndim), bool(rng.integers(2))),
-    "min": lambda rng, a: (lambda i, k: lambda x: x.min(axis=i, keepdims=k))(some_axes(rng, a.ndim), bool(rng.integers(2))),
-    "np.max": lambda rng, a: (lambda i: lambda x: np.max(x, axis=i))(some_axes(rng, a.ndim)),
-    "np.amin": lambda rng, a: (lambda i: lambda x: np.amin(x, axis=i))(some_axes(rng, a.ndim)),
-    "np.amax": lambda rng, a: (lambda i: lambda x: np.amax(x, axis=i))(some_axes(rng, a.ndim)),
-    "np.min": lambda rng, a: (lambda i: lambda x: np.min(x, axis=i))(some_axes(rng, a.ndim)),
-    "np.cumsum": lambda rng, a: (lambda i: lambda x: np.cumsum(x, axis=i))(
-        None if rng.integers(4) == 0 else axis_of(rng, a.ndim)
+    "np.sum": lambda rng, a: partial(
+        lambda i, k, x: np.sum(x, i, keepdims=k), some_axes(rng, a.ndim), bool(rng.integers(2))
     ),
-    "np.where": lambda rng, a: (lambda m, b: lambda x: np.where(m, x, b))(
-        rng.integers(2, size=a.shape) > 0, small(rng, a.shape[1:])
+    "max": lambda rng, a: partial(
+        lambda i, k, x: x.max(axis=i, keepdims=k), some_axes(rng, a.ndim), bool(rng.integers(2))
+    ),
+    "min": lambda rng, a: partial(
+        lambda i, k, x: x.min(axis=i, keepdims=k), some_axes(rng, a.ndim), bool(rng.integers(2))
+    ),
+    "np.max": lambda rng, a: partial(lambda i, x: np.max(x, axis=i), some_axes(rng, a.ndim)),
+    "np.amin": lambda rng, a: partial(lambda i, x: np.amin(x, axis=i), some_axes(rng, a.ndim)),
+    "np.amax": lambda rng, a: partial(lambda i, x: np.amax(x, axis=i), some_axes(rng, a.ndim)),
+    "np.min": lambda rng, a: partial(lambda i, x: np.min(x, axis=i), some_axes(rng, a.ndim)),
+    "np.cumsum": lambda rng, a: partial(
+        lambda i, x: np.cumsum(x, axis=i), None if rng.integers(4) == 0 else axis_of(rng, a.ndim)
+    ),
+    "np.where": lambda rng, a: partial(
+        lambda m, b, x: np.where(m, x, b), rng.integers(2, size=a.shape) > 0, small(rng, a.shape[1:])
     ),
     "np.where of a comparison": lambda rng, a: lambda x: np.where(x > 0.25, x, -1.0),
     "np.where of a comparison alone": lambda rng, a: lambda x: np.where(x > 0.25, 2.0, x[..., :1]),
-    "largest": lambda rng, a: (lambda i: lambda x: ar.largest(x, i)[1])(axis_of(rng, a.ndim)),
-    "largest's mask": lambda rng, a: (lambda i: lambda x: ar.indicator(ar.largest(x, i)[0], x))(axis_of(rng, a.ndim)),
+    "largest": lambda rng, a: partial(lambda i, x: ar.largest(x, i)[1], axis_of(rng, a.ndim)),
+    "largest's mask": lambda rng, a: partial(lambda i, x: ar.indicator(ar.largest(x, i)[0], x), axis_of(rng, a.ndim)),
     "zeros": lambda rng, a: lambda x: ar.zeros((2, 0, 3), x),
     "in_format": lambda rng, a: lambda x: ar.in_format(x, "bfloat16"),
-    "power": lambda rng, a: (lambda n: lambda x: x**n)(int(rng.integers(4))),
-    "powers": lambda rng, a: (lambda n: lambda x: np.power(ar.in_format(x, None), n))(rng.integers(0, 2, a.shape)),
+    "power": lambda rng, a: partial(lambda n, x: x**n, int(rng.integers(4))),
+    "powers": lambda rng, a: partial(lambda n, x: np.power(ar.in_format(x, None), n), rng.integers(0, 2, a.shape)),
     "square": lambda rng, a: lambda x: np.square(np.sign(x) * 2),
     "reciprocal": lambda rng, a: lambda x: np.reciprocal(np.where(x > 0, 4.0, x * 0 - 0.5)),
     "logical": lambda rng, a: lambda x: np.where(np.logical_and(x > 0, np.logical_not(x > 1)), x, 0.0),
-}  # fmt: skip
+}
 ROUNDED = {"power", "sum", "np.sum", "np.cumsum"}
 """What noise counts as rounded although these numbers have room in the format; the run without noise is NumPy's."""
 

@@ -1,4 +1,4 @@
-"""Noise of batched products, partial sums and sums at places: as large as real float32 errors, and none where none are."""
+"""Noise of batched products, partial sums and sums at places: as large as real float32 errors, or none."""
 
 import numpy as np
 import pytest
