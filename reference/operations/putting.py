@@ -14,7 +14,7 @@ from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.dispatch import added_at, parameter, zeros
 from ..functions.parameters import check_finite
 from ..functions.recipe import recorded
-from .arguments import along, axis_of, expect, indices
+from .arguments import along, axis_of, check_fits, expect, indices
 from .broadcasting import unbroadcast
 from .probe import probe
 from .products import sum_of
@@ -149,8 +149,7 @@ def index_put(accumulate: bool = False) -> Operation:
         lines = (indices("index_put", f"indices[{k}]", i, n, negative=True) for k, (i, n) in pairs)
         found = np.broadcast_arrays(*lines)
         shape = (*found[0].shape, *x.shape[len(found) :])
-        fits = values.ndim <= len(shape) and np.broadcast_shapes(values.shape, shape) == shape
-        expect("index_put", fits, "values", f"a shape that is broadcast to {shape}", values.shape)
+        check_fits("index_put", "values", values, shape)
         flat = np.ravel_multi_index(tuple(found), x.shape[: len(found)]).ravel()
         expect("index_put", accumulate or len(set(flat.tolist())) == flat.size, "indices", "no place twice", "one")
         return tuple(found)

@@ -73,7 +73,7 @@ def flatten(start_dim: int = 0, end_dim: int = -1) -> Operation:
         _same_order,
         (probe(*(2, 3, 2, *(1,) * ndim)[:ndim]),),
         {"start_dim": start_dim, "end_dim": end_dim},
-        _READ_BY_COLUMNS,
+        _READ_BY_COLUMNS if start_dim % ndim < end_dim % ndim else {},
     )
 
 
@@ -102,7 +102,7 @@ def unflatten(dim: int, sizes: Sequence[int]) -> Operation:
         _same_order,
         (probe(*lengths),),
         {"dim": dim, "sizes": sizes},
-        _READ_BY_COLUMNS,
+        _READ_BY_COLUMNS if sum(m != 1 for m in sizes) > 1 else {},
     )
 
 
