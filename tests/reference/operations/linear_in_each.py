@@ -24,7 +24,7 @@ def parts(y: Any) -> tuple[Any, ...]:
 
 def arrays(rng: np.random.Generator, *shapes: tuple[int, ...]) -> tuple[Any, ...]:
     """Random arrays, each the view of another one: with its axes in reverse order, and every other element left out."""
-    wholes = (rng.normal(size=tuple(2 * n for n in shape)) for shape in shapes)
+    wholes: Any = (rng.normal(size=tuple(2 * n for n in shape)) for shape in shapes)
     return tuple(np.asarray(x.T[(..., *(slice(1, None, 2),) * x.ndim)].T) for x in wholes)
 
 
