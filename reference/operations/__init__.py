@@ -1,12 +1,24 @@
 """Operations: value and pullback side by side, a table of rows with torch's names, parameters and defaults."""
 
+from .added_products import addmm, baddbmm
+from .copies import expand, repeat, repeat_interleave
+from .einstein import einsum
 from .elementwise import add, mul
+from .joining import cat, chunk, split, stack, unbind
 from .of_activation import of_activation
-from .products import linear, matmul
+from .padding import pad
+from .parts import flip, narrow, roll, select, slice, tril, triu
+from .products import bmm, dot, linear, matmul, mm, mv, outer
+from .putting import index_add, index_put, scatter_add
 from .row import Operation
-from .shape import cat, reshape
+from .shape import clone, contiguous, flatten, movedim, permute, reshape, squeeze, transpose, unflatten, unsqueeze
 from .table import MAKERS, OPERATIONS, get
+from .taking import embedding, gather, index_select, take_along_dim
 
 __all__ = [
-    "MAKERS", "OPERATIONS", "Operation", "add", "cat", "get", "linear", "matmul", "mul", "of_activation", "reshape",
+    "MAKERS", "OPERATIONS", "Operation", "add", "addmm", "baddbmm", "bmm", "cat", "chunk", "clone", "contiguous", "dot",
+    "einsum", "embedding", "expand", "flatten", "flip", "gather", "get", "index_add", "index_put", "index_select",
+    "linear", "matmul", "mm", "movedim", "mul", "mv", "narrow", "of_activation", "outer", "pad", "permute", "repeat",
+    "repeat_interleave", "reshape", "roll", "scatter_add", "select", "slice", "split", "squeeze", "stack",
+    "take_along_dim", "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze",
 ]  # fmt: skip
