@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from .files.case_file import Case, read_case
     from .files.case_writer import write_case
+    from .random_problems.networks import NetworkSpec, build_network
     from .random_problems.spec import Spec, build
-    from .random_problems.strategies import problems, specs
+    from .random_problems.strategies import network_specs, networks, problems, specs
     from .sources.table import SOURCES
     from .steps.check_step import StepVerdict, check_step
     from .steps.step_file import StepFile, read_step, write_step
@@ -28,6 +29,7 @@ __all__ = [
     "SOURCES",
     "Case",
     "Deviation",
+    "NetworkSpec",
     "Spec",
     "StepFile",
     "StepVerdict",
@@ -35,9 +37,12 @@ __all__ = [
     "WorstElement",
     "assert_gradients",
     "build",
+    "build_network",
     "check",
     "check_module",
     "check_step",
+    "network_specs",
+    "networks",
     "problems",
     "read_case",
     "read_step",
@@ -55,7 +60,8 @@ _HOMES = {
     "torch_compare.steps.check_step": ("StepVerdict", "check_step"),
     "torch_compare.steps.step_file": ("StepFile", "read_step", "write_step"),
     "torch_compare.random_problems.spec": ("Spec", "build"),
-    "torch_compare.random_problems.strategies": ("problems", "specs"),
+    "torch_compare.random_problems.networks": ("NetworkSpec", "build_network"),
+    "torch_compare.random_problems.strategies": ("network_specs", "networks", "problems", "specs"),
     "torch_compare.verdict.checks": ("Verdict", "assert_gradients", "check", "check_module"),
 }
 
