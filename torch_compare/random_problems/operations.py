@@ -20,12 +20,11 @@ from numpy.random import Generator
 import reference as ref
 
 from . import shapes
+from .drawn import Draw, Drawn, row_of
+from .moves import MOVES
+from .norms import NORMS
 from .numbers import away_from_zero, masks, positive, real
 from .shapes import axis_of, broadcast_pair, broadcastable, shape
-
-Inputs = tuple[Any, ...]
-Drawn = tuple[ref.Operation, Inputs]
-Draw = Callable[[Generator, str], Drawn]
 
 
 def draw(rng: Generator, name: str) -> Drawn:
@@ -38,11 +37,6 @@ def draw(rng: Generator, name: str) -> Drawn:
 def names() -> tuple[str, ...]:
     """Every row that a draw is there for: those with a maker, and the activations."""
     return tuple(sorted({*ref.operations.MAKERS, *ref.ACTIVATIONS}))
-
-
-def row_of(name: str, *values: Any, **parameters: Any) -> ref.Operation:
-    """The row with these parameters."""
-    return ref.operations.MAKERS[name](*values, **parameters)
 
 
 def _like_probes(rng: Generator, name: str) -> Drawn:
@@ -235,23 +229,7 @@ def _above_minus_one(rng: Generator, size: tuple[int, ...]) -> Any:
     return positive(rng, size) - 0.9
 
 
-def _reshape(rng: Generator, name: str) -> Drawn:
-    size = shape(rng)
-    count = int(np.prod(size))
-    to = [(-1,), (1, -1), size[::-1], (count,), (*size, 1)] if size else [(1, 1), ()]
-    return row_of(name, to[int(rng.integers(len(to)))]), (real(rng, size),)
-
-
-def _cat(rng: Generator, name: str) -> Drawn:
-    size = shape(rng, least=1)
-    dim = axis_of(rng, size)
-    count, at = int(rng.integers(1, 4)), dim % len(size)
-    lengths = [shapes.length(rng) for _ in range(count)]
-    return row_of(name, dim), tuple(real(rng, (*size[:at], n, *size[at + 1 :])) for n in lengths)
-
-
 DRAWS: Mapping[str, Draw] = MappingProxyType({
-    "reshape": _reshape, "cat": _cat,
     "add": _two(alpha=_factor), "sub": _two(alpha=_factor), "mul": _two(), "div": _two(second=away_from_zero),
     "maximum": _tied, "minimum": _tied, "pow": _pow, "prelu": _prelu, "clamp": _clamp, "where": _where,
     "masked_fill": _masked_fill, "dropout": _dropout, "addcmul": _three(value=_factor),
@@ -267,5 +245,7 @@ DRAWS: Mapping[str, Draw] = MappingProxyType({
     "cumsum": _reduction(along="one", keepdim=False), "var": _spread, "std": _spread,
     "linear": _linear, "matmul": _matmul, "mm": _product("nk", "kp"), "bmm": _product("bnk", "bkp"),
     "mv": _product("nk", "k"), "dot": _product("k", "k"), "outer": _product("n", "p"),
+    **MOVES,
+    **NORMS,
     "addmm": _added_product("np", "nk", "kp"), "baddbmm": _added_product("bnp", "bnk", "bkp"), "einsum": _einsum,
 })  # fmt: skip

@@ -217,7 +217,7 @@ def layer_norm(net: Network, h: str) -> str | None:
     """layer_norm or rms_norm over the last axis, with a weight."""
     d = net.shape(h)[-1]
     if net.rng.random() < 0.5:
-        return net.step(row_of("rms_norm"), h, net.parameter(d, scale=0.3, around=1.0))
+        return net.step(row_of("rms_norm", eps=1e-6), h, net.parameter(d, scale=0.3, around=1.0))
     bias = net.parameter(d, scale=0.3) if net.rng.random() < 0.6 else None
     return net.step(row_of("layer_norm"), h, net.parameter(d, scale=0.3, around=1.0), bias)
 

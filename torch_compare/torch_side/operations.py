@@ -34,20 +34,128 @@ def _joined(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda *tensors, **parameters: function(tensors, **parameters)
 
 
+def _along(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A reduction along axes that torch wants to have named, of all of them for None."""
+
+    def reduce(x: Tensor, *, dim: Any = None, **parameters: Any) -> Tensor:
+        return function(x, dim=tuple(range(x.ndim)) if dim is None else dim, **parameters)
+
+    return reduce
+
+
+def _tuple(value: Any) -> tuple[int, ...]:
+    return (value,) if isinstance(value, int) else tuple(value)
+
+
+# ── what has other parameters than torch's, or another order of inputs ───────────────────────────────
+
+
+def _lerp(x: Tensor, end: Tensor, given: Tensor | None = None, *, weight: float | None) -> Tensor:
+    return torch.lerp(x, end, weight if given is None else given)
+
+
+def _pow(x: Tensor, given: Tensor | None = None, *, exponent: float | None) -> Tensor:
+    return torch.pow(x, exponent if given is None else given)
+
+
+def _slice(x: Tensor, *, dim: int, start: int | None, end: int | None, step: int) -> Tensor:
+    index: list[slice] = [slice(None)] * x.ndim
+    index[dim] = slice(start, end, step)
+    return x[tuple(index)]
+
+
+def _roll(x: Tensor, *, shifts: Any, dims: Any) -> Tensor:
+    return torch.roll(x, shifts) if dims is None else torch.roll(x, shifts, dims)
+
+
+def _squeeze(x: Tensor, *, dim: Any) -> Tensor:
+    return torch.squeeze(x) if dim is None else torch.squeeze(x, dim)
+
+
+def _split(x: Tensor, *, split_size_or_sections: Any, dim: int) -> tuple[Tensor, ...]:
+    sizes = split_size_or_sections
+    return torch.split(x, sizes if isinstance(sizes, int) else list(sizes), dim)
+
+
+def _layer_norm(
+    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, *, normalized_shape: Any, **parameters: Any
+) -> Tensor:
+    return F.layer_norm(x, _normalized(x, weight, normalized_shape), weight, bias, **parameters)
+
+
+def _rms_norm(x: Tensor, weight: Tensor | None = None, *, normalized_shape: Any, **parameters: Any) -> Tensor:
+    return F.rms_norm(x, _normalized(x, weight, normalized_shape), weight, **parameters)
+
+
+def _normalized(x: Tensor, weight: Tensor | None, shape: Any) -> list[int]:
+    """The last axes that are normalised: those given, or the weight's, or the last one."""
+    if shape is not None:
+        return list(_tuple(shape))
+    return list(x.shape[-1:] if weight is None else weight.shape)
+
+
+def _group_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, **parameters: Any) -> Tensor:
+    return F.group_norm(x, parameters.pop("num_groups"), weight, bias, **parameters)
+
+
+def _instance_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, **parameters: Any) -> Tensor:
+    return F.instance_norm(x, weight=weight, bias=bias, **parameters)
+
+
+def _batch_norm(
+    x: Tensor, mean: Tensor | None = None, var: Tensor | None = None, weight: Tensor | None = None,
+    bias: Tensor | None = None, *, training: bool, eps: float,
+) -> Tensor:  # fmt: skip
+    # torch writes the running statistics anew while it trains, and computes with those of the batch
+    running = (None, None) if training else (mean, var)
+    return F.batch_norm(x, *running, weight, bias, training=training, eps=eps)
+
+
+def _dropout(x: Tensor, mask: Tensor, *, p: float) -> Tensor:
+    return x * mask / (1 - p)
+
+
 # ── the table ────────────────────────────────────────────────────────────────────────────────────────
 
 _OF_TORCH = (
-    "add", "matmul", "mul", "reshape",
+    "abs", "add", "addcdiv", "addcmul", "addmm", "baddbmm", "bmm", "chunk", "clamp", "clone", "cos", "cumsum", "div",
+    "dot", "erf", "exp", "expm1", "flatten", "log", "log1p", "masked_fill", "matmul", "max", "maximum", "mean", "min",
+    "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "outer", "permute", "reciprocal", "repeat_interleave",
+    "reshape", "rsqrt", "select", "sin", "sqrt", "std", "sub", "sum", "take_along_dim", "transpose", "tril", "triu",
+    "unbind", "unflatten", "unsqueeze", "var", "where",
 )  # fmt: skip
 _OF_FUNCTIONAL = (
-    "linear",
+    "embedding", "linear", "normalize", "pad", "prelu", "scaled_dot_product_attention",
 )  # fmt: skip
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     **ACTIVATIONS,
     **{name: called(getattr(torch, name)) for name in _OF_TORCH},
     **{name: called(getattr(F, name)) for name in _OF_FUNCTIONAL},
+    **{name: _along(getattr(torch, name)) for name in ("amax", "amin", "logsumexp")},
+    "batch_norm": _batch_norm,
     "cat": _joined(torch.cat),
+    "contiguous": Tensor.contiguous,
+    "dropout": _dropout,
+    "einsum": lambda *operands, equation: torch.einsum(equation, *operands),
+    "expand": lambda x, *, size: x.expand(size),
+    "flip": lambda x, *, dims: torch.flip(x, _tuple(dims)),
+    "gather": lambda x, index, *, dim: torch.gather(x, dim, index),
+    "group_norm": _group_norm,
+    "index_select": lambda x, index, *, dim: torch.index_select(x, dim, index),
+    "instance_norm": _instance_norm,
+    "layer_norm": _layer_norm,
+    "lerp": _lerp,
+    "pow": _pow,
+    "repeat": lambda x, *, repeats: x.repeat(repeats),
+    "rms_norm": _rms_norm,
+    "roll": _roll,
+    "scatter_add": lambda x, index, src, *, dim: torch.scatter_add(x, dim, index, src),
+    "slice": _slice,
+    "split": _split,
+    "squeeze": _squeeze,
+    "stack": _joined(torch.stack),
+    "vector_norm": torch.linalg.vector_norm,
 })  # fmt: skip
 """By the row's name: (*inputs, **parameters) ↦ what comes out; an optional input that is left out is None."""
 
