@@ -180,6 +180,25 @@ def _scatter_add(rng: Generator, name: str) -> Drawn:
     return row_of(name, dim=dim), (real(rng, size), index, real(rng, index.shape))
 
 
+def _index_add(rng: Generator, name: str) -> Drawn:
+    size = shape(rng, least=1)
+    dim = axis_of(rng, size)
+    index = rng.integers(0, size[dim], length(rng))
+    at = dim % len(size)
+    source = real(rng, (*size[:at], len(index), *size[at + 1 :]))
+    return row_of(name, dim=dim, alpha=float(rng.choice([1.0, -2.0]))), (real(rng, size), index, source)
+
+
+def _index_put(rng: Generator, name: str) -> Drawn:
+    """Values put at places, each hit once unless they are added up: which of two is left, torch leaves open."""
+    size, accumulate = shape(rng, least=1), bool(rng.integers(2))
+    count, axes = length(rng), int(rng.integers(1, len(size) + 1))
+    places = int(np.prod(size[:axes]))
+    flat = rng.integers(0, places, count) if accumulate else rng.permutation(places)[:count]
+    indices = np.unravel_index(flat, size[:axes])
+    return row_of(name, accumulate=accumulate), (real(rng, size), real(rng, (len(flat), *size[axes:])), *indices)
+
+
 MOVES: Mapping[str, Draw] = MappingProxyType({
     "reshape": _moved(_reshaped, 0), "flatten": _moved(_flattened), "unflatten": _moved(_unflattened),
     "transpose": _moved(_two_axes("dim0", "dim1")), "permute": _moved(_permuted),
@@ -193,5 +212,5 @@ MOVES: Mapping[str, Draw] = MappingProxyType({
     "chunk": _moved(lambda rng, size: {"chunks": int(rng.integers(1, 4)), "dim": axis_of(rng, size)}),
     "unbind": _moved(lambda rng, size: {"dim": axis_of(rng, size)}),
     "embedding": _embedding, "index_select": _index_select, "gather": _gather, "take_along_dim": _take_along_dim,
-    "scatter_add": _scatter_add,
+    "scatter_add": _scatter_add, "index_add": _index_add, "index_put": _index_put,
 })  # fmt: skip

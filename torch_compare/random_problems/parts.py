@@ -13,7 +13,7 @@ from numpy.random import Generator
 
 import reference as ref
 
-from .operations import row_of
+from .drawn import row_of
 
 SMOOTH = ("tanh", "gelu", "silu", "sigmoid", "softplus", "mish", "relu", "leaky_relu", "elu", "hardtanh", "softsign")
 

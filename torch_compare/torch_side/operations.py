@@ -50,11 +50,11 @@ def _tuple(value: Any) -> tuple[int, ...]:
 # ── what has other parameters than torch's, or another order of inputs ───────────────────────────────
 
 
-def _lerp(x: Tensor, end: Tensor, given: Tensor | None = None, *, weight: float | None) -> Tensor:
+def _lerp(x: Tensor, end: Tensor, given: Tensor | None = None, *, weight: Any) -> Tensor:
     return torch.lerp(x, end, weight if given is None else given)
 
 
-def _pow(x: Tensor, given: Tensor | None = None, *, exponent: float | None) -> Tensor:
+def _pow(x: Tensor, given: Tensor | None = None, *, exponent: Any) -> Tensor:
     return torch.pow(x, exponent if given is None else given)
 
 
@@ -142,6 +142,8 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     "flip": lambda x, *, dims: torch.flip(x, _tuple(dims)),
     "gather": lambda x, index, *, dim: torch.gather(x, dim, index),
     "group_norm": _group_norm,
+    "index_add": lambda x, index, source, *, dim, alpha: torch.index_add(x, dim, index, source, alpha=alpha),
+    "index_put": lambda x, values, *indices, accumulate: torch.index_put(x, indices, values, accumulate),
     "index_select": lambda x, index, *, dim: torch.index_select(x, dim, index),
     "instance_norm": _instance_norm,
     "layer_norm": _layer_norm,
