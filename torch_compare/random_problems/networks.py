@@ -10,7 +10,7 @@ kept if its numbers stay in range. What is left over at the end is joined to the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,35 @@ def network_spec(rng: Generator, case: int, dtype: str) -> NetworkSpec:
         dtype=dtype,
         features=tuple(f for f in NETWORK_FEATURES if rng.random() < _CHANCE),
     )
+
+
+def spec_from(data: Any) -> NetworkSpec:
+    """The spec that ``dataclasses.asdict`` made the data of, from a file that anybody may have written.
+
+    Raises:
+        ValueError: a field is missing, too many, of the wrong kind or out of range; the message names it.
+
+    >>> spec_from({"seed": 1, "parts": 10**9})
+    Traceback (most recent call last):
+    ...
+    ValueError: spec: parts: expected 1 to 10
+    """
+    known = {entry.name: entry for entry in fields(NetworkSpec)}
+    if not isinstance(data, dict) or "seed" not in data or not data.keys() <= known.keys():
+        raise ValueError(f"spec: expected an object of {', '.join(known)}")
+    choices = {
+        "operation": ("", *names()), "loss": LOSSES, "reduction": ("mean", "sum"), "dtype": ("float64", "float32"),
+    }  # fmt: skip
+    for name, allowed in choices.items():
+        if name in data and data[name] not in allowed:
+            raise ValueError(f"spec: {name}: no such one")
+    for name, low, high in (("seed", 0, 2**64), ("parts", 1, MAX_PARTS)):
+        if name in data and (type(data[name]) is not int or not low <= data[name] <= high):
+            raise ValueError(f"spec: {name}: expected {low} to {high}")
+    features = data.get("features", ())
+    if not isinstance(features, list | tuple) or not all(feature in NETWORK_FEATURES for feature in features):
+        raise ValueError(f"spec: features: expected some of {', '.join(NETWORK_FEATURES)}")
+    return NetworkSpec(**{**data, "features": tuple(features)})
 
 
 # ── one operation ────────────────────────────────────────────────────────────────────────────────────

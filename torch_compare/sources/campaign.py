@@ -17,7 +17,7 @@ import reference as ref
 
 from ..files import problem_file
 from ..random_problems.crowded import sometimes_crowded
-from ..random_problems.networks import NetworkSpec, build_network, network_spec
+from ..random_problems.networks import NetworkSpec, build_network, network_spec, spec_from
 from ..random_problems.spec import Spec, build, random_spec
 from .comparison import compare
 from .outcome import PairOutcome
@@ -179,15 +179,8 @@ def replay(path: str | Path) -> tuple[PairOutcome, ...]:
         raise ValueError(f"{path}: seed: expected an integer of at least 0, got {seed!r}")
     try:
         spec = data.get("spec")
-        problem = build_network(_network_spec(spec)) if _is_network(spec) else problem_file.decode(data)
-    except (TypeError, ValueError) as error:
+        network = isinstance(spec, dict) and "parts" in spec
+        problem = build_network(spec_from(spec)) if network else problem_file.decode(data)
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return compare(problem, seed)
-
-
-def _is_network(spec: Any) -> bool:
-    return isinstance(spec, dict) and "parts" in spec
-
-
-def _network_spec(spec: dict[str, Any]) -> NetworkSpec:
-    return NetworkSpec(**{name: tuple(value) if isinstance(value, list) else value for name, value in spec.items()})

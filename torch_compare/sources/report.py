@@ -153,9 +153,8 @@ class CampaignReport:
         self.networks += other.networks
         for pair, tally in other.pairs.items():
             self.pairs[pair].merge(tally)
-        for mine, theirs in (
-            (self.activations, other.activations), (self.operations, other.operations), (self.losses, other.losses), (self.deviations, other.deviations),
-        ):  # fmt: skip
+        for counts in ("activations", "operations", "losses", "deviations"):
+            mine, theirs = getattr(self, counts), getattr(other, counts)
             for name, count in theirs.items():
                 mine[name] = mine.get(name, 0) + count
         self.disagreements = sorted([*self.disagreements, *other.disagreements], key=lambda case: case.place)
