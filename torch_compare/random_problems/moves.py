@@ -140,9 +140,11 @@ def _parted(rng: Generator, size: Shape) -> dict[str, Any]:
 
 
 def _embedding(rng: Generator, name: str) -> Drawn:
+    """The padding row, whose gradient is 0 by convention and no derivative, is not read: differences would object."""
     count, width = int(rng.integers(1, 6)), length(rng)
-    padding = {"padding_idx": int(rng.integers(count))} if rng.random() < 0.5 else {}
-    return row_of(name, **padding), (rng.integers(0, count, shape(rng, most=2)), real(rng, (count, width)))
+    padding = {"padding_idx": count} if rng.random() < 0.5 else {}
+    weight = real(rng, (count + len(padding), width))
+    return row_of(name, **padding), (rng.integers(0, count, shape(rng, most=2)), weight)
 
 
 def _index_select(rng: Generator, name: str) -> Drawn:

@@ -94,12 +94,17 @@ def _normalized(x: Tensor, weight: Tensor | None, shape: Any) -> list[int]:
     return list(x.shape[-1:] if weight is None else weight.shape)
 
 
-def _group_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, **parameters: Any) -> Tensor:
-    return F.group_norm(x, parameters.pop("num_groups"), weight, bias, **parameters)
+# torch.nn.functional's norms refuse statistics of one number; the functions that they call do not
 
 
-def _instance_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, **parameters: Any) -> Tensor:
-    return F.instance_norm(x, weight=weight, bias=bias, **parameters)
+def _group_norm(
+    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, *, num_groups: int, eps: float
+) -> Tensor:
+    return torch.group_norm(x, num_groups, weight, bias, eps)
+
+
+def _instance_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, *, eps: float) -> Tensor:
+    return torch.instance_norm(x, weight, bias, None, None, True, 0.1, eps, False)
 
 
 def _batch_norm(
@@ -108,7 +113,7 @@ def _batch_norm(
 ) -> Tensor:  # fmt: skip
     # torch writes the running statistics anew while it trains, and computes with those of the batch
     running = (None, None) if training else (mean, var)
-    return F.batch_norm(x, *running, weight, bias, training=training, eps=eps)
+    return torch.batch_norm(x, weight, bias, *running, training, 0.1, eps, False)
 
 
 def _dropout(x: Tensor, mask: Tensor, *, p: float) -> Tensor:
