@@ -79,9 +79,11 @@ def _expanded(rng: Generator, name: str) -> Drawn:
 def _sliced(rng: Generator, size: Shape) -> dict[str, Any]:
     dim = axis_of(rng, size)
     start = int(rng.integers(0, size[dim]))
-    found: dict[str, Any] = {"dim": dim, "start": start - (size[dim] if rng.random() < 0.3 else 0)}
+    found: dict[str, Any] = {"dim": dim, "start": start}
     if rng.random() < 0.5:
         found["end"] = int(rng.integers(start + 1, size[dim] + 1))
+    elif rng.random() < 0.5:
+        found["start"] = start - size[dim]
     return found | ({"step": 2} if rng.random() < 0.4 else {})
 
 

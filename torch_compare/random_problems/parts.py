@@ -214,10 +214,10 @@ def _with(*rows: str) -> bool:
 
 
 def layer_norm(net: Network, h: str) -> str | None:
-    """layer_norm or rms_norm over the last axis, with a weight; not of one number, whose layer norm is 0 whatever it is.
+    """layer_norm or rms_norm over the last axis, with a weight; not of one number, whose layer norm is always 0.
 
-    Two of these, one behind the other, leave torch a product of two rounding errors where every derivative is 0, which no
-    rounding scale foresees.
+    Two of these, one behind the other, leave torch a product of two rounding errors where every derivative is 0, which
+    no rounding scale foresees.
     """
     d = net.shape(h)[-1]
     if d == 1:
