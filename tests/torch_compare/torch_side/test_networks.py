@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import reference as ref
-from tests.helpers import assert_same, assert_within_rounding
+from tests.helpers import assert_same
+from tests.helpers.comparing import assert_within_rounding
 from torch_compare.random_problems.networks import NetworkSpec, build_network
 from torch_compare.random_problems.operations import names
 from torch_compare.torch_side.deviations import deviation
