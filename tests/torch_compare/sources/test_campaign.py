@@ -178,10 +178,8 @@ def test_a_disagreement_on_a_network_is_written_and_replayed(tmp_path):
     assert {pair: verdicts[pair] for pair in (o.pair for o in case.outcomes)} == {
         o.pair: o.verdict for o in case.outcomes
     }
+    data = json.loads(path.read_text(encoding="utf-8"))
     for change in ({"parts": 10**9}, {"operation": "no_such"}, {"seed": "x"}, {"features": ["x"]}, {"more": 1}):
-        data = json.loads(path.read_text(encoding="utf-8"))
-        data["spec"] |= change
-        path.write_text(json.dumps(data), encoding="utf-8")
+        path.write_text(json.dumps(data | {"spec": data["spec"] | change}), encoding="utf-8")
         with pytest.raises(ValueError, match=r"disagreement-0001\.json: spec"):
             campaign.replay(path)
-        path.write_text(json.dumps(data | {"spec": {k: v for k, v in data["spec"].items() if k not in change}}))
