@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812  torch's own documentation spells 
 from torch import Tensor
 
 from .functions import ACTIVATIONS
+from .positions import UNITS, alibi, rotary_embedding
 
 Output = Tensor | tuple[Tensor, ...]
 
@@ -56,6 +57,13 @@ def _lerp(x: Tensor, end: Tensor, given: Tensor | None = None, *, weight: Any) -
 
 def _pow(x: Tensor, given: Tensor | None = None, *, exponent: Any) -> Tensor:
     return torch.pow(x, exponent if given is None else given)
+
+
+def _prod(x: Tensor, *, dim: Any, keepdim: bool) -> Tensor:
+    """torch.prod takes one axis: of several, each in turn."""
+    for axis in sorted((a % x.ndim for a in (range(x.ndim) if dim is None else _tuple(dim))), reverse=True):
+        x = torch.prod(x, dim=axis, keepdim=keepdim)
+    return x
 
 
 def _slice(x: Tensor, *, dim: int, start: int | None, end: int | None, step: int) -> Tensor:
@@ -124,10 +132,10 @@ def _dropout(x: Tensor, mask: Tensor, *, p: float) -> Tensor:
 
 _OF_TORCH = (
     "abs", "add", "addcdiv", "addcmul", "addmm", "baddbmm", "bmm", "chunk", "clamp", "clone", "cos", "cumsum", "div",
-    "dot", "erf", "exp", "expm1", "flatten", "log", "log1p", "masked_fill", "matmul", "max", "maximum", "mean", "min",
+    "dot", "erf", "exp", "expm1", "flatten", "log", "log1p", "masked_fill", "matmul", "max", "maximum", "min",
     "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "outer", "permute", "reciprocal", "repeat_interleave",
-    "reshape", "rsqrt", "select", "sin", "sqrt", "std", "sub", "sum", "take_along_dim", "transpose", "tril", "triu",
-    "unbind", "unflatten", "unsqueeze", "var", "where",
+    "reshape", "rsqrt", "select", "sin", "sqrt", "sub", "take_along_dim", "transpose", "tril", "triu",
+    "unbind", "unflatten", "unsqueeze", "where",
 )  # fmt: skip
 _OF_FUNCTIONAL = (
     "embedding", "linear", "normalize", "pad", "prelu", "scaled_dot_product_attention",
@@ -137,9 +145,12 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     **ACTIVATIONS,
     **{name: called(getattr(torch, name)) for name in _OF_TORCH},
     **{name: called(getattr(F, name)) for name in _OF_FUNCTIONAL},
-    **{name: _along(getattr(torch, name)) for name in ("amax", "amin", "logsumexp")},
+    **{name: _along(getattr(torch, name)) for name in ("amax", "amin", "logsumexp", "mean", "std", "sum", "var")},
+    **UNITS,
+    "alibi": alibi,
     "batch_norm": _batch_norm,
     "cat": _joined(torch.cat),
+    "cumprod": torch.cumprod,
     "contiguous": Tensor.contiguous,
     "dropout": _dropout,
     "einsum": lambda *operands, equation: torch.einsum(equation, *operands),
@@ -153,10 +164,13 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     "instance_norm": _instance_norm,
     "layer_norm": _layer_norm,
     "lerp": _lerp,
+    "logcumsumexp": torch.logcumsumexp,
+    "prod": _prod,
     "pow": _pow,
     "repeat": lambda x, *, repeats: x.repeat(repeats),
     "rms_norm": _rms_norm,
     "roll": _roll,
+    "rotary_embedding": rotary_embedding,
     "scatter_add": lambda x, index, src, *, dim: torch.scatter_add(x, dim, index, src),
     "slice": _slice,
     "split": _split,
