@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from .sources.table import SOURCES
     from .steps.check_step import StepVerdict, check_step
     from .steps.step_file import StepFile, read_step, write_step
-    from .torch_side.deviations import DEVIATIONS, Deviation
+    from .torch_side.deviation_row import Deviation
+    from .torch_side.deviations import DEVIATIONS
     from .verdict.checks import Verdict, assert_gradients, check, check_module
 
 __all__ = [
@@ -52,7 +53,8 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "torch_compare.torch_side.deviations": ("DEVIATIONS", "Deviation"),
+    "torch_compare.torch_side.deviation_row": ("Deviation",),
+    "torch_compare.torch_side.deviations": ("DEVIATIONS",),
     "reference.rounding.distance": ("WorstElement",),
     "torch_compare.sources.table": ("SOURCES",),
     "torch_compare.files.case_file": ("Case", "read_case"),

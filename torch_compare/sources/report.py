@@ -11,7 +11,9 @@ import reference as ref
 from ..files.untrusted import short
 from ..random_problems.networks import NetworkSpec
 from ..random_problems.spec import Spec
-from ..torch_side.deviations import DEVIATIONS, Deviation
+from ..torch_side.deviation_row import Deviation
+from ..torch_side.deviations import DEVIATIONS
+from ..torch_side.operation_deviations import OPERATION_DEVIATIONS
 from .outcome import PAIRS, PairOutcome, PairVerdict
 from .pieces import Piece, once, plain
 
@@ -134,7 +136,7 @@ class CampaignReport:
 
     def explaining_deviations(self) -> list[tuple[Deviation, int]]:
         """The rows of the published list that explain a difference, by name, and in how many problems each does."""
-        rows = {row.name: row for row in DEVIATIONS}
+        rows = {row.name: row for row in (*DEVIATIONS, *OPERATION_DEVIATIONS)}
         return [(rows[name], count) for name, count in sorted(self.deviations.items())]
 
     def merge(self, other: CampaignReport) -> None:

@@ -13,7 +13,6 @@ z is a layer's pre-activation, y the network's output, t the target.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,38 +24,14 @@ from reference.network.graph import NetworkTrace, inputs_of
 from reference.network.passes import AnyTrace
 from reference.network.unchecked import changed
 
+from .deviation_row import AT_LEAST, Deviation
+from .operation_deviations import OPERATION_DEVIATIONS
+
 Array = Any
-AT_LEAST = "2.13 or earlier"
-
-
-@dataclass(frozen=True)
-class Deviation:
-    """One row of the list.
-
-    Attributes:
-        name: what `verify` counts it by.
-        where: the function and the region.
-        what: what torch computes there, and why.
-        size: how far that is from the derivative.
-        since: the first version that is known to do so.
-        reference: file and function of PyTorch's source, or an issue of its tracker.
-        applies: (problem, trace) ↦ whether the problem reaches the region; the trace is the reference's.
-        as_torch: problem ↦ the problem with torch's own formula in the place of the row's; None if
-            torch's result is infinite or NaN. Its gradients are to be compared with torch's, no others.
-    """
-
-    name: str
-    where: str
-    what: str
-    size: str
-    since: str
-    reference: str
-    applies: Callable[[ref.Problem, AnyTrace], bool] = field(repr=False)
-    as_torch: Callable[[ref.Problem], ref.Problem] | None = field(default=None, repr=False)
 
 
 def deviation(problem: ref.Problem) -> Deviation | None:
-    """The first row of `DEVIATIONS` whose region the problem reaches, or None.
+    """The first row of the lists whose region the problem reaches, or None.
 
     >>> mlp = ref.MLP((ref.Layer(np.array([[1.0]]), None, "identity"),))
     >>> problem = ref.Problem(mlp, np.array([[-800.0]]), np.array([[1.0]]), loss="soft_margin")
@@ -67,10 +42,10 @@ def deviation(problem: ref.Problem) -> Deviation | None:
 
 
 def deviations(problem: ref.Problem) -> tuple[Deviation, ...]:
-    """Every row of `DEVIATIONS` whose region the problem reaches, in the list's order."""
+    """Every row of `DEVIATIONS` and `OPERATION_DEVIATIONS` whose region the problem reaches, in the lists' order."""
     with np.errstate(all="ignore"):
         trace = passes.forward(problem.network, problem.x)
-        return tuple(row for row in DEVIATIONS if row.applies(problem, trace))
+        return tuple(row for row in (*DEVIATIONS, *OPERATION_DEVIATIONS) if row.applies(problem, trace))
 
 
 # ── regions ──────────────────────────────────────────────────────────────────────────────────────────
