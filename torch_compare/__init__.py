@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
     from .files.case_file import Case, read_case
     from .files.case_writer import write_case
+    from .random_problems.networks import NetworkSpec, build_network
     from .random_problems.spec import Spec, build
-    from .random_problems.strategies import problems, specs
+    from .random_problems.strategies import network_specs, networks, problems, specs
     from .sources.table import SOURCES
     from .steps.check_step import StepVerdict, check_step
     from .steps.step_file import StepFile, read_step, write_step
-    from .torch_side.deviations import DEVIATIONS, Deviation
+    from .torch_side.deviation_row import Deviation
+    from .torch_side.deviations import DEVIATIONS
     from .verdict.checks import Verdict, assert_gradients, check, check_module
     from .verdict.operation import check_operation
 
@@ -29,6 +31,7 @@ __all__ = [
     "SOURCES",
     "Case",
     "Deviation",
+    "NetworkSpec",
     "Spec",
     "StepFile",
     "StepVerdict",
@@ -36,10 +39,13 @@ __all__ = [
     "WorstElement",
     "assert_gradients",
     "build",
+    "build_network",
     "check",
     "check_module",
     "check_operation",
     "check_step",
+    "network_specs",
+    "networks",
     "problems",
     "read_case",
     "read_step",
@@ -49,7 +55,8 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "torch_compare.torch_side.deviations": ("DEVIATIONS", "Deviation"),
+    "torch_compare.torch_side.deviation_row": ("Deviation",),
+    "torch_compare.torch_side.deviations": ("DEVIATIONS",),
     "reference.rounding.distance": ("WorstElement",),
     "torch_compare.sources.table": ("SOURCES",),
     "torch_compare.files.case_file": ("Case", "read_case"),
@@ -57,7 +64,8 @@ _HOMES = {
     "torch_compare.steps.check_step": ("StepVerdict", "check_step"),
     "torch_compare.steps.step_file": ("StepFile", "read_step", "write_step"),
     "torch_compare.random_problems.spec": ("Spec", "build"),
-    "torch_compare.random_problems.strategies": ("problems", "specs"),
+    "torch_compare.random_problems.networks": ("NetworkSpec", "build_network"),
+    "torch_compare.random_problems.strategies": ("network_specs", "networks", "problems", "specs"),
     "torch_compare.verdict.checks": ("Verdict", "assert_gradients", "check", "check_module"),
     "torch_compare.verdict.operation": ("check_operation",),
 }

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812 (its customary name)
 import reference as ref
 from reference.optimizers.optimizer import rebuilt
 from reference.training.training import batch_order
-from torch_compare.torch_side.gradients import ACTIVATIONS, LOSSES
+from torch_compare.torch_side.functions import ACTIVATIONS, LOSSES
 from torch_compare.torch_side.optimizers import CLASSES
 
 Array = Any

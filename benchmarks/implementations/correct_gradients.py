@@ -18,7 +18,7 @@ import reference as ref
 from reference.network.gradients import place_of
 from reference.network.validation import require_finite
 from torch_compare.random_problems.spec import build, random_spec
-from torch_compare.torch_side.gradients import ACTIVATIONS, LOSSES
+from torch_compare.torch_side.functions import ACTIVATIONS, LOSSES
 
 from .naive import Leaves, Naive
 from .peer_functions import Library, autograd_library, jax_library

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import reference as ref
-from torch_compare.torch_side.gradients import ACTIVATIONS
+from torch_compare.torch_side.functions import ACTIVATIONS
 from torch_compare.torch_side.tensors import NUMBERS
 
 Array = Any

@@ -9,10 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arithmetic.array import NumPyArray
 from ..network.gradients import Gradients
+from ..network.graph import NetworkTrace
+from ..network.passes import AnyTrace
 from ..network.problem import Problem, loss_value
-from .extrapolation import NOISE, ROWS, Base, extrapolate
+from .base_point import Base
+from .extrapolation import NOISE, ROWS, extrapolate
 from .one_parameter import (
+    Evaluate,
     Tree,
     along_direction,
     along_elements,
@@ -21,6 +26,7 @@ from .one_parameter import (
     in_float64,
     starts_and_motions,
 )
+from .whole_variants import along_leaves, along_tree
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -78,16 +84,32 @@ def central_difference(problem: Problem, *, entries: int | None = None, seed: in
         for groups in (
             in_batches(problem, choose_elements(problem, entries, seed), 2 * ROWS) if np.isfinite(base.sigma) else ()
         ):
-            starts, motions = starts_and_motions(problem, base.trace, groups)
-            size = np.array([np.abs(motion).max() for motion in motions])
-            still = size == 0
-            widest = np.array([1 + np.abs(base.trace.preactivations[start]).max() for start in starts])
-            evaluate = along_elements(problem, base.trace, starts, motions)
-            v, e = extrapolate(base, evaluate, widest / np.where(still, 1, size))
+            evaluate, scale, still = _variants(problem, base.trace, groups)
+            v, e = extrapolate(base, evaluate, scale)
             value.put(groups, np.where(still, 0, v))
             error.put(groups, np.where(still, 0, e))
         loss = loss_value(problem, base.trace.output)
     return Difference(value.gradients(loss), error.gradients(np.asarray(NOISE * base.sigma)))
+
+
+def _variants(
+    problem: Problem, trace: AnyTrace, groups: list[tuple[str, NumPyArray]]
+) -> tuple[Evaluate, NumPyArray, NumPyArray]:
+    """The variants of a batch of elements, how far a step of each may well go, and whether it moves nothing: (E,)."""
+    if isinstance(trace, NetworkTrace):
+        sizes = [1 + np.abs(trace.values[place]).max() for place, index in groups for _ in index]
+        return along_leaves(problem, trace, groups), np.array(sizes), np.zeros(len(sizes), dtype=bool)
+    starts, motions = starts_and_motions(problem, trace, groups)
+    size = np.array([np.abs(motion).max() for motion in motions])
+    still = size == 0
+    widest = np.array([1 + np.abs(trace.preactivations[start]).max() for start in starts])
+    return along_elements(problem, trace, starts, motions), widest / np.where(still, 1, size), still
+
+
+def _along(problem: Problem, trace: AnyTrace, direction: Gradients) -> Evaluate:
+    if isinstance(trace, NetworkTrace):
+        return along_tree(problem, trace, direction)
+    return along_direction(problem, direction)
 
 
 def directional_difference(problem: Problem, direction: Gradients) -> tuple[float, float]:
@@ -122,7 +144,7 @@ def directional_difference(problem: Problem, direction: Gradients) -> tuple[floa
             return np.nan, np.inf
         size = max(float(np.abs(np.asarray(leaf)).max()) for leaf in problem.leaves().values())
         scale = np.array([(size if size > 0 else 1.0) / largest])
-        value, error = extrapolate(base, along_direction(problem, direction), scale)
+        value, error = extrapolate(base, _along(problem, base.trace, direction), scale)
     return float(value[0]), float(error[0])
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..arithmetic.array import NumPyArray
+from ..network import passes
 from ..network.gradients import Gradients
-from ..network.mlp import Trace, forward
-from ..network.problem import Problem, loss_value
-from .extrapolation import CORNERS, power_of_two, region_of
+from ..network.graph import Network, NetworkTrace
+from ..network.passes import AnyTrace
+from ..network.problem import Problem, in_rows, loss_value
+from .base_point import CORNERS, region_of
+from .extrapolation import power_of_two
 from .one_parameter import (
     Evaluate,
     Run,
@@ -17,9 +22,12 @@ from .one_parameter import (
     choose_elements,
     in_batches,
     in_float64,
+    in_loss_rows,
+    preactivations,
     starts_and_motions,
     switches_of,
 )
+from .whole_variants import along_leaves, step_switches
 
 COMPLEX_STEP = 2.0**-332
 """1e-100: its square vanishes beside any number that it is added to."""
@@ -62,29 +70,43 @@ def complex_step(problem: Problem, *, entries: int | None = None, seed: int = 0)
     problem = in_float64(problem)
     found = Tree(problem, np.nan)
     with np.errstate(all="ignore"):
-        trace = forward(problem.mlp, problem.x)
-        divisor = problem.loss.divisor(trace.output, problem.target) if problem.reduction == "mean" else 1.0
+        trace = passes.forward(problem.network, problem.x)
+        rows, output = in_loss_rows(problem, trace.output), np.asarray(in_rows(trace.output))
+        divisor = rows.loss.divisor(output, rows.target) if problem.reduction == "mean" else 1.0
+        pieces = _Pieces.of(rows, trace, output)
         for groups in in_batches(problem, choose_elements(problem, entries, seed), 2):
-            starts, motions = starts_and_motions(problem, trace, groups)
-            evaluate = along_elements(problem, trace, starts, motions)
-            h = np.full((len(starts), 1), COMPLEX_STEP)
-            run = evaluate(np.arange(len(starts)), 1j * h)
+            evaluate, sizes, straight = _variants(problem, trace, groups)
+            h = np.full((len(sizes), 1), COMPLEX_STEP)
+            run = evaluate(np.arange(len(sizes)), 1j * h)
             derivative = np.asarray(run.terms.imag.sum(axis=2) / h / divisor)
             weakest, strongest = _imaginary_range(run)
             # how fast the fastest number moves: the layer that an element enters, if all else underflows
-            rate = np.maximum(strongest / COMPLEX_STEP, np.array([np.abs(motion).max() for motion in motions]))
+            rate = np.maximum(strongest / COMPLEX_STEP, sizes)
             vanished = (weakest < UNDERFLOW) | np.all(run.terms.imag == 0, axis=(1, 2))
             unsuited = (rate > 0) & (vanished | ~(strongest < LARGE))
             if np.any(unsuited):
                 which = np.flatnonzero(unsuited)
-                derivative[which, 0] = _with_other_steps(problem, trace, evaluate, which, starts, rate) / divisor
-            found.put(groups, np.where(_beyond_a_break(problem, trace, run), np.nan, derivative[:, 0]))
+                derivative[which, 0] = _with_other_steps(pieces, evaluate, which, straight[which], rate) / divisor
+            found.put(groups, np.where(pieces.left_by(run), np.nan, derivative[:, 0]))
         loss = loss_value(problem, trace.output)
     return found.gradients(loss)
 
 
+def _variants(
+    problem: Problem, trace: AnyTrace, groups: list[tuple[str, NumPyArray]]
+) -> tuple[Evaluate, NumPyArray, NumPyArray]:
+    """The variants of some elements, how fast each moves what it enters, and whether all that follows is straight."""
+    if isinstance(trace, NetworkTrace):
+        count = sum(len(index) for _, index in groups)
+        # what a step of a network does with zeros is not known: a derivative of 0 is not told from an underflow
+        return along_leaves(problem, trace, groups), np.ones(count), np.zeros(count, dtype=bool)
+    starts, motions = starts_and_motions(problem, trace, groups)
+    sizes = np.array([np.abs(motion).max() for motion in motions])
+    return along_elements(problem, trace, starts, motions), sizes, _straight_from(problem)[starts]
+
+
 def _with_other_steps(
-    problem: Problem, trace: Trace, evaluate: Evaluate, which: NumPyArray, starts: NumPyArray, rate: NumPyArray
+    pieces: _Pieces, evaluate: Evaluate, which: NumPyArray, straight: NumPyArray, rate: NumPyArray
 ) -> NumPyArray:
     """Im L·divisor/h for the elements of a batch that the usual step does not suit, (E,); NaN where none is sound."""
     h = COMPLEX_STEP * power_of_two(2.0**-170 / COMPLEX_STEP / rate[which, None]) * np.array([2.0**-30, 1.0])
@@ -92,9 +114,8 @@ def _with_other_steps(
     short, usual = (run.terms.imag.sum(axis=2) / h).T
     # an error of h²f‴/6 would make the second 2⁶⁰ times as wrong as the first
     sound = np.abs(usual - short) <= np.abs(short) / 2
-    sound &= ~(_imaginary_range(run)[0] < UNDERFLOW) & ~_beyond_a_break(problem, trace, run)
+    sound &= ~(_imaginary_range(run)[0] < UNDERFLOW) & ~pieces.left_by(run)
     # only straight lines pass on nothing or a plain multiple; elsewhere a 0 may be an underflow
-    straight = _straight_from(problem)[starts[which]]
     zero = sound & straight & (short == 0)
     if np.any(zero):
         # along a straight line a step may be as long as one likes: what is 0 with this one is no underflow
@@ -121,23 +142,54 @@ def _imaginary_range(run: Run) -> tuple[NumPyArray, NumPyArray]:
     """The least and the greatest, over layers where one is not 0, of the largest imaginary part: (E,) each."""
     strongest = np.abs(run.terms.imag).max(axis=(1, 2))
     weakest = np.where(strongest > 0, strongest, np.inf)
-    for z in (*run.preactivations.values(), run.output):
-        size = np.abs(z.imag).max(axis=(1, 2, 3), initial=0.0)
+    for z in (*run.moving.values(), run.output):
+        size = np.abs(z.imag).max(axis=tuple(range(1, z.ndim)), initial=0.0)
         weakest[: len(z)] = np.minimum(weakest[: len(z)], np.where(size > 0, size, np.inf))
         strongest[: len(z)] = np.maximum(strongest[: len(z)], size)
     return weakest, strongest
 
 
-def _beyond_a_break(problem: Problem, trace: Trace, run: Run) -> NumPyArray:
-    """Whether an element moves a unit or the loss off a point where the formula changes: (E,).
+@dataclass(frozen=True, eq=False)
+class _Pieces:
+    """On which piece of every formula a problem lies.
 
-    Or whether complex products round to the other side of such a point than real ones.
+    Attributes:
+        problem: the problem, its target in rows.
+        trace: of its forward pass.
+        of_loss: the switches of the loss, (1, M).
+        of_steps: those of the steps of a network of operations (M,).
     """
-    switch, base = (switches_of(problem, y) for y in (run.output[:, 0], np.asarray(trace.output)[None]))
-    beyond = np.any(((switch.real == 0) & (switch.imag != 0)) | (np.sign(switch.real) != np.sign(base)), axis=1)
-    for index, z in run.preactivations.items():
-        breaks = problem.mlp.layers[index].activation.all_breaks
-        if breaks:
-            region, here = region_of(z.real, breaks), region_of(trace.preactivations[index], breaks)
-            beyond[: len(z)] |= np.any(((here % 2 == 1) & (z.imag != 0)) | (region != here), axis=(1, 2, 3))
-    return beyond
+
+    problem: Problem
+    trace: AnyTrace
+    of_loss: NumPyArray
+    of_steps: NumPyArray
+
+    @classmethod
+    def of(cls, problem: Problem, trace: AnyTrace, output: NumPyArray) -> _Pieces:
+        of_steps = np.zeros(0)
+        if isinstance(trace, NetworkTrace):
+            assert isinstance(problem.network, Network)
+            of_steps = step_switches(problem.network, trace.values)
+        return cls(problem, trace, switches_of(problem, output[None]), of_steps)
+
+    def left_by(self, run: Run) -> NumPyArray:
+        """Whether an element moves a unit or a switch off a point where the formula changes: (E,).
+
+        Or whether complex products round to the other side of such a point than real ones.
+        """
+        beyond = _passes(switches_of(self.problem, run.output[:, 0]), self.of_loss)
+        if run.switches is not None:
+            return beyond | _passes(run.switches[:, 0], self.of_steps)
+        for index, layer in enumerate(self.problem.mlp.layers):
+            breaks, z = layer.activation.all_breaks, run.moving.get(index)
+            if breaks and z is not None:
+                region, here = region_of(z.real, breaks), region_of(preactivations(self.trace)[index], breaks)
+                beyond[: len(z)] |= np.any(((here % 2 == 1) & (z.imag != 0)) | (region != here), axis=(1, 2, 3))
+        return beyond
+
+
+def _passes(switch: NumPyArray, base: NumPyArray) -> NumPyArray:
+    return np.asarray(
+        np.any(((switch.real == 0) & (switch.imag != 0)) | (np.sign(switch.real) != np.sign(base)), axis=1)
+    )

@@ -7,20 +7,13 @@ outputs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
 import numpy as np
 
-from ..activations.row import Activation
-from ..arithmetic.array import Array, NumPyArray
-from ..arithmetic.formats import get_format
-from ..arithmetic.noise_source import NoiseSource
-from ..arithmetic.noisy import Noisy
-from ..network.mlp import Trace, forward
-from ..network.problem import Problem, loss_value
-from .one_parameter import Evaluate, Run, switches_of, unreduced_losses
+from ..arithmetic.array import NumPyArray
+from .base_point import ROUNDOFF, Base
+from .one_parameter import Evaluate, Run
 
 ROWS = 9
 """Steps of one ladder, each half the one before: the finest is 1/256 of the coarsest."""
@@ -30,140 +23,8 @@ LADDERS = 7
 """Ladders at most, each beginning where the one before has 2 steps left: down to 2⁻⁵⁰ of the first step."""
 PROBE = 2.0**-26
 """The step that finds the scale, relative to z: √u, where a forward difference balances its two errors."""
-RUNS = 16
-"""Noisy forward passes that measure the loss's rounding error."""
 NOISE = 4.0
 """Rounding errors are bounded by this many σ of the noise model."""
-ROUNDOFF = 2.0**-53
-CORNERS = ("cross_entropy", "bce_with_logits", "soft_margin", "multilabel_soft_margin", "poisson_nll")
-"""Losses that turn within 1 of a point that may lie anywhere: steps of the output stay below 1."""
-
-
-# ── the base point: its regions and its rounding error ───────────────────────────────────────────────
-
-
-def region_of(z: Array, breaks: tuple[float, ...]) -> NumPyArray:
-    """Which piece of the activation each z is in: odd on a break, even between breaks."""
-    code = np.zeros(z.shape, dtype=np.int8)
-    for at in breaks:
-        code += z >= at
-        code += z > at
-    return code
-
-
-def _unsettled(values: NumPyArray, source: NoiseSource) -> Noisy:
-    """The numbers with a rounding error each, and a tiny one where they are 0."""
-    size = np.where(values == 0, 2.0**-200, 2 * ROUNDOFF * values)
-    return Noisy(values + size * source.errors(values), source)
-
-
-@dataclass(frozen=True, eq=False)
-class Base:
-    """A problem at its own parameters, and the rounding error of its loss there."""
-
-    problem: Problem
-    trace: Trace
-    divisor: float
-    sigma: float
-    deviations: NumPyArray
-
-    @classmethod
-    def of(cls, problem: Problem) -> Base:
-        """Measure the rounding error with noisy forward passes; every parameter carries one of its own, too.
-
-        So a sum that happens to be exact at the base point, but not beside it, does not pass for exact.
-        """
-        trace = forward(problem.mlp, problem.x)
-        source = NoiseSource(get_format("float64"), RUNS, np.random.default_rng(0))
-        noisy = problem.map(lambda v: _unsettled(np.asarray(v), source))
-        output = cast(Noisy, forward(noisy.mlp, noisy.x).output)
-        loss = cast(Noisy, loss_value(noisy, output))
-        divisor = problem.loss.divisor(trace.output, problem.target) if problem.reduction == "mean" else 1.0
-        deviations = np.asarray(output.data[1:] - output.data[:1])
-        return cls(problem, trace, float(np.asarray(divisor)), float(loss.spread()), deviations)
-
-    def same_region(self, run: Run) -> NumPyArray:
-        """Whether each variant (E, S) lies in the base point's region: no formula changes on the way."""
-        lead = run.output.shape[:2]
-        same = np.all(np.isfinite(run.terms), axis=2)
-        for index, z in run.preactivations.items():
-            breaks = self.problem.mlp.layers[index].activation.all_breaks
-            if breaks:
-                base = region_of(self.trace.preactivations[index], breaks)
-                same[: len(z)] &= np.all(region_of(z, breaks) == base, axis=(2, 3))
-        y = run.output.reshape(-1, *run.output.shape[2:])
-        base = np.sign(switches_of(self.problem, np.asarray(self.trace.output)[None]))
-        same &= np.all(np.sign(switches_of(self.problem, y)) == base, axis=1).reshape(lead)
-        return same & np.all(self.problem.loss.domain(run.output), axis=(2, 3))
-
-    def reach(self, run: Run, h: NumPyArray) -> NumPyArray:
-        """How far each element can go, from its variants at ±h: (E,).
-
-        To half of 1 + |z| in every activation's argument and in the output; not to a break, nor to a
-        switch of the loss, nor out of its domain.
-        """
-        reach = np.full(h.shape, np.inf)
-        for index, z in run.preactivations.items():
-            room = _room(self.problem.mlp.layers[index].activation, self.trace.preactivations[index])
-            rate = np.abs(z[:, 0] - z[:, 1]) / 2
-            reach[: len(z)] = np.minimum(reach[: len(z)], _least_ratio(room, rate))
-        step = (run.output[:, 0] - run.output[:, 1]) / 2
-        reach = np.minimum(reach, _least_ratio(self._room_of_output(), np.abs(step)))
-        reach = np.minimum(reach, self._to_a_switch(run))
-        return self._within_domain(reach, step) * h
-
-    def _room_of_output(self) -> NumPyArray:
-        """How far each output (N, K) may move."""
-        # what compares the entries of a row turns within 1 of their differences, however large they are
-        nearest = 1.0 if self.problem.loss.name in CORNERS else np.inf
-        return np.minimum((1 + np.abs(self.trace.output)) / 2, nearest)
-
-    def _to_a_switch(self, run: Run) -> NumPyArray:
-        """How often the step fits into three quarters of the way to the nearest switch of the loss: (E,)."""
-        y = np.asarray(self.trace.output)
-        switch = switches_of(self.problem, y[None])[0]
-        sides = switches_of(self.problem, run.output.reshape(-1, *y.shape)).reshape(len(run.output), 2, -1)
-        return _least_ratio(0.75 * np.abs(switch), np.abs(sides[:, 0] - sides[:, 1]) / 2)
-
-    def _within_domain(self, reach: NumPyArray, step: NumPyArray) -> NumPyArray:
-        """The reach, halved until the output ± 4/3 of it lies in the loss's domain; step (E, N, K) is the output's."""
-        loss, y = self.problem.loss, self.trace.output
-        if loss.domain_text == "any real number":
-            return reach
-        for _ in range(60):
-            far = np.minimum(reach, 2.0**60)[:, None, None] * step / 0.75
-            inside = loss.domain(y + far) & loss.domain(y - far)
-            reach = np.where(np.all(inside, axis=(1, 2)), reach, reach / 2)
-        return reach
-
-    def noise(self, run: Run) -> NumPyArray:
-        """σ of the loss at variants (E, S): the output's rounding error carried through the loss there."""
-        y = run.output
-        deviations = self.deviations[: RUNS // 2]
-        signs = np.where(np.random.default_rng(1).random(deviations.shape) < 0.5, -1.0, 1.0)
-        strayed = y[:, :, None] + (deviations + 2 * ROUNDOFF * np.abs(y[:, :, None]) * signs)
-        terms = unreduced_losses(self.problem, strayed.reshape(-1, *y.shape[2:])).reshape(*strayed.shape[:3], -1)
-        error = (terms - run.terms[:, :, None]).sum(axis=3) / self.divisor
-        return np.sqrt(np.mean(error * error, axis=2))
-
-
-def _room(row: Activation, z: Array) -> NumPyArray:
-    """How far each z (N, O) may move: by half of 1 + |z|, and three quarters of the way to a break."""
-    room = np.full(z.shape, np.inf) if row.homogeneous else (1 + np.abs(z)) / 2
-    if row.rowwise:
-        room = np.minimum(room, 1.0)
-    for at in row.all_breaks:
-        room = np.minimum(room, 0.75 * np.abs(z - at))
-    return room
-
-
-def _least_ratio(room: NumPyArray, rate: NumPyArray) -> NumPyArray:
-    """The least room/rate over the elements that move at all: (E,)."""
-    ratio = np.where(rate > 0, room / rate, np.inf)
-    return np.where(np.isnan(ratio), 0, ratio).min(axis=tuple(range(1, rate.ndim)), initial=np.inf)
-
-
-# ── extrapolation ────────────────────────────────────────────────────────────────────────────────────
 
 Entries = tuple[NumPyArray, NumPyArray, NumPyArray]
 """One entry of a tableau for each element: its value, its bar, and its row, (E,) each."""

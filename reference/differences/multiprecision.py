@@ -18,11 +18,13 @@ from ..arithmetic.array import NumPyArray
 from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import Undecided, precision
 from ..arithmetic.ball_elements import Element
+from ..network import graph, passes
 from ..network.gradients import Gradients
+from ..network.graph import Network, NetworkTrace
 from ..network.in_arithmetic import in_balls
-from ..network.mlp import Trace, forward
-from ..network.problem import Problem, loss_value
-from .one_parameter import choose_elements
+from ..network.passes import AnyTrace
+from ..network.problem import Problem, in_rows, loss_value, target_in_rows
+from .one_parameter import choose_elements, preactivations
 
 __all__ = ["MultiprecisionDifference", "multiprecision_difference", "multiprecision_directional"]
 
@@ -132,22 +134,26 @@ class _Base:
 
     problem: Problem
     step: arb
-    trace: Trace
+    trace: AnyTrace
     loss: Ball
     units: _Watched
     switches: list[Any]
 
     @classmethod
     def of(cls, problem: Problem, bits: int) -> _Base:
-        trace = forward(problem.mlp, problem.x)
+        trace = passes.forward(problem.network, problem.x)
         near = arb(2) ** -(bits // 6)
-        units = [
-            (index, place)
-            for index, (layer, z) in enumerate(zip(problem.mlp.layers, trace.preactivations, strict=True))
-            for at in layer.activation.all_breaks
-            for place, b in enumerate(cast(Ball, z).flat)
-            if not abs(b - at) > near
-        ]
+        units = (
+            []
+            if isinstance(trace, NetworkTrace)
+            else [
+                (index, place)
+                for index, (layer, z) in enumerate(zip(problem.mlp.layers, trace.preactivations, strict=True))
+                for at in layer.activation.all_breaks
+                for place, b in enumerate(cast(Ball, z).flat)
+                if not abs(b - at) > near
+            ]
+        )
         switches = [place for place, s in enumerate(_switches(problem, trace)) if not abs(s) > near]
         return cls(
             problem, arb(2) ** -(bits // 3), trace, cast(Ball, loss_value(problem, trace.output)), units, switches
@@ -168,16 +174,16 @@ class _Base:
         ends = []
         for step in (h, -h):
             variant = moved(step)
-            trace = forward(variant.mlp, variant.x)
+            trace = passes.forward(variant.network, variant.x)
             if self._leaves_break(variant, trace):
                 return None
             ends.append(cast(Ball, loss_value(variant, trace.output)).flat[0])
         return (ends[0] - ends[1]) / (2 * h)
 
-    def _leaves_break(self, variant: Problem, trace: Trace) -> bool:
+    def _leaves_break(self, variant: Problem, trace: AnyTrace) -> bool:
         """Whether a unit on a break, or a switch of the loss at 0, moves."""
         for index, place in self.units:
-            here, there = (cast(Ball, t.preactivations[index]).flat[place] for t in (self.trace, trace))
+            here, there = (cast(Ball, preactivations(t)[index]).flat[place] for t in (self.trace, trace))
             if not _still(there, here):
                 return True
         if not self.switches:
@@ -192,10 +198,16 @@ def _still(a: Element, b: Element) -> bool:
     return bool(a.is_exact() is False and a.mid() == b.mid() and a.rad() == b.rad())
 
 
-def _switches(problem: Problem, trace: Trace) -> list[Any]:
+def _switches(problem: Problem, trace: AnyTrace) -> list[Any]:
+    """The switches of the loss, and those of the steps of a network of operations."""
+    arrays = list(problem.loss.switches(in_rows(trace.output), target_in_rows(problem, trace.output)))
+    if isinstance(trace, NetworkTrace):
+        assert isinstance(problem.network, Network)
+        for step in problem.network.steps:
+            arrays += step.operation.switches(*graph.inputs_of(step, trace.values))
     found: list[Any] = []
-    for values in problem.loss.switches(trace.output, problem.target):
-        found += (values if isinstance(values, Ball) else Ball.exact(values)).flat
+    for values in arrays:
+        found += (values if isinstance(values, Ball) else Ball.exact(np.asarray(values))).flat
     return found
 
 

@@ -9,15 +9,18 @@ outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..arithmetic.array import Array, NumPyArray
+from ..network import passes
 from ..network.gradients import Gradients, kind_of, layer_of
+from ..network.graph import Network
 from ..network.mlp import Trace, forward
-from ..network.problem import Problem
+from ..network.passes import AnyTrace
+from ..network.problem import Problem, target_in_rows
 
 BATCH = 2**18
 """Numbers in one batch of variants, so that it stays in the cache."""
@@ -25,11 +28,21 @@ BATCH = 2**18
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Run:
-    """Variants of a problem: each layer's z (E, S, N, O), y (E, S, N, K), the unreduced loss (E, S, …)."""
+    """Variants of a problem.
 
-    preactivations: dict[int, NumPyArray]
+    Attributes:
+        moving: each layer's z (E, S, N, O), by its number; in a network of operations each value that a step takes and
+            that the variants change (E, S, …), by its name.
+        output: y (E, S, N, K).
+        terms: the unreduced loss (E, S, …).
+        switches: the numbers whose signs say which formula of a step applies (E, S, …); None of an MLP, whose breaks
+            are places in z.
+    """
+
+    moving: Mapping[int | str, NumPyArray]
     output: NumPyArray
     terms: NumPyArray
+    switches: NumPyArray | None = None
 
 
 Evaluate = Callable[[NumPyArray, NumPyArray], Run]
@@ -62,6 +75,11 @@ def switches_of(problem: Problem, y: NumPyArray) -> NumPyArray:
     return _of_each(problem, y, problem.loss.switches)
 
 
+def in_loss_rows(problem: Problem, output: Array) -> Problem:
+    """The problem with the target in rows, as its loss takes it beside the rows of the output (`in_rows`)."""
+    return problem.replace(target=target_in_rows(problem, output))
+
+
 def along_elements(problem: Problem, trace: Trace, starts: NumPyArray, motions: list[NumPyArray]) -> Evaluate:
     """The variants θₑ + h of elements e, in the order of the layers that they enter.
 
@@ -70,7 +88,7 @@ def along_elements(problem: Problem, trace: Trace, starts: NumPyArray, motions: 
 
     def evaluate(which: NumPyArray, steps: NumPyArray) -> Run:
         examples = problem.x.shape[0]
-        preactivations = {}
+        moving: dict[int | str, NumPyArray] = {}
         h = np.zeros((0, problem.x.shape[1]))
         for index, layer in enumerate(problem.mlp.layers):
             z = h @ layer.weight.T
@@ -81,11 +99,11 @@ def along_elements(problem: Problem, trace: Trace, starts: NumPyArray, motions: 
                 motion = np.stack([motions[e] for e in which[entering]])[:, None]
                 moved = trace.preactivations[index] + steps[entering][:, :, None, None] * motion
                 z = np.concatenate([z, moved.reshape(-1, z.shape[1])])
-            preactivations[index] = z.reshape(-1, steps.shape[1], examples, z.shape[1])
+            moving[index] = z.reshape(-1, steps.shape[1], examples, z.shape[1])
             h = np.asarray(layer.activation.value(z)) if len(z) else np.zeros((0, layer.width))
         y = h.reshape(*steps.shape, examples, -1)
         terms = unreduced_losses(problem, y.reshape(-1, *y.shape[2:]))
-        return Run(preactivations, y, terms.reshape(*steps.shape, -1))
+        return Run(moving, y, terms.reshape(*steps.shape, -1))
 
     return evaluate
 
@@ -150,12 +168,18 @@ def _start(place: str) -> int:
 
 def in_batches(problem: Problem, chosen: dict[str, NumPyArray], steps: int) -> Iterator[list[tuple[str, NumPyArray]]]:
     """The chosen elements (place, indices), in the order of the layers that they enter, in batches."""
-    width = max(layer.weight.shape[0] for layer in problem.mlp.layers)
-    size = max(1, BATCH // (steps * problem.x.shape[0] * width))
+    size = max(1, BATCH // (steps * largest_value(problem)))
     pairs = [(place, i) for place in sorted(chosen, key=_start) for i in chosen[place]]
     for first in range(0, len(pairs), size):
         part = pairs[first : first + size]
         yield [(place, np.array([i for p, i in part if p == place])) for place in dict(part)]
+
+
+def largest_value(problem: Problem) -> int:
+    """The numbers that one variant keeps at once: a layer's z, or all values of a network of operations."""
+    if isinstance(problem.network, Network):
+        return passes.kept_numbers(problem.network, problem.x)
+    return int(problem.x.shape[0]) * max(layer.weight.shape[0] for layer in problem.network.layers)
 
 
 class Tree:
@@ -176,6 +200,12 @@ class Tree:
     def gradients(self, loss: Array | None) -> Gradients:
         """The leaves as a tree like the gradients."""
         return Gradients.from_leaves(self.leaves | {"loss": loss})
+
+
+def preactivations(trace: AnyTrace) -> tuple[Array, ...]:
+    """Each layer's z of an MLP."""
+    assert isinstance(trace, Trace)
+    return trace.preactivations
 
 
 def starts_and_motions(

@@ -114,6 +114,11 @@ def largest(network: AnyNetwork, x: Any) -> int:
     return max(_sizes(network, x))
 
 
+def kept_numbers(network: AnyNetwork, x: Any) -> int:
+    """The numbers in all arrays of a forward pass together."""
+    return sum(_sizes(network, x))
+
+
 def work(network: AnyNetwork, x: Any) -> int:
     """About how many multiply-adds a forward pass costs."""
     if isinstance(network, Network):

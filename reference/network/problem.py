@@ -193,7 +193,7 @@ def in_rows(y: Array) -> Array:
     return y if y.ndim == 2 else y.reshape(-1, y.shape[-1] if y.ndim else 1)
 
 
-def _target_rows(problem: Problem, output: Array) -> Array:
+def target_in_rows(problem: Problem, output: Array) -> Array:
     """The target of an output of any number of dimensions, as the losses take it: (N, K), or (N,) of indices."""
     target = problem.target
     if output.ndim == 2:
@@ -214,7 +214,7 @@ def loss_value(problem: Problem, output: Array | None = None) -> Array:
     if output is None:
         problem = problem.as_one()
         output = passes.forward(problem.network, problem.x).output
-    y, t = in_rows(output), _target_rows(problem, output)
+    y, t = in_rows(output), target_in_rows(problem, output)
     unreduced = problem.loss.value(y, t)
     if problem.reduction == "none":
         return unreduced if output.ndim == 2 else unreduced.reshape(output.shape[: output.ndim - 2 + unreduced.ndim])
@@ -224,7 +224,7 @@ def loss_value(problem: Problem, output: Array | None = None) -> Array:
 
 def loss_gradient(problem: Problem, output: Array) -> Array:
     """∂L/∂output, of the shape of the output."""
-    y, t = in_rows(output), _target_rows(problem, output)
+    y, t = in_rows(output), target_in_rows(problem, output)
     d_output = problem.loss.gradient(y, t)
     if problem.reduction == "mean":
         d_output = d_output / problem.loss.divisor(y, t)
@@ -233,7 +233,7 @@ def loss_gradient(problem: Problem, output: Array) -> Array:
 
 def loss_divisor(problem: Problem, output: Array) -> Term:
     """What reduction="mean" divides the sum of the unreduced losses by."""
-    return problem.loss.divisor(in_rows(output), _target_rows(problem, output))
+    return problem.loss.divisor(in_rows(output), target_in_rows(problem, output))
 
 
 def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:

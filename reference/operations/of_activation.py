@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import activations
 from ..activations.row import Activation
-from ..arithmetic.array import Array, Term
+from ..arithmetic.array import Array, NumPyArray, Term
 from ..functions.recipe import recorded
 from .probe import probe
 from .row import Inputs, Operation, Pullback
@@ -66,7 +66,7 @@ def _of_row(row: Activation, dim: int) -> Operation:
         lambda x: _along(row, row.value, dim, x),
         lambda inputs, y, d_y: (_along(row, row.pullback, dim, inputs[0], d_y),),
         lambda inputs, y, changes: _along(row, tangent, dim, inputs[0], changes[0]),  # type: ignore[arg-type]
-        probes=((probe(2, 4),),),
+        probes=((_probe(dim),),),
         switches=lambda x: tuple(x - at for at in row.all_breaks),
         conventions={f"the slope from the {side}" if side != "mean" else "the mean of both slopes": _slopes(row, side)
                      for side in ("left", "right", "mean")} if row.kinks else {},
@@ -77,10 +77,21 @@ def _of_row(row: Activation, dim: int) -> Operation:
     )  # fmt: skip
 
 
+def _probe(dim: int) -> NumPyArray:
+    """An array of two axes at least, which has the axis, of 4 numbers along it."""
+    axes = max(2, dim + 1, -dim)
+    return probe(*(4 if k == dim % axes else 2 for k in range(axes)))
+
+
 def _textbook(row: Activation, size: Callable[[Array], Term], dim: int, x: Array) -> Term:
     if not row.rowwise:
         return size(x)
-    return _along(row, lambda z: z * 0 + size(z), dim, x)
+
+    def sized(z: Array) -> Array:
+        found = size(z)
+        return z * 0 + found if isinstance(found, float | int) else found
+
+    return _along(row, sized, dim, x)
 
 
 def _textbook_pullback(row: Activation, dim: int, x: Array, d_y: Array) -> Array:

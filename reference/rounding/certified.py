@@ -185,8 +185,11 @@ def _next_bits(leaves: Gradients, bits: int, cap: int, first: int) -> tuple[int,
     What is still about 0 at twice the first precision is 0, or far below all else: the bits that bring it below the
     smallest float64 are asked for at once.
     """
-    open_ = [(leaf.lower[~leaf.resolved], leaf.upper[~leaf.resolved]) for leaf in leaves.leaves().values()]
-    lower, upper = (np.concatenate([np.ravel(pair[k]) for pair in open_]) for k in (0, 1))
+    found = [cast(CertifiedLeaf, leaf) for leaf in leaves.leaves().values()]
+    lower, upper = (
+        np.concatenate([np.ravel(bound)[~np.ravel(leaf.resolved)] for leaf, bound in zip(found, bounds, strict=True)])
+        for bounds in ([leaf.lower for leaf in found], [leaf.upper for leaf in found])
+    )
     widest = float(np.max(np.maximum(upper, -lower), initial=0.0))
     if bits <= first or not (np.all(lower <= 0) and np.all(upper >= 0) and 0 < widest < 1):
         return min(2 * bits, cap), False

@@ -159,6 +159,9 @@ def _print_report(report: CampaignReport, console: Console) -> None:
         style="dim",
     )
     _print_counts("activation", report.activations, console)
+    if report.networks:
+        title = f"operation, in {report.networks} networks"
+        _print_counts(title, report.operations, console)
     _print_counts("loss", report.losses, console)
     if report.deviations:
         console.print("Where torch's backward pass is not the derivative of its own forward pass", style="italic")
@@ -174,6 +177,7 @@ def _share(report: CampaignReport) -> str:
 
 def _print_counts(what: str, counts: dict[str, int], console: Console) -> None:
     table = Table(title=f"Cases seen, by {what}", title_justify="left")
+    what = what.partition(",")[0]
     columns = 3 if console.width >= 100 else 2
     for _ in range(columns):
         table.add_column(what, no_wrap=True)

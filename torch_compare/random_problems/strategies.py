@@ -1,4 +1,4 @@
-"""Random problems for property tests: hypothesis draws and shrinks a `Spec`, and `build` fills in the numbers."""
+"""Random problems for property tests: hypothesis draws and shrinks a specification, which is then built."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 import reference as ref
 
+from .networks import LOSSES, MAX_PARTS, NETWORK_FEATURES, NetworkSpec, build_network
+from .operations import names
 from .spec import FEATURES, MAX_BATCH, MAX_DEPTH, MAX_WIDTH, OUTPUTS, Spec, build
 
 
@@ -67,3 +69,49 @@ def problems(**constraints: Any) -> st.SearchStrategy[ref.Problem]:
         ``@given(problems(dtypes=("float64",), max_depth=3))``
     """
     return specs(**constraints).map(build)
+
+
+@st.composite
+def network_specs(
+    draw: st.DrawFn,
+    *,
+    dtypes: Iterable[str] = ("float64", "float32"),
+    operations: Iterable[str] | None = None,
+    losses: Iterable[str] = LOSSES,
+    reductions: Iterable[str] = ("mean", "sum"),
+    max_parts: int = MAX_PARTS,
+    features: Iterable[str] = NETWORK_FEATURES,
+) -> NetworkSpec:
+    """Hypothesis strategy of specs of networks of operations. It shrinks to a network of one part.
+
+    Args:
+        draw: given by hypothesis.
+        dtypes: "float64", "float32".
+        operations: names of rows, for problems of one operation each, and its vector-Jacobian product; networks and
+            single operations of every row in turn if not given; networks alone if empty.
+        losses: names of losses that networks may have.
+        reductions: "mean", "sum".
+        max_parts: at most this many parts.
+        features: which of `NETWORK_FEATURES` may occur.
+    """
+    rows = ("", *names()) if operations is None else tuple(operations) or ("",)
+    networks = st.just("") if operations is None else st.nothing()
+    operation = draw(networks | st.sampled_from(rows))
+    return NetworkSpec(
+        seed=draw(st.integers(0, 2**32)),
+        operation=operation,
+        parts=draw(st.integers(1, max_parts)),
+        loss="inner_product" if operation else draw(st.sampled_from(tuple(losses))),
+        reduction=draw(st.sampled_from(tuple(reductions))),
+        dtype=draw(st.sampled_from(tuple(dtypes))),
+        features=tuple(draw(st.sets(st.sampled_from(tuple(features))))) if tuple(features) else (),
+    )
+
+
+def networks(**constraints: Any) -> st.SearchStrategy[ref.Problem]:
+    """Hypothesis strategy of problems on random networks of operations; the arguments are those of `network_specs`.
+
+    Examples:
+        ``@given(networks(operations=("layer_norm",), dtypes=("float32",)))``
+    """
+    return network_specs(**constraints).map(build_network)

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+import reference as ref
+
 from ..files import problem_file
 from ..random_problems.crowded import sometimes_crowded
+from ..random_problems.networks import NetworkSpec, build_network, network_spec, spec_from
 from ..random_problems.spec import Spec, build, random_spec
 from .comparison import compare
 from .outcome import PairOutcome
@@ -25,21 +28,44 @@ CHUNK = 25
 """Cases of a piece, which a process takes at a time."""
 CERTIFY_EVERY = 3
 """Of the problems that are small enough, one in so many is certified."""
-FORMAT = "gradient-oracle campaign 1"
+NETWORK_EVERY = 3
+"""One problem in so many is one of operations: of a single one, or of a network."""
+FORMAT = "gradient-oracle campaign 2"
 
 
-def spec_of(seed: int, case: int, dtype: str) -> Spec:
-    """The spec of case number `case` of the campaign with that seed."""
+def spec_of(seed: int, case: int, dtype: str) -> Spec | NetworkSpec:
+    """The spec of case number `case` of the campaign with that seed; one in `NETWORK_EVERY` is a network of operations.
+
+    >>> [type(spec_of(0, case, "both")).__name__ for case in range(4)]
+    ['Spec', 'Spec', 'NetworkSpec', 'Spec']
+    """
+    if case % NETWORK_EVERY == NETWORK_EVERY - 1:
+        rng = np.random.default_rng([seed, case])
+        chosen = str(rng.choice(["float64", "float32"])) if dtype == "both" else dtype
+        return network_spec(rng, case // NETWORK_EVERY, chosen)
     chosen = ("float64", "float32")[case % 2] if dtype == "both" else dtype
     rng = np.random.default_rng([seed, case])
     return sometimes_crowded(rng, random_spec(rng, case // 2 if dtype == "both" else case, chosen))
 
 
-def run_case(spec: Spec, certify: bool | None = None) -> CampaignCase:
+def problem_of(spec: Spec | NetworkSpec) -> ref.Problem:
+    """The problem of a spec of either kind."""
+    return build_network(spec) if isinstance(spec, NetworkSpec) else build(spec)
+
+
+def run_case(spec: Spec | NetworkSpec, certify: bool | None = None) -> CampaignCase:
     """Build a problem and compare every pair of sources; certify one in `CERTIFY_EVERY` small ones by default."""
     if certify is None:
         certify = spec.seed % CERTIFY_EVERY == 0
-    return CampaignCase(spec, compare(build(spec), spec.seed, certify=certify))
+    problem = problem_of(spec)
+    return CampaignCase(spec, compare(problem, spec.seed, certify=certify), rows=_rows(problem))
+
+
+def _rows(problem: ref.Problem) -> tuple[str, ...]:
+    """The names of the activations and operations that a network consists of, each once."""
+    if isinstance(problem.network, ref.Network):
+        return tuple(dict.fromkeys(step.operation.name for step in problem.network.steps))
+    return tuple(dict.fromkeys(layer.activation.name for layer in problem.network.layers))
 
 
 def _chunk(seed: int, dtype: str, certify_all: bool, cases: range) -> dict[str, Any]:
@@ -133,7 +159,9 @@ def write_disagreement(case: CampaignCase, directory: Path, number: int) -> Path
     """Write a case as a file that `replay` runs again, and return its path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"disagreement-{number:04d}.json"
-    data = problem_file.encode(build(case.spec)) | {"seed": case.spec.seed} | plain(case.as_data())
+    data = {"seed": case.spec.seed} | plain(case.as_data())
+    if not isinstance(case.spec, NetworkSpec):  # a network of operations is built again from its spec
+        data = problem_file.encode(build(case.spec)) | data
     path.write_text(json.dumps(data, allow_nan=False), encoding="utf-8")
     return path
 
@@ -150,7 +178,9 @@ def replay(path: str | Path) -> tuple[PairOutcome, ...]:
     if not isinstance(seed, int) or seed < 0:
         raise ValueError(f"{path}: seed: expected an integer of at least 0, got {seed!r}")
     try:
-        problem = problem_file.decode(data)
+        spec = data.get("spec")
+        network = isinstance(spec, dict) and "parts" in spec
+        problem = build_network(spec_from(spec)) if network else problem_file.decode(data)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return compare(problem, seed)

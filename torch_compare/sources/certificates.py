@@ -16,6 +16,7 @@ from reference.arithmetic.ball_decisions import Undecided
 from reference.arithmetic.ball_elements import as_arb
 from reference.arithmetic.formats import Format
 from reference.differences.multiprecision import BITS, multiprecision_difference
+from reference.network import passes
 from reference.rounding.certified import ball_gradients, certified_gradients
 from reference.rounding.distance import worst_place
 from reference.rounding.scale import Rounding
@@ -26,9 +27,14 @@ from .outcome import PairOutcome, PairVerdict, measured
 
 DIGITS = 40
 LARGEST = 3000
-"""Parameters times examples up to which `verify` certifies a problem: a twentieth of a second."""
+"""Multiply-adds of a forward pass up to which `verify` certifies a problem: a twentieth of a second."""
 ENTRIES = 4
 """Multiprecision differences judge this many seeded random elements of each certified problem."""
+
+
+def small_enough(problem: ref.Problem) -> bool:
+    """Whether `verify` certifies a problem; of an MLP, parameters times examples count."""
+    return passes.work(problem.network, problem.x) <= LARGEST
 
 
 def against_certificate(

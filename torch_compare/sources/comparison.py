@@ -18,7 +18,7 @@ from ..torch_side.deviations import deviations
 from ..torch_side.gradients import torch_gradients
 from ..verdict.checks import check, expected_leaves, judge
 from ..verdict.status import Status
-from .certificates import LARGEST, against_certificate
+from .certificates import against_certificate, small_enough
 from .outcome import PairOutcome, PairVerdict, measured
 
 ENTRIES = 24
@@ -67,7 +67,7 @@ def compare(problem: ref.Problem, seed: int = 0, *, certify: bool = True) -> tup
         outcomes.append(found)
     double_textbook = partial(scale, True, DOUBLE.name)
     outcomes.append(_against_complex_step(double, expected, accurate_double, double_textbook, seed))
-    if certify and problem.mlp.parameters * problem.x.shape[0] <= LARGEST:
+    if certify and small_enough(problem):
         given = {"reference": own} | ({} if deviates else {"torch": theirs})
         outcomes += against_certificate(problem, given, fmt, rounding(False, fmt.name), textbook, seed)
     return tuple(outcomes)

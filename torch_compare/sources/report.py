@@ -9,8 +9,11 @@ from typing import Any
 import reference as ref
 
 from ..files.untrusted import short
+from ..random_problems.networks import NetworkSpec
 from ..random_problems.spec import Spec
-from ..torch_side.deviations import DEVIATIONS, Deviation
+from ..torch_side.deviation_row import Deviation
+from ..torch_side.deviations import DEVIATIONS
+from ..torch_side.operation_deviations import OPERATION_DEVIATIONS
 from .outcome import PAIRS, PairOutcome, PairVerdict
 from .pieces import Piece, once, plain
 
@@ -23,11 +26,13 @@ class CampaignCase:
         spec: the problem.
         outcomes: every pair's.
         place: the campaign's seed, and the number of the case in it.
+        rows: the names of the activations and operations that the network consists of.
     """
 
-    spec: Spec
+    spec: Spec | NetworkSpec
     outcomes: tuple[PairOutcome, ...]
     place: tuple[int, int] = (0, 0)
+    rows: tuple[str, ...] = ()
 
     @property
     def disagrees(self) -> bool:
@@ -92,7 +97,9 @@ class CampaignReport:
         certify_all: whether every small problem was certified, not one in `CERTIFY_EVERY`.
         problems: how many were run.
         pairs: a tally by pair of sources.
+        networks: how many of them were networks of operations.
         activations: problems that each activation occurred in.
+        operations: problems that each other operation occurred in.
         losses: problems of each loss.
         deviations: problems by the row of the published list of torch's deviations.
         disagreements: every case in which some pair disagrees.
@@ -103,8 +110,10 @@ class CampaignReport:
     dtype: str
     certify_all: bool = False
     problems: int = 0
+    networks: int = 0
     pairs: dict[str, PairTally] = field(default_factory=lambda: {pair: PairTally() for pair in PAIRS})
     activations: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ref.ACTIVATIONS, 0))
+    operations: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ref.operations.MAKERS, 0))
     losses: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ref.LOSSES, 0))
     deviations: dict[str, int] = field(default_factory=dict)
     disagreements: list[CampaignCase] = field(default_factory=list)
@@ -114,8 +123,9 @@ class CampaignReport:
     def add(self, case: CampaignCase) -> None:
         """Count one case."""
         self.problems += 1
-        for name in set(case.spec.activations):
-            self.activations[name] += 1
+        self.networks += isinstance(case.spec, NetworkSpec)
+        for name in set(case.rows):
+            (self.activations if name in self.activations else self.operations)[name] += 1
         self.losses[case.spec.loss] += 1
         for outcome in case.outcomes:
             self.pairs[outcome.pair].add(outcome)
@@ -126,7 +136,7 @@ class CampaignReport:
 
     def explaining_deviations(self) -> list[tuple[Deviation, int]]:
         """The rows of the published list that explain a difference, by name, and in how many problems each does."""
-        rows = {row.name: row for row in DEVIATIONS}
+        rows = {row.name: row for row in (*DEVIATIONS, *OPERATION_DEVIATIONS)}
         return [(rows[name], count) for name, count in sorted(self.deviations.items())]
 
     def merge(self, other: CampaignReport) -> None:
@@ -142,11 +152,11 @@ class CampaignReport:
         for seed, ranges in other.ran.items():
             self.ran[seed] = _joined([*self.ran.get(seed, []), *ranges], f"seed {seed}")
         self.problems += other.problems
+        self.networks += other.networks
         for pair, tally in other.pairs.items():
             self.pairs[pair].merge(tally)
-        for mine, theirs in (
-            (self.activations, other.activations), (self.losses, other.losses), (self.deviations, other.deviations),
-        ):  # fmt: skip
+        for counts in ("activations", "operations", "losses", "deviations"):
+            mine, theirs = getattr(self, counts), getattr(other, counts)
             for name, count in theirs.items():
                 mine[name] = mine.get(name, 0) + count
         self.disagreements = sorted([*self.disagreements, *other.disagreements], key=lambda case: case.place)
@@ -180,11 +190,18 @@ def as_piece(report: CampaignReport) -> dict[str, Any]:
 
     return {
         "pairs": {pair: kept for pair, tally in report.pairs.items() if (kept := seen(asdict(tally)))},
+        "networks": report.networks,
         "activations": seen(report.activations),
+        "operations": seen(report.operations),
         "losses": seen(report.losses),
         "deviations": seen(report.deviations),
         "disagreements": [
-            {"place": case.place[1], "spec": asdict(case.spec), "outcomes": [asdict(o) for o in case.outcomes]}
+            {
+                "place": case.place[1],
+                "spec": asdict(case.spec),
+                "rows": case.rows,
+                "outcomes": [asdict(o) for o in case.outcomes],
+            }
             for case in report.disagreements
         ],
     }
@@ -201,7 +218,9 @@ def of_piece(piece: Piece, seed: int, dtype: str, certify_all: bool) -> Campaign
     try:
         for pair, tally in piece.found["pairs"].items():
             report.pairs[pair].merge(PairTally(**{k: _number(k, v) for k, v in tally.items()}))
-        for counts, names in ((report.activations, "activations"), (report.losses, "losses")):
+        report.networks = _number("networks", piece.found["networks"])
+        counted = (report.activations, "activations"), (report.operations, "operations"), (report.losses, "losses")
+        for counts, names in counted:
             counts.update({name: _number(name, n) for name, n in piece.found[names].items() if name in counts})
         report.deviations = {name: _number(name, n) for name, n in piece.found["deviations"].items()}
         report.disagreements = [_case(data, seed) for data in piece.found["disagreements"]]
@@ -223,7 +242,7 @@ def _number(name: str, value: Any) -> Any:
 
 def _case(data: Mapping[str, Any], seed: int) -> CampaignCase:
     entries: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data["spec"].items()}
-    spec = Spec(**entries)
+    spec = (NetworkSpec if "parts" in entries else Spec)(**entries)
     outcomes = tuple(
         PairOutcome(
             o["pair"], PairVerdict(o["verdict"]), float(o["scales"]), float(o["ulps"]), o["text"],
@@ -231,4 +250,4 @@ def _case(data: Mapping[str, Any], seed: int) -> CampaignCase:
         )
         for o in data["outcomes"]
     )  # fmt: skip
-    return CampaignCase(spec, outcomes, (seed, data["place"]))
+    return CampaignCase(spec, outcomes, (seed, data["place"]), tuple(data["rows"]))

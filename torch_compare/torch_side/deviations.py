@@ -13,47 +13,25 @@ z is a layer's pre-activation, y the network's output, t the target.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 import reference as ref
 from reference.arithmetic.dispatch import indicator, magnitude, parameter
+from reference.network import passes
+from reference.network.graph import NetworkTrace, inputs_of
+from reference.network.passes import AnyTrace
 from reference.network.unchecked import changed
 
+from .deviation_row import AT_LEAST, Deviation
+from .operation_deviations import OPERATION_DEVIATIONS
+
 Array = Any
-AT_LEAST = "2.13 or earlier"
-
-
-@dataclass(frozen=True)
-class Deviation:
-    """One row of the list.
-
-    Attributes:
-        name: what `verify` counts it by.
-        where: the function and the region.
-        what: what torch computes there, and why.
-        size: how far that is from the derivative.
-        since: the first version that is known to do so.
-        reference: file and function of PyTorch's source, or an issue of its tracker.
-        applies: (problem, trace) ↦ whether the problem reaches the region; the trace is the reference's.
-        as_torch: problem ↦ the problem with torch's own formula in the place of the row's; None if
-            torch's result is infinite or NaN. Its gradients are to be compared with torch's, no others.
-    """
-
-    name: str
-    where: str
-    what: str
-    size: str
-    since: str
-    reference: str
-    applies: Callable[[ref.Problem, ref.Trace], bool] = field(repr=False)
-    as_torch: Callable[[ref.Problem], ref.Problem] | None = field(default=None, repr=False)
 
 
 def deviation(problem: ref.Problem) -> Deviation | None:
-    """The first row of `DEVIATIONS` whose region the problem reaches, or None.
+    """The first row of the lists whose region the problem reaches, or None.
 
     >>> mlp = ref.MLP((ref.Layer(np.array([[1.0]]), None, "identity"),))
     >>> problem = ref.Problem(mlp, np.array([[-800.0]]), np.array([[1.0]]), loss="soft_margin")
@@ -64,61 +42,77 @@ def deviation(problem: ref.Problem) -> Deviation | None:
 
 
 def deviations(problem: ref.Problem) -> tuple[Deviation, ...]:
-    """Every row of `DEVIATIONS` whose region the problem reaches, in the list's order."""
+    """Every row of `DEVIATIONS` and `OPERATION_DEVIATIONS` whose region the problem reaches, in the lists' order."""
     with np.errstate(all="ignore"):
-        trace = ref.forward(problem.mlp, problem.x)
-        return tuple(row for row in DEVIATIONS if row.applies(problem, trace))
+        trace = passes.forward(problem.network, problem.x)
+        return tuple(row for row in (*DEVIATIONS, *OPERATION_DEVIATIONS) if row.applies(problem, trace))
 
 
 # ── regions ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _preactivations(problem: ref.Problem, trace: ref.Trace, *names: str) -> Iterator[tuple[ref.Activation, Array]]:
-    """The row and z of every layer whose activation has one of the names."""
+def _preactivations(problem: ref.Problem, trace: AnyTrace, *names: str) -> Iterator[tuple[ref.Activation, Array]]:
+    """The row and z of every layer, or step of a network, whose activation has one of the names."""
+    if isinstance(trace, NetworkTrace):
+        for step in network_of(problem).steps:
+            if step.operation.name in names and step.operation.activation is not None:
+                yield step.operation.activation, inputs_of(step, trace.values)[0]
+        return
     for layer, z in zip(problem.mlp.layers, trace.preactivations, strict=True):
         if layer.activation.name in names:
             yield layer.activation, z
 
 
-def _bce_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+def network_of(problem: ref.Problem) -> ref.Network:
+    """The problem's network of operations."""
+    assert isinstance(problem.network, ref.Network)
+    return problem.network
+
+
+def _bce_region(problem: ref.Problem, trace: AnyTrace) -> bool:
     y = trace.output
     return problem.loss.name == "bce" and bool(np.any((1 - y) * y < BCE_EPSILON))
 
 
-def _soft_margin_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+def _soft_margin_region(problem: ref.Problem, trace: AnyTrace) -> bool:
     return problem.loss.name == "soft_margin" and bool(np.any(np.isinf(np.exp(-problem.target * trace.output))))
 
 
-def _softplus_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+def _softplus_region(problem: ref.Problem, trace: AnyTrace) -> bool:
     """Whether d_h·e^(βz) or e^(βz) overflows below the threshold, d_h the gradient that comes from behind."""
-    if not any(_preactivations(problem, trace, "softplus")):
+    found = list(_preactivations(problem, trace, "softplus"))
+    if isinstance(trace, NetworkTrace):
+        return any(_overflows_below_threshold(row, z, 1.0) for row, z in found)
+    if not found:
         return False
     d_h = ref.loss_gradient(problem, trace.output)
     for layer, z in zip(reversed(problem.mlp.layers), reversed(trace.preactivations), strict=True):
         row = layer.activation
-        if row.name == "softplus":
-            scaled = z * row.parameters["beta"]
-            overflows = np.isinf(np.exp(scaled) * np.maximum(magnitude(d_h), 1))
-            if np.any(overflows & (scaled <= row.parameters["threshold"])):
-                return True
+        if row.name == "softplus" and _overflows_below_threshold(row, z, np.maximum(magnitude(d_h), 1)):
+            return True
         d_h = row.pullback(z, d_h) @ layer.weight
     return False
 
 
-def _gelu_tanh_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+def _overflows_below_threshold(row: ref.Activation, z: Array, factor: Array) -> bool:
+    scaled = z * row.parameters["beta"]
+    return bool(np.any(np.isinf(np.exp(scaled) * factor) & (scaled <= row.parameters["threshold"])))
+
+
+def _gelu_tanh_region(problem: ref.Problem, trace: AnyTrace) -> bool:
     return any(np.any(np.isinf(z * z)) for _, z in _preactivations(problem, trace, "gelu_tanh"))
 
 
-def _hardswish_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+def _hardswish_region(problem: ref.Problem, trace: AnyTrace) -> bool:
     return any(np.any(np.isinf(z * 6) & (z > 0)) for _, z in _preactivations(problem, trace, "hardswish"))
 
 
-def _hardsigmoid_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+def _hardsigmoid_region(problem: ref.Problem, trace: AnyTrace) -> bool:
     inside = any(np.any(np.abs(z) < 3) for _, z in _preactivations(problem, trace, "hardsigmoid"))
     return problem.dtype == np.float64 and inside
 
 
-def _celu_region(problem: ref.Problem, trace: ref.Trace) -> bool:
+def _celu_region(problem: ref.Problem, trace: AnyTrace) -> bool:
     return problem.dtype == np.float64 and any(
         np.any(z <= 0) and _in_float32(row.parameters["alpha"]) != row.parameters["alpha"]
         for row, z in _preactivations(problem, trace, "celu")
@@ -140,6 +134,14 @@ FLOAT32_SIXTH = _in_float32(1 / 6)
 def _with_activation(
     problem: ref.Problem, name: str, change: Callable[[ref.Activation], ref.Activation]
 ) -> ref.Problem:
+    if isinstance(problem.network, ref.Network):
+        steps = tuple(
+            changed(step, operation=_with_slope(step.operation, change(step.operation.activation)))
+            if step.operation.name == name and step.operation.activation is not None
+            else step
+            for step in problem.network.steps
+        )
+        return problem.replace(network=changed(problem.network, steps=steps))
     layers = (
         ref.Layer(
             layer.weight, layer.bias, change(layer.activation) if layer.activation.name == name else layer.activation
@@ -147,6 +149,11 @@ def _with_activation(
         for layer in problem.mlp.layers
     )
     return problem.replace(network=ref.MLP(tuple(layers)))
+
+
+def _with_slope(operation: ref.Operation, row: ref.Activation) -> ref.Operation:
+    """The operation of an activation, which is not applied row by row, with the derivative of another row."""
+    return changed(operation, pullback=lambda inputs, y, d_y: (row.pullback(inputs[0], d_y),), activation=row)
 
 
 def _bce_as_torch(problem: ref.Problem) -> ref.Problem:

@@ -7,8 +7,7 @@ Shapes: N examples, I a layer's fan-in, O its fan-out, K the network's outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,98 +18,22 @@ from torch import Tensor
 import reference as ref
 from reference.network.gradients import place_of
 
+from .functions import ACTIVATIONS, LOSSES
+from .networks import FORMATS, run_network
 from .tensors import NUMBERS, Array, array, tensor
 
-# ── the tables: a row's name -> torch's function, called with the row's parameters ─────────────────────
 
-
-def _reduced(unreduced: Tensor, reduction: str) -> Tensor:
-    if reduction == "none":
-        return unreduced
-    return unreduced.mean() if reduction == "mean" else unreduced.sum()
-
-
-def _half_squared_error(y: Tensor, t: Tensor, reduction: str) -> Tensor:
-    return _reduced(0.5 * ((y - t) ** 2).sum(dim=1), reduction)
-
-
-def _inner_product(y: Tensor, t: Tensor, reduction: str) -> Tensor:
-    return t * y if reduction == "none" else (t * y).sum()
-
-
-def _cross_entropy(y: Tensor, t: Tensor, *, ignore_index: int, **rest: Any) -> Tensor:
-    # torch refuses an ignore_index beside probabilities, to which it has no meaning
-    return (
-        F.cross_entropy(y, t, **rest)
-        if t.is_floating_point()
-        else F.cross_entropy(y, t, ignore_index=ignore_index, **rest)
-    )
-
-
-def _kl_div(y: Tensor, t: Tensor, *, log_target: bool, reduction: str) -> Tensor:
-    # reduction="mean" in the call itself warns that it is no batch mean; a warning filter is not thread-safe
-    return _reduced(F.kl_div(y, t, reduction="none", log_target=log_target), reduction)
-
-
-def _gaussian_nll(y: Tensor, t: Tensor, *, var: Tensor, **rest: Any) -> Tensor:
-    return F.gaussian_nll_loss(y, t, var.expand_as(y), **rest)
-
-
-ACTIVATIONS: Mapping[str, Callable[..., Tensor]] = MappingProxyType({
-    "identity": lambda z: z,
-    "rrelu": lambda z, **p: F.rrelu(z, training=False, **p),
-    "gelu_tanh": lambda z: F.gelu(z, approximate="tanh"),
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "square": lambda z: z * z,
-    "softmax": lambda z: F.softmax(z, dim=-1),
-    "log_softmax": lambda z: F.log_softmax(z, dim=-1),
-    "softmin": lambda z: F.softmin(z, dim=-1),
-    "glu": lambda z: F.glu(z, dim=-1),
-    **{
-        name: getattr(F, name)
-        for name in (
-            "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "logsigmoid", "hardsigmoid", "silu",
-            "hardswish", "mish", "softplus", "softsign", "tanhshrink", "hardtanh", "hardshrink", "softshrink",
-            "threshold",
-        )
-    },
-})  # fmt: skip
-
-LOSSES: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
-    {
-        "half_squared_error": _half_squared_error,
-        "inner_product": _inner_product,
-        "mse": F.mse_loss,
-        "l1": F.l1_loss,
-        "smooth_l1": F.smooth_l1_loss,
-        "huber": F.huber_loss,
-        "cross_entropy": _cross_entropy,
-        "nll": F.nll_loss,
-        "bce": F.binary_cross_entropy,
-        "bce_with_logits": F.binary_cross_entropy_with_logits,
-        "kl_div": _kl_div,
-        "poisson_nll": F.poisson_nll_loss,
-        "gaussian_nll": _gaussian_nll,
-        "soft_margin": F.soft_margin_loss,
-        "multilabel_soft_margin": F.multilabel_soft_margin_loss,
-        "multilabel_margin": F.multilabel_margin_loss,
-        "multi_margin": F.multi_margin_loss,
-        "hinge_embedding": F.hinge_embedding_loss,
-    }
-)
-
-# ── a problem through torch ──────────────────────────────────────────────────────────────────────────
-
-
-def torch_gradients(problem: ref.Problem) -> ref.Gradients:
-    """The loss and all its gradients by torch.autograd, in the problem's number type.
+def torch_gradients(problem: ref.Problem, dtype: str | None = None) -> ref.Gradients:
+    """The loss and all its gradients by torch.autograd.
 
     Args:
         problem: float64, float32 or float16; every row of the tables with its parameters.
+        dtype: what torch computes in, "bfloat16" say, to which the problem's numbers are rounded; the problem's own
+            number type if not given.
 
     Returns:
-        NumPy arrays of the problem's type: weight (O, I), bias (O,) or None, input (N, I), loss ().
+        NumPy arrays of the problem's type: weight (O, I), bias (O,) or None, input (N, I), loss (). Of a network of
+        operations the gradients by name. What is bfloat16 comes as float32.
 
     Raises:
         TypeError: torch has no such number type.
@@ -126,8 +49,10 @@ def torch_gradients(problem: ref.Problem) -> ref.Gradients:
         raise ValueError(
             'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
         )
-    number = _number(problem.dtype)
+    number = _number(problem.dtype) if dtype is None else _named(dtype)
     with torch.inference_mode(False), torch.enable_grad():
+        if isinstance(problem.network, ref.Network):
+            return _of_network(problem, number)
         return differentiate(*_run(problem, number))
 
 
@@ -142,8 +67,11 @@ def torch_loss(problem: ref.Problem) -> Array:
     >>> torch_loss(ref.Problem(mlp, np.array([[2.0], [-2.0]]), np.array([[0.0], [0.0]]), loss="mse"))
     np.float64(2.0)
     """
+    number = _number(problem.dtype)
     with torch.no_grad():
-        return array(_run(problem, _number(problem.dtype))[0])
+        if isinstance(problem.network, ref.Network):
+            return array(_loss_of_network(problem, number)[0])
+        return array(_run(problem, number)[0])
 
 
 def _number(dtype: Any) -> torch.dtype:
@@ -152,7 +80,16 @@ def _number(dtype: Any) -> torch.dtype:
     return NUMBERS[dtype]
 
 
+def _named(dtype: str) -> torch.dtype:
+    names = [str(d).removeprefix("torch.") for d in (*NUMBERS.values(), torch.bfloat16)]
+    if dtype not in names:
+        raise TypeError(f"dtype: torch computes in {', '.join(names)}, got {dtype}")
+    return FORMATS[dtype]
+
+
 Pair = tuple[Tensor, Tensor | None]
+_ROWS = 2
+"""Axes of what the losses take: examples and features."""
 
 
 def _run(problem: ref.Problem, number: torch.dtype) -> tuple[Tensor, list[Pair], Tensor]:
@@ -166,13 +103,40 @@ def _run(problem: ref.Problem, number: torch.dtype) -> tuple[Tensor, list[Pair],
             raise ValueError(f"{place_of(index)}.activation: torch has no counterpart of the row {row.name!r}")
         leaves.append((_leaf(layer.weight, number), None if layer.bias is None else _leaf(layer.bias, number)))
         h = ACTIVATIONS[row.name](F.linear(h, *leaves[-1]), **row.parameters)
+    return _loss(problem, h, tensor(problem.target, number), number), leaves, x
+
+
+def _loss(problem: ref.Problem, y: Tensor, target: Tensor, number: torch.dtype) -> Tensor:
     if problem.loss.name not in LOSSES:
         raise ValueError(f"loss: torch has no counterpart of the row {problem.loss.name!r}")
     parameters = dict(problem.loss.parameters)
     for name in parameters.keys() & {"weight", "pos_weight", "var"}:
         parameters[name] = None if parameters[name] is None else tensor(parameters[name], number)
-    target = tensor(problem.target, number)
-    return LOSSES[problem.loss.name](h, target, reduction=problem.reduction, **parameters), leaves, x
+    return LOSSES[problem.loss.name](y, target, reduction=problem.reduction, **parameters)
+
+
+def _loss_of_network(problem: ref.Problem, number: torch.dtype) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of a network of operations, and its leaves by name; the losses take rows of features."""
+    assert isinstance(problem.network, ref.Network)
+    output, leaves = run_network(problem.network, problem.x, number, _leaf)
+    y, target = output.to(number), tensor(problem.target, number)
+    if y.ndim != _ROWS:
+        target = target.reshape(-1) if target.ndim < y.ndim else target.reshape(-1, *target.shape[-1:] or (1,))
+        y = y.reshape(-1, *y.shape[-1:] or (1,))
+    found = _loss(problem, y, target, number)
+    if problem.reduction == "none" and output.ndim != _ROWS:
+        found = found.reshape(*output.shape[: output.ndim - 2 + found.ndim])
+    return found, leaves
+
+
+def _of_network(problem: ref.Problem, number: torch.dtype) -> ref.Gradients:
+    loss, leaves = _loss_of_network(problem, number)
+    if not loss.requires_grad:
+        raise ValueError("loss: it depends on no parameter and no input, as far as torch.autograd can see")
+    found = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+    return ref.Gradients.from_leaves(
+        {name: array(d) for name, d in zip(leaves, found, strict=True)} | {"loss": array(loss)}
+    )
 
 
 def differentiate(loss: Tensor, leaves: Sequence[Pair], x: Tensor) -> ref.Gradients:

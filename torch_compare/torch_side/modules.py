@@ -13,7 +13,8 @@ from torch import Tensor, nn
 import reference as ref
 from reference.network.unchecked import changed
 
-from .gradients import LOSSES, differentiate
+from .functions import LOSSES
+from .gradients import differentiate
 from .module_layers import As, kind_of, layers_of
 from .tensors import NUMBERS, Array, array, tensor
 

@@ -23,7 +23,7 @@ NUMBERS: Mapping[Any, torch.dtype] = MappingProxyType(
 
 
 def tensor(values: Any, number: torch.dtype | None = None) -> Tensor:
-    """A copy in memory that torch accepts; floats in the given type, integers as torch's int64.
+    """A copy in memory that torch accepts; floats in the given type, integers as torch's int64, truth values as bool.
 
     ml_dtypes' bfloat16 becomes torch's.
 
@@ -33,7 +33,7 @@ def tensor(values: Any, number: torch.dtype | None = None) -> Tensor:
     array = np.asarray(values)
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.astype(np.float32)).to(number or torch.bfloat16)
-    kind = array.dtype.newbyteorder("=") if array.dtype.kind == "f" else np.dtype(np.int64)
+    kind = array.dtype.newbyteorder("=") if array.dtype.kind in "fb" else np.dtype(np.int64)
     copy = torch.from_numpy(np.array(array, dtype=kind, order="C"))
     return copy.to(number) if number is not None and copy.is_floating_point() else copy
 

@@ -5,10 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+import reference as ref
 from tests.torch_compare.sources.helpers import SPEC
 from torch_compare.commands import cli
+from torch_compare.random_problems.networks import NetworkSpec
 from torch_compare.sources import campaign, certificates
 from torch_compare.sources.outcome import PairVerdict
+from torch_compare.sources.pieces import Piece, plain
+from torch_compare.sources.report import CampaignReport, as_piece, of_piece
 
 
 def test_a_campaign_agrees_and_counts(tmp_path):
@@ -51,7 +55,7 @@ def test_what_does_not_belong_together_makes_no_report(tmp_path):
         (('"losses": {', '"losses": {"mse": 7, '), "occurs twice|losses are counted, not 2"),
         (('"cases": ', '"cases": -'), "not what a campaign finds: 'cases: expected a count, got -"),
         (('"pairs"', '"pears"'), "not what a campaign finds: .*pairs"),
-        (("campaign 1", "campaign 0"), "not the pieces of a campaign"),
+        (("campaign 2", "campaign 0"), "not the pieces of a campaign"),
     ):
         other.write_text(one.read_text().replace(*change))
         with pytest.raises(ValueError, match=message) as caught:
@@ -140,3 +144,42 @@ def test_a_campaign_certifies_its_stated_share():
     assert pair.cases + pair.unresolved >= 8
     assert pair.disagreements == 0
     assert certificates.DIGITS == 40
+
+
+def test_one_problem_in_three_is_a_network_whatever_the_type_and_in_any_split():
+    for dtype in ("both", "float32"):
+        specs = [campaign.spec_of(4, case, dtype) for case in range(60)]
+        assert [isinstance(spec, NetworkSpec) for spec in specs] == [case % 3 == 2 for case in range(60)]
+        assert {spec.dtype for spec in specs if isinstance(spec, NetworkSpec)} == (
+            {"float64", "float32"} if dtype == "both" else {"float32"}
+        )
+    assert campaign.spec_of(4, 5, "both") == campaign.spec_of(4, 5, "both") != campaign.spec_of(3, 5, "both")
+
+
+def test_a_campaign_counts_networks_and_the_rows_that_they_consist_of():
+    report = campaign.run(24, seed=2, jobs=1)
+    assert report.networks == 8
+    assert report.disagreements == []
+    assert report.operations["linear"] > 0
+    assert report.operations.keys() == ref.operations.MAKERS.keys()
+    again = of_piece(Piece(0, 24, as_piece(report)), 2, "both", False)
+    assert (again.networks, again.operations) == (report.networks, report.operations)
+
+
+def test_a_disagreement_on_a_network_is_written_and_replayed(tmp_path):
+    case = campaign.run_case(NetworkSpec(5, parts=2), certify=False)
+    wrong = replace(case.outcomes[0], verdict=PairVerdict.DISAGREES, text="x")
+    report = CampaignReport("both")
+    report.add(replace(case, outcomes=(wrong, *case.outcomes[1:]), place=(9, 2)))
+    again = of_piece(Piece(2, 3, plain(as_piece(report))), 9, "both", False)
+    assert again.disagreements == report.disagreements
+    path = campaign.write_disagreement(again.disagreements[0], tmp_path, 1)
+    verdicts = {outcome.pair: outcome.verdict for outcome in campaign.replay(path)}
+    assert {pair: verdicts[pair] for pair in (o.pair for o in case.outcomes)} == {
+        o.pair: o.verdict for o in case.outcomes
+    }
+    data = json.loads(path.read_text(encoding="utf-8"))
+    for change in ({"parts": 10**9}, {"operation": "no_such"}, {"seed": "x"}, {"features": ["x"]}, {"more": 1}):
+        path.write_text(json.dumps(data | {"spec": data["spec"] | change}), encoding="utf-8")
+        with pytest.raises(ValueError, match=r"disagreement-0001\.json: spec"):
+            campaign.replay(path)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import reference as ref
 import torch_compare as tc
+from reference.network.unchecked import changed
 from reference.rounding.distance import FACTOR
 from tests.torch_compare.sources.helpers import SPEC
 from torch_compare.sources import campaign, comparison
@@ -138,3 +139,33 @@ def test_where_sources_have_the_same_numbers_the_error_is_0():
     for pair, outcome in by_pair(problem).items():
         assert outcome.verdict == ("bar" if pair.endswith("central_difference") else "accurate")
         assert (outcome.scales, outcome.ulps, outcome.text) == (0, 0, "")
+
+
+@given(tc.networks(max_parts=5), st.integers(0, 2**32))
+@settings(max_examples=60)
+def test_no_pair_of_sources_disagrees_on_networks(problem, seed):
+    for outcome in campaign.compare(problem, seed):
+        assert outcome.verdict != "disagrees", outcome.text
+
+
+def test_every_source_judges_a_network():
+    problem = tc.build_network(tc.NetworkSpec(seed=1, parts=2))
+    outcomes = {outcome.pair: outcome.verdict for outcome in campaign.compare(problem)}
+    assert set(outcomes.values()) <= {"accurate", "bar", "digits"}
+    assert set(outcomes) >= {"reference ~ torch", "reference ~ complex_step", "reference ~ certified"}
+    for source, gradients in tc.SOURCES.items():
+        assert gradients(problem).leaves().keys() == problem.gradient_shapes().keys(), source
+
+
+def test_a_wrong_row_of_a_network_is_outvoted():
+    right = ref.OPERATIONS["matmul"]
+    wrong = changed(right, pullback=lambda *given: tuple((1 + 1e-8) * d for d in right.pullback(*given)))
+    rng = np.random.default_rng(3)
+    network = ref.Network({"w": rng.normal(size=(3, 2))}, [ref.Step("h", wrong, "x", "w"), ref.Step("y", "tanh", "h")])
+    problem = ref.Problem(network, rng.normal(size=(4, 3)), rng.normal(size=(4, 2)), "mse")
+    verdicts = {o.pair: o.verdict for o in campaign.compare(problem)}
+    assert verdicts["reference ~ torch"] == "disagrees"
+    assert verdicts["reference ~ complex_step"] == "disagrees"
+    assert verdicts["reference ~ central_difference"] == "disagrees"
+    assert verdicts["torch ~ central_difference"] == "bar"
+    assert verdicts["certified ~ multiprecision_difference"] == "disagrees"
