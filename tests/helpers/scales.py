@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-import reference as ref
 from reference.arithmetic.formats import get_format
-from reference.rounding.scale import RUNS, Rounding, rounding_errors
-from torch_compare.verdict import arithmetics
+from reference.rounding import scale
+from torch_compare.verdict import arithmetics, lower_precision
 
 
 @pytest.fixture(scope="module")
 def scales_measured_once() -> Iterator[None]:
-    """The verdict's scales depend on nothing but these arguments, and a problem never changes."""
-    kept: dict[Any, tuple[ref.Problem, Rounding]] = {}
+    """The verdict's scales depend on nothing but these arguments: the numbers are those of every call by itself."""
+    kept: dict[Any, scale.Rounding] = {}
+    measure = scale.rounding_errors
 
-    def once(problem: Any, dtype: Any = None, *, textbook: bool = False, runs: int = RUNS, seed: int = 0) -> Rounding:
+    def once(problem: Any, dtype: Any = None, **how: Any) -> scale.Rounding:
         fmt = get_format(problem.dtype if dtype is None else dtype)
-        key = (id(problem), fmt, textbook, runs, seed)
-        if key not in kept:  # with the problem, so that no other gets its id
-            kept[key] = problem, rounding_errors(problem, fmt, textbook=textbook, runs=runs, seed=seed)
-            for values in (*kept[key][1].sigma.values(), *kept[key][1].errors.values()):
+        key = (pickle.dumps(problem), fmt, tuple(sorted(how.items())))
+        if key not in kept:
+            kept[key] = found = measure(problem, fmt, **how)
+            for values in (*found.sigma.values(), *found.errors.values()):
                 values.flags.writeable = False
-        return kept[key][1]
+        return kept[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arithmetics, "rounding_errors", once)
+        for module in (scale, arithmetics, lower_precision):
+            patch.setattr(module, "rounding_errors", once)
         yield
