@@ -10,14 +10,12 @@ from reference.arithmetic.noise_source import NoiseSource
 from reference.network.in_arithmetic import in_noise, spread_of
 from reference.rounding.distance import FACTOR, in_scales
 from reference.rounding.scale import FORMATS, Noisy
-from tests.helpers.scales import scales_measured_once  # noqa: F401
 from torch_compare.mistakes.backward import bias_mistakes, downward_mistakes, slope_mistakes, weight_mistakes
 from torch_compare.mistakes.data import activation_mistakes, batch_mistakes
 from torch_compare.mistakes.loss import loss_mistakes
 from torch_compare.mistakes.mistake import leaves_with
 from torch_compare.random_problems.spec import build, random_spec
 
-pytestmark = pytest.mark.usefixtures("scales_measured_once")
 CASES = range(30)
 OF_A_LAYER = (slope_mistakes, weight_mistakes, bias_mistakes, downward_mistakes)
 ALSO = {"another loss": {"loss parameter ignored"}, "another activation": {"gradient missing"}}
