@@ -5,7 +5,9 @@ READY := .venv/ready
 # Two processes share the tests, and some benchmarks; threads of a matrix library inside each would only wait for each
 # other, and a time with one thread is the steadier one.
 ONE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-TEST := $(ONE) $(BIN)/python -m pytest -q -n 2
+# Each process begins with half of the tests, file after file, so that what a file computes once is computed once, and at
+# the end takes over what the other has left.
+TEST := $(ONE) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help verify test lint explore bench vectors fuzz clean

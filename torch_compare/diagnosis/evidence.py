@@ -77,6 +77,11 @@ class Evidence:
         return cls(problem, arrays, noise, sigma, unit, constants(problem), bound, norm(flat))
 
     @cached_property
+    def _sizes(self) -> dict[str, float]:
+        """The norm of every leaf given."""
+        return {place: norm(values) for place, values in self.given.items()}
+
+    @cached_property
     def least_noise(self) -> float:
         """Of the parameters' gradients: what the norm over all of them is uncertain by, at the most."""
         return min([noise for place, noise in self.noise.items() if is_parameter(place)], default=0.0)
@@ -96,7 +101,7 @@ class Evidence:
         given = self.given[place]
         if np.shape(given) != np.shape(made):
             return np.array([np.inf])
-        size = max(norm(given), norm(made))
+        size = max(self._sizes[place], norm(made))
         if size == 0:
             return np.zeros(1)
         off = np.abs(given - made) / (self.sigma[place] * size + floor / np.sqrt(np.size(given)))
@@ -124,7 +129,10 @@ def norm(values: Any) -> float:
     """The Euclidean norm of all elements; of huge ones too, whose squares overflow."""
     flat = np.abs(np.ravel(np.asarray(values, dtype=float)))
     peak = float(flat.max(initial=0.0))
-    return float(np.linalg.norm(flat / peak)) * peak if 0 < peak < np.inf else peak
+    if not 0 < peak < np.inf:
+        return peak
+    flat /= peak
+    return float(np.sqrt(flat @ flat)) * peak
 
 
 def distance(given: Any, made: Any) -> float:

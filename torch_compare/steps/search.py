@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from reference.arithmetic.formats import STORED, Format
-from reference.rounding.distance import worst_of
+from reference.rounding.distance import WorstElement, worst_of
 
 from ..diagnosis.wording import number
 from .candidates import Candidate
@@ -49,6 +50,11 @@ class Search:
     scales: Scales
     fmt: Format
 
+    @cached_property
+    def start(self) -> Leaves:
+        """Parameters and state before the step, by place."""
+        return self.step.start
+
     def named(self) -> list[Fit]:
         """Every known mistake within rounding of what is given, the closest first; conventions before mistakes."""
         return self._fitting(candidates(self.step))
@@ -66,36 +72,37 @@ class Search:
         made = {place: candidate.made[place] for place in self.given if place in candidate.made}
         if made.keys() != self.given.keys():
             return None
-        scales = self._of(made)
-        with np.errstate(all="ignore"):
-            found = places(self.given, made, scales, self.step.formats, self.fmt)
+        scales = Scales({}, {}, self.scales.runs)
+        found: dict[str, WorstElement] = {}
+        for place, value in made.items():
+            self._note(scales, place, value)
+            with np.errstate(all="ignore"):
+                found |= places({place: self.given[place]}, made, scales, self.step.formats, self.fmt)
+            if place in found and found[place].scales > LIMIT:
+                return None  # nearly every candidate ends at its first place
         worst = worst_of(found)
-        if not worst.scales <= LIMIT or abs(leaning(self.given, made, self.step.start, scales, self.fmt)[2]) > LEANING:
+        if not worst.scales <= LIMIT or abs(leaning(self.given, made, self.start, scales, self.fmt)[2]) > LEANING:
             return None
         return Fit(candidate, worst.scales)
 
-    def _of(self, made: Leaves) -> Scales:
-        """The scales of a candidate: those of the right step, grown where it moves further."""
-        sigma, slack, start = {}, {}, self.step.start
-        unit = 2 * self.fmt.unit_roundoff
+    def _note(self, scales: Scales, place: str, value: Any) -> None:
+        """Add the scale of a candidate's place: that of the right step, grown where it moves further."""
+        exact, unit = self.expected[place], 2 * self.fmt.unit_roundoff
+        if not isinstance(exact, np.ndarray):
+            return
         with np.errstate(all="ignore"):
-            for place, value in made.items():
-                exact = self.expected[place]
-                if not isinstance(exact, np.ndarray):
-                    continue
-                value, exact = np.float64(value), np.float64(exact)
-                moves = place.startswith("params[")
-                origin = start[place] if moves else 0.0
-                theirs, ours = np.abs(value - origin), np.abs(exact - origin)
-                further = np.where(ours > 0, np.maximum(theirs / ours, 1.0), 1.0)
-                sigma[place] = np.hypot(self.scales.sigma[place] * further, unit * theirs)
-                stored = STORED.get(self.step.formats.get(place, ""), self.fmt)
-                coarser = stored if stored.bits < self.fmt.bits else self.fmt
-                larger = np.maximum(coarser.ulp(value) / coarser.ulp(exact), 1.0)
-                slack[place] = self.scales.slack[place] * larger + (
-                    0.5 * coarser.ulp(value) if moves and coarser is self.fmt else 0.0
-                )
-        return Scales(sigma, slack, self.scales.runs)
+            value, exact = np.float64(value), np.float64(exact)
+            moves = place.startswith("params[")
+            origin = self.start[place] if moves else 0.0
+            theirs, ours = np.abs(value - origin), np.abs(exact - origin)
+            further = np.where(ours > 0, np.maximum(theirs / ours, 1.0), 1.0)
+            scales.sigma[place] = np.hypot(self.scales.sigma[place] * further, unit * theirs)
+            stored = STORED.get(self.step.formats.get(place, ""), self.fmt)
+            coarser = stored if stored.bits < self.fmt.bits else self.fmt
+            larger = np.maximum(coarser.ulp(value) / coarser.ulp(exact), 1.0)
+            scales.slack[place] = self.scales.slack[place] * larger + (
+                0.5 * coarser.ulp(value) if moves and coarser is self.fmt else 0.0
+            )
 
     # ── factors that have no name ────────────────────────────────────────────────────────────────────
 

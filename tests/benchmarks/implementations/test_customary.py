@@ -1,6 +1,7 @@
 """Every customary formula gives gradients that agree on the textbook scale, in small networks near 0 and far out."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,10 +11,13 @@ import torch_compare as tc
 from benchmarks.implementations.customary import ACTIVATIONS, customary_gradients
 from benchmarks.implementations.customary_losses import LOSSES
 from tests.helpers.comparing import assert_within_rounding
+from tests.helpers.scales import scales_measured_once  # noqa: F401
 
+pytestmark = pytest.mark.usefixtures("scales_measured_once")
 SCALES = (1e-6, 1e-3, 0.1, 1.0, 4.0, 15.0, 60.0)
 FORMS = [(row, form) for row, forms in ACTIVATIONS.items() for form in forms]
 LOSS_FORMS = [(row, form) for row, forms in LOSSES.items() for form in forms]
+BATCHES = (1, 16)
 K = 4
 
 each_type = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -37,18 +41,22 @@ def first_layer(rng, x, scale, reach, width, dtype):
     return (factor * weight).astype(dtype), (factor * bias).astype(dtype)
 
 
+@cache
 def problems(row, loss, reach, dtype):
-    for scale in SCALES:
-        for n in (1, 5, 16):
-            rng = np.random.default_rng([n, int(1e6 * scale)])
-            x = rng.normal(size=(n, 3))
-            shrink = ref.ACTIVATIONS[row].shrink
-            weight, bias = first_layer(rng, x, scale, reach, K * shrink, dtype)
-            layers = [ref.Layer(weight, bias, row)]
-            if row != "identity":
-                layers.append(ref.Layer(rng.normal(size=(K, K)).astype(dtype), None, "identity"))
-            t = target(ref.LOSSES[loss].target, rng, n, dtype)
-            yield ref.Problem(ref.MLP(tuple(layers)), x.astype(dtype), t, loss)
+    """The same for every form of so wide a reach, so that their scales are measured once."""
+    return tuple(made(row, loss, reach, dtype, scale, n) for scale in SCALES for n in BATCHES)
+
+
+def made(row, loss, reach, dtype, scale, n):
+    rng = np.random.default_rng([n, int(1e6 * scale)])
+    x = rng.normal(size=(n, 3))
+    shrink = ref.ACTIVATIONS[row].shrink
+    weight, bias = first_layer(rng, x, scale, reach, K * shrink, dtype)
+    layers = [ref.Layer(weight, bias, row)]
+    if row != "identity":
+        layers.append(ref.Layer(rng.normal(size=(K, K)).astype(dtype), None, "identity"))
+    t = target(ref.LOSSES[loss].target, rng, n, dtype)
+    return ref.Problem(ref.MLP(tuple(layers)), x.astype(dtype), t, loss)
 
 
 @each_type
@@ -77,18 +85,18 @@ def test_a_loss_agrees_however_it_is_written(row, form, dtype):
 @pytest.mark.parametrize(("row", "form"), FORMS, ids=[f"{row}: {form.title}" for row, form in FORMS])
 def test_a_derivative_that_is_off_by_a_thousandth_does_not(row, form):
     """Where the activation bends: the textbook scale must not hold everything."""
-    problem = list(problems(row, "mse", form.reach, np.float32))[3 * SCALES.index(1.0) + 2]
+    problem = problems(row, "mse", form.reach, np.float32)[len(BATCHES) * SCALES.index(1.0) + BATCHES.index(16)]
     off = replace(form, pullback=lambda z, h, d_h: np.float32(1.001) * form.pullback(z, h, d_h))
     assert not tc.check(problem, customary_gradients(problem, {0: off}), diagnose=False).agrees
 
 
 @pytest.mark.parametrize(("row", "form"), LOSS_FORMS, ids=[f"{row}: {form.title}" for row, form in LOSS_FORMS])
 def test_a_loss_gradient_that_is_off_by_a_thousandth_does_not(row, form):
-    problem = list(problems("identity", row, form.reach, np.float32))[3 * SCALES.index(1.0) + 2]
+    problem = problems("identity", row, form.reach, np.float32)[len(BATCHES) * SCALES.index(1.0) + BATCHES.index(16)]
     off = replace(form, gradient=lambda y, t: np.float32(1.001) * form.gradient(y, t))
     assert not tc.check(problem, customary_gradients(problem, {}, off), diagnose=False).agrees
 
 
 def test_without_a_form_the_oracles_own_formulas_run():
-    problem = next(iter(problems("tanh", "mse", 9.0, np.float64)))
+    problem = problems("tanh", "mse", 9.0, np.float64)[0]
     assert_within_rounding(problem, customary_gradients(problem, {}), ref.gradients(problem).leaves())

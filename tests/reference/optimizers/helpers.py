@@ -14,6 +14,8 @@ from torch_compare.trajectories.matrix import matrix_scales, matrix_trajectory
 
 MODULES = {name: importlib.import_module(f"reference.optimizers.{name}") for name in ("adafactor", "muon")}
 """The modules: the package hands on the functions of these names."""
+STEPS = 8
+"""Of a random trajectory: momenta build up, and a fault of one step shows in the next ones at the latest."""
 
 
 def frozen(array):
@@ -32,7 +34,7 @@ def steps(optimizer, params, grads):
 @functools.cache
 def judged(name):
     """Trajectories, ours along them, and σ."""
-    paths = [matrix_trajectory(name, seed, 20) for seed in range(100, 116)]
+    paths = [matrix_trajectory(name, seed, STEPS) for seed in range(100, 116)]
     return [
         (path, follow(path.optimizer, path.params, path.grads), matrix_scales(path, seed=seed))
         for seed, path in enumerate(paths)

@@ -11,6 +11,7 @@ from tests.helpers import DTYPES, assert_same, gamma
 from tests.helpers.source_faults import with_source_changed
 from tests.reference.optimizers.helpers import (
     MODULES,
+    STEPS,
     assert_every_option_and_type,
     assert_nothing_changes_type_or_in_place,
     assert_real_numbers_only,
@@ -143,13 +144,13 @@ def seeds():
 
 def test_random_trajectories_are_torchs():
     for seed in seeds():
-        outcome = adafactor_against_torch(seed, 20)
+        outcome = adafactor_against_torch(seed, STEPS)
         assert outcome.agrees, f"seed {seed}: {outcome.worst}; own: {outcome.own}"
-        assert (outcome.undecided, outcome.steps) == (0, 20)
+        assert (outcome.undecided, outcome.steps) == (0, STEPS)
 
 
 def test_the_trajectories_hold_every_pair_of_options():
-    drawn = [options(matrix_trajectory("adafactor", seed, 20)) for seed in seeds()]
+    drawn = [options(matrix_trajectory("adafactor", seed, STEPS)) for seed in seeds()]
     names = inspect.signature(adafactor).parameters.keys()
     assert_every_option_and_type(drawn, names, always={"lr", "eps[0]"})
     assert missing_pairs(drawn) == []

@@ -234,7 +234,7 @@ SEEDS = (0, 4, 6, 9, 10, 11, 51, 56)
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_step_of_a_random_trajectory_is_torchs(seed):
-    outcome = lbfgs_against_torch(seed, 50)
+    outcome = lbfgs_against_torch(seed, 25)
     assert outcome.agrees, f"seed {seed}: {outcome.worst}; own: {outcome.own}"
     assert outcome.undecided == 0
 

@@ -17,6 +17,7 @@ from tests.helpers import DTYPES, assert_same, gamma
 from tests.helpers.source_faults import with_source_changed
 from tests.reference.optimizers.helpers import (
     MODULES,
+    STEPS,
     assert_every_option_and_type,
     assert_nothing_changes_type_or_in_place,
     assert_real_numbers_only,
@@ -181,13 +182,13 @@ def seeds():
 
 def test_random_trajectories_are_torchs():
     for seed in seeds():
-        outcome = muon_in_full_precision(seed, 20)
+        outcome = muon_in_full_precision(seed, STEPS)
         assert outcome.agrees, f"seed {seed}: {outcome.worst}; own: {outcome.own}"
-        assert (outcome.undecided, outcome.steps) == (0, 20)
+        assert (outcome.undecided, outcome.steps) == (0, STEPS)
 
 
 def test_the_trajectories_hold_every_pair_of_options():
-    drawn = [options(matrix_trajectory("muon", seed, 20)) for seed in seeds()]
+    drawn = [options(matrix_trajectory("muon", seed, STEPS)) for seed in seeds()]
     names = inspect.signature(muon).parameters.keys() - {"others", "orthogonalize"}
     assert_every_option_and_type(drawn, names, always={"lr"})
     assert missing_pairs(drawn) == []
@@ -199,9 +200,9 @@ def test_the_draws_reach_every_shape():
 
 @pytest.mark.parametrize("seed", [2, 5, 11])
 def test_a_random_trajectory_is_torchs_as_it_is_in_bfloat16(seed):
-    outcome = muon_against_torch(seed, 50)
+    outcome = muon_against_torch(seed, 20)
     assert outcome.agrees, f"{outcome.worst}; own: {outcome.own}"
-    assert (outcome.undecided, outcome.steps) == (0, 50)
+    assert (outcome.undecided, outcome.steps) == (0, 20)
 
 
 def test_torch_is_itself_again_afterwards():

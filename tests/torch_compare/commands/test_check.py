@@ -155,7 +155,9 @@ def test_the_reference_agrees_with_every_committed_case_and_one_planted_fault_st
     found = {one["case"]: one["status"] for one in json.loads(report.read_text(encoding="utf-8"))["cases"]}
     others = {name: status for name, status in found.items() if status != "agrees"}
     assert others == dict.fromkeys(UNRESOLVED[dtype] & set(others), "unresolved") | {"activation_gelu": "wrong"}
-    (folder / "activation_gelu.json").unlink()
+    for path in folder.iterdir():
+        if path.stem not in {*list(found)[:3], *UNRESOLVED[dtype]} - {"activation_gelu"}:
+            path.unlink()
     assert run(COMMITTED, folder, "--no-diagnose", "--partial") == 3
 
 

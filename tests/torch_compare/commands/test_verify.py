@@ -18,6 +18,9 @@ from torch_compare.sources import campaign, plant
 
 
 def test_verify_prints_its_tables_and_writes_json(tmp_path, capsys, monkeypatch):
+    """A few of the planted faults; the tests of `plant` hold each of them."""
+    few = tuple(fault for fault in plant.PLANTED if fault.name == "bias gradient averaged") + plant.PLANTED[:4]
+    monkeypatch.setattr(plant, "PLANTED", few)
     monkeypatch.setenv("COLUMNS", "160")
     out = tmp_path / "report.json"
     status = cli.main(["verify", "--cases", "34", "--seed", "2", "--jobs", "1", "--json", str(out)])

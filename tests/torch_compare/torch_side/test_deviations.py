@@ -140,7 +140,7 @@ def test_a_deviation_applies_inside_its_region_only(case, dtype):
     row = deviation(case.inside)
     assert row is not None
     assert row.name == case.name
-    assert not check(case.inside, torch_gradients(case.inside)).agrees
+    assert not check(case.inside, torch_gradients(case.inside), diagnose=False).agrees
     assert deviation(case.outside) is None
     assert check(case.outside, torch_gradients(case.outside)).agrees
 
@@ -152,7 +152,7 @@ def test_torchs_own_formula_is_what_torch_computes(case, dtype):
     assert as_torch is not None
     found = torch_gradients(case.inside)
     assert check(as_torch(case.inside), {"input": found.input}).agrees
-    assert not check(as_torch(case.inside), {"input": found.input * dtype(1 + 2.0**-12)}).agrees
+    assert not check(as_torch(case.inside), {"input": found.input * dtype(1 + 2.0**-12)}, diagnose=False).agrees
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -216,7 +216,7 @@ def test_softplus_deviates_where_a_large_gradient_from_behind_overflows(sign, dt
         with np.errstate(all="ignore"):
             found = torch_gradients(behind)
         assert np.isfinite(found.input[0, 0]) != deviates
-        assert check(behind, found).agrees != deviates
+        assert check(behind, found, diagnose=False).agrees != deviates
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
