@@ -13,7 +13,7 @@ from math import prod
 from ..arithmetic.array import Array
 from ..functions.recipe import recorded
 from . import norm as n_
-from .batch_norm import batch_norm
+from .batch_statistics import batch_norm
 from .norm import Norm, Triple, norm
 from .norm_mistakes import norm_mistakes
 from .probe import probe
