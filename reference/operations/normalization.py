@@ -76,6 +76,7 @@ def _require(name: str, shape: tuple[int, ...], weight: Array | None, bias: Arra
 def _row(n: Norm, formula: str, source: str, probes: tuple[Inputs, ...], parameters: Mapping[str, object]) -> Operation:
     """The row of a norm whose inputs are x, weight and, if it takes a mean away, bias."""
     count = 3 if n.centre else 2
+    one_weight = n.name == "instance_norm"
 
     def three(inputs: Inputs) -> Triple:
         return (*inputs, None, None)[:3]
@@ -96,7 +97,9 @@ def _row(n: Norm, formula: str, source: str, probes: tuple[Inputs, ...], paramet
         lambda inputs, y, changes: n_.pushforward(n, *three(inputs)[:2], three(changes)),  # type: ignore[arg-type]
         probes=probes,
         optional=("weight", "bias")[: count - 1],
-        mistakes={name: variant(wrong) for name, wrong in norm_mistakes(n).items()},
+        mistakes={
+            name: variant(wrong) for name, wrong in norm_mistakes(n, one_weight=n.name == "instance_norm").items()
+        },
         parameters=parameters,
         textbook_value=lambda inputs, y: n_.textbook_value(n, *three(inputs)),  # type: ignore[arg-type]
         textbook_pullback=lambda inputs, y, d_y: tuple(
