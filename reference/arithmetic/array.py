@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from .constants import Constant
-    from .formats import Format
 
 NumPyArray: TypeAlias = NDArray[Any]
 """NumPy's own array, of any number type."""
@@ -118,7 +117,7 @@ class Arithmetic(Array, Protocol):
         """See `dispatch.added_at`; these are the values."""
         ...
 
-    def in_format(self, form: Format | None) -> Array:
+    def in_format(self, form: Any) -> Array:
         """See `dispatch.in_format`."""
         ...
 

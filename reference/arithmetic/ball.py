@@ -1,10 +1,9 @@
 """Ball arithmetic: arrays whose every element is an interval that provably holds the exact number.
 
-`Ball` is an array type over python-flint's `arb` (Johansson 2017, Arb: efficient arbitrary-precision
-midpoint-radius interval arithmetic). It answers NumPy's dispatch protocols and `dispatch.Arithmetic`, so
-the calculus runs on it unchanged. A comparison that no element decides raises `Undecided`; under
-`Decisions(hull=True)` it makes a `Mask` with a third state instead, and what is chosen by such a mask holds
-both sides.
+`Ball` is an array type over python-flint's `arb` (Johansson 2017, Arb: efficient arbitrary-precision midpoint-radius
+interval arithmetic). It answers NumPy's dispatch protocols and `dispatch.Arithmetic`, so the calculus runs on it
+unchanged. A comparison that no element decides raises `Undecided`; under `Decisions(hull=True)` it makes a `Mask` with
+a third state instead, and what is chosen by such a mask holds both sides.
 
 Operations round to flint's precision, which all threads share: `ball_decisions.precision` sets it and holds a lock.
 
@@ -271,9 +270,7 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         """The same: balls are of no format."""
         return self
 
-    def stored_like(self, like: object) -> Ball:  # noqa: ARG002 (as every arithmetic takes it)
-        """The same: balls are of no format."""
-        return self
+    stored_like = in_format
 
     def tanh_residual(self) -> Ball:
         """z − tanh z."""

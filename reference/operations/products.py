@@ -5,7 +5,8 @@ Shapes: N rows, K the axis that is summed over, P columns; I fan-in, O fan-out; 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from ..arithmetic.array import Array
 from ..arithmetic.dispatch import zeros
@@ -133,7 +134,7 @@ def _is_layout(b: Array, a: Array) -> bool:
     return _is_square(a) and _is_square(b) and a.shape == b.shape
 
 
-MATMUL_MISTAKES: dict[str, Pullback] = {
+MATMUL_MISTAKES: Mapping[str, Pullback] = MappingProxyType({
     "second_factor_without_the_transpose": lambda inputs, y, d_y: (
         unbroadcast(d_y @ inputs[1], inputs[0].shape) if _is_square(inputs[1]) and inputs[0].ndim > 1
         else matmul_pullback(inputs, y, d_y)[0],
@@ -147,7 +148,7 @@ MATMUL_MISTAKES: dict[str, Pullback] = {
     "gradients_exchanged": lambda inputs, y, d_y: (
         matmul_pullback(inputs, y, d_y)[::-1] if _is_layout(*inputs) else matmul_pullback(inputs, y, d_y)
     ),
-}  # fmt: skip
+})  # fmt: skip
 
 
 def _matmul(a: Array, b: Array) -> Array:

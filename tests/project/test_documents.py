@@ -1,5 +1,6 @@
 """The documents: links and paths exist, the contributor's table is true, and so is the stranger's walk."""
 
+import doctest
 import re
 import sys
 from pathlib import Path
@@ -17,6 +18,12 @@ DOCUMENTS = sorted(
 )
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FOLDERS = ("reference", "torch_compare", "benchmarks", "tests")
+
+
+def test_the_examples_for_contributors_run():
+    found = doctest.testfile(str(ROOT / "CONTRIBUTING.md"), module_relative=False, encoding="utf-8")
+    assert found.attempted >= 9
+    assert found.failed == 0
 
 
 def dead_links(document: Path, text: str) -> list[str]:

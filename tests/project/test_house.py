@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 
 ROOMS = {
     "reference": (
-        "arithmetic", "functions", "activations", "losses", "network", "rounding", "differences", "bounds",
-        "optimizers", "training",
+        "arithmetic", "functions", "activations", "losses", "operations", "network", "rounding", "differences",
+        "bounds", "optimizers", "training",
     ),
     "torch_compare": (
         "torch_side", "random_problems", "files", "cases", "mistakes", "diagnosis", "verdict", "steps",

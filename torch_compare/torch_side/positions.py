@@ -5,7 +5,8 @@ Each follows the source that its row cites. Shapes: E features, H heads, L queri
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F  # noqa: N812  torch's own documentation spells it so
@@ -64,4 +65,6 @@ def _slopes(heads: int) -> list[float]:
     return of_power + [2.0 ** (-8 * (k + 1) / (2 * power)) for k in range(0, 2 * power, 2)][: heads - power]
 
 
-UNITS = {"swiglu": gated(F.silu), "geglu": gated(F.gelu), "reglu": gated(F.relu)}
+UNITS: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
+    {"swiglu": gated(F.silu), "geglu": gated(F.gelu), "reglu": gated(F.relu)}
+)
