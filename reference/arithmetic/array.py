@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from .constants import Constant
+    from .formats import Format
 
 NumPyArray: TypeAlias = NDArray[Any]
 """NumPy's own array, of any number type."""
 DType: TypeAlias = "np.dtype[Any] | str"
 """A number type: NumPy's, or "arb" of balls, which NumPy has none for."""
+
+Axes: TypeAlias = "int | tuple[int, ...] | None"
+"""What a reduction runs over: one axis, some, or all."""
 
 
 class Array(Protocol):  # noqa: PLW1641 (arrays are no keys)
@@ -35,11 +39,15 @@ class Array(Protocol):  # noqa: PLW1641 (arrays are no keys)
     def dtype(self) -> DType: ...  # noqa: D102
     @property
     def T(self) -> Array: ...  # noqa: D102, N802
-    def sum(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Array: ...  # noqa: D102
     @property
     def reshape(self) -> Any: ...  # noqa: D102 (NumPy's overloads fit no simpler type; so below)
     @property
+    def transpose(self) -> Any: ...  # noqa: D102
+    @property
     def swapaxes(self) -> Any: ...  # noqa: D102
+    def sum(self, axis: Axes = None, *, keepdims: bool = False) -> Array: ...  # noqa: D102
+    def max(self, axis: Axes = None, *, keepdims: bool = False) -> Array: ...  # noqa: D102
+    def min(self, axis: Axes = None, *, keepdims: bool = False) -> Array: ...  # noqa: D102
 
     def __array__(self) -> NumPyArray: ...
     def __getitem__(self, index: Any, /) -> Array: ...
@@ -99,8 +107,20 @@ class Arithmetic(Array, Protocol):
         """See `dispatch.parameter`."""
         ...
 
-    def largest(self) -> tuple[Array, Array]:
+    def largest(self, axis: int) -> tuple[Array, Array]:
         """See `dispatch.largest`."""
+        ...
+
+    def zeros(self, shape: tuple[int, ...]) -> Array:
+        """See `dispatch.zeros`."""
+        ...
+
+    def added_at(self, shape: tuple[int, ...], index: Any) -> Array:
+        """See `dispatch.added_at`; these are the values."""
+        ...
+
+    def in_format(self, form: Format) -> Array:
+        """See `dispatch.in_format`."""
         ...
 
     def tanh_residual(self) -> Array:

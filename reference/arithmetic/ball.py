@@ -21,24 +21,41 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
 from flint import arb, arb_mat, fmpq
 
-from .array import NumPyArray
+from .array import Axes, NumPyArray
 from .ball_decisions import RAISE, Decisions, Mask, as_mask
-from .ball_elements import UNARY, as_arb, exactly, function, larger, outward, quotient, restored, smaller, stored
-from .ball_lists import COMPLEMENTS, ceilings_of, chosen, compared, larger_ones, rational_product
+from .ball_elements import (
+    UNARY,
+    as_arb,
+    exactly,
+    function,
+    larger,
+    outward,
+    power,
+    quotient,
+    restored,
+    smaller,
+    stored,
+)
+from .ball_functions import partial_sums, products, reduced, sums_at, tops, totals
+from .ball_lists import COMPLEMENTS, ceilings_of, chosen, compared, larger_ones
 from .constants import Constant
+from .places import MOVING, answered, as_matrices, axes_of, groups, moved
+from .shaped import Shaped
 
 _BINARY: dict[Any, Callable[[Any, Any], Any]] = {
     np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.true_divide: operator.truediv,
-    np.maximum: larger, np.minimum: smaller,
+    np.maximum: larger, np.minimum: smaller, np.power: power,
 }  # fmt: skip
+_LOGICAL = {np.logical_and: np.bitwise_and, np.logical_or: np.bitwise_or, np.logical_xor: np.bitwise_xor}
 
 
-class Ball(np.lib.mixins.NDArrayOperatorsMixin):
+class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
     """An array of balls.
 
     Attributes:
@@ -96,36 +113,22 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         return self._matrix
 
     @property
-    def ndim(self) -> int:
-        """The number of dimensions."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return int(np.prod(self.shape))
-
-    @property
     def dtype(self) -> str:
         """No NumPy type holds balls."""
         return "arb"
 
     @property
     def T(self) -> Ball:  # noqa: N802 (NumPy's name)
-        """The transpose."""
+        """The axes in reverse order."""
         if self.ndim == 2 and not self.decisions.rational:
             return Ball(None, self.shape[::-1], self.decisions, self.matrix.transpose())
-        return self._taken(self._places().T)
-
-    def _places(self) -> NumPyArray:
-        return np.arange(self.size).reshape(self.shape)
+        return self.transpose()
 
     def _taken(self, places: NumPyArray) -> Ball:
-        flat = self.flat
-        return Ball([flat[i] for i in np.ravel(places).tolist()], np.shape(places), self.decisions)
-
-    def __getitem__(self, index: Any) -> Ball:
-        return self._taken(self._places()[index])
+        flat, order = self.flat, np.ravel(places).tolist()
+        known = self._ceilings
+        ceilings = {i: known[place] for i, place in enumerate(order) if place in known} if known else None
+        return Ball([flat[i] for i in order], np.shape(places), self.decisions, ceilings=ceilings)
 
     def __repr__(self) -> str:
         return f"Ball({np.array([as_arb(b).str(15) for b in self.flat], dtype=object).reshape(self.shape)!r})"
@@ -150,7 +153,7 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         flat = self.flat
         if self.shape == shape:
             return flat
-        repeats = int(np.prod(shape)) // max(1, len(flat))
+        repeats = prod(shape) // max(1, len(flat))
         if len(flat) == 1 or shape[len(shape) - self.ndim :] == self.shape:
             return flat * repeats
         return [flat[i] for i in np.broadcast_to(self._places(), shape).ravel().tolist()]
@@ -171,6 +174,14 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
             return _matmul(x[0], x[1], decisions)
         if ufunc in COMPLEMENTS:
             return _compare(ufunc, x[0], x[1], decisions)
+        if ufunc is np.square:
+            return np.power(x[0], 2)
+        if ufunc is np.reciprocal:
+            return 1 / x[0]
+        if ufunc is np.logical_not:
+            return x[0] == 0
+        if ufunc in _LOGICAL:
+            return _LOGICAL[ufunc](x[0] != 0, x[1] != 0)
         if ufunc not in _BINARY:
             return NotImplemented
         shape = np.broadcast_shapes(x[0].shape, x[1].shape)
@@ -183,29 +194,44 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         return Ball(list(map(_BINARY[ufunc], *pairs)), shape, decisions)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        if func is np.where:
+        if func is np.where and len(args) == 3:
             return _where(args[0], self._like(args[1]), self._like(args[2]), self.decisions)
-        if func is np.concatenate:
-            axis = kwargs.get("axis", 0)
-            parts = [self._like(a) for a in args[0]]
-            ends = np.cumsum([0, *(p.size for p in parts)]).tolist()
-            places = np.concatenate([p._places() + end for p, end in zip(parts, ends, strict=False)], axis=axis)
-            return Ball([b for p in parts for b in p.flat], (ends[-1],), self.decisions)._taken(places)
-        return NotImplemented
+        if func in MOVING:
+            operands, places = moved(func, args, kwargs, Ball)
+            parts = [self._number(0), *map(self._like, operands)]
+            return Ball([b for p in parts for b in p.flat], (-1,), self.decisions, ceilings=_joined(parts))._taken(
+                places
+            )
+        return answered(func, args, kwargs)
 
     def _like(self, x: object) -> Ball:
         return x if isinstance(x, Ball) else Ball.exact(x, self.decisions)
 
-    def sum(self, axis: int | None = None, keepdims: bool = False) -> Ball:
-        """The sum over an axis (or all)."""
+    def _grouped(self, axis: Axes, keepdims: bool) -> tuple[NumPyArray, tuple[int, ...]]:
+        return groups(self._places(), axes_of(axis, self.ndim), keepdims)
+
+    def sum(self, axis: Axes = None, keepdims: bool = False) -> Ball:
+        """The sum over one axis, some or all."""
+        rows, shape = self._grouped(axis, keepdims)
+        return Ball(totals(self.flat, rows) if rows.shape[1] else self.zeros(shape).flat, shape, self.decisions)
+
+    def max(self, axis: Axes = None, keepdims: bool = False) -> Ball:
+        """The largest element along one axis, some or all."""
+        rows, shape = self._grouped(axis, keepdims)
+        return Ball(reduced(larger, self.flat, rows), shape, self.decisions)
+
+    def min(self, axis: Axes = None, keepdims: bool = False) -> Ball:
+        """The smallest element along one axis, some or all."""
+        rows, shape = self._grouped(axis, keepdims)
+        return Ball(reduced(smaller, self.flat, rows), shape, self.decisions)
+
+    def cumsum(self, axis: int | None = None) -> Ball:
+        """The partial sums along an axis, or of all elements in C order."""
         if axis is None:
-            shape = (1,) * self.ndim if keepdims else ()
-            return Ball([sum(self.flat)], shape, self.decisions)
-        axis %= self.ndim
-        flat, length = self.flat, self.shape[axis]
-        shape = self.shape[:axis] + (1,) * keepdims + self.shape[axis + 1 :]
-        places = np.moveaxis(self._places(), axis, -1).reshape(-1, length).tolist()
-        return Ball([sum([flat[i] for i in row]) for row in places], shape, self.decisions)
+            return self.reshape(-1).cumsum(0)
+        places = np.moveaxis(self._places(), axis, -1)
+        sums = Ball(partial_sums(self.flat, places.reshape(-1, places.shape[-1])), places.shape, self.decisions)
+        return sums._taken(np.moveaxis(sums._places(), -1, axis))
 
     def _sign(self) -> Ball:
         positive, negative = self > 0, self < 0
@@ -247,14 +273,27 @@ class Ball(np.lib.mixins.NDArrayOperatorsMixin):
         """The values, exactly."""
         return self._like(values)
 
-    def largest(self) -> tuple[NumPyArray, Ball]:
-        """The mask of the largest midpoint per row (N, K), and that midpoint (N, 1), an exact number."""
-        middles = [as_arb(b).mid() for b in self.flat]
-        n, k = self.shape
-        best = [max(range(r * k, (r + 1) * k), key=middles.__getitem__) for r in range(n)]
-        mask = self._places() == np.array(best)[:, None]
-        peaks = [self.flat[i] if isinstance(self.flat[i], fmpq) else middles[i] for i in best]
-        return mask, Ball(peaks, (n, 1), self.decisions)
+    def largest(self, axis: int = -1) -> tuple[NumPyArray, Ball]:
+        """The mask of the largest midpoint along an axis, and that midpoint, an exact number, with the axis kept."""
+        rows, shape = groups(self._places(), axes_of(axis, self.ndim), keepdims=True)
+        best = tops(self.flat, rows)
+        peaks = [b if isinstance(b, fmpq) else b.mid() for b in map(self.flat.__getitem__, best)]
+        return self._places() == np.array(best).reshape(shape), Ball(peaks, shape, self.decisions)
+
+    def zeros(self, shape: tuple[int, ...]) -> Ball:
+        """Zeros of the shape."""
+        return Ball(self._number(0).flat * prod(shape), shape, self.decisions)
+
+    def added_at(self, shape: tuple[int, ...], index: Any) -> Ball:
+        """Zeros of the shape with these values added at an index."""
+        places = np.arange(prod(shape)).reshape(shape)[index]
+        values = self._spread(places.shape)
+        flat = sums_at(values, places.ravel().tolist(), self._number(0).flat[0], prod(shape))
+        return Ball(flat, shape, self.decisions)
+
+    def in_format(self, form: object) -> Ball:  # noqa: ARG002 (as every arithmetic takes it)
+        """The same: balls are of no format."""
+        return self
 
     def tanh_residual(self) -> Ball:
         """z − tanh z."""
@@ -266,13 +305,16 @@ def _restore(elements: list[Any], shape: tuple[int, ...], decisions: Decisions) 
 
 
 def _matmul(a: Ball, b: Ball, decisions: Decisions) -> Ball:
-    if a.ndim != 2 or b.ndim > 2:
-        raise ValueError(f"matmul: expected matrices, got shapes {a.shape} and {b.shape}")
-    right = b if b.ndim == 2 else Ball(b.flat, (b.size, 1), decisions)
-    product = Ball(None, (a.shape[0], right.shape[1]), decisions, a.matrix * right.matrix)
-    if decisions.rational:
-        product = Ball(rational_product(product.flat, a.flat, right.flat, product.shape), product.shape, decisions)
-    return product if b.ndim == 2 else Ball(product.flat, (a.shape[0],), decisions)
+    left, right, shape = as_matrices(a.shape, b.shape)
+    if a.ndim == b.ndim == 2 and not decisions.rational:
+        return Ball(None, shape, decisions, a.matrix * b.matrix)
+    return Ball(products(a.flat, left, b.flat, right, decisions.rational), shape, decisions)
+
+
+def _joined(parts: Sequence[Ball]) -> dict[int, arb]:
+    """The ceilings of the elements of all parts, one after the other."""
+    ends = np.cumsum([0, *(p.size for p in parts)]).tolist()
+    return {end + i: c for p, end in zip(parts, ends, strict=False) for i, c in p._ceilings.items()}
 
 
 def _maximum(x: Ball, y: Ball, shape: tuple[int, ...], decisions: Decisions) -> Ball:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from flint import ctx
 
 from .array import NumPyArray
 from .ball_elements import Element, as_arb
+from .places import MOVING, answered, moved
+from .shaped import Shaped
 
 
 class _Turn:
@@ -90,14 +95,27 @@ class Decisions:
 
 
 RAISE = Decisions()
+_CONNECTIVES: Mapping[np.ufunc, Callable[..., Any]] = MappingProxyType({
+    np.logical_and: operator.and_, np.bitwise_and: operator.and_, np.logical_or: operator.or_,
+    np.bitwise_or: operator.or_, np.logical_xor: operator.xor, np.bitwise_xor: operator.xor,
+    np.logical_not: operator.invert, np.invert: operator.invert,
+})  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class Mask:
+class Mask(Shaped):
     """Truth values with a third state: certainly true, or at least possibly true."""
 
     certain: NumPyArray
     possible: NumPyArray
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """As of a NumPy array."""
+        return self.certain.shape
+
+    def _taken(self, places: NumPyArray) -> Mask:
+        return Mask(self.certain.ravel()[places], self.possible.ravel()[places])
 
     @property
     def undecided(self) -> NumPyArray:
@@ -115,8 +133,27 @@ class Mask:
     def __invert__(self) -> Mask:
         return Mask(~self.possible, ~self.certain)
 
-    __rand__, __ror__ = __and__, __or__
-    __array_ufunc__ = None
+    def __xor__(self, other: object) -> Mask:
+        mask = as_mask(other)
+        return (self & ~mask) | (~self & mask)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__" or kwargs or ufunc not in _CONNECTIVES:
+            return NotImplemented
+        return _CONNECTIVES[ufunc](*map(as_mask, inputs))
+
+    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        if func not in MOVING:
+            return answered(func, args, kwargs)
+        operands, places = moved(func, args, kwargs, Mask)
+        masks = [as_mask(False), *map(as_mask, operands)]
+        parts = (
+            np.concatenate([np.ravel(m.certain) for m in masks]),
+            np.concatenate([np.ravel(m.possible) for m in masks]),
+        )
+        return Mask(*parts)._taken(places)
 
 
 def as_mask(values: object) -> Mask:

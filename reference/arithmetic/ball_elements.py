@@ -23,6 +23,8 @@ FAR = 2.0**20
 """From here on erfcx comes from its asymptotic expansion: exp(a²) would leave even arb's range."""
 TALLEST = 2**16
 """Rational numbers of more bits than this become balls: squares of squares double their length every time."""
+LARGEST_POWER = 64
+"""Whole exponents up to this are taken as products, exactly where the factors are."""
 
 
 def _erf(x: arb) -> arb:
@@ -57,7 +59,7 @@ def _log1p(x: arb) -> arb:
 UNARY: Mapping[np.ufunc, Callable[[arb], arb]] = MappingProxyType({
     np.negative: operator.neg, np.positive: operator.pos, np.absolute: abs, np.exp: arb.exp, np.expm1: arb.expm1,
     np.log: _log, np.log1p: _log1p, np.tanh: arb.tanh, np.sqrt: arb.sqrt,
-    special.erf: _erf, special.erfc: _erfc, special.erfcx: _erfcx,
+    np.sin: arb.sin, np.cos: arb.cos, special.erf: _erf, special.erfc: _erfc, special.erfcx: _erfcx,
 })  # fmt: skip
 
 
@@ -91,6 +93,23 @@ def exactly(b: Element) -> Element:
 def quotient(x: Element, y: Element) -> Element:
     """x/y; a rational number has no NaN of its own."""
     return arb("nan") if isinstance(y, fmpq) and y == 0 else x / y
+
+
+def power(x: Element, y: Element) -> Element:
+    """x^y; x⁰ is 1, and a whole exponent is taken as repeated multiplication.
+
+    flint takes exp(y·log x) where the midpoint of x is 0 or infinite, which is NaN.
+    """
+    exponent = exactly(y)
+    if not isinstance(exponent, fmpq) or exponent.q != 1 or abs(exponent.p) > LARGEST_POWER:
+        return as_arb(x) ** as_arb(y)
+    n = int(exponent.p)
+    if n < 0:
+        return quotient(fmpq(1), power(x, fmpq(-n)))
+    if isinstance(x, fmpq) or (x.is_finite() and x.mid() != 0):
+        return x**n
+    base: Any = abs(x) if n % 2 == 0 else x
+    return base * power(abs(x), fmpq(n - 1)) if n > 1 else base if n else arb(1)
 
 
 def larger(x: Element, y: Element) -> Element:

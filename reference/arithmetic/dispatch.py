@@ -16,6 +16,7 @@ import numpy as np
 
 from .array import Arithmetic, Array, NumPyArray, Term, is_numpy
 from .constants import Constant
+from .formats import Format, get_format
 
 _SPLITTER = {53: 2**27 + 1, 24: 2**12 + 1, 11: 2**6 + 1, 64: 2**32 + 1}
 """2^⌈p/2⌉ + 1 by the significand's bits p: Veltkamp's splitting constant (Dekker 1971, §5)."""
@@ -121,17 +122,52 @@ def parameter(values: object, z: Array) -> Array:
     return np.asarray(values, dtype=z.real.dtype)
 
 
-def largest(z: Array) -> tuple[Array, Array]:
-    """For each row of z (N, K): a mask (N, K) of one largest entry, and that entry (N, 1).
+def largest(z: Array, axis: int = -1) -> tuple[Array, Array]:
+    """A mask of the shape of z with one largest entry along the axis, and that entry, with the axis kept.
 
     The entry is real: a shift by it leaves derivatives alone. Where entries tie (or no precision tells
     them apart), any of them will do, for what is shifted by it does not depend on the choice.
+
+    >>> largest(np.array([[1.0, 3.0, 2.0]]))
+    (array([[False,  True, False]]), array([[3.]]))
     """
     if not is_numpy(z):
-        return _other(z).largest()
+        return _other(z).largest(axis)
     real = z.real
-    mask = np.arange(z.shape[1]) == real.argmax(axis=1)[:, None]
-    return mask, real.max(axis=1, keepdims=True)
+    best = real.argmax(axis=axis, keepdims=True)
+    mask = np.zeros(z.shape, dtype=bool)
+    np.put_along_axis(mask, best, True, axis=axis)
+    return mask, np.take_along_axis(real, best, axis=axis)
+
+
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Zeros of the shape, in the arithmetic (and of the number type) of `like`.
+
+    >>> zeros((2,), np.ones(1, np.float32))
+    array([0., 0.], dtype=float32)
+    """
+    return np.zeros(shape, dtype=like.dtype) if is_numpy(like) else _other(like).zeros(shape)
+
+
+def added_at(shape: tuple[int, ...], index: Any, values: Array) -> Array:
+    """Zeros of the shape with the values added at a NumPy index; what falls on one place is summed up.
+
+    >>> added_at((3,), np.array([0, 2, 2]), np.array([1.0, 2.0, 3.0]))
+    array([1., 0., 5.])
+    """
+    if not is_numpy(values):
+        return _other(values).added_at(shape, index)
+    total = np.zeros(shape, dtype=values.dtype)
+    np.add.at(total, index, values)
+    return total
+
+
+def in_format(z: Array, form: Format | str | None) -> Array:
+    """z as a step that computes and stores in a format takes it; None stands for the format that z has.
+
+    A NumPy array comes back as it is: its format is its type. So does a ball, which is of none.
+    """
+    return z if form is None or is_numpy(z) else _other(z).in_format(get_format(form))
 
 
 def exp_of_sum(high: Array, low: Term = 0.0) -> tuple[Array, Term]:
@@ -163,13 +199,3 @@ def tanh_residual(z: Array) -> Array:
     for odd in range(29, 3, -2):
         q = square / (odd + q)
     return np.where(within, near * (square / (square + (3 + q))), z - np.tanh(z))
-
-
-def in_format(z: Any, fmt: str | None) -> Any:
-    """z in a format."""
-    return z
-
-
-def zeros(shape: tuple[int, ...], like: Array) -> Array:
-    """Zeros."""
-    return np.zeros(shape, np.asarray(like).dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,11 +16,26 @@ class Split(ArithmeticError):  # noqa: N818 (nothing went wrong: rounding may le
 
 @dataclass(frozen=True, eq=False)
 class NoiseSource:
-    """Where the errors come from: one generator, format and number of runs for a whole computation."""
+    """Where the errors come from: one generator, format and number of runs for a whole computation.
+
+    Attributes:
+        format: what the errors are those of.
+        runs: how many there are beside the one without errors.
+        rng: the generator.
+        family: the sources of other formats that share it, this one among them.
+    """
 
     format: Format
     runs: int
     rng: np.random.Generator
+    family: dict[Format, NoiseSource] = field(default_factory=dict, repr=False, kw_only=True)
+
+    def in_format(self, form: Format) -> NoiseSource:
+        """The source of another format that draws from the same stream; equal formats give the same source."""
+        self.family.setdefault(self.format, self)
+        if form not in self.family:
+            self.family[form] = replace(self, format=form)
+        return self.family[form]
 
     def errors(self, values: NumPyArray, common: float = 0.0) -> NumPyArray:
         """ξ for every run and element; the first run is free of noise.
@@ -109,8 +124,9 @@ def representable(values: NumPyArray, bits: int) -> NumPyArray:
     """Whether a significand of so many bits holds each float64 value, by Veltkamp's splitting (Dekker 1971)."""
     if bits == 53:
         return np.ones(np.shape(values), dtype=bool)
-    c = values * (2.0 ** (53 - bits) + 1)
-    return (c - (c - values)) == values
+    with np.errstate(invalid="ignore"):  # of infinities, which every format holds
+        c = values * (2.0 ** (53 - bits) + 1)
+        return ((c - (c - values)) == values) | np.isinf(values)
 
 
 def granularity(values: NumPyArray) -> float:

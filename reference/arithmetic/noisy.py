@@ -5,23 +5,29 @@ How large the errors are, and how comparisons are decided: `noise_model`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from . import dispatch as arithmetic
-from .array import NumPyArray, Term
+from .array import Axes, NumPyArray, Term
 from .constants import Constant
+from .formats import Format
 from .noise_model import COMMON, common_error, is_inexact, product, rounded, summed, widened, with_noise
 from .noise_source import NoiseSource
+from .noise_sums import added, compared, cumulated, unheld
+from .places import MOVING, answered, as_matrices, axes_of, is_basic, moved
+from .shaped import Shaped
 
 _EXACT = {np.negative, np.positive, np.absolute, np.maximum, np.minimum, np.logical_and, np.logical_or,
-          np.logical_not, np.bitwise_and, np.bitwise_or, np.invert}  # fmt: skip
+          np.logical_xor, np.logical_not, np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert}  # fmt: skip
 _COMPARISONS = {np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal}
 
 
-class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
+class Noisy(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
     """An array whose every operation makes a random rounding error, many runs at once.
 
     Attributes:
@@ -46,33 +52,39 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         return cls(_operand(values, source), source)
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
         """The shape of one run."""
         return tuple(self.data.shape[1:])
-
-    @property
-    def ndim(self) -> int:
-        """The number of dimensions of one run."""
-        return int(self.data.ndim) - 1
-
-    @property
-    def size(self) -> int:
-        """The number of elements of one run."""
-        return int(np.prod(self.shape))
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """float64: the emulated format is that of the source."""
         return self.data.dtype
 
-    @property
-    def T(self) -> Noisy:  # noqa: N802 (NumPy's name)
-        """Each run transposed."""
-        return Noisy(np.moveaxis(self.data, 0, -1).T, self.source)
+    def transpose(self, *axes: Any) -> Noisy:
+        """The axes of each run in another order, as `numpy.ndarray.transpose`."""
+        given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        order = range(self.ndim)[::-1] if given is None or axes == () else normalize_axis_tuple(given, self.ndim)
+        return Noisy(self.data.transpose(0, *(a + 1 for a in order)), self.source)
+
+    def swapaxes(self, first: int, second: int) -> Noisy:
+        """Two axes of each run exchanged."""
+        a, b = (normalize_axis_index(axis, self.ndim) + 1 for axis in (first, second))
+        return Noisy(self.data.swapaxes(a, b), self.source)
+
+    def reshape(self, *shape: Any) -> Noisy:
+        """Each run in another shape, as `numpy.ndarray.reshape`."""
+        found = np.broadcast_to(0, self.shape).reshape(*shape).shape
+        return Noisy(self.data.reshape(len(self.data), *found), self.source)
 
     def __getitem__(self, index: Any) -> Noisy:
+        if not is_basic(index):
+            return super().__getitem__(index)
         index = index if isinstance(index, tuple) else (index,)
         return Noisy(self.data[(slice(None), *index)], self.source)
+
+    def _taken(self, places: NumPyArray) -> Noisy:
+        return Noisy(self.data.reshape(len(self.data), self.size)[:, places], self.source)
 
     def __repr__(self) -> str:
         return f"Noisy({self.data[0]!r}, runs={self.source.runs}, format={self.source.format.name})"
@@ -86,10 +98,6 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
             raise ValueError(f"the truth value of an array of shape {self.shape} is ambiguous")
         answers = self.data != 0
         return bool(answers[0]) if np.all(answers == answers[0]) else self.source.decide()
-
-    def reshape(self, *shape: Any) -> Noisy:
-        """Each run in another shape, as `numpy.ndarray.reshape`."""
-        return Noisy(self.data.reshape(len(self.data), *self.data[0].reshape(*shape).shape), self.source)
 
     def spread(self) -> NumPyArray:
         """σ: the root mean square over the runs of their distance from the noise-free one."""
@@ -106,37 +114,50 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__" or kwargs:
             return NotImplemented
+        source = widest(inputs)
+        x = [_operand(i, source) for i in inputs]
         if ufunc is np.matmul:
-            return Noisy(product(self.source, *(_operand(x, self.source) for x in inputs)), self.source)
-        x = _aligned([_operand(i, self.source) for i in inputs])
+            return Noisy(_matmul(source, *x), source)
+        x = _aligned(x)
         if ufunc in _COMPARISONS:
-            return Noisy(ufunc(widened(x[0] - x[1]), 0), self.source)
+            return Noisy(compared(ufunc, *x), source)
         if ufunc is np.sign:
-            return Noisy(np.sign(widened(x[0])), self.source)
+            return Noisy(np.sign(widened(x[0])), source)
         y = ufunc(*x)
         if ufunc in _EXACT:
-            return Noisy(y, self.source)
-        return Noisy(rounded(self.source, y, is_inexact(self.source, ufunc, x, y), common_error(ufunc)), self.source)
+            return Noisy(y, source)
+        return Noisy(rounded(source, y, is_inexact(source, ufunc, x, y), common_error(ufunc)), source)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        if func is np.where:
-            return Noisy(np.where(*_aligned([_operand(a, self.source) for a in args])), self.source)
-        if func is np.concatenate:
-            parts = [_operand(a, self.source) for a in args[0]]
-            runs = max(len(p) for p in parts)
-            parts = [np.broadcast_to(p, (runs, *p.shape[1:])) for p in parts]
-            axis = kwargs.get("axis", 0)
-            return Noisy(np.concatenate(parts, axis=axis + (axis >= 0)), self.source)
-        return NotImplemented
+        if func is np.where and len(args) == 3:
+            source = widest(args)
+            return Noisy(np.where(*_aligned([_operand(a, source) for a in args])), source)
+        if func in MOVING:
+            operands, places = moved(func, args, kwargs, Noisy)
+            source = widest(operands)
+            return Noisy(_joined([_operand(x, source) for x in operands], places), source)
+        return answered(func, args, kwargs)
 
-    def sum(self, axis: int | None = None, keepdims: bool = False) -> Noisy:
-        """The sum over an axis (or all), each run with the error of one order of summation."""
-        axes = tuple(range(1, self.data.ndim)) if axis is None else (axis % self.ndim + 1,)
-        return Noisy(summed(self.source, self.data, axes, keepdims), self.source)
+    def _axes(self, axis: Axes) -> tuple[int, ...]:
+        return tuple(a + 1 for a in axes_of(axis, self.ndim))
 
-    def max(self) -> Noisy:
-        """The largest element of each run."""
-        return Noisy(self.data.max(axis=tuple(range(1, self.data.ndim))), self.source)
+    def sum(self, axis: Axes = None, keepdims: bool = False) -> Noisy:
+        """The sum over one axis, some or all, each run with the error of one order of summation."""
+        return Noisy(summed(self.source, self.data, self._axes(axis), keepdims), self.source)
+
+    def max(self, axis: Axes = None, keepdims: bool = False) -> Noisy:
+        """The largest element of each run along one axis, some or all."""
+        return Noisy(self.data.max(axis=self._axes(axis), keepdims=keepdims), self.source)
+
+    def min(self, axis: Axes = None, keepdims: bool = False) -> Noisy:
+        """The smallest element of each run along one axis, some or all."""
+        return Noisy(self.data.min(axis=self._axes(axis), keepdims=keepdims), self.source)
+
+    def cumsum(self, axis: int | None = None) -> Noisy:
+        """The partial sums along an axis (or of all elements in C order), with the errors of adding one by one."""
+        if axis is None:
+            return self.reshape(-1).cumsum(0)
+        return Noisy(cumulated(self.source, self.data, normalize_axis_index(axis, self.ndim) + 1), self.source)
 
     # ── what the calculus asks of an arithmetic (see `dispatch`) ─────────────────────────────────────
 
@@ -151,7 +172,8 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
     def two_sum(self, other: object) -> tuple[Noisy, Noisy]:
         """x + y with its noise, and what the noise took away."""
         x, y = _aligned([self.data, _operand(other, self.source)])
-        exact, lost = map(np.asarray, arithmetic.two_sum(x, y))
+        with np.errstate(invalid="ignore"):  # of infinities
+            exact, lost = map(np.asarray, arithmetic.two_sum(x, y))
         return self._split(exact, lost, is_inexact(self.source, np.add, [x, y], exact))
 
     def two_product(self, other: object) -> tuple[Noisy, Noisy]:
@@ -162,7 +184,9 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
 
     def _split(self, exact: NumPyArray, lost: NumPyArray, inexact: NumPyArray) -> tuple[Noisy, Noisy]:
         result = Noisy(rounded(self.source, exact, inexact), self.source)
-        return result, Noisy((exact - result.data) + lost, self.source)
+        with np.errstate(invalid="ignore"):
+            lost = (exact - result.data) + lost
+        return result, Noisy(np.where(np.isfinite(exact), lost, 0.0), self.source)  # an infinity loses nothing
 
     def constant(self, c: Constant) -> tuple[Noisy, Noisy]:
         """The constant with an error of its own, and what the error took away."""
@@ -178,10 +202,30 @@ class Noisy(np.lib.mixins.NDArrayOperatorsMixin):
         """The values, with an error where the format cannot hold them."""
         return Noisy(_operand(np.asarray(values, dtype=float), self.source), self.source)
 
-    def largest(self) -> tuple[NumPyArray, Noisy]:
-        """The mask of the largest entry per row in the noise-free run, and that entry of each run."""
-        mask = np.asarray(arithmetic.largest(self.data[0])[0])
-        return mask, Noisy(np.where(mask, self.data, 0.0).sum(axis=2, keepdims=True), self.source)
+    def largest(self, axis: int = -1) -> tuple[NumPyArray, Noisy]:
+        """The mask of the largest entry along an axis in the noise-free run, and that entry of each run."""
+        mask = np.asarray(arithmetic.largest(self.data[0], axis)[0])
+        own = self._axes(axis)
+        return mask, Noisy(np.where(mask, self.data, 0.0).sum(axis=own, keepdims=True), self.source)
+
+    def zeros(self, shape: tuple[int, ...]) -> Noisy:
+        """Zeros of the shape."""
+        return Noisy(np.zeros((1, *shape)), self.source)
+
+    def added_at(self, shape: tuple[int, ...], index: Any) -> Noisy:
+        """Zeros of the shape with these values added at an index; where several meet, with the error of their sum."""
+        places = np.arange(prod(shape)).reshape(shape)[index]
+        terms = _aligned([self.data, places[None]])[0]
+        terms = np.broadcast_to(terms, (len(terms), *places.shape)).reshape(len(terms), -1)
+        sums = added(self.source, terms, places.ravel(), prod(shape))
+        return Noisy(sums.reshape(len(sums), *shape), self.source)
+
+    def in_format(self, form: Format) -> Noisy:
+        """The same numbers as a step in another format takes them: rounded once where it cannot hold them."""
+        source = self.source.in_format(form)
+        if source is self.source:
+            return self
+        return Noisy(rounded(source, self.data, unheld(self.data, self.source.format, form)), source)
 
     def tanh_residual(self) -> Noisy:
         """z − tanh z."""
@@ -210,6 +254,28 @@ def _operand(x: object, source: NoiseSource) -> NumPyArray:
     values = values.astype(float)
     good = source.representable(values)
     return values[None] if np.all(good) else rounded(source, values[None], ~good[None])
+
+
+def widest(operands: Iterable[Any]) -> NoiseSource:
+    """The source of the noisy operands, that of the widest format if they have several."""
+    sources = [x.source for x in operands if isinstance(x, Noisy)]
+    return max(sources, key=lambda s: (s.format.bits, -s.format.smallest))
+
+
+def _matmul(source: NoiseSource, a: NumPyArray, b: NumPyArray) -> NumPyArray:
+    """The products of matrices of each run; rows of all leading axes at once where the second is one matrix."""
+    left, right, shape = as_matrices(a.shape[1:], b.shape[1:])
+    if prod(right[:-2]) == 1:
+        left, right = (prod(left[:-1]), left[-1]), right[-2:]
+    y = product(source, *_aligned([a.reshape(len(a), *left), b.reshape(len(b), *right)]))
+    return y.reshape(len(y), *shape)
+
+
+def _joined(parts: list[NumPyArray], places: NumPyArray) -> NumPyArray:
+    """The elements at these places of all parts, one part after the other; place 0 is a zero."""
+    runs = max(map(len, parts))
+    flat = [np.zeros((1, 1), dtype=parts[0].dtype), *(p.reshape(len(p), -1) for p in parts)]
+    return np.concatenate([np.broadcast_to(p, (runs, p.shape[1])) for p in flat], axis=1)[:, places]
 
 
 def _aligned(operands: list[NumPyArray]) -> list[NumPyArray]:

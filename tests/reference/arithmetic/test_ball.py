@@ -210,7 +210,7 @@ def test_products_sums_and_shapes():
         assert np.array_equal(got.bounds()[0], expected)
         assert np.array_equal(got.bounds()[1], expected)
     with pytest.raises(ValueError, match="matmul"):
-        _ = x[0] @ y
+        _ = x.T @ y
 
 
 @pytest.mark.parametrize("decisions", [HULL, RATIONAL])

@@ -147,6 +147,6 @@ def test_other_arithmetics_answer_by_their_own_methods():
     assert ar.two_product(z, 1.0) == ("two_product", 1.0)
     assert ar.indicator("mask", z) == ("indicator", "mask")
     assert ar.parameter([0.5], z) == ("parameter", [0.5])
-    assert ar.largest(z) == ("largest",)
+    assert ar.largest(z) == ("largest", -1)
     assert ar.tanh_residual(z) == ("tanh_residual",)
     assert ar.constant_parts(constants.SQRT_HALF, z) == ("constant", constants.SQRT_HALF)
