@@ -15,19 +15,23 @@ from itertools import chain
 from types import MappingProxyType
 
 from ..activations.table import ACTIVATIONS
-from . import elementwise, products, shape
+from . import choices, elementwise, functions_of_one, products, shape
 from .of_activation import of_activation
 from .row import Operation
 
 __all__ = ["MAKERS", "OPERATIONS", "Operation", "get"]
 
-_ROOMS = (products.MAKERS, elementwise.MAKERS, shape.MAKERS)
+_ROOMS = (products.MAKERS, elementwise.MAKERS, functions_of_one.MAKERS, choices.MAKERS, shape.MAKERS)
 MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__: make for make in chain(*_ROOMS)})
 """What makes each row, by the row's name; the activations' rows come from `of_activation`."""
 
 
+_ONE_AT_LEAST = (choices.clamp,)
+"""Makers whose every parameter may be left out, but not all of them."""
+
+
 def _needs_parameters(make: Callable[..., Operation]) -> bool:
-    return any(p.default is p.empty for p in inspect.signature(make).parameters.values())
+    return make in _ONE_AT_LEAST or any(p.default is p.empty for p in inspect.signature(make).parameters.values())
 
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
