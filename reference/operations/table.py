@@ -15,13 +15,17 @@ from itertools import chain
 from types import MappingProxyType
 
 from ..activations.table import ACTIVATIONS
-from . import choices, elementwise, functions_of_one, products, shape
+from . import choices, cumulative, elementwise, functions_of_one, moments, products, reductions, shape
+from .of_activation import MAKERS as OF_ACTIVATIONS
 from .of_activation import of_activation
 from .row import Operation
 
 __all__ = ["MAKERS", "OPERATIONS", "Operation", "get"]
 
-_ROOMS = (products.MAKERS, elementwise.MAKERS, functions_of_one.MAKERS, choices.MAKERS, shape.MAKERS)
+_ROOMS = (
+    products.MAKERS, elementwise.MAKERS, functions_of_one.MAKERS, choices.MAKERS, reductions.MAKERS, moments.MAKERS,
+    cumulative.MAKERS, OF_ACTIVATIONS, shape.MAKERS,
+)  # fmt: skip
 MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__: make for make in chain(*_ROOMS)})
 """What makes each row, by the row's name; the activations' rows come from `of_activation`."""
 
