@@ -189,4 +189,4 @@ def power_of_two_near(z: Array) -> Array:
         return np.where(peak == 0, 1, peak)
     exponent = np.frexp(np.where(np.isfinite(peak) & (peak > 0), peak, 1))[1]
     limits = np.finfo(peak.dtype)
-    return np.ldexp(np.ones_like(peak), np.clip(exponent - 1, limits.minexp, limits.maxexp - 1))
+    return np.ldexp(np.ones_like(peak), np.clip(exponent - 1, limits.minexp - limits.nmant, limits.maxexp - 1))
