@@ -66,7 +66,7 @@ class Problem:
             raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}")
         network, x, shape, output = passes.checked(network, x)
         target = check_target(row, target, shape, passes.dtype_of(network, x), reduction)
-        check_output(row, lambda: in_rows(output()))
+        check_output(row, output)
         for name, value in (
             ("network", network),
             ("x", x),
@@ -203,7 +203,11 @@ def loss_value(problem: Problem, output: Array | None = None) -> Array:
     y, t = in_rows(output), _target_rows(problem, output)
     unreduced = problem.loss.value(y, t)
     if problem.reduction == "none":
-        return unreduced if output.ndim == 2 else unreduced.reshape(tuple(output.shape[: output.ndim - 2 + unreduced.ndim]))
+        return (
+            unreduced
+            if output.ndim == 2
+            else unreduced.reshape(tuple(output.shape[: output.ndim - 2 + unreduced.ndim]))
+        )
     total = unreduced.sum()
     return total / problem.loss.divisor(y, t) if problem.reduction == "mean" else total
 
