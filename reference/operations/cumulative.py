@@ -141,7 +141,8 @@ def _levels(z: Array) -> tuple[list[Array], list[Array]]:
 
     y alone would err by u·|y|, and every exponential of a difference of two with it.
     """
-    tops, logs = [z[..., :1]], [zero(z[..., :1])]
+    tops: list[Array] = [z[..., :1]]
+    logs: list[Array] = [zero(z[..., :1])]
     for (column,) in _columns(z)[1:]:
         top = np.maximum(tops[-1], column)
         before = np.exp(_gap(tops[-1], top) + logs[-1])
@@ -163,8 +164,8 @@ def _log_sums(z: Array) -> Array:
 def _shares(z: Array) -> tuple[list[Array], list[Array]]:
     """e^(z_k − y_k), and e^(y_{k−1} − y_k) from the second on."""
     tops, logs = _levels(z)
-    own = [np.exp(_gap(c, top) - log) for (c,), top, log in zip(_columns(z), tops, logs, strict=True)]
-    kept = [
+    own: list[Array] = [np.exp(_gap(c, top) - log) for (c,), top, log in zip(_columns(z), tops, logs, strict=True)]
+    kept: list[Array] = [
         np.exp(_gap(top, after) + (log - log_after))
         for (top, after), (log, log_after) in zip(pairwise(tops), pairwise(logs), strict=True)
     ]
