@@ -13,6 +13,7 @@ from reference.rounding.scale import Rounding
 from reference.rounding.statistics import Whitened, flat
 
 from ..mistakes.mistake import Mistake, leaves_with
+from ..mistakes.network_pass import NetworkPass
 from ..mistakes.single import single_mistakes
 
 WORK = 4e9
@@ -36,7 +37,8 @@ def known_changes(
     runs = max((len(errors) for errors in white.runs.values()), default=0)
     elements = sum(gradient.size for gradient in white.gradient.values())
     each = 3.0 * passes.work(problem.network, problem.x) + elements * runs + OVERHEAD * _parts(problem)
-    trace = None if isinstance(problem.network, ref.Network) else ref.forward(problem.mlp, problem.x)
+    network = isinstance(problem.network, ref.Network)
+    trace = NetworkPass.of(problem) if network else ref.forward(problem.mlp, problem.x)
     for mistake in single_mistakes(problem):
         spent += each
         if spent > WORK:

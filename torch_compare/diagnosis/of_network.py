@@ -22,6 +22,7 @@ from reference.rounding.scale import rounding_errors
 
 from ..mistakes.finished import factor_at
 from ..mistakes.mistake import Mistake, leaves_with
+from ..mistakes.network_pass import NetworkPass
 from ..mistakes.of_network import network_mistakes
 from .named_factors import constants, nearest, product
 from .wording import Diagnosis, listed, number, sentence
@@ -115,14 +116,14 @@ def _nearest(
     before = {place: _rms(held[place], expected[place], scale[place]) for place in held if place != "loss"}
     most = max(before.values(), default=0.0)
     spent, each = 0.0, 3.0 * passes.work(network, problem.x) + OVERHEAD * len(network.steps)
-    found, stopped = [], ""
+    found, stopped, right = [], "", NetworkPass.of(problem)
     for mistake in _likely(problem, wrong):
         spent += each
         if spent > WORK:
             stopped = f"stopped after {WORK:.0e} multiply-adds: it looked at the likeliest mistakes".replace("e+", "e")
             break
         try:
-            made = leaves_with((mistake,), problem)
+            made = leaves_with((mistake,), problem, right)
         except (ValueError, IndexError, AssertionError, np.linalg.LinAlgError):
             continue  # it cannot be made here
         away = max(

@@ -17,6 +17,7 @@ import numpy as np
 
 import reference as ref
 
+from .network_pass import NetworkPass
 from .rules import RIGHT, Rules, backward_with
 
 Leaves = dict[str, Any]
@@ -78,13 +79,16 @@ class Mistake:
         return self.name, self.what, self.where
 
 
-def leaves_with(mistakes: tuple[Mistake, ...], problem: ref.Problem, trace: ref.Trace | None = None) -> Leaves:
+def leaves_with(
+    mistakes: tuple[Mistake, ...], problem: ref.Problem, trace: ref.Trace | NetworkPass | None = None
+) -> Leaves:
     """The gradients by place, the loss included, that somebody who makes these mistakes computes.
 
     Args:
         mistakes: what is done wrong.
         problem: the problem.
-        trace: of its forward pass, if it is at hand; taken where no mistake changes what is differentiated.
+        trace: of its forward pass, if it is at hand, of a network both passes; taken where no mistake changes what is
+            differentiated.
 
     >>> import numpy as np
     >>> mlp = ref.initialize([2, 1], ["identity"], seed=0)
@@ -98,10 +102,11 @@ def leaves_with(mistakes: tuple[Mistake, ...], problem: ref.Problem, trace: ref.
         differentiated = mistake.problem(differentiated)
         rules = mistake.rules(rules)
     if isinstance(problem.network, ref.Network):
-        found = ref.gradients(differentiated)
+        made = trace.leaves_of(differentiated) if isinstance(trace, NetworkPass) else None
+        leaves: Leaves = ref.gradients(differentiated).leaves() if made is None else made
     else:
-        found = backward_with(rules, differentiated, trace if differentiated is problem else None)
-    leaves: Leaves = found.leaves()
+        same = isinstance(trace, ref.Trace) and differentiated is problem
+        leaves = backward_with(rules, differentiated, trace if same else None).leaves()  # type: ignore[arg-type]
     for mistake in mistakes:
         leaves = mistake.leaves(problem, leaves)
     return leaves
