@@ -66,8 +66,9 @@ def _everywhere(operation: str, same: list[Mistake]) -> Mistake:
 
 def _of_operation(row: ref.Operation) -> Iterator[tuple[str, str, Pullback]]:
     """(kind, clause, pullback) of each mistake that is known of an operation."""
-    for name, pullback in row.mistakes.items():
-        yield name, f"in the backward pass of {row.name}, {name}", pullback
+    for key, pullback in row.mistakes.items():
+        name = key.replace("_", " ")
+        yield name, f"backward through {row.name}: {name}", pullback
     activation = row.activation
     if activation is None or activation.name == "identity":
         return
