@@ -40,9 +40,10 @@ class Array(Protocol):  # noqa: PLW1641 (arrays are no keys)
     @property
     def T(self) -> Array: ...  # noqa: D102, N802
     @property
-    def reshape(self) -> Any: ...  # noqa: D102 (NumPy's overloads fit no simpler type)
+    def reshape(self) -> Any: ...  # noqa: D102 (NumPy's overloads fit no simpler type; so below)
+    @property
+    def swapaxes(self) -> Any: ...  # noqa: D102
     def transpose(self, *axes: Any) -> Array: ...  # noqa: D102
-    def swapaxes(self, axis1: int, axis2: int, /) -> Array: ...  # noqa: D102
     def sum(self, axis: Axes = None, *, keepdims: bool = False) -> Array: ...  # noqa: D102
     def max(self, axis: Axes = None, *, keepdims: bool = False) -> Array: ...  # noqa: D102
     def min(self, axis: Axes = None, *, keepdims: bool = False) -> Array: ...  # noqa: D102
@@ -117,7 +118,7 @@ class Arithmetic(Array, Protocol):
         """See `dispatch.added_at`; these are the values."""
         ...
 
-    def in_format(self, form: Format | None) -> Array:
+    def in_format(self, form: Format) -> Array:
         """See `dispatch.in_format`."""
         ...
 

@@ -15,13 +15,13 @@ from itertools import chain
 from types import MappingProxyType
 
 from ..activations.table import ACTIVATIONS
-from . import elementwise, products, shape
+from . import elementwise, normalization, products, shape, unit_vectors
 from .of_activation import of_activation
 from .row import Operation
 
 __all__ = ["MAKERS", "OPERATIONS", "Operation", "get"]
 
-_ROOMS = (products.MAKERS, elementwise.MAKERS, shape.MAKERS)
+_ROOMS = (products.MAKERS, elementwise.MAKERS, shape.MAKERS, normalization.MAKERS, unit_vectors.MAKERS)
 MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__: make for make in chain(*_ROOMS)})
 """What makes each row, by the row's name; the activations' rows come from `of_activation`."""
 
