@@ -15,13 +15,32 @@ from itertools import chain
 from types import MappingProxyType
 
 from ..activations.table import ACTIVATIONS
-from . import elementwise, normalization, products, shape, unit_vectors
+from . import (
+    added_products,
+    copies,
+    einstein,
+    elementwise,
+    joining,
+    normalization,
+    padding,
+    parts,
+    products,
+    putting,
+    shape,
+    taking,
+    unit_vectors,
+)
 from .of_activation import of_activation
 from .row import Operation
 
 __all__ = ["MAKERS", "OPERATIONS", "Operation", "get"]
 
-_ROOMS = (products.MAKERS, elementwise.MAKERS, shape.MAKERS, normalization.MAKERS, unit_vectors.MAKERS)
+_ROOMS = (
+    products.MAKERS, added_products.MAKERS, einstein.MAKERS,
+    elementwise.MAKERS,
+    shape.MAKERS, parts.MAKERS, copies.MAKERS, joining.MAKERS, padding.MAKERS,
+    taking.MAKERS, putting.MAKERS, normalization.MAKERS, unit_vectors.MAKERS,
+)  # fmt: skip
 MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__: make for make in chain(*_ROOMS)})
 """What makes each row, by the row's name; the activations' rows come from `of_activation`."""
 
