@@ -17,13 +17,16 @@ from types import MappingProxyType
 from ..activations.table import ACTIVATIONS
 from . import (
     added_products,
+    attention,
     copies,
     einstein,
     elementwise,
+    gated,
     joining,
     normalization,
     padding,
     parts,
+    positions,
     products,
     putting,
     shape,
@@ -36,10 +39,9 @@ from .row import Operation
 __all__ = ["MAKERS", "OPERATIONS", "Operation", "get"]
 
 _ROOMS = (
-    products.MAKERS, added_products.MAKERS, einstein.MAKERS,
-    elementwise.MAKERS,
-    shape.MAKERS, parts.MAKERS, copies.MAKERS, joining.MAKERS, padding.MAKERS,
-    taking.MAKERS, putting.MAKERS, normalization.MAKERS, unit_vectors.MAKERS,
+    products.MAKERS, added_products.MAKERS, einstein.MAKERS, elementwise.MAKERS, shape.MAKERS, parts.MAKERS,
+    copies.MAKERS, joining.MAKERS, padding.MAKERS, taking.MAKERS, putting.MAKERS, attention.MAKERS, gated.MAKERS,
+    normalization.MAKERS, positions.MAKERS, unit_vectors.MAKERS,
 )  # fmt: skip
 MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__: make for make in chain(*_ROOMS)})
 """What makes each row, by the row's name; the activations' rows come from `of_activation`."""
