@@ -3,9 +3,11 @@
 from .added_products import addmm, baddbmm
 from .attention import scaled_dot_product_attention
 from .batch_statistics import batch_norm
+from .choices import abs, clamp, masked_fill, maximum, minimum, prelu, where
 from .copies import expand, repeat, repeat_interleave
 from .einstein import einsum
-from .elementwise import add, mul
+from .elementwise import add, addcdiv, addcmul, div, dropout, lerp, mul, neg, sub
+from .functions_of_one import cos, erf, exp, expm1, log, log1p, pow, reciprocal, rsqrt, sin, sqrt
 from .gated import geglu, reglu, swiglu
 from .joining import cat, chunk, split, stack, unbind
 from .normalization import group_norm, instance_norm, layer_norm, rms_norm
@@ -22,11 +24,13 @@ from .taking import embedding, gather, index_select, take_along_dim
 from .unit_vectors import normalize
 
 __all__ = [
-    "MAKERS", "OPERATIONS", "Operation", "add", "addmm", "alibi", "baddbmm", "batch_norm", "bmm", "cat", "chunk",
-    "clone", "contiguous", "dot", "einsum", "embedding", "expand", "flatten", "flip", "gather", "geglu", "get",
-    "group_norm", "index_add", "index_put", "index_select", "instance_norm", "layer_norm", "linear", "matmul", "mm",
-    "movedim", "mul", "mv", "narrow", "normalize", "of_activation", "outer", "pad", "permute", "reglu", "repeat",
-    "repeat_interleave", "reshape", "rms_norm", "roll", "rotary_embedding", "scaled_dot_product_attention",
-    "scatter_add", "select", "slice", "split", "squeeze", "stack", "swiglu", "take_along_dim", "transpose", "tril",
-    "triu", "unbind", "unflatten", "unsqueeze",
+    "MAKERS", "OPERATIONS", "Operation", "abs", "add", "addcdiv", "addcmul", "addmm", "alibi", "baddbmm",
+    "batch_norm", "bmm", "cat", "chunk", "clamp", "clone", "contiguous", "cos", "div", "dot", "dropout", "einsum",
+    "embedding", "erf", "exp", "expand", "expm1", "flatten", "flip", "gather", "geglu", "get", "group_norm",
+    "index_add", "index_put", "index_select", "instance_norm", "layer_norm", "lerp", "linear", "log", "log1p",
+    "masked_fill", "matmul", "maximum", "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "normalize",
+    "of_activation", "outer", "pad", "permute", "pow", "prelu", "reciprocal", "reglu", "repeat",
+    "repeat_interleave", "reshape", "rms_norm", "roll", "rotary_embedding", "rsqrt", "scaled_dot_product_attention",
+    "scatter_add", "select", "sin", "slice", "split", "sqrt", "squeeze", "stack", "sub", "swiglu", "take_along_dim",
+    "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze", "where",
 ]  # fmt: skip

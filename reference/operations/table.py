@@ -18,9 +18,11 @@ from ..activations.table import ACTIVATIONS
 from . import (
     added_products,
     attention,
+    choices,
     copies,
     einstein,
     elementwise,
+    functions_of_one,
     gated,
     joining,
     normalization,
@@ -39,16 +41,20 @@ from .row import Operation
 __all__ = ["MAKERS", "OPERATIONS", "Operation", "get"]
 
 _ROOMS = (
-    products.MAKERS, added_products.MAKERS, einstein.MAKERS, elementwise.MAKERS, shape.MAKERS, parts.MAKERS,
-    copies.MAKERS, joining.MAKERS, padding.MAKERS, taking.MAKERS, putting.MAKERS, attention.MAKERS, gated.MAKERS,
-    normalization.MAKERS, positions.MAKERS, unit_vectors.MAKERS,
+    products.MAKERS, added_products.MAKERS, einstein.MAKERS, elementwise.MAKERS, functions_of_one.MAKERS,
+    choices.MAKERS, shape.MAKERS, parts.MAKERS, copies.MAKERS, joining.MAKERS, padding.MAKERS, taking.MAKERS,
+    putting.MAKERS, attention.MAKERS, gated.MAKERS, normalization.MAKERS, positions.MAKERS, unit_vectors.MAKERS,
 )  # fmt: skip
 MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__: make for make in chain(*_ROOMS)})
 """What makes each row, by the row's name; the activations' rows come from `of_activation`."""
 
 
+_ONE_AT_LEAST = (choices.clamp,)
+"""Makers whose every parameter may be left out, but not all of them."""
+
+
 def _needs_parameters(make: Callable[..., Operation]) -> bool:
-    return any(p.default is p.empty for p in inspect.signature(make).parameters.values())
+    return make in _ONE_AT_LEAST or any(p.default is p.empty for p in inspect.signature(make).parameters.values())
 
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
