@@ -16,7 +16,7 @@ from .untrusted import Tensor, read_shape, short
 Array = Any
 
 DTYPES = ("float64", "float32", "int64", "bool")
-"""The types that arrays of a case may have; int64, in two's complement, for indices; bool, a byte of 0 or 1, for masks."""
+"""The types that arrays of a case may have: int64, in two's complement, for indices; bool, 0 or 1, for masks."""
 WORDS = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 """Numbers that JSON does not have."""
 _STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "U8": "u1", "BOOL": "?"}
