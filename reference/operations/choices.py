@@ -223,7 +223,7 @@ def _prelu_row(value: Callable[[Array, Array], Array], slope: Callable[..., Arra
         x, weight = inputs
         each = to_weight(d, x)
         axes = tuple(k for k in range(x.ndim) if k != 1 or weight.size == 1)
-        return d * slope(x, weight), each.sum(axis=axes).reshape(*weight.shape)
+        return d * slope(x, weight), each.sum(axis=axes).reshape(weight.shape)
 
     def with_slope(at_zero: float) -> Callable[..., tuple[Array, Array]]:
         return lambda inputs, y, d: (d * slope(*inputs, at_zero), pullback(inputs, y, d)[1])

@@ -20,17 +20,21 @@ from . import (
     attention,
     choices,
     copies,
+    cumulative,
     einstein,
     elementwise,
     functions_of_one,
     gated,
     joining,
+    moments,
     normalization,
+    of_activation,
     padding,
     parts,
     positions,
     products,
     putting,
+    reductions,
     shape,
     taking,
     unit_vectors,
@@ -43,7 +47,8 @@ __all__ = ["MAKERS", "OPERATIONS", "Operation", "get"]
 _ROOMS = (
     products.MAKERS, added_products.MAKERS, einstein.MAKERS, elementwise.MAKERS, functions_of_one.MAKERS,
     choices.MAKERS, shape.MAKERS, parts.MAKERS, copies.MAKERS, joining.MAKERS, padding.MAKERS, taking.MAKERS,
-    putting.MAKERS, attention.MAKERS, gated.MAKERS, normalization.MAKERS, positions.MAKERS, unit_vectors.MAKERS,
+    putting.MAKERS, attention.MAKERS, cumulative.MAKERS, gated.MAKERS, moments.MAKERS, normalization.MAKERS,
+    of_activation.MAKERS, positions.MAKERS, reductions.MAKERS, unit_vectors.MAKERS,
 )  # fmt: skip
 MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__: make for make in chain(*_ROOMS)})
 """What makes each row, by the row's name; the activations' rows come from `of_activation`."""
