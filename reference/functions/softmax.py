@@ -47,8 +47,8 @@ def softmax_product(one: Array, y: Array, v: Array) -> Array:
     return y * (relative - (y * relative).sum(axis=-1, keepdims=True))
 
 
-def masked_softmax(z: Array, take: Array) -> tuple[Array, Array]:
-    """1 at one largest entry of each row and the softmax, over the entries that a mask takes, (…, K) each.
+def masked_softmax(z: Array, take: Array | None) -> tuple[Array, Array]:
+    """1 at one largest entry of each row and the softmax, over the entries that a mask takes (None: all), (…, K) each.
 
     What it does not take is exactly 0; so is a row of which it takes nothing.
 
@@ -56,8 +56,11 @@ def masked_softmax(z: Array, take: Array) -> tuple[Array, Array]:
     array([[0.5, 0.5, 0. ],
            [0. , 0. , 0. ]])
     """
-    lowest = -largest(-z)[1]
-    taken = np.where(take, z, zero(z) + lowest)
+    if take is None:
+        top, peak = largest(z)
+        e = _exponentials(z, peak)
+        return indicator(top, z), e / e.sum(axis=-1, keepdims=True)
+    taken = np.where(take, z, z.min(axis=-1, keepdims=True))
     top, peak = largest(taken)
     kept = indicator(take, z)
     e = _exponentials(taken, peak) * kept

@@ -73,14 +73,16 @@ def attended(inputs: Inputs, options: Options) -> Attended:
     take, added = _split(mask)
     scores = scores if added is None else scores + added
     if options.causal:
-        take = take & np.tri(scores.shape[-2], scores.shape[-1], k=options.offset, dtype=bool)
-    return Attended(key, value, factor, scores, *masked_softmax(scores, np.broadcast_to(take, scores.shape)))
+        seen = np.tri(scores.shape[-2], scores.shape[-1], k=options.offset, dtype=bool)
+        take = seen if take is None else take & seen
+    take = None if take is None else np.broadcast_to(take, scores.shape)
+    return Attended(key, value, factor, scores, *masked_softmax(scores, take))
 
 
-def _split(mask: Array | None) -> tuple[Array, Array | None]:
-    """Which scores a mask lets take part, and what it adds to them, 0 where it is −∞."""
+def _split(mask: Array | None) -> tuple[Array | None, Array | None]:
+    """Which scores a mask lets take part (None: all), and what it adds to them, 0 where it is −∞."""
     if mask is None or mask.dtype == np.bool_:
-        return (np.bool_(True) if mask is None else mask), None  # type: ignore[return-value]
+        return mask, None
     take = (mask.real if is_numpy(mask) else mask) > -np.inf
     return take, np.where(take, mask, 0.0)
 

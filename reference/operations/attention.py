@@ -16,7 +16,7 @@ from .attention_mistakes import attention_mistakes
 from .probe import probe
 from .row import Inputs, Operation
 
-_TRIANGLE = np.array([[True, False, True], [False, False, False]])
+_SOME = np.array([[True, False], [True, True]])
 _LEARNED = np.where(np.eye(2, 3, dtype=bool), -np.inf, probe(2, 3, start=2))
 
 
@@ -54,7 +54,7 @@ def scaled_dot_product_attention(
         lambda *inputs: passes.value(attended(inputs, options)),
         lambda inputs, y, d_y: passes.pullback(inputs, d_y, attended(inputs, options), options),
         lambda inputs, y, changes: passes.pushforward(inputs, changes, attended(inputs, options), options),
-        probes=((query, key, value, _LEARNED), (query, key, value, _TRIANGLE), square),
+        probes=((query, key, value, _LEARNED), (*square, _SOME)),
         optional=("attn_mask",),
         mistakes=attention_mistakes(options),
         parameters={"is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa},

@@ -114,7 +114,7 @@ def _of_batch(n: Norm, eps: float) -> Operation:
         ),
         optional=_INPUTS[1:],
         data=_INPUTS[1:3],
-        mistakes={name: from_batch(wrong) for name, wrong in norm_mistakes(n).items()},
+        mistakes={name: from_batch(wrong) for name, wrong in norm_mistakes(n, one_weight=True).items()},
         parameters={"training": True, "eps": eps},
         textbook_value=lambda inputs, y: n_.textbook_value(n, inputs[0], *_five(inputs)[3:]),
         textbook_pullback=textbook,

@@ -107,7 +107,7 @@ def _gated(name: str, formula: str, row: Activation, packed: str | None, paramet
 
         return back(lambda gate, up, d: (d * up * slope(gate), d * row.value(gate)))
 
-    probes = (probe(2, 4), probe(2, 4, start=8)) if packed is None else (probe(2, 4),)
+    probes = (probe(2, 4), probe(2, 4, start=3)) if packed is None else (probe(2, 6),)
     return Operation(
         name,
         formula,

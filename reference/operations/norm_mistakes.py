@@ -18,8 +18,13 @@ Variant = Callable[[Array, "Array | None", "Array | None", Array], Triple]
 """(x, weight, bias, d_y) ↦ the three gradients."""
 
 
-def norm_mistakes(n: Norm) -> dict[str, Variant]:
-    """Every mistake by its name; those that make no difference for this norm are left out."""
+def norm_mistakes(n: Norm, *, one_weight: bool = False) -> dict[str, Variant]:
+    """Every mistake by its name; those that make no difference for this norm are left out.
+
+    Args:
+        n: the norm.
+        one_weight: whether all numbers of a row have the same weight, which may then come before the means or after.
+    """
     found: dict[str, Variant] = {
         "projection_left_out": _variant(n, projection=False),
         "weight_after_the_reduction": _variant(n, weight_late=True),
@@ -27,6 +32,8 @@ def norm_mistakes(n: Norm) -> dict[str, Variant]:
         "weight_gradient_of_the_last_row": partial(_last_row, n),
         "mean_of_the_bias_gradient": partial(_mean_bias, n),
     }
+    if one_weight:
+        del found["weight_after_the_reduction"]
     if n.centre:
         found["mean_term_left_out"] = _variant(n, mean=False)
         found["n_minus_1_for_n"] = _variant(n, fewer=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from ..arithmetic.constants import Constant
 from ..arithmetic.dispatch import constant, indicator, largest, magnitude, two_sum
 
 
+@cache
 def root_of(eps: float) -> Constant:
     """√ε, in every arithmetic to its own precision: a type that cannot hold ε may hold its root.
 

@@ -137,7 +137,7 @@ def normalize(p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Operation:
         lambda x: along(value, x),
         back(),
         lambda inputs, y, changes: along(lambda x, dx: _product(x, dx, p, eps, back=False), inputs[0], changes[0]),
-        probes=((probe(*shape),),),
+        probes=((probe(*shape) * (1 + 4 * eps),),),
         switches=lambda x: tuple(b.swapaxes(dim, -1) for b in _bounds(x.swapaxes(dim, -1), p, eps)),
         conventions={"the first of the largest alone": back(first=True)} if p == np.inf else {},
         mistakes={"projection_left_out": back(project=False)},
