@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -108,18 +109,17 @@ class Gradients:
     def from_leaves(cls, leaves: Mapping[str, Any]) -> Gradients:
         """The tree with these leaves by place, as `leaves` names them; a bias, the input or the loss may be missing.
 
-        What is no place of an MLP is a leaf of a network of operations, by its name.
+        What is no place of an MLP's first layers is a leaf of a network of operations, by its name.
 
         >>> Gradients.from_leaves({"layers[0].weight": np.array([[2.0]]), "input": np.array([[3.0]])}).layers[0].bias
         """
-        depth = 1 + max((layer for layer in map(layer_of, leaves) if layer is not None), default=-1)
+        depth = next(index for index in count() if place_of(index, "weight") not in leaves)
         layers = tuple(
             LayerGradients(leaves[place_of(index, "weight")], leaves.get(place_of(index, "bias")))
             for index in range(depth)
         )
-        named = {
-            name: leaf for name, leaf in leaves.items() if name not in ("input", "loss") and not _PLACE.fullmatch(name)
-        }
+        own = {place_of(index, kind) for index in range(depth) for kind in ("weight", "bias")} | {"input", "loss"}
+        named = {name: leaf for name, leaf in leaves.items() if name not in own}
         return cls(layers, leaves.get("input"), leaves.get("loss"), named)
 
     def map(self, f: Callable[..., Any], *others: Gradients) -> Gradients:

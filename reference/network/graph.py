@@ -70,6 +70,8 @@ class Step:
         for name in (*((names,) if isinstance(names, str) else names), *(i for i in inputs if i is not None)):
             if not isinstance(name, str) or not name:
                 raise TypeError(f"{at}: expected names, got {name!r}")
+        if not names:
+            raise ValueError("a step needs a name of its output")
         try:
             row = operations.get(operation)
             row.check_count(inputs)

@@ -214,7 +214,7 @@ def loss_value(problem: Problem, output: Array | None = None) -> Array:
     y, t = in_rows(output), _target_rows(problem, output)
     unreduced = problem.loss.value(y, t)
     if problem.reduction == "none":
-        return unreduced if output.ndim == 2 else unreduced.reshape(*output.shape[: output.ndim - 2 + unreduced.ndim])
+        return unreduced if output.ndim == 2 else unreduced.reshape(output.shape[: output.ndim - 2 + unreduced.ndim])
     total = unreduced.sum()
     return total / problem.loss.divisor(y, t) if problem.reduction == "mean" else total
 
@@ -225,7 +225,7 @@ def loss_gradient(problem: Problem, output: Array) -> Array:
     d_output = problem.loss.gradient(y, t)
     if problem.reduction == "mean":
         d_output = d_output / problem.loss.divisor(y, t)
-    return d_output if output.ndim == 2 else d_output.reshape(*output.shape)
+    return d_output if output.ndim == 2 else d_output.reshape(output.shape)
 
 
 def loss_divisor(problem: Problem, output: Array) -> Term:

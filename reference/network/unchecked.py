@@ -20,13 +20,14 @@ def unchecked(kind: type[T], **fields: Any) -> T:
 
 
 def restore(record: object, state: Mapping[str, Any]) -> None:
-    """Fill a record from the copies of its fields that pickle or deepcopy made; the arrays among them become read-only.
+    """Fill a record from the copies of its fields that pickle or deepcopy made; the arrays in them become read-only.
 
     A record's ``__setstate__``. Its ``__copy__`` must give the record itself: a shallow copy's arrays are not its own.
     """
     for name, value in state.items():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
+        for part in value.values() if isinstance(value, Mapping) else (value,):
+            if isinstance(part, np.ndarray):
+                part.flags.writeable = False
         object.__setattr__(record, name, value)
 
 

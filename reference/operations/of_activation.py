@@ -18,9 +18,11 @@ def _along(row: Activation, f: Callable[..., Array], axis: int, *arrays: Array) 
     """A function of rows (N, K) along an axis of arrays of any number of dimensions."""
     if not row.rowwise:
         return f(*arrays)
-    moved = [np.swapaxes(a, axis, -1) for a in arrays]
+    last = axis in (-1, arrays[0].ndim - 1)
+    moved = arrays if last else tuple(a.swapaxes(axis, -1) for a in arrays)
     y = f(*(m.reshape(-1, m.shape[-1]) for m in moved))
-    return np.swapaxes(y.reshape(*moved[0].shape[:-1], y.shape[-1]), axis, -1)
+    y = y.reshape(*moved[0].shape[:-1], y.shape[-1])
+    return y if last else y.swapaxes(axis, -1)
 
 
 def _slopes(row: Activation, side: str) -> Pullback:

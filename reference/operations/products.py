@@ -50,9 +50,10 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
 def _linear_pullback(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
     x, weight, *bias = inputs
     d = _rows(d_y) if weight.ndim == 2 else d_y.reshape(-1, 1)
-    d_x = (d @ weight.reshape(-1, weight.shape[-1])).reshape(*x.shape)
-    d_weight = (d.T @ _rows(x)).reshape(*weight.shape)
-    return (d_x, d_weight, *(None if b is None else _d_bias(d, b, d_y) for b in bias))
+    d_bias = tuple(None if b is None else _d_bias(d, b, d_y) for b in bias)
+    d_weight = (d.T @ _rows(x)).reshape(weight.shape)
+    d_x = (d @ weight.reshape(-1, weight.shape[-1])).reshape(x.shape)
+    return (d_x, d_weight, *d_bias)
 
 
 def _d_bias(d: Array, bias: Array, d_y: Array) -> Array:

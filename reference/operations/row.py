@@ -124,10 +124,11 @@ class Operation(Recorded):
         most = None if self.variadic else len(self.inputs)
         if most is not None and len(inputs) > most:
             raise ValueError(f"{self.name} takes {', '.join(self.inputs)}: {most} inputs, got {len(inputs)}")
-        for position, name in enumerate(self.inputs):
+        for position in range(max(len(self.inputs), len(inputs))):
             missing = position >= len(inputs) or inputs[position] is None
-            if missing and name not in self.optional:
-                raise ValueError(f"{self.name} needs its input {name!r}")
+            if missing and self.inputs[min(position, len(self.inputs) - 1)] not in self.optional:
+                shown = self.name_of(position) if position >= len(self.inputs) else self.inputs[position]
+                raise ValueError(f"{self.name} needs its input {shown!r}")
 
     # ── its own check ────────────────────────────────────────────────────────────────────────────────
 
