@@ -28,7 +28,6 @@ from . import (
     joining,
     moments,
     normalization,
-    of_activation,
     padding,
     parts,
     positions,
@@ -39,6 +38,7 @@ from . import (
     taking,
     unit_vectors,
 )
+from .of_activation import MAKERS as OF_ACTIVATIONS
 from .of_activation import of_activation
 from .row import Operation
 
@@ -48,7 +48,7 @@ _ROOMS = (
     products.MAKERS, added_products.MAKERS, einstein.MAKERS, elementwise.MAKERS, functions_of_one.MAKERS,
     choices.MAKERS, shape.MAKERS, parts.MAKERS, copies.MAKERS, joining.MAKERS, padding.MAKERS, taking.MAKERS,
     putting.MAKERS, attention.MAKERS, cumulative.MAKERS, gated.MAKERS, moments.MAKERS, normalization.MAKERS,
-    of_activation.MAKERS, positions.MAKERS, reductions.MAKERS, unit_vectors.MAKERS,
+    OF_ACTIVATIONS, positions.MAKERS, reductions.MAKERS, unit_vectors.MAKERS,
 )  # fmt: skip
 MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__: make for make in chain(*_ROOMS)})
 """What makes each row, by the row's name; the activations' rows come from `of_activation`."""

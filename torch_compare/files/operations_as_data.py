@@ -41,9 +41,9 @@ def encode_operation(row: ref.Operation) -> dict[str, Any]:
     if call is not None and row.name in MAKERS and call.maker is MAKERS[row.name]:
         data["parameters"] = {key: _encoded(value) for key, value in call.arguments().items()}
         return data
-    if row.name in ref.ACTIVATIONS and call is not None:
+    activation = None if call is None else call.arguments().get("row")
+    if isinstance(activation, ref.Activation):
         along = {key: value for key, value in row.parameters.items() if key == "dim"}
-        activation = call.arguments()["row"]
         data["parameters"] = encode_row(activation)["parameters"] | along
         if decode_operation("operation", data) == row:
             return data
