@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+import numpy as np
+
+import reference as ref
 from reference.activations.row import name_and_parameters
 
 from ..files.case_file import Case
@@ -47,6 +50,8 @@ def _row(case: Case) -> str:
 
 def network(case: Case) -> str:
     """Widths, activations and loss in a line; a network of more than six layers by its ends."""
+    if isinstance(case.problem.network, ref.Network):
+        return _steps(case.problem)
     layers = case.problem.mlp.layers
     parts = [f"{layer.width} {layer.activation.name}" for layer in layers]
     if len(parts) > 6:
@@ -57,6 +62,15 @@ def network(case: Case) -> str:
         else (f"{case.problem.loss.name}, sum")
     )
     return f"{case.problem.x.shape[0]} × {layers[0].fan_in} → {' → '.join(parts)}; {loss}"
+
+
+def _steps(problem: ref.Problem) -> str:
+    """The shapes of the inputs, the operations, and the loss."""
+    given = ", ".join(f"{name} {' × '.join(map(str, np.shape(v))) or '()'}" for name, v in problem.x.items())
+    rows = [name_and_parameters(step.operation.name, step.operation.parameters) for step in problem.graph.steps]
+    if len(rows) > 6:
+        rows = [*rows[:2], f"… ({len(rows)} steps)", rows[-1]]
+    return f"{given} → {' → '.join(rows)}; {problem.loss.name}"
 
 
 def _cell(text: str) -> str:
