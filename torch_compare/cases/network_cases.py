@@ -36,9 +36,9 @@ class _Parameters(dict[str, np.ndarray]):
         super().__init__()
         self.dtype = dtype
 
-    def new(self, name: str, *shape: int, around: float = 0.0) -> str:
+    def new(self, name: str, *shape: int, around: float = 0.0, scale: float = 0.25) -> str:
         """A parameter near a number; its name."""
-        self[name] = (around + numbers(shape, len(self)) / 2).astype(self.dtype)
+        self[name] = _bfloat16(around + scale * numbers(shape, len(self))).astype(self.dtype)
         return name
 
 
@@ -77,13 +77,13 @@ def _block(dtype: np.dtype) -> ref.Problem:
 def _model(dtype: np.dtype) -> ref.Problem:
     """Next tokens of one sequence; the rotary tables are constants, and one target is ignored."""
     p, size = _Parameters(dtype), 2
-    ids, target = np.array([[2, 0, 2]]), np.array([[0, 2, -100]])
-    table = p.new("embedding", 3, size)
+    ids, target = np.array([[2, 1, 2]]), np.array([[-100, 2, 1]])
+    table = p.new("embedding", 3, size, scale=1.0)
     steps = [
         Step("h", "embedding", "ids", table),
         Step("norm", ops.rms_norm(eps=1e-5), "h", p.new("norm.weight", size, around=1.0)),
     ]
-    steps += [Step(name, "linear", "norm", p.new(f"{name}.weight", size, size)) for name in ("q", "k", "v")]
+    steps += [Step(name, "linear", "norm", p.new(f"{name}.weight", size, size, scale=1.0)) for name in ("q", "k", "v")]
     steps += [
         Step("q.turned", "rotary_embedding", "q", "cos", "sin"),
         Step("k.turned", "rotary_embedding", "k", "cos", "sin"),
