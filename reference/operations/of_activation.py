@@ -71,16 +71,16 @@ def _of_row(row: Activation, dim: int) -> Operation:
         conventions={f"the slope from the {side}" if side != "mean" else "the mean of both slopes": _slopes(row, side)
                      for side in ("left", "right", "mean")} if row.kinks else {},
         parameters=dict(row.parameters) | ({"dim": dim} if row.rowwise else {}),
-        textbook_value=lambda inputs, y: _textbook(row, row.textbook_value, dim, inputs[0]),
+        textbook_value=lambda inputs, y: _textbook(row, row.textbook_value, dim, inputs[0], y),
         textbook_pullback=lambda inputs, y, d_y: (_textbook_pullback(row, dim, inputs[0], d_y),),
         activation=row if last else None,
     )  # fmt: skip
 
 
-def _textbook(row: Activation, size: Callable[[Array], Term], dim: int, x: Array) -> Term:
+def _textbook(row: Activation, size: Callable[[Array], Term], dim: int, x: Array, y: Array) -> Term:
     if not row.rowwise:
         return size(x)
-    return _along(row, lambda z: z * 0 + size(z), dim, x)
+    return _along(row, lambda z, made: made * 0 + size(z), dim, x, y)
 
 
 def _textbook_pullback(row: Activation, dim: int, x: Array, d_y: Array) -> Array:
