@@ -92,7 +92,7 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "gather": (({"dim": 1}, ((2, 3), [[0, 0], [2, 1]])), ({"dim": 0}, ((3, 2), [[2, 1]]))),
     "geglu": (({}, ((2, 3), (2, 3))), ({"approximate": "tanh", "packed": "gate_last"}, ((2, 4),))),
     "glu": (({}, ((2, 4),)), ({"dim": 0}, ((2, 3),))),
-    "group_norm": (({"num_groups": 2}, ((2, 4), (4,), (4,))), ({"num_groups": 1}, ((1, 2, 3), (2,)))),
+    "group_norm": (({"num_groups": 2}, ((1, 4, 3), (4,), (4,))), ({"num_groups": 1}, ((1, 2, 3), (2,)))),
     "index_add": (({"dim": 0}, ((3, 2), [2, 0, 2], (3, 2))), ({"dim": 1, "alpha": 0.5}, ((2, 3), [1], (2, 1)))),
     "index_put": (
         ({"accumulate": True}, ((3, 2), (3, 2), [1, 0, 1])),

@@ -76,14 +76,17 @@ def test_the_complex_step_finds_the_same(cases):
 
 
 def test_a_planted_error_is_caught(cases):
-    """In the largest element of every operation's first gradient, in the coarsest type that it comes in."""
+    """The largest element of every case's first gradient doubled, in the coarsest type that it comes in."""
+    unseen = []
     for case in of_steps(cases):
         dtype = "bfloat16" if "bfloat16" in case.flags else str(case.problem.dtype)
         leaves = {place: np.array(leaf, float) for place, leaf in ref.gradients(case.problem).leaves().items()}
         place = next(iter(leaves))
         at = np.unravel_index(np.argmax(np.abs(leaves[place])), leaves[place].shape)
         leaves[place][at] = 2 * leaves[place][at] or 1.0
-        assert not check(case.problem, leaves, dtype, certified=case.certified, diagnose=False).agrees, case.name
+        if check(case.problem, leaves, dtype, certified=case.certified, diagnose=False).agrees:
+            unseen.append(case.name)
+    assert not unseen
 
 
 def test_the_cases_of_layers_are_what_they_were(cases):
