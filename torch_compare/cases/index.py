@@ -24,8 +24,9 @@ To check a program: read a case (`arrays`: `x`, `target`, `layers[0].weight`, �
 shortest decimal), compute the gradients, write `{"gradients": {"layers[0].weight": [...], ...}}`, and run
 `gradient-oracle check CASE RESULT`. Numbers are row by row; weights are (fan_out, fan_in).
 
-A case whose `architecture` has `steps` is a network of operations: its arrays and gradients go by its own names, and with
-the loss `inner_product` the target is the gradient of the output. `--dtype bfloat16` judges what was computed in bfloat16.
+A case whose `architecture` has `steps` is a network of operations. Its arrays and gradients go by its own names; with
+the loss `inner_product` the target is the gradient of the output. What was computed in bfloat16 is judged with
+`--dtype bfloat16`.
 
 `gradients` holds, for each parameter, for `input` and for `loss`, the float64 `nearest` to the exact value and
 certified bounds: `lower` ≤ exact ≤ `upper`.

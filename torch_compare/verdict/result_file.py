@@ -2,8 +2,8 @@
 
 JSON: ``{"case": "...", "dtype": "float32", "accumulate": "float32", "gradients": {"layers[0].weight": [...], ...}}``,
 of which all but the gradients may be left out; or that inner object alone. An array is a list of numbers row by row, or
-nested as its dimensions are; a number is a decimal, one of the words "nan", "inf", "-inf", or its bits as "0x" and 16, 8
-or 4 digits. What printf writes for what is not finite is read without quotes, too. Or safetensors, with a tensor a
+nested as its dimensions are; a number is a decimal, one of the words "nan", "inf", "-inf", or its bits as "0x" and 16,
+8 or 4 digits. What printf writes for what is not finite is read without quotes, too. Or safetensors, with a tensor a
 place: F64, F32, F16, BF16, F8_E4M3, F8_E5M2, and the same three words as metadata.
 """
 

@@ -65,7 +65,8 @@ int main(int argc, char **argv) {
     text = calloc(1 << 24, 1);
     if (!file || !text || !fread(text, 1, (1 << 24) - 1, file)) return 1;
     char *eps_at = after(after(text, "\"name\": \"layer_norm\""), "\"eps\": {");
-    if (!eps_at || !strstr(text, "\"dtype\": \"float64\"")) {
+    char *dtype = after(after(text, "\"architecture\""), "\"dtype\": ");
+    if (!eps_at || !dtype || strncmp(dtype, "\"float64\"", 9)) {
         fprintf(stderr, "expected a case of layer_norm in float64\n");
         return 1;
     }
