@@ -133,7 +133,6 @@ def _product(whole: list[int]) -> int:
 
 
 _OF_LISTS: Mapping[str, Callable[[list[int]], int]] = MappingProxyType({
-    "expand": lambda size: 2 ** len(size),
     "pad": lambda pad: 2 * (2 * max(map(abs, pad), default=0) + 4) ** (len(pad) // 2),
     "repeat": lambda repeats: 3 ** len(repeats) * prod(max(abs(n), 1) for n in repeats),
     "roll": lambda shifts: 4 ** len(shifts),

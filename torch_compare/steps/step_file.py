@@ -181,7 +181,7 @@ def _step(head: Any, tensors: Mapping[str, Any]) -> StepFile:
         if not isinstance(head.get(key), dict) or not head[key]:
             raise ValueError(f"{key}: expected an object, got {short(head.get(key))}")
     dtype = head.get("dtype")
-    if dtype is not None and dtype not in FORMATS:
+    if dtype is not None and not (isinstance(dtype, str) and dtype in FORMATS):
         raise ValueError(f"dtype: expected one of {', '.join(FORMATS)}, got {short(dtype)}")
     parts = {key: _filled(head.get(key), key, tensors) for key in ("params", "gradients", "state", "given")}
     for key in ("params", "gradients"):
