@@ -58,6 +58,7 @@ def of_activation(activation: str | Activation, dim: int = -1) -> Operation:
 def _of_row(row: Activation, dim: int) -> Operation:
     tangent = row.jvp if row.rowwise else lambda z, dz: row.derivative(z) * dz  # type: ignore[misc]
     last = dim == -1 or not row.rowwise
+    axes = max(2, dim + 1 if dim >= 0 else -dim)
     return Operation(
         row.name,
         row.formula,
@@ -66,7 +67,7 @@ def _of_row(row: Activation, dim: int) -> Operation:
         lambda x: _along(row, row.value, dim, x),
         lambda inputs, y, d_y: (_along(row, row.pullback, dim, inputs[0], d_y),),
         lambda inputs, y, changes: _along(row, tangent, dim, inputs[0], changes[0]),  # type: ignore[arg-type]
-        probes=((probe(2, 4),),),
+        probes=((probe(*(2,) * (axes - 1), 4),),),
         switches=lambda x: tuple(x - at for at in row.all_breaks),
         conventions={f"the slope from the {side}" if side != "mean" else "the mean of both slopes": _slopes(row, side)
                      for side in ("left", "right", "mean")} if row.kinks else {},
