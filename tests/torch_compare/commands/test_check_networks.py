@@ -55,7 +55,7 @@ def test_nested_lists_bits_and_tensors_say_the_same(tmp_path):
         assert run(path, result) == 0
     save_file(leaves, tmp_path / "r.safetensors", {"dtype": "float32"})
     assert run(path.with_suffix(".safetensors"), tmp_path / "r.safetensors") == 0
-    wrong = {k: v.swapaxes(0, -1) if v.ndim == 4 else v for k, v in leaves.items()}
+    wrong = {k: v.swapaxes(0, 1) if v.ndim == 4 else v for k, v in leaves.items()}
     result.write_text(json.dumps({k: v.tolist() for k, v in wrong.items()}))
     assert run(path, result) == 2, "the shape is not that of the input"
 
