@@ -30,7 +30,7 @@ _CONVENTIONS = {
 _OF_STEPS = {
     "order": _CONVENTIONS["order"],
     "steps": "each applies an operation to named values, in order; null is an input that is left out",
-    "formats": "compute and store, where a step has them, round its inputs and its output to a coarser format",
+    "formats": "compute and store, where a step has them: formats of its inputs and output; the gradients are exact",
     "loss": "inner_product sums target times output: its gradient by the output is the target",
     "bits": f"{_CONVENTIONS['bits']}; a truth value is 0 or 1",
     "kinks": "kinks_hit: numbers of a step exactly where its formula changes; the derivative taken there is torch's",
