@@ -25,10 +25,10 @@ class Positive:
 def numbers(shape: tuple[int, ...], position: int = 0) -> Any:
     """Odd multiples of 1/16 in another order for each position, and a power of two beside them, so that none ties.
 
-    All of them are numbers of bfloat16, whose significand has 8 bits: below 1.5 in size, and multiples of 1/128.
+    All of them are numbers of bfloat16, whose significand has 8 bits: multiples of 1/128 below 1.5.
 
-    >>> numbers((3,)), numbers((2,), 1)
-    (array([-1.4375, -0.5625,  0.3125]), array([-1.15625, -0.03125]))
+    >>> numbers((3,)).tolist(), numbers((2,), 1).tolist()
+    ([-1.4375, -0.5625, 0.3125], [-0.78125, 0.09375])
     """
     places = np.arange(prod(shape))
     steps, apart = (7 * places + 5 * position) % 23, position % 4
