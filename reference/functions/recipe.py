@@ -56,9 +56,10 @@ class Call:
 
     def same_as(self, other: Call) -> bool:
         """Whether both ask for the same; an argument left out is its default."""
-        return self.maker is other.maker and _same(self._arguments(), other._arguments())
+        return self.maker is other.maker and _same(self.arguments(), other.arguments())
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
+        """Every argument by its name, those that were left out as well."""
         bound = inspect.signature(self.maker).bind(*self.positional, **self.named)
         bound.apply_defaults()
         return bound.arguments
@@ -71,6 +72,11 @@ class Recorded:
     """
 
     _call: Call | None = None
+
+    @property
+    def call(self) -> Call | None:
+        """The call that made it; None if no maker did."""
+        return self._call
 
     def __eq__(self, other: object) -> bool:
         if self is other:

@@ -59,6 +59,13 @@ VALUES: tuple[Any, ...] = (
     {"dtype": "float64", "shape": [], "bits": ["0x0000000000000001"], "decimal": [5e-324]},
     {"dtype": "float64", "shape": [1], "bits": ["0x3ff0000000000000"], "decimal": [1.0]},
     {"array": [1e308], "dtype": "float64"}, {"array": [1], "dtype": "S99999999"}, {"float": "0x1p99999"}, {"list": []},
+    [2**21, 2**21], [2**40], [1] * 16, [2**22, 1], [-1, -1], [9], [0], "...",
+    "aaaaaaaaaaaaaaaaaaaa,b->ab", "ab,cd->abcd",
+    "reflect", ["x", "x"], "target", "output", "bool", "reshape", "outer", "repeat", "einsum", "embedding", "matmul",
+    {"name": "repeat", "parameters": {"repeats": [2**11, 2**11]}},
+    {"name": "reshape", "parameters": {"shape": [-1]}}, {"name": "outer", "parameters": {}},
+    {"name": "pad", "parameters": {"pad": [2**20] * 16, "mode": "constant", "value": 0}},
+    {"output": "z", "operation": {"name": "outer", "parameters": {}}, "inputs": ["x", "x"]},
     {"dict": {"a": None}}, {"tuple": [{"array": "C"}]}, {"array": "F"},
 )  # fmt: skip
 """What a node of a tree is replaced by."""

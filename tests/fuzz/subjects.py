@@ -15,6 +15,7 @@ import reference as ref
 from reference.training import checkpoint
 from torch_compare.cases import vectors
 from torch_compare.files import case_file, problem_file, untrusted
+from torch_compare.steps import step_file
 from torch_compare.verdict import result_file
 
 SEEDS = (
@@ -22,6 +23,13 @@ SEEDS = (
     "activation_softplus_no_threshold", "bug_05_tanh_float32", "loss_gaussian_nll_variances",
 )  # fmt: skip
 """Cases that are damaged: rows with parameters, integer targets, both types, unresolved elements, kinks."""
+NETWORKS = (
+    "network_language_model_float32", "network_transformer_block_float64", "network_formats", "kink_operation_maximum",
+    "operation_reshape_float64", "operation_pad_float32", "operation_repeat_float32", "operation_expand_float32",
+    "operation_einsum_float64", "operation_index_put_float64", "operation_dropout_float32", "operation_cat_float32",
+    "operation_select_float32", "operation_split_float32", "operation_outer_float64", "operation_unflatten_float32",
+)  # fmt: skip
+"""The same of networks of operations: parameters that ask for memory, several outputs, masks, indices, formats."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +47,11 @@ class Reader:
 
 def readers(folder: Path) -> tuple[Reader, ...]:
     """Every reader of the project, with valid files of its kind; `folder` is for a directory of vectors."""
-    paths = [vectors.COMMITTED / f"{name}.json" for name in SEEDS]
-    cases = [case_file.read_case(path) for path in paths]
-    twins = tuple(path.with_suffix(".safetensors").read_bytes() for path in paths)
-    problem = cases[0].problem
-    results = tuple(_results(problem))
+    paths, networks = ([vectors.COMMITTED / f"{name}.json" for name in names] for names in (SEEDS, NETWORKS))
+    cases, graphs = ([case_file.read_case(path) for path in some] for some in (paths, networks))
+    problem, graph = cases[0].problem, graphs[0].problem
+    results, of_graph = tuple(_results(problem)), tuple(_results(graph))
+    steps = tuple(_steps(folder / "step"))
     mlp, state = _training()
     saved = folder / "saved"
     checkpoint.save(saved, mlp, state, {"step": 3, "losses": [0.5, np.arange(3.0)], "name": "x"})
@@ -59,12 +67,17 @@ def readers(folder: Path) -> tuple[Reader, ...]:
 
     return (
         Reader("case JSON", case_file.read_case, tuple(path.read_bytes() for path in paths)),
-        Reader("case safetensors", case_file.read_case, twins, tensors=True),
+        Reader("case safetensors", case_file.read_case, _twins(paths), tensors=True),
+        Reader("network JSON", case_file.read_case, tuple(path.read_bytes() for path in networks)),
+        Reader("network safetensors", case_file.read_case, _twins(networks), tensors=True),
         Reader("result JSON", lambda path: result_file.read_result(path, problem), results),
         Reader("result safetensors", lambda path: result_file.read_result(path, problem), (_tensors(problem),), True),
+        Reader("result of a network", lambda path: result_file.read_result(path, graph), of_graph),
+        Reader("step JSON", step_file.read_step, steps[0::2]),
+        Reader("step safetensors", step_file.read_step, steps[1::2], tensors=True),
         Reader("manifest", check, (manifest.encode(),)),
         Reader("problem", lambda path: problem_file.decode(problem_file.load(path)),
-               tuple(json.dumps(problem_file.encode(case.problem)).encode() for case in cases)),
+               tuple(json.dumps(problem_file.encode(case.problem)).encode() for case in [*cases, *graphs])),
         Reader("checkpoint", lambda path: checkpoint.load(path, mlp), (saved.read_bytes(),), tensors=True),
     )  # fmt: skip
 
@@ -84,6 +97,22 @@ def _tensors(problem: ref.Problem) -> bytes:
     found = ref.gradients(problem)
     leaves = {place: np.float32(leaf) for place, leaf in found.leaves().items()} | {"loss": np.asarray(found.loss)}
     return untrusted.write_tensors(leaves, {"dtype": "float32", "case": "network_mixed"})
+
+
+def _twins(paths: list[Path]) -> tuple[bytes, ...]:
+    return tuple(path.with_suffix(".safetensors").read_bytes() for path in paths)
+
+
+def _steps(path: Path) -> Iterator[bytes]:
+    """A step of an optimiser with a state and with none, each as JSON and as safetensors."""
+    params, grads = {"w": np.array([[1.0, -2.0]]), "b": np.float32([0.5])}, {"w": np.ones((1, 2)), "b": np.float32([2])}
+    for optimizer, state in (
+        (ref.optimizers.adam(lr=0.1), {"step": 3, "m": params, "v": grads}),
+        (ref.optimizers.sgd(0.1), None),
+    ):
+        for end in (".json", ".safetensors"):
+            step_file.write_step(path.with_suffix(end), optimizer, params, grads, state, given=params, dtype="float32")
+            yield path.with_suffix(end).read_bytes()
 
 
 def _training() -> tuple[ref.MLP, Any]:

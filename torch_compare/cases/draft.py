@@ -9,18 +9,24 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.network import passes
+from reference.network.problem import in_rows
 
 from ..files.case_file import Case
 
 FLAGS: Mapping[str, str] = {
     "activation": "one activation on ordinary numbers, between two layers of its own",
     "batch_1": "one example: a sum over the batch and its mean are the same",
+    "bfloat16": "every number of the problem is a bfloat16, held in float32: for what computes in bfloat16, too",
     "class_weights": "the loss weighs classes or elements, and its mean may divide by the sum of those weights",
+    "data": "an input of indices or truth values, which has no gradient",
     "deep": "100 layers",
     "float32": "every number of the problem is a float32; the gradients are those of these numbers, exactly",
+    "formats": "a step that computes or stores in a format of its own; the certified gradients are not rounded to it",
     "half_range": "every number of the problem is a float16, for half precision too",
     "ignored": "examples whose class is ignore_index: they have no gradient, and the mean does not count them",
-    "kink": "a pre-activation is exactly a kink of its activation; the derivative is the one that `kinks` states",
+    "kink": "a pre-activation is exactly a kink of its activation, and the derivative is the one that `kinks` states; "
+    "or a step is exactly at a kink, tie or bound of its operation, and the derivative is torch's",
     "known_bug": "a defect of a known program, under `link`",
     "label_smoothing": "class indices with label smoothing",
     "loss": "one loss on ordinary numbers",
@@ -28,11 +34,13 @@ FLAGS: Mapping[str, str] = {
     "mixed": "another activation in every layer",
     "negative_zero": "a −0.0 among the numbers",
     "no_bias": "a layer without a bias",
+    "operation": "one operation, from the gradient of its output: the loss is the inner product of both",
     "parameters": "an activation or a loss with parameters that are not the default",
     "random": "drawn from the seed of the manifest",
     "rowwise": "an activation that acts along a row, as softmax",
     "saturated": "pre-activations or outputs far in the tails, where customary formulas lose their digits",
     "square_weights": "every weight is square, so that a transposed one has the right shape",
+    "steps": "a network of several operations",
     "subnormal": "a gradient that is below the smallest normal number of the problem's type, and not 0",
     "sum": "reduction is sum; it is mean in every other case",
     "underflow": "a gradient that is not 0 and rounds to 0",
@@ -100,36 +108,51 @@ def certify(made: Draft) -> Case:
 
 def seen_flags(problem: ref.Problem, certified: ref.CertifiedGradients) -> set[str]:
     """The flags that follow from the numbers."""
-    layers = problem.mlp.layers
     leaves = [leaf for place, leaf in certified.leaves().items() if place != "loss"]
     normal = float(np.finfo(problem.dtype).tiny)
-    arrays = [problem.x, *(layer.weight for layer in layers), *(la.bias for la in layers if la.bias is not None)]
-    output = ref.forward(problem.mlp, problem.x).output
-    switches = problem.loss.switches(output, problem.target)
-    plain = [ref.ACTIVATIONS[layer.activation.name].parameters == layer.activation.parameters for layer in layers]
+    arrays = [values for values in problem.leaves().values() if np.asarray(values).dtype.kind == "f"]
+    output = passes.forward(problem.network, problem.x).output
+    switches = problem.loss.switches(in_rows(output), problem.target)
     parameters = problem.loss.parameters
     seen = {
-        "batch_1": problem.x.shape[0] == 1,
         "class_weights": any(parameters.get(key) is not None for key in ("weight", "pos_weight")),
-        "deep": len(layers) >= 100,
         "float32": problem.dtype == np.float32,
         "ignored": problem.loss.ignore_index is not None and bool(np.any(problem.target == problem.loss.ignore_index)),
         "kink": bool(certified.kinks),
         "label_smoothing": bool(parameters.get("label_smoothing")),
         "loss_switch": any(bool(np.any(s == 0)) for s in switches),
         "negative_zero": any(bool(np.any((a == 0) & np.signbit(a))) for a in arrays),
-        "no_bias": any(layer.bias is None for layer in layers),
-        "parameters": not all(plain) or not same_parameters(problem.loss, ref.LOSSES[problem.loss.name]),
-        "rowwise": any(layer.activation.rowwise for layer in layers),
         "subnormal": any(bool(np.any((leaf.nearest != 0) & (np.abs(leaf.nearest) < normal))) for leaf in leaves),
         "sum": problem.reduction == "sum",
         "underflow": any(
             bool(np.any((leaf.nearest == 0) & (leaf.lower < leaf.upper) & leaf.resolved)) for leaf in leaves
         ),
         "unresolved": certified.status != "certified",
+    }
+    seen |= _of_steps(problem) if isinstance(problem.network, ref.Network) else _of_layers(problem)
+    return {flag for flag, present in seen.items() if present}
+
+
+def _of_layers(problem: ref.Problem) -> dict[str, bool]:
+    layers = problem.mlp.layers
+    plain = [ref.ACTIVATIONS[layer.activation.name].parameters == layer.activation.parameters for layer in layers]
+    return {
+        "batch_1": problem.x.shape[0] == 1,
+        "deep": len(layers) >= 100,
+        "no_bias": any(layer.bias is None for layer in layers),
+        "parameters": not all(plain) or not same_parameters(problem.loss, ref.LOSSES[problem.loss.name]),
+        "rowwise": any(layer.activation.rowwise for layer in layers),
         "zero_weights": any(not np.any(layer.weight) for layer in layers),
     }
-    return {flag for flag, present in seen.items() if present}
+
+
+def _of_steps(problem: ref.Problem) -> dict[str, bool]:
+    steps = problem.graph.steps
+    return {
+        "data": any(np.asarray(values).dtype.kind != "f" for values in problem.x.values()),
+        "formats": any(step.compute is not None or step.store is not None for step in steps),
+        "steps": len({step.operation.name for step in steps} - {"reshape", "cat"}) > 1,
+    }
 
 
 def same_parameters(left: ref.Loss, right: ref.Loss) -> bool:

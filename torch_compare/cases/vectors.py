@@ -20,7 +20,7 @@ from typing import Any
 from ..files.case_file import SCHEMA_VERSION, Case
 from ..files.case_writer import as_json, as_safetensors
 from ..files.untrusted import parse_json, read_bytes, short
-from . import known_bugs, named_cases
+from . import known_bugs, named_cases, network_cases, operation_cases
 from .draft import FLAGS, certify
 from .index import index
 from .random_cases import random_cases
@@ -35,7 +35,7 @@ COMMITTED = Path(__file__).parents[1] / "vectors"
 MANIFEST = "manifest.json"
 INDEX = "README.md"
 SCHEMAS = ("case.schema.json", "manifest.schema.json", "result.schema.json")
-GENERATOR_VERSION = "2"
+GENERATOR_VERSION = "3"
 """Raised when the named set or the random cases change."""
 FORMAT = "gradient-oracle manifest"
 _NAME = re.compile(r"(schema/)?[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
@@ -78,7 +78,8 @@ def named_set() -> Iterator[Case]:
     >>> case.name, case.flags
     ('activation_celu', ('activation',))
     """
-    return map(certify, sorted(chain(named_cases.drafts(), known_bugs.drafts()), key=lambda made: made.name))
+    rooms = (named_cases, known_bugs, operation_cases, network_cases)
+    return map(certify, sorted(chain.from_iterable(room.drafts() for room in rooms), key=lambda made: made.name))
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────

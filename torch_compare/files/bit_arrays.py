@@ -15,18 +15,18 @@ from .untrusted import Tensor, read_shape, short
 
 Array = Any
 
-DTYPES = ("float64", "float32", "int64")
-"""The types that arrays of a case may have; int64, in two's complement, for targets that are class indices."""
+DTYPES = ("float64", "float32", "int64", "bool")
+"""The types that arrays of a case may have: int64, in two's complement, for indices; bool, 0 or 1, for masks."""
 WORDS = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 """Numbers that JSON does not have."""
-_STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "U8": "u1"}
+_STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "U8": "u1", "BOOL": "?"}
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def bits_of(array: Array) -> list[str]:
-    """The bits of each element as hexadecimal, the sign first: 16 digits for 8 bytes, 8 for 4.
+    """The bits of each element as hexadecimal, the sign first: 16 digits for 8 bytes, 8 for 4, 2 for a truth value.
 
     >>> bits_of(np.array([1.0], np.float32))
     ['0x3f800000']
@@ -41,7 +41,7 @@ def decimals_of(array: Array) -> list[Any]:
 
     def shortest(value: Any) -> Any:
         number = float(str(value)) if array.dtype == np.float32 else value.item()
-        return number if np.isfinite(number) else str(number)
+        return int(number) if number is True or number is False else number if np.isfinite(number) else str(number)
 
     return [shortest(value) for value in array.ravel()]
 
@@ -122,7 +122,16 @@ def from_bits(place: str, texts: list[Any], dtype: np.dtype[Any]) -> Array:
     if len(data) != len(texts) * dtype.itemsize:
         at = next(i for i, text in enumerate(texts) if not all(c in "0123456789abcdefABCDEF" for c in text[2:]))
         raise ValueError(f'{place}: bits[{at}]: expected "0x" and {digits} hexadecimal digits, got {short(texts[at])}')
+    if dtype.kind == "b":
+        require_truth(place, np.frombuffer(data, np.uint8))
     return np.frombuffer(data, dtype.newbyteorder(">")).astype(dtype)
+
+
+def require_truth(place: str, values: Array) -> None:
+    """Raise ValueError naming the first byte of truth values that is neither 0 nor 1."""
+    if np.any(values > 1):
+        at = int(np.argmax(values > 1))
+        raise ValueError(f"{place}[{at}]: expected 0 or 1 for a truth value, got {values[at]}")
 
 
 def from_decimals(place: str, numbers: list[Any], dtype: np.dtype[Any]) -> Array:
@@ -131,14 +140,17 @@ def from_decimals(place: str, numbers: list[Any], dtype: np.dtype[Any]) -> Array
     Raises:
         ValueError: one is no number, or beyond the type's range; the first one is named.
     """
-    exact = dtype.kind == "i"
+    exact = dtype.kind in "ib"
     for at, number in enumerate(numbers):
         if type(number) is not int and (exact or not (isinstance(number, float) or _is_word(number))):
             expected = "an integer" if exact else "a number, or one of nan, inf, -inf"
             raise ValueError(f"{place}: decimal[{at}]: expected {expected}, got {short(number)}")
     try:
         if exact:
-            return np.array(numbers, np.int64).reshape(len(numbers))
+            whole = np.array(numbers, np.int64).reshape(len(numbers))
+            if dtype.kind == "b":
+                require_truth(place, whole.view(np.uint64))
+            return whole.astype(dtype)
         wide = np.array([WORDS[n] if isinstance(n, str) else n for n in numbers], np.float64)
     except OverflowError:
         raise ValueError(f"{place}: decimal: an integer beyond the range of {dtype}") from None
@@ -163,12 +175,14 @@ def from_tensor(place: str, tensor: Tensor) -> tuple[Array, str]:
     """The array of a tensor and the name of its format; formats that NumPy does not have come back as float32.
 
     Raises:
-        ValueError: the tensor holds no floating numbers, nor int64 or uint8; the message begins with the place.
+        ValueError: the tensor holds no floating numbers, nor int64, uint8 or bool; the message begins with the place.
 
     >>> from_tensor("loss", Tensor("F8_E4M3", (3,), memoryview(bytes([0x38, 0x7E, 0xFF]))))
     (array([  1., 448.,  nan], dtype=float32), 'float8_e4m3')
     """
     if tensor.dtype in _STORED:
+        if tensor.dtype == "BOOL":
+            require_truth(place, np.frombuffer(tensor.data, np.uint8))
         array = np.frombuffer(tensor.data, _STORED[tensor.dtype])
         array = array.astype(array.dtype.newbyteorder("="))
     elif tensor.dtype == "BF16":

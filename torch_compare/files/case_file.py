@@ -5,14 +5,16 @@ language finds `"layers[0].weight"` and the `"bits"` behind it without a library
 arrays as tensors, and the same text without them in its metadata. `vectors/schema/` states both.
 
 Places: "x", "target", "layers[0].weight", "layers[0].bias" among the arrays; the parameters' places, "input" and
-"loss" among the gradients, each with the float64 nearest to the exact gradient and bounds below and above it.
+"loss" among the gradients, each with the float64 nearest to the exact gradient and bounds below and above it. Of a
+network of operations: its own names of parameters, inputs and constants, and "target"; and the gradients of parameters
+and floating inputs by the same names.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,10 @@ import numpy as np
 
 import reference as ref
 from reference.network.gradients import place_of
-from reference.rounding.certified import CertifiedLeaf, ExactKink
+from reference.rounding.certified import CertifiedLeaf, ExactKink, StepKink
 
 from . import bit_arrays
+from .network_file import GRADIENTS, decode_kink, decode_network, is_network, may_be_infinite
 from .rows_as_data import LARGEST_DEPTH, decode_activation, decode_loss, make_problem
 from .untrusted import Tensor, parse_json, parse_tensors, read_bytes, read_shape, short
 
@@ -77,7 +80,14 @@ def _from_json(data: Any) -> Case:
     for key in ("arrays", "gradients"):
         if not isinstance(data[key], dict):
             raise ValueError(f"{key}: expected an object, got {short(data[key])}")
-    problem = _problem(head, {short(k)[1:-1]: bit_arrays.decode(short(k)[1:-1], v) for k, v in arrays.items()})
+    architecture = head["architecture"]
+    problem = _problem(
+        head,
+        {
+            name: bit_arrays.decode(short(name)[1:-1], values, finite=not may_be_infinite(architecture, name))
+            for name, values in arrays.items()
+        },
+    )
     return _case(head, problem, {place: _decode_leaf(place, data) for place, data in gradients.items()})
 
 
@@ -90,11 +100,12 @@ def _from_safetensors(data: bytes) -> Case:
     leaves: dict[str, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         array, _ = bit_arrays.from_tensor(short(name), tensor)
-        if name.startswith("gradients."):
-            place, _, end = name.removeprefix("gradients.").rpartition(".")
+        if name.startswith(GRADIENTS):
+            place, _, end = name.removeprefix(GRADIENTS).rpartition(".")
             leaves.setdefault(place, {})[end] = array
         else:
-            bit_arrays.require_finite(short(name), array)
+            if not may_be_infinite(head["architecture"], name):
+                bit_arrays.require_finite(short(name), array)
             arrays[name] = array
     case = _case(head, _problem(head, arrays), {place: _stored_leaf(place, ends) for place, ends in leaves.items()})
     if tensor_hash(tensors) != metadata["sha256"]:
@@ -131,6 +142,8 @@ def _require_keys(place: str, data: Any, keys: set[str]) -> None:
 
 def _problem(head: dict[str, Any], arrays: dict[str, Any]) -> ref.Problem:
     architecture = head["architecture"]
+    if is_network(architecture):
+        return decode_network(architecture, arrays)
     _require_keys("architecture", architecture, {"dtype", "batch", "layers", "loss", "reduction", "loss_divided_by"})
     layers, dtype = architecture["layers"], architecture["dtype"]
     if dtype not in ("float64", "float32"):
@@ -226,7 +239,12 @@ def _case(head: dict[str, Any], problem: ref.Problem, leaves: dict[str, Certifie
     tree = ref.Gradients.from_leaves(leaves)
     status = "certified" if all(np.all(leaf.resolved) for leaf in leaves.values()) else "unresolved"
     certified = ref.CertifiedGradients(
-        tree.layers, tree.input, tree.loss, status=status, kinks=_kinks(head["kinks_hit"])
+        tree.layers,
+        tree.input,
+        tree.loss,
+        tree.named,
+        status=status,
+        kinks=_kinks(head["kinks_hit"], decode_kink if is_network(head["architecture"]) else _kink),
     )
     return Case(
         head["name"], problem, certified, tuple(flags), read_text("note", head["note"]), read_text("link", head["link"])
@@ -244,16 +262,16 @@ def read_text(place: str, value: Any) -> str:
     return value
 
 
-def _kinks(data: Any) -> tuple[ExactKink, ...]:
+def _kinks(data: Any, decoded: Callable[[str, Any], ExactKink | StepKink]) -> tuple[ExactKink | StepKink, ...]:
     if not isinstance(data, list):
         raise ValueError(f"kinks_hit: expected a list, got {short(data)}")
-    found = []
-    for index, kink in enumerate(data):
-        place = f"kinks_hit[{index}]"
-        _require_keys(place, kink, set(_KINK))
-        if not all(type(kink[key]) is int for key in ("layer", "example", "unit")):
-            raise ValueError(f"{place}: layer, example, unit: expected integers")
-        if not all(type(kink[key]) is float for key in ("at", "derivative", "left", "right")):
-            raise ValueError(f"{place}: at, derivative, left, right: expected numbers with a decimal point")
-        found.append(ExactKink(**(kink | {"activation": read_text(place, kink["activation"])})))
-    return tuple(found)
+    return tuple(decoded(f"kinks_hit[{index}]", kink) for index, kink in enumerate(data))
+
+
+def _kink(place: str, kink: Any) -> ExactKink:
+    _require_keys(place, kink, set(_KINK))
+    if not all(type(kink[key]) is int for key in ("layer", "example", "unit")):
+        raise ValueError(f"{place}: layer, example, unit: expected integers")
+    if not all(type(kink[key]) is float for key in ("at", "derivative", "left", "right")):
+        raise ValueError(f"{place}: at, derivative, left, right: expected numbers with a decimal point")
+    return ExactKink(**(kink | {"activation": read_text(place, kink["activation"])}))

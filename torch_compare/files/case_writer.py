@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.rounding.certified import CertifiedLeaf, ExactKink
+from reference.rounding.certified import CertifiedLeaf, ExactKink, StepKink
 
 from . import bit_arrays
 from .case_file import ENDS, FORMAT, NAME, SCHEMA_VERSION, Case, read_text, tensor_hash
+from .network_file import GRADIENTS, encode_kink, encode_network, network_arrays
 from .rows_as_data import decode_activation, decode_loss, encode_row
 from .untrusted import parse_tensors, write_tensors
 
@@ -25,6 +26,15 @@ _CONVENTIONS = {
     "bits": "IEEE 754, most significant digit first; int64 in two's complement",
     "kinks": "each layer's activation lists its kinks with the derivative taken there; kinks_hit lists those hit",
     "gradients": "lower ≤ the exact gradient ≤ upper; nearest is the float64 nearest to it where resolved is not 0",
+}
+_OF_STEPS = {
+    "order": _CONVENTIONS["order"],
+    "steps": "each applies an operation to named values, in order; null is an input that is left out",
+    "formats": "compute and store, where a step has them: formats of its inputs and output; the gradients are exact",
+    "loss": "inner_product sums target times output: its gradient by the output is the target",
+    "bits": f"{_CONVENTIONS['bits']}; a truth value is 0 or 1",
+    "kinks": "kinks_hit: numbers of a step exactly where its formula changes; the derivative taken there is torch's",
+    "gradients": _CONVENTIONS["gradients"],
 }
 
 
@@ -75,7 +85,8 @@ def write_case(problem: ref.Problem, path: str | Path, *, name: str | None = Non
 
 def _require_rows(problem: ref.Problem) -> None:
     """Raise ValueError if a row is the user's own under a name of the tables: a file holds its name alone."""
-    rows: list[ref.Activation | ref.Loss] = [*(layer.activation for layer in problem.mlp.layers), problem.loss]
+    layers = problem.mlp.layers if isinstance(problem.network, ref.MLP) else ()
+    rows: list[ref.Activation | ref.Loss] = [*(layer.activation for layer in layers), problem.loss]
     for row in rows:
         data = encode_row(row)
         read = decode_loss("loss", data) if isinstance(row, ref.Loss) else decode_activation("activation", data)
@@ -94,8 +105,8 @@ def as_json(case: Case) -> str:
         ValueError: a row of the problem is none of the tables, or a number is not finite.
     """
     data = _head(case)
-    data["conventions"] = _CONVENTIONS
-    data["arrays"] = {place: bit_arrays.encode(array) for place, array in case.problem.arrays().items()}
+    data["conventions"] = _CONVENTIONS if isinstance(case.problem.network, ref.MLP) else _OF_STEPS
+    data["arrays"] = {place: bit_arrays.encode(array) for place, array in _arrays(case.problem).items()}
     data["gradients"] = {place: _encode_leaf(place, leaf) for place, leaf in case.certified.leaves().items()}
     return _layout(data) + "\n"
 
@@ -105,21 +116,22 @@ def as_safetensors(case: Case) -> bytes:
 
     "sha256" there is the hash of the tensors, which a file in another byte order does not have.
     """
-    tensors = dict(case.problem.arrays())
+    tensors = _arrays(case.problem)
     for place, leaf in case.certified.leaves().items():
-        tensors |= {f"gradients.{place}.{end}": np.asarray(getattr(leaf, end)) for end in ENDS}
+        tensors |= {f"{GRADIENTS}{place}.{end}": np.asarray(getattr(leaf, end)) for end in ENDS}
         if not np.all(leaf.resolved):
-            tensors[f"gradients.{place}.resolved"] = np.asarray(leaf.resolved, dtype=np.uint8)
+            tensors[f"{GRADIENTS}{place}.resolved"] = np.asarray(leaf.resolved, dtype=np.uint8)
     text = json.dumps(_head(case), ensure_ascii=False)
     stored, _ = parse_tensors(write_tensors(tensors, {}))
     return write_tensors(tensors, {"case": text, "sha256": tensor_hash(stored)})
 
 
+def _arrays(problem: ref.Problem) -> dict[str, Any]:
+    return dict(problem.arrays()) if isinstance(problem.network, ref.MLP) else network_arrays(problem)
+
+
 def _head(case: Case) -> dict[str, Any]:
-    problem = case.problem
-    with np.errstate(all="ignore"):
-        output = ref.forward(problem.mlp, problem.x).output
-        divisor = problem.loss.divisor(output, problem.target) if problem.reduction == "mean" else 1
+    of_mlp = isinstance(case.problem.network, ref.MLP)
     return {
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
@@ -127,30 +139,41 @@ def _head(case: Case) -> dict[str, Any]:
         "flags": list(case.flags),
         "note": case.note,
         "link": case.link,
-        "architecture": {
-            "dtype": str(problem.dtype),
-            "batch": int(problem.x.shape[0]),
-            "layers": [
-                {
-                    "fan_in": layer.fan_in,
-                    "fan_out": int(layer.weight.shape[0]),
-                    "bias": layer.bias is not None,
-                    "activation": encode_row(layer.activation),
-                    "kinks": [
-                        {"at": k.at, "derivative": k.derivative, "left": k.left, "right": k.right}
-                        for k in layer.activation.kinks
-                    ],
-                }
-                for layer in problem.mlp.layers
-            ],
-            "loss": encode_row(problem.loss),
-            "reduction": problem.reduction,
-            "loss_divided_by": float(np.asarray(divisor)),
-        },
-        "kinks_hit": [
-            {name: getattr(kink, name) for name in ExactKink.__dataclass_fields__} for kink in case.certified.kinks
-        ],
+        "architecture": _architecture(case.problem) if of_mlp else encode_network(case.problem),
+        "kinks_hit": [_encode_kink(kink) for kink in case.certified.kinks],
     }
+
+
+def _architecture(problem: ref.Problem) -> dict[str, Any]:
+    with np.errstate(all="ignore"):
+        output = ref.forward(problem.mlp, problem.x).output
+        divisor = problem.loss.divisor(output, problem.target) if problem.reduction == "mean" else 1
+    return {
+        "dtype": str(problem.dtype),
+        "batch": int(problem.x.shape[0]),
+        "layers": [
+            {
+                "fan_in": layer.fan_in,
+                "fan_out": int(layer.weight.shape[0]),
+                "bias": layer.bias is not None,
+                "activation": encode_row(layer.activation),
+                "kinks": [
+                    {"at": k.at, "derivative": k.derivative, "left": k.left, "right": k.right}
+                    for k in layer.activation.kinks
+                ],
+            }
+            for layer in problem.mlp.layers
+        ],
+        "loss": encode_row(problem.loss),
+        "reduction": problem.reduction,
+        "loss_divided_by": float(np.asarray(divisor)),
+    }
+
+
+def _encode_kink(kink: ExactKink | StepKink) -> dict[str, Any]:
+    if isinstance(kink, StepKink):
+        return encode_kink(kink)
+    return {name: getattr(kink, name) for name in ExactKink.__dataclass_fields__}
 
 
 def _encode_leaf(place: str, leaf: CertifiedLeaf) -> dict[str, Any]:
@@ -165,9 +188,15 @@ def _encode_leaf(place: str, leaf: CertifiedLeaf) -> dict[str, Any]:
 
 
 def _layout(value: Any, indent: str = "") -> str:
-    """JSON with a line per list of numbers and per member, so that a program without a JSON library reads it."""
+    """JSON with a line per list of numbers and per member, so that a program without a JSON library reads it.
+
+    The members of a tuple have a line each.
+    """
     if isinstance(value, dict) and value:
         inner = f"{indent} "
         members = (f"{inner}{json.dumps(key)}: {_layout(member, inner)}" for key, member in value.items())
         return "{\n" + ",\n".join(members) + f"\n{indent}}}"
+    if isinstance(value, tuple) and value:
+        lines = (f"{indent} {json.dumps(member, ensure_ascii=False, allow_nan=False)}" for member in value)
+        return "[\n" + ",\n".join(lines) + f"\n{indent}]"
     return json.dumps(value, ensure_ascii=False, allow_nan=False)

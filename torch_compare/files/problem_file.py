@@ -14,7 +14,9 @@ import numpy as np
 import reference as ref
 from reference.network.gradients import place_of
 
+from . import bit_arrays
 from .bit_arrays import from_decimals
+from .network_file import decode_network, encode_network, is_network, may_be_infinite, network_arrays
 from .rows_as_data import LARGEST_DEPTH, make_problem, make_row
 from .untrusted import parse_json, read_bytes, short
 
@@ -23,12 +25,15 @@ _DTYPES = ("float64", "float32")
 
 
 def encode(problem: ref.Problem) -> dict[str, Any]:
-    """The problem as plain data.
+    """The problem as plain data; the arrays of a network of operations as `bit_arrays` spells them.
 
     >>> mlp = ref.MLP((ref.Layer(np.array([[0.5]]), None, "tanh"),))
     >>> encode(ref.Problem(mlp, np.array([[2.0]]), np.array([[1.0]]), "mse"))["layers"]
     [{'weight': [[0.5]], 'bias': None, 'activation': {'name': 'tanh', 'parameters': {}}}]
     """
+    if isinstance(problem.network, ref.Network):
+        arrays = {name: bit_arrays.encode(values) for name, values in network_arrays(problem).items()}
+        return {"format": FORMAT, "network": encode_network(problem), "arrays": arrays}
     return {
         "format": FORMAT,
         "dtype": str(problem.dtype),
@@ -64,6 +69,8 @@ def decode(data: Any) -> ref.Problem:
     """
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise ValueError(f'format: expected "{FORMAT}"')
+    if "network" in data:
+        return _network(data["network"], _member("", data, "arrays"))
     dtype = data.get("dtype")
     if dtype not in _DTYPES:
         raise ValueError(f"dtype: expected one of {', '.join(_DTYPES)}, got {short(dtype)}")
@@ -87,6 +94,19 @@ def decode(data: Any) -> ref.Problem:
     target = _array("target", _member("", data, "target"), dtype, integers=True)
     x = _array("x", _member("", data, "x"), dtype)
     return make_problem(made, x, target, loss, _member("", data, "reduction"))
+
+
+def _network(network: Any, arrays: Any) -> ref.Problem:
+    for place, part in (("network", network), ("arrays", arrays)):
+        if not isinstance(part, dict):
+            raise ValueError(f"{place}: expected an object, got {short(part)}")
+    if not is_network(network):
+        raise ValueError("network: steps: missing")
+    decoded = {
+        name: bit_arrays.decode(short(name)[1:-1], values, finite=not may_be_infinite(network, name))
+        for name, values in arrays.items()
+    }
+    return decode_network(network, decoded)
 
 
 def _member(place: str, data: Any, key: str) -> Any:

@@ -14,6 +14,8 @@ from reference.training.checkpoint import printable
 from . import bit_arrays
 from .untrusted import short
 
+UNFIT = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+"""What a row raises of parameters or inputs that are none of its own."""
 LARGEST_DEPTH = 1000
 """Layers of a problem in a file, at the most."""
 LARGEST_OUTPUTS = 2**10
@@ -66,11 +68,16 @@ def _decode(place: str, data: Any, module: Any, table: Mapping[str, Any]) -> Any
         raise ValueError(f"{place}: parameters: expected an object, got {short(parameters)}")
     if not parameters:
         return table[name]
-    given = {key: _parameter(f"{place}: {short(key)}", value) for key, value in parameters.items()}
+    given = {key: number_parameter(f"{place}: {short(key)}", value) for key, value in parameters.items()}
     return make_row(place, getattr(module, name), given)
 
 
-def _parameter(place: str, value: Any) -> Any:
+def number_parameter(place: str, value: Any) -> Any:
+    """None, a truth value, an integer of 32 bits, or the number or array that `bit_arrays` spells.
+
+    Raises:
+        ValueError: it is none; the message begins with the place.
+    """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -93,7 +100,7 @@ def make_row(place: str, maker: Callable[..., Any], parameters: Mapping[str, Any
     try:
         with np.errstate(all="ignore"):
             return maker(**parameters)
-    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+    except UNFIT as error:
         raise ValueError(f"{place}: {printable(error)}") from None
 
 

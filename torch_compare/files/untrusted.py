@@ -28,6 +28,8 @@ LARGEST_TREE = 2**18
 """The lists, objects and members of a JSON file: what costs memory beyond the numbers themselves."""
 DEEPEST = 16
 """Lists and objects within each other."""
+DIMENSIONS = 8
+"""Of an array."""
 MEMORY = 640 * 2**20
 """The memory that reading any file may take, at the most: 20 times the largest file."""
 
@@ -257,13 +259,13 @@ def _entry(name: str, entry: Any, size: int) -> tuple[str, tuple[int, ...], int,
 
 
 def read_shape(place: str, value: Any) -> tuple[int, ...]:
-    """A shape of at most two dimensions.
+    """A shape of at most `DIMENSIONS`.
 
     Raises:
         ValueError: it is none, has a side of 0, or more elements than `LARGEST_NUMBERS`.
     """
-    if not isinstance(value, list) or len(value) > 2 or not all(type(n) is int and n >= 1 for n in value):
-        raise ValueError(f"{place}: shape: expected at most two integers of at least 1, got {short(value)}")
+    if not isinstance(value, list) or len(value) > DIMENSIONS or not all(type(n) is int and n >= 1 for n in value):
+        raise ValueError(f"{place}: shape: expected at most {DIMENSIONS} integers of at least 1, got {short(value)}")
     if prod(value) > LARGEST_NUMBERS:
         raise ValueError(f"{place}: shape: more than the {LARGEST_NUMBERS} numbers that are read")
     return tuple(value)
@@ -272,7 +274,7 @@ def read_shape(place: str, value: Any) -> tuple[int, ...]:
 def write_tensors(arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
     """A safetensors file, the same bytes for the same arrays whatever library is installed.
 
-    The arrays keep their order; they are float64, float32, int64 or uint8. The header is padded with blanks to a
+    The arrays keep their order; they are float64, float32, int64, uint8 or bool. The header is padded with blanks to a
     multiple of eight bytes.
     """
     names = {
@@ -280,6 +282,7 @@ def write_tensors(arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> byt
         np.dtype(np.float32): "F32",
         np.dtype(np.int64): "I64",
         np.dtype(np.uint8): "U8",
+        np.dtype(np.bool_): "BOOL",
     }
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     parts, at = [], 0

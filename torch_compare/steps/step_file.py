@@ -21,12 +21,11 @@ from reference.arithmetic.formats import FORMATS, STORED
 from reference.optimizers import OPTIMIZERS, Optimizer
 
 from ..files import bit_arrays
-from ..files.untrusted import LARGEST_NUMBERS, parse_json, parse_tensors, read_bytes, short, write_tensors
+from ..files.untrusted import parse_json, parse_tensors, read_bytes, read_shape, short, write_tensors
 from .step import Stored, labels_of, read_array
 
 FORMAT = "gradient-oracle step 1"
 KEYS = ("optimizer", "params", "gradients", "state", "dtype", "given")
-DIMENSIONS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +181,7 @@ def _step(head: Any, tensors: Mapping[str, Any]) -> StepFile:
         if not isinstance(head.get(key), dict) or not head[key]:
             raise ValueError(f"{key}: expected an object, got {short(head.get(key))}")
     dtype = head.get("dtype")
-    if dtype is not None and dtype not in FORMATS:
+    if dtype is not None and not (isinstance(dtype, str) and dtype in FORMATS):
         raise ValueError(f"dtype: expected one of {', '.join(FORMATS)}, got {short(dtype)}")
     parts = {key: _filled(head.get(key), key, tensors) for key in ("params", "gradients", "state", "given")}
     for key in ("params", "gradients"):
@@ -256,19 +255,6 @@ def _filled(value: Any, place: str, tensors: Mapping[str, Any]) -> Any:
     if flat.size != prod(shape) or flat.dtype.kind != "f":
         raise ValueError(f"{place}: expected {prod(shape)} floating numbers, for shape {shape}, got {flat.size}")
     return Stored(flat.reshape(shape), name)
-
-
-def read_shape(place: str, value: Any) -> tuple[int, ...]:
-    """A shape of any usual number of axes.
-
-    Raises:
-        ValueError: it is none, has a side of 0, or too many numbers.
-    """
-    if not (isinstance(value, list) and len(value) <= DIMENSIONS and all(type(n) is int and n >= 1 for n in value)):
-        raise ValueError(f"{place}: shape: expected at most {DIMENSIONS} integers of at least 1, got {short(value)}")
-    if prod(value) > LARGEST_NUMBERS:
-        raise ValueError(f"{place}: shape: more than the {LARGEST_NUMBERS} numbers that are read")
-    return tuple(value)
 
 
 def decimals(place: str, numbers: Any, name: str) -> Any:

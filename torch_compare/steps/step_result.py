@@ -60,7 +60,7 @@ def _read_result(path: Path, step: StepFile) -> tuple[str | None, Any]:
         if key not in ("params", "state", "dtype"):
             raise ValueError(f"{short(key)}: unknown; there are params, state, dtype")
     dtype = document.get("dtype")
-    if dtype is not None and dtype not in FORMATS:
+    if dtype is not None and not (isinstance(dtype, str) and dtype in FORMATS):
         raise ValueError(f"dtype: expected one of {', '.join(FORMATS)}, got {short(dtype)}")
 
     def array(place: str, value: Any) -> Any:

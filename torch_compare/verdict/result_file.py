@@ -2,9 +2,9 @@
 
 JSON: ``{"case": "...", "dtype": "float32", "accumulate": "float32", "gradients": {"layers[0].weight": [...], ...}}``,
 of which all but the gradients may be left out; or that inner object alone. An array is a list of numbers row by row, or
-nested by rows; a number is a decimal, one of the words "nan", "inf", "-inf", or its bits as "0x" and 16, 8 or 4 digits.
-What printf writes for what is not finite is read without quotes, too. Or safetensors, with a tensor a place: F64, F32,
-F16, BF16, F8_E4M3, F8_E5M2, and the same three words as metadata.
+nested as its dimensions are; a number is a decimal, one of the words "nan", "inf", "-inf", or its bits as "0x" and 16,
+8 or 4 digits. What printf writes for what is not finite is read without quotes, too. Or safetensors, with a tensor a
+place: F64, F32, F16, BF16, F8_E4M3, F8_E5M2, and the same three words as metadata.
 """
 
 from __future__ import annotations
@@ -158,19 +158,19 @@ def _fitting(given: dict[str, Any], problem: ref.Problem) -> dict[str, tuple[int
 
 
 def _flat(place: str, values: Any, shape: tuple[int, ...]) -> list[Any]:
-    """The numbers of a list, or of a list of rows, or of a number alone if there is one element."""
-    if not isinstance(values, list):
-        values = [values]
-    if any(isinstance(row, list) for row in values):
-        got = (len(values), len(values[0]) if isinstance(values[0], list) else 0)
-        if not all(isinstance(row, list) and len(row) == got[1] for row in values):
+    """The numbers of a list, or of lists in each other, or of a number alone if there is one element."""
+    level, got = values if isinstance(values, list) else [values], []
+    while any(isinstance(row, list) for row in level):
+        length = len(level[0]) if isinstance(level[0], list) else 0
+        if not all(isinstance(row, list) and len(row) == length for row in level):
             raise ValueError(f"{place}: expected numbers, or rows of equal length, got a mixture")
-        if got != shape:
-            raise ValueError(f"{place}: {_expected(shape, got)}")
-        return [number for row in values for number in row]
-    if len(values) != prod(shape):
-        raise ValueError(f"{place}: expected {prod(shape)} numbers, for shape {shape}, got {len(values)}")
-    return values
+        got.append(length)
+        level = [number for row in level for number in row]
+    if got and (len(values), *got) != shape:
+        raise ValueError(f"{place}: {_expected(shape, (len(values), *got))}")
+    if len(level) != prod(shape):
+        raise ValueError(f"{place}: expected {prod(shape)} numbers, for shape {shape}, got {len(level)}")
+    return level
 
 
 def _require_numbers(place: str, numbers: list[Any]) -> list[Any]:

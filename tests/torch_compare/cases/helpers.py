@@ -4,6 +4,7 @@ import json
 
 from jsonschema import Draft202012Validator
 
+import reference as ref
 from torch_compare.cases import vectors
 
 PATHS = vectors.case_paths(vectors.COMMITTED)
@@ -17,3 +18,13 @@ SCHEMAS = {
 def validator(kind):
     Draft202012Validator.check_schema(SCHEMAS[kind])
     return Draft202012Validator(SCHEMAS[kind])
+
+
+def of_layers(cases):
+    """The cases of networks of layers."""
+    return [case for case in cases if isinstance(case.problem.network, ref.MLP)]
+
+
+def of_steps(cases):
+    """The cases of networks of operations."""
+    return [case for case in cases if isinstance(case.problem.network, ref.Network)]

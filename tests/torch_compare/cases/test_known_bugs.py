@@ -1,6 +1,7 @@
 """Every known bug has its case, or a reason why not."""
 
 import reference as ref
+from tests.torch_compare.cases.helpers import of_layers
 from torch_compare.cases import known_bugs, vectors
 
 
@@ -19,7 +20,7 @@ def test_every_known_bug_is_shown_or_said_not_to_be(cases):
 
 def test_the_known_numbers_of_the_bugs(cases):
     by_name = {case.name: case for case in cases}
-    weight = {name: case.certified.layers[0].weight.nearest for name, case in by_name.items()}
+    weight = {case.name: case.certified.layers[0].weight.nearest for case in of_layers(cases)}
 
     def slopes(name):
         """a′(z): the gradient of the weight by that of the output, for x = 1."""

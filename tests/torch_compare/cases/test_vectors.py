@@ -29,7 +29,7 @@ def test_what_is_committed_is_what_is_generated(tmp_path):
 def test_the_manifest_is_right_and_the_set_is_small():
     manifest = vectors.check_manifest(vectors.COMMITTED)
     size = sum(entry.bytes for entry in manifest.files.values()) + (vectors.COMMITTED / vectors.MANIFEST).stat().st_size
-    assert size < 2_000_000
+    assert size < 4_000_000
     assert manifest.schema_version == 1
 
 
@@ -71,7 +71,8 @@ def test_numbers_are_spelled_twice_and_alike():
                 np.array(array["decimal"], dtype).view(np.uint8), np.frombuffer(stored, np.uint8)
             )
             if dtype == "float64":
-                assert all(json.dumps(number) == repr(float(number)) for number in array["decimal"])
+                numbers = [number for number in array["decimal"] if number != "-inf"]
+                assert all(json.dumps(number) == repr(float(number)) for number in numbers)
             count += len(array["bits"])
     assert count > 10_000
 

@@ -220,7 +220,7 @@ def test_every_number_of_the_narrow_formats(name, dtype):
     ({WEIGHT: [[1.0] * 3] * 2}, r"expected shape \(3, 2\), got \(2, 3\); weights are stored \(fan_out, fan_in\)"),
     ({WEIGHT: [[1.0, 2.0], [3.0]]}, "rows of equal length, got a mixture"),
     ({WEIGHT: [1.0, [2.0]]}, "rows of equal length, got a mixture"),
-    ({WEIGHT: [[[1.0], [2.0]]] * 3}, "expected a number"),
+    ({WEIGHT: [[[1.0], [2.0]]] * 3}, r"expected shape \(3, 2\), got \(3, 2, 1\)"),
     ({WEIGHT: None}, r"expected 6 numbers"),
     ({"loss": None}, r"loss: decimal\[0\]: null, as JavaScript writes NaN and the infinities alike; expected a number"),
     ({"layers[1].bias": [1.0, None]}, r"layers\[1\].bias: decimal\[1\]: null, as JavaScript writes NaN"),
@@ -261,7 +261,7 @@ def test_tensors_that_do_not_fit(tmp_path):
         ({WEIGHT: torch.zeros(2, 3)}, "weights are stored"),
         ({WEIGHT: torch.zeros(3, 2, dtype=torch.int64)}, "expected floating numbers, got I64"),
         ({WEIGHT: torch.zeros(3, 2, dtype=torch.bool)}, f"{WEIGHT}: expected floating numbers, got BOOL"),
-        ({WEIGHT: torch.zeros(3, 2, 1)}, "shape: expected at most two"),
+        ({WEIGHT: torch.zeros(3, 2, 1)}, r"expected shape \(3, 2\), got \(3, 2, 1\)"),
     ):
         save_file(tensors, path)
         with pytest.raises(ValueError, match=message.replace("[", r"\[")):

@@ -1,0 +1,68 @@
+"""The C program of layer norm: compiled, judged, and its planted bug named."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import torch_compare
+from torch_compare.cases.vectors import COMMITTED
+from torch_compare.commands import cli
+
+FOLDER = Path(torch_compare.__file__).parent / "cases" / "examples"
+CASE = COMMITTED / "operation_layer_norm_float64.json"
+COMPILER = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Compiles the program with some flags and runs it on a case ↦ what the process did, and its result file."""
+    if COMPILER is None:
+        pytest.skip("there is no C compiler on this machine (cc, gcc, clang): the program cannot be compiled")
+
+    def ran(case, *flags):
+        binary, result = tmp_path / "layer_norm", tmp_path / "result.json"
+        strict = ["-O2", "-Wall", "-Wextra", "-Werror", "-std=c11", *flags]
+        command = [COMPILER, *strict, str(FOLDER / "layer_norm.c"), "-o", str(binary), "-lm"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        done = subprocess.run([binary, case], capture_output=True, text=True, check=False)
+        result.write_text(done.stdout, encoding="utf-8")
+        return done, result
+
+    return ran
+
+
+def test_the_program_agrees_in_every_gradient(run, capsys):
+    done, result = run(CASE)
+    assert done.returncode == 0
+    assert set(json.loads(done.stdout)["gradients"]) == {"x", "weight", "bias", "loss"}
+    assert cli.main(["check", str(CASE), str(result), "--strict"]) == cli.AGREES
+    assert capsys.readouterr().out.rstrip().endswith("AGREES")
+
+
+def test_the_planted_bug_is_named(run, tmp_path, capsys):
+    _, result = run(CASE, "-DMEAN_TERM_LEFT_OUT")
+    report = tmp_path / "report.json"
+    assert cli.main(["check", str(CASE), str(result), "--json", str(report)]) == cli.DISAGREES
+    found = json.loads(report.read_text(encoding="utf-8"))["cases"][0]
+    assert found["status"] == "wrong"
+    assert "in the backward pass of layer_norm, mean_term_left_out" in found["diagnosis"]
+    assert "DISAGREES" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("case", ["operation_layer_norm_float32", "operation_rms_norm_float64", "activation_tanh"])
+def test_another_case_is_refused(run, case):
+    done, _ = run(COMMITTED / f"{case}.json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "expected a case of layer_norm in float64" in done.stderr
+
+
+def test_the_makefile_runs_the_same_case():
+    text = (FOLDER / "Makefile").read_text(encoding="utf-8")
+    assert (FOLDER / re.search(r"^CASE := (\S+)$", text, re.MULTILINE)[1]).resolve() == CASE.resolve()
+    assert "-DMEAN_TERM_LEFT_OUT" in text
