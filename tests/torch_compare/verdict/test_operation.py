@@ -122,3 +122,17 @@ def test_what_rounded_steps_hide_says_how_to_look():
     assert verdict.agrees
     assert 'where yours computes in float32, say so with dtype="float32"' in verdict.diagnosis
     assert not tc.check_operation("layer_norm", {"x": x}, d, given, dtype="float32").agrees
+
+
+def test_rows_added_up_exactly_in_float32_are_rounded_once():
+    """Sums of bfloat16 numbers that float32 holds: the wrong row is named, not one that is right to its last digit."""
+    rng = np.random.default_rng(0)
+    indices, d = rng.integers(0, 10, (4, 7)), torch.tensor(rng.normal(size=(4, 7, 16))).bfloat16()
+    total = torch.zeros(10, 16).index_add_(0, torch.tensor(indices.ravel()), d.float().reshape(-1, 16))
+    inputs = {"input": indices, "weight": torch.zeros(10, 16).bfloat16()}
+    assert tc.check_operation("embedding", inputs, d, {"weight": total.bfloat16()}).agrees
+    total[3] = 0
+    verdict = tc.check_operation("embedding", inputs, d, {"weight": total.bfloat16()})
+    assert verdict.status == "wrong"
+    assert verdict.worst.index[0] == 3
+    assert "repeated rows overwritten" not in verdict.diagnosis
