@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .torch_side.deviation_row import Deviation
     from .torch_side.deviations import DEVIATIONS
     from .verdict.checks import Verdict, assert_gradients, check, check_module
-    from .verdict.operation import check_operation
+    from .verdict.operation import check_operation, operation_problem
 
 __all__ = [
     "DEVIATIONS",
@@ -46,6 +46,7 @@ __all__ = [
     "check_step",
     "network_specs",
     "networks",
+    "operation_problem",
     "problems",
     "read_case",
     "read_step",
@@ -67,7 +68,7 @@ _HOMES = {
     "torch_compare.random_problems.networks": ("NetworkSpec", "build_network"),
     "torch_compare.random_problems.strategies": ("network_specs", "networks", "problems", "specs"),
     "torch_compare.verdict.checks": ("Verdict", "assert_gradients", "check", "check_module"),
-    "torch_compare.verdict.operation": ("check_operation",),
+    "torch_compare.verdict.operation": ("check_operation", "operation_problem"),
 }
 
 

@@ -130,7 +130,7 @@ def step_format(name: str) -> Format:
 
 
 def get_format(dtype: DTypeLike | Format) -> Format:
-    """The format of that name or NumPy type.
+    """The format of that name or type, of NumPy or torch.
 
     Raises:
         ValueError: there is none; the message lists those that exist.
@@ -143,7 +143,7 @@ def get_format(dtype: DTypeLike | Format) -> Format:
     try:
         name = dtype if isinstance(dtype, str) and dtype in FORMATS else np.dtype(dtype).name
     except TypeError:
-        name = str(dtype)
+        name = str(dtype).removeprefix("torch.")
     if name not in FORMATS:
         raise ValueError(f"dtype: expected one of {', '.join(FORMATS)}, got {name}")
     return FORMATS[name]

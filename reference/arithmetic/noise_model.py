@@ -144,7 +144,7 @@ def summed(source: NoiseSource, x: NumPyArray, axes: tuple[int, ...], keepdims: 
         return x
     y = x.sum(axis=axes, keepdims=keepdims)
     if len(x) == 1 and _exact_sum(source, x, axes, keepdims):
-        return _stored(source, y)
+        return stored_once(source, y)
     sizes = _largest_of_runs(x)[None]
     nonzero = sizes != 0
     peak = sizes.max(axis=axes, keepdims=True, initial=0.0)
@@ -185,7 +185,7 @@ def product(source: NoiseSource, a: NumPyArray, b: NumPyArray) -> NumPyArray:
         grain = granularity(first) * granularity(second)
         bits = source.format.accumulation or source.format.bits
         if grain == 0 or float(np.max(first @ second, initial=0.0)) < grain * 2.0**bits:
-            return _stored(source, y)
+            return stored_once(source, y)
     row, column = first.max(axis=-1, keepdims=True, initial=0.0), second.max(axis=-2, keepdims=True, initial=0.0)
     row_scale, column_scale = (np.where((m > 0) & np.isfinite(m), m, 1.0) for m in (row, column))
     left, right = first / row_scale, second / column_scale
@@ -230,7 +230,7 @@ def accumulated(source: NoiseSource, y: NumPyArray, size: NumPyArray, terms: Num
     return with_noise(source, y, finer + stored, np.minimum(terms, 1.0))
 
 
-def _stored(source: NoiseSource, y: NumPyArray) -> NumPyArray:
+def stored_once(source: NoiseSource, y: NumPyArray) -> NumPyArray:
     """Sums y that the accumulation holds exactly, rounded to the format where that is coarser."""
     if source.format.accumulation is None:
         return y

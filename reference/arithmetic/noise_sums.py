@@ -10,7 +10,7 @@ import numpy as np
 
 from .array import NumPyArray
 from .formats import Format
-from .noise_model import accumulated, rounded, summation, widened
+from .noise_model import accumulated, rounded, stored_once, summation, widened
 from .noise_source import NoiseSource, granularity, multiplicities, nearest, representable
 
 
@@ -51,7 +51,7 @@ def cumulated(source: NoiseSource, x: NumPyArray, axis: int) -> NumPyArray:
     added_up = sizes != 0
     rounds = added_up & (added_up.cumsum(axis=axis) > 1)
     if exact or not np.any(rounds):
-        return y
+        return stored_once(source, y) if exact else y
     times = multiplicities(x[0], axis - 1, source.format.bits)[None]
     size = _finite(np.where(rounds, np.abs(y).max(axis=0, keepdims=True) * np.sqrt(times), 0.0))
     errors = (size * 2.0**-bits * source.errors(y[0])).cumsum(axis=axis)
@@ -78,7 +78,7 @@ def added(source: NoiseSource, x: NumPyArray, places: NumPyArray, size: int) -> 
     exact = len(x) == 1 and (grain == 0 or bool(np.max(total(sizes), initial=0.0) < grain * 2.0**bits))
     terms = total((sizes != 0).astype(float))
     if exact or not np.any(terms > 1):
-        return y
+        return stored_once(source, y) if exact else y
     peak = np.zeros(size)
     np.maximum.at(peak, places, sizes)
     scaled = sizes / np.where((peak > 0) & np.isfinite(peak), peak, 1.0)[places]

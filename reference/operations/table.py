@@ -9,6 +9,7 @@ functions by name, and `OPERATIONS` every row that needs no parameters, the acti
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from itertools import chain
@@ -104,7 +105,20 @@ def get(row: str | Operation) -> Operation:
     if row in OPERATIONS:
         return OPERATIONS[row]
     if row in MAKERS:
-        raise ValueError(
-            f"operation: {row} needs parameters: give ref.operations.{row}{inspect.signature(MAKERS[row])}"
-        )
-    raise ValueError(f"operation: no row is named {row!r}; there are {', '.join(sorted({*OPERATIONS, *MAKERS}))}")
+        raise ValueError(f"operation: {row} needs parameters: give ref.operations.{signature(row)}")
+    like = difflib.get_close_matches(row, {*OPERATIONS, *MAKERS}, n=1)
+    meant = f", is {like[0]} meant?" if like else ""
+    raise ValueError(
+        f"operation: no row is named {row!r}{meant}; there are {', '.join(sorted({*OPERATIONS, *MAKERS}))}"
+    )
+
+
+def signature(name: str) -> str:
+    """How the maker of that name is called, without its types.
+
+    >>> signature("rms_norm")
+    'rms_norm(normalized_shape=None, *, eps)'
+    """
+    found = inspect.signature(MAKERS[name])
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in found.parameters.values()]
+    return name + str(found.replace(parameters=bare, return_annotation=inspect.Signature.empty))

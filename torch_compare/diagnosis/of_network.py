@@ -239,13 +239,17 @@ def _nothing_fits(problem: ref.Problem, held: Numbers, wrong: set[str]) -> str:
         bad = [name for name in own if name in wrong]
         if bad:
             text = f"no known mistake explains it; going back from the loss, {listed(bad)} of the step {step.name} "
-            text += f"({step.operation.name}) is the first that is wrong"
+            text += f"({step.operation.name}) {_are(bad)} the first that {_are(bad)} wrong"
             good = [name for name in own if name not in wrong]
-            text += f", while {listed(good)} of the same step is right" if good else ""
-            return text + (
-                f"; right {'is' if len(right) == 1 else 'are'} {listed(right)}" if right and not good else ""
-            )
+            text += f", while {listed(good)} of the same step {_are(good)} right" if good else ""
+            if not right and len(problem.graph.steps) > 1:
+                return text + "; nothing given is right, so the forward pass or the loss may be another one"
+            return text + (f"; right {_are(right)} {listed(right)}" if right and not good else "")
     return "no known mistake explains it"
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _not_finite(problem: ref.Problem, held: Numbers, fmt: Format) -> str:

@@ -40,4 +40,7 @@ SOURCES: Mapping[str, Callable[[ref.Problem], ref.Gradients]] = MappingProxyType
         "certified": _certified,
     }
 )
-"""Each maps a `ref.Problem` to a `ref.Gradients` tree; elements that a source cannot judge are NaN."""
+"""Each maps a `ref.Problem` to a `ref.Gradients` tree; elements that a source cannot judge are NaN.
+
+Central differences are right to their own error bar, not to rounding: `verify` holds them against it, while `check`,
+which knows no bar, calls them wrong, and NaN too. Differences visit every number: minutes for large networks."""

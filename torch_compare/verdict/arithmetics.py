@@ -81,7 +81,7 @@ def coarser_precision(
     lower = lower_precision(problem, given, expected, wider, fmt, seed)
     if lower is None:
         return None
-    text = f"the errors are those of {lower}, not of {fmt.name.partition(' accumulated')[0]}"
+    text = f"the errors are those of {lower}, not of {_name(fmt)}"
     return replace(verdict, status=Status.IMPRECISE, diagnosis=Diagnosis(text, sought=False), coarser=lower)
 
 
@@ -122,6 +122,10 @@ def judge_with(
     if once.within or rounded_kinks(problem, fmt) or beyond_rounding(problem, fmt):
         return by(fmt) if strict else by_steps  # what is said there comes before the steps
     text = _in_steps(stepped, fmt, once.worst, strict)
+    if isinstance(problem.network, ref.Network) and not strict:
+        alone = len(problem.network.steps) == 1
+        how = 'dtype="float32"' if alone else f'Step(..., compute="float32", store="{_name(fmt)}")'
+        text += f"; where yours computes in float32, say so with {how}, for a mistake may hide in these steps"
     status = Status.IMPRECISE if strict else found.status
     said = replace(found, status=status, scale="textbook", diagnosis=Diagnosis(text, sought=False))
     return replace(said, accurate=once.accurate), by_steps[1]
@@ -137,9 +141,14 @@ def _stepped(problem: ref.Problem, fmt: Format) -> list[str]:
     return list(dict.fromkeys(row.name for row in rows if row.one_rounding))
 
 
+def _name(fmt: Format) -> str:
+    """The format's name without what its sums accumulate in."""
+    return fmt.name.partition(" accumulated")[0]
+
+
 def _in_steps(names: list[str], fmt: Format, worst: WorstElement, strict: bool) -> str:
     """What is said where only the rounding of every step explains the errors."""
-    name = fmt.name.partition(" accumulated")[0]
+    name = _name(fmt)
     at = f"[{', '.join(map(str, worst.index))}]" if worst.index else ""
     lost = np.log10(max(worst.scales, 1.0))
     which = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

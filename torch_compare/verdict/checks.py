@@ -49,8 +49,8 @@ def check(
         problem: the problem that they are gradients of.
         given: a `ref.Gradients`; or a mapping from places ("layers[0].weight", "layers[0].bias", "input",
             "loss") to arrays; or a sequence of (weight, bias) pairs, one per layer; or the `Given` of a result file.
-            What is None or missing is not judged. Arrays may be NumPy's, torch's, JAX's, or of anything with
-            ``__dlpack__``.
+            The places of a network of operations are the names of its parameters and inputs, and "loss". What is None
+            or missing is not judged. Arrays may be NumPy's, torch's, JAX's, or of anything with ``__dlpack__``.
         dtype: the precision that they were computed in: "float64", "float32", "tf32", "float16", "bfloat16",
             "float8_e4m3", "float8_e5m2"; that which they are stored in if not given.
         accumulate: what products and sums of a precision coarser than float32 accumulate in: "float32" or "same". If

@@ -86,7 +86,7 @@ def read_given(problem: ref.Problem, given: Any) -> Given:
     """The given gradients as NumPy arrays by place; see `check` for what they may be and what it raises."""
     leaves, formats = {}, {}
     shapes = problem.gradient_shapes()
-    for place, values in _named(given).items():
+    for place, values in _named(problem, given).items():
         if values is None:
             continue
         if place not in shapes:
@@ -95,14 +95,16 @@ def read_given(problem: ref.Problem, given: Any) -> Given:
         if isinstance(given, Given):
             formats[place] = given.formats[place]
         if leaves[place].shape != shapes[place]:
-            hint = "; weights are stored (fan_out, fan_in)" if leaves[place].shape == shapes[place][::-1] else ""
+            turned = len(shapes[place]) == 2 and leaves[place].shape == shapes[place][::-1]
+            named = "; weights are stored (fan_out, fan_in)" if place.endswith("weight") else "; it is the transpose"
+            hint = named if turned else ""
             raise ValueError(f"{place}: expected shape {shapes[place]}, got {leaves[place].shape}{hint}")
     if not leaves:
         raise ValueError("gradients: nothing was given to judge")
     return Given(leaves, formats, given.prints if isinstance(given, Given) else {})
 
 
-def _named(given: Any) -> dict[str, Any]:
+def _named(problem: ref.Problem, given: Any) -> dict[str, Any]:
     if isinstance(given, Given):
         return dict(given.leaves)
     if isinstance(given, ref.Gradients):
@@ -114,6 +116,8 @@ def _named(given: Any) -> dict[str, Any]:
             f"gradients: expected a Gradients, a mapping or a sequence of pairs, got {type(given).__name__}"
         )
     named: dict[str, Any] = {}
+    if isinstance(problem.network, ref.Network):
+        raise TypeError(f"gradients: expected a mapping from names to arrays, got {type(given).__name__}")
     for index, pair in enumerate(given):
         if not isinstance(pair, Sequence) or len(pair) != 2:
             raise TypeError(f"{place_of(index)}: expected a (weight, bias) pair, got {type(pair).__name__}")

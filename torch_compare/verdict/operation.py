@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.operations.table import signature
 
 from .checks import check
 from .given import as_array
@@ -32,11 +33,13 @@ def check_operation(
 
     Args:
         operation: a row of `reference.operations`, or its name.
-        inputs: the operation's inputs by the names of its row, arrays of any library; a list of arrays where the row
-            takes any number of them. Optional ones may be left out.
+        inputs: the operation's inputs by the names of its row (``ref.operations.get("embedding").inputs``), arrays of
+            any library; a list of arrays where the row takes any number of them. Optional ones may be left out.
         d_output: the gradient with respect to the output, of its shape; a tuple of them for several outputs.
         given: the gradients to be judged, by the names of the inputs; "tensors[1]" of one among any number.
-        dtype: the precision that they were computed in; that which they are stored in if not given.
+        dtype: the precision that they were computed in; that which they are stored in if not given. A kernel that
+            takes and stores bfloat16 and computes in float32 is judged by ``dtype="float32"``: only the rounding to
+            bfloat16 in the end is forgiven. Without it bfloat16 may have rounded every step, which hides more.
         accumulate: see `check`; so are certified, strict, diagnose and seed.
         certified: see `check`.
         strict: see `check`.
@@ -46,7 +49,10 @@ def check_operation(
 
     Raises:
         TypeError: an input holds no numbers, or the operation has no such parameter.
-        ValueError: an input is missing or unknown, or shapes do not fit.
+        ValueError: an input is missing or unknown, the operation needs parameters, or shapes do not fit.
+
+    In the verdict's text "output" is the operation's step, and ``problem`` is what `operation_problem` makes of the
+    same arguments.
 
     >>> x, d_y = np.array([[0.5, -2.0]]), np.array([[1.0, 3.0]])
     >>> check_operation("relu", {"input": x}, d_y, {"input": d_y * (x > 0)}).status
@@ -103,6 +109,8 @@ def operation_problem(
 
 def _row(operation: str | ref.Operation, parameters: Mapping[str, Any]) -> ref.Operation:
     if not parameters:
+        if isinstance(operation, str) and operation in ref.operations.MAKERS and operation not in ref.OPERATIONS:
+            raise ValueError(f"{operation} needs parameters, given by name after the gradients: {signature(operation)}")
         return ref.operations.get(operation)
     if isinstance(operation, ref.Operation):
         raise TypeError(f"{operation.name}: a row has its parameters already, got {next(iter(parameters))}")
@@ -112,7 +120,7 @@ def _row(operation: str | ref.Operation, parameters: Mapping[str, Any]) -> ref.O
     try:
         return ref.operations.MAKERS[operation](**parameters)
     except TypeError as error:
-        raise TypeError(f"{operation}: {error}") from None
+        raise TypeError(f"{operation}: {error}; it is {signature(operation)}") from None
 
 
 def _numbers(name: str, values: Any) -> Any:

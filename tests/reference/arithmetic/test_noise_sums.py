@@ -95,6 +95,19 @@ def test_exact_sums_make_no_noise():
     assert not np.any(ar.added_at((5,), np.array([1, 1, 4]), x[0, :, 1]).spread())
 
 
+def test_sums_that_the_accumulation_holds_exactly_are_rounded_once_where_they_are_stored():
+    """1 + 2⁻⁸ needs 9 bits: float32 holds it and bfloat16 does not. 1 + 1 needs no rounding."""
+    form = get_format("bfloat16").accumulating_in(get_format("float32"))
+    x = Noisy.exact(np.array([1.0, 2.0**-8, 1.0, 1.0]), NoiseSource(form, 32, np.random.default_rng(0)))
+    for z in (ar.added_at((2,), np.array([0, 0, 1, 1]), x), x.reshape(2, 2).sum(axis=1)):
+        spread = z.spread()
+        assert 0 < spread[0] < form.ulp(np.array(1.0))
+        assert spread[1] == 0
+    partial = np.cumsum(x[:2]).spread()
+    assert partial[0] == 0
+    assert partial[1] > 0
+
+
 def test_a_sum_over_several_axes_errs_as_one_over_their_elements():
     x = np.random.default_rng(0).normal(size=(5, 6, 7, 8)) / 3
     z = Noisy(np.broadcast_to(x, (401, *x.shape)), source(runs=400))
