@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -14,7 +13,6 @@ from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import RAISE, Decisions
 from ..arithmetic.formats import FORMATS, Format
-from ..arithmetic.noise_model import rounded
 from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
 from ..losses.row import Loss
@@ -148,15 +146,13 @@ def _rounded_once(row: Activation) -> Activation:
     derivative = row.derivative
 
     def finer(z: Noisy) -> Noisy:
-        fmt = next(f for f in FORMATS.values() if f.bits == z.source.format.functions)
-        return Noisy(z.data, replace(z.source, format=fmt))
+        return z.in_format(next(f for f in FORMATS.values() if f.bits == z.source.format.functions))
 
     def value(z: Noisy) -> Noisy:
-        y = _noisy(row.value(finer(z))).data
-        return Noisy(rounded(z.source, y, ~z.source.representable(y)), z.source)
+        return _noisy(row.value(finer(z))).in_format(z.source.format)
 
-    def vjp(z: Noisy, d_y: Array) -> Array:
-        return Noisy.held(d_y, z.source) * derivative(finer(z))  # whose product is the one that is rounded
+    def vjp(z: Noisy, d_y: Array) -> Noisy:
+        return _noisy(Noisy.held(d_y, z.source) * derivative(finer(z))).in_format(z.source.format)
 
     return changed(row, value=value, vjp=vjp)
 
