@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 import reference as ref
 import torch_compare as tc
 from reference.rounding.distance import FACTOR
+from reference.rounding.scale import rounding_errors
 from tests.torch_compare.sources.helpers import SPEC
+from torch_compare.random_problems.spec import build
 from torch_compare.sources import campaign, comparison
 
 
@@ -138,3 +140,34 @@ def test_where_sources_have_the_same_numbers_the_error_is_0():
     for pair, outcome in by_pair(problem).items():
         assert outcome.verdict == ("bar" if pair.endswith("central_difference") else "accurate")
         assert (outcome.scales, outcome.ulps, outcome.text) == (0, 0, "")
+
+
+def saturated(bias):
+    """torch's 1 − tanh² of float32 loses all digits behind 7 or so; the oracle's derivative loses none."""
+    number = np.float32
+    layers = (ref.Layer(np.ones((1, 1), number), np.array([bias], number), "tanh"),
+              ref.Layer(np.array([[1.5]], number), np.array([0.25], number), "identity"))  # fmt: skip
+    return ref.Problem(ref.MLP(layers), np.array([[0.3], [-0.2]], number), np.zeros((2, 1), number), "mse")
+
+
+def test_the_customary_scale_says_the_same_if_it_is_measured_only_where_it_is_needed(monkeypatch):
+    """What the accurate scale allows the wider one allows too: measured later, it changes no verdict."""
+    honest, by_accurate = comparison._within_bar, []
+    problems = [saturated(bias) for bias in (0.0, 3.0, 7.0, 7.5)]
+    problems += [build(campaign.spec_of(11, case, "both")) for case in range(4)]
+    for problem in problems:
+        lazy = {o.pair: o.verdict for o in comparison.compare(problem, 1, certify=False)}
+        customary = dict(rounding_errors(problem, textbook=True, seed=1).sigma)
+
+        def always_wider(pair, leaves, rounding, central, customary=customary):
+            if pair == "torch ~ central_difference":
+                by_accurate.append(honest(pair, leaves, rounding, central).verdict)
+                rounding = comparison._wider(rounding, customary)
+            return honest(pair, leaves, rounding, central)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(comparison, "_within_bar", always_wider)
+            eager = {o.pair: o.verdict for o in comparison.compare(problem, 1, certify=False)}
+        assert lazy == eager
+        assert "disagrees" not in lazy.values()
+    assert {"bar", "disagrees"} <= set(by_accurate), "both ways are gone"
