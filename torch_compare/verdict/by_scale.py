@@ -18,7 +18,7 @@ from reference.rounding.statistics import SIZE, Statistic, Whitened, flat, stati
 
 from ..diagnosis.known_changes import fitted_factor, known_changes
 from ..mistakes.mistake import Mistake
-from .mean_product import shared_errors
+from .mean_product import shared_error
 
 ELEMENT = "element"
 CLOSE = 4.0
@@ -62,7 +62,7 @@ class ByScale:
         if all(statistic.excess <= 1 for statistic in statistics(white)):
             return white
         together = fitted_factor(white, tuple(white.gradient))[0]
-        shared = min(shared_errors(self.problem, self.fmt), key=lambda error: abs(together - error), default=0.0)
+        shared = shared_error(self.problem, self.fmt, together)
         without = white.without(shared)
         return without if shared and all(statistic.excess <= 1 for statistic in statistics(without)) else white
 
