@@ -98,7 +98,7 @@ def measure(
             "Cells: wrong gradients caught / given, by each checker's defaults (SciPy's has none: see SCIPY_LIMIT); "
             "the smallest relative error from which on all are caught; false alarms / correct gradients; ms a check "
             "that finds nothing, the median. Not counted as false alarms, but apart: another slope at an exact kink; "
-            "overflow in the format; published deviations."
+            "overflow in the format; rounding as large as the gradients; published deviations."
         ),
         columns={"what": "mistake", **{c.name: h for c, h in zip(CHECKERS, HEADINGS, strict=True)}},
         rows=[*rows, *names, *implementations, *sizes_caught],

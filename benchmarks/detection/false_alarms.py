@@ -1,7 +1,8 @@
 """False alarms: correct gradients of several implementations in several formats, judged by every checker.
 
 What is no false alarm is counted apart, with its reason: another slope at an exact kink; a number that overflows in the
-format; a published deviation of the implementation from the derivative of its own function.
+format; rounding as large as the gradients; a published deviation of the implementation from the derivative of its own
+function.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from ..implementations.correct_gradients import (
 from ..implementations.naive import Leaves
 from .checkers import CHECKERS
 
-OUTCOMES = ("agrees", "textbook", "another convention", "unresolved", "deviation", "refused", "false alarm")
-"""agrees: on the accurate scale; textbook: on the other one; refused: the library has no such
+OUTCOMES = ("agrees", "textbook", "another convention", "unresolved", "buried", "deviation", "refused", "false alarm")
+"""agrees: on the accurate scale; textbook: on the other one; buried: within rounding that is as large as the gradients,
+so that zeros would be too, and *unresolved* is the honest answer in any format; refused: the library has no such
 function in that format, or (torch's bce) will not take its own output, which has overflown, into the loss."""
 JAX_DEPTH = 10
 """Layers that JAX compiles in reasonable time."""
@@ -140,6 +142,8 @@ def judgement(problem: ref.Problem, leaves: Leaves, implementation: str, name: s
     outcome, deviation = str(verdict.status), ""
     if verdict.agrees:
         outcome = "textbook" if verdict.scale == "textbook" else "agrees"
+    elif verdict.within:
+        outcome = "buried"
     elif outcome in ("wrong", "imprecise") or implementation in ("torch", "reference"):
         ordinary = outcome == "unresolved" and name not in ("float64", "float32")
         deviation = "" if ordinary else explained(problem, leaves, implementation, name)

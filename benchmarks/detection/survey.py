@@ -199,8 +199,9 @@ def lines_of(summary: Mapping[str, Any]) -> list[str]:
         for a in summary["alarms"]
     ]
     stopped = "stopped after " if summary.get("stopped") else ""
+    buried = sum(row["outcomes"].get("buried", 0) for row in summary["rows"])
     return [
         *lines,
         f"seed {summary['seed']}: {stopped}{summary['cases']:,} correct gradients, "
-        f"{summary['false alarms']} false alarms",
+        f"{summary['false alarms']} false alarms; {buried:,} buried, as rounding is as large as the gradients there",
     ]

@@ -9,7 +9,8 @@ uniform in [−1, 1], independent for every element, operation and run:
     any of them    gets   ½η(ξ + ξ′) besides, η the smallest subnormal, ξ′ drawn once for a run: underflow
 
 In half of the runs ξ is a function of the number that is rounded: equal numbers are rounded alike, so that the errors
-of equal examples add up. Where f is a library's function, all elements share the part `COMMON` of their errors.
+of equal examples add up; in every other one of these of the number as the format holds it, so that those of examples
+which it cannot tell apart do. Where f is a library's function, all elements share the part `COMMON` of their errors.
 
 A format may round the operands of products first (TensorFloat-32), and may accumulate in more bits than it stores
 (bfloat16 in float32): then the sums' u is that of the accumulation, and the stored result errs by up to an ulp.

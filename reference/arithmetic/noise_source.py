@@ -12,6 +12,7 @@ from .formats import Format
 FRACTION = np.uint64(2**52 - 1)
 """The bits of a float64's significand, the hidden one apart (IEEE 754-2019, table 3.5)."""
 _ONE, _UNUSED, _TWO = np.uint64(1), np.uint64(12), np.nextafter(2.0, 3.0).view(np.uint64)
+_SIGN = np.uint64(2**63)
 
 _HALF, _FACTOR = np.uint64(32), np.uint64(0xBF58476D1CE4E5B9)
 
@@ -55,6 +56,10 @@ class NoiseSource:
         that differ by their sign or by a power of two, so that the errors of equal examples add up instead of
         averaging out, and those of different ones average out.
 
+        Numbers that differ by less than the format can tell (a saturated sigmoid's, for z = 17 and 18 in float32) are
+        equal ones to it: it rounds them all up, or all down. So every other one of those runs takes the number as the
+        format holds it; its exponent counts there, for a coarse format has few significands.
+
         Args:
             values: the numbers that are rounded, as without noise.
             common: the part of the error that all elements of such a run share: library functions err to one side
@@ -72,7 +77,13 @@ class NoiseSource:
         np.left_shift(fresh[: len(apart) - half], _HALF, out=apart[half:])  # 64 bits make two errors of 32 each
         given = np.array(values, dtype=float).view(np.uint64)
         negative = (given.view(np.int64) >> 63).view(np.uint64)  # all bits of it, where the number is negative
-        np.multiply(_mixed(given), odd.reshape(-1, *(1,) * values.ndim), out=alike)
+        odd = odd.reshape(-1, *(1,) * values.ndim)
+        by_format = slice(1, None, 2) if self.format.bits < 53 else slice(0)
+        if len(alike[by_format]):
+            held = _mixed(_to_bits(given.copy(), self.format.bits), _SIGN)
+            np.multiply(held, odd[by_format], out=alike[by_format])
+        exactly = slice(None, None, 2 if self.format.bits < 53 else 1)
+        np.multiply(_mixed(given, ~FRACTION), odd[exactly], out=alike[exactly])
         alike ^= negative
         bits >>= _UNUSED
         bits |= _TWO  # the bits of odd multiples of 2^−51 from 2 to 4: turned over, they are the negative of ξ
@@ -95,13 +106,16 @@ class NoiseSource:
         return representable(values, self.format.bits)
 
 
-def _mixed(bits: NumPyArray) -> NumPyArray:
-    """64 bits made of each float64's significand by a mixing function, in its place; numbers apart give bits apart.
+def _mixed(bits: NumPyArray, left_out: np.uint64) -> NumPyArray:
+    """64 bits made of each float64's by a mixing function, in its place; numbers apart give bits apart.
+
+    The bits that are left out count as ones: the sign's, which no number has then 0 for all; the exponent's, where
+    numbers that differ by a power of two are to be equal.
 
     Multiplied by a random odd number, their upper bits are pairwise independent and uniform (Dietzfelbinger et al.
     1997, multiply-shift hashing). The mixing keeps apart simple multiples of one number.
     """
-    bits |= ~FRACTION  # not 0 of a power of two, which every factor would leave 0
+    bits |= left_out  # not 0 of a power of two, which every factor would leave 0
     bits ^= bits >> _HALF
     bits *= _FACTOR
     bits ^= bits >> _HALF
@@ -137,12 +151,17 @@ def multiplicities(values: NumPyArray, axis: int, bits: int) -> NumPyArray:
 def _rows(values: NumPyArray, axis: int, bits: int) -> NumPyArray:
     """A copy of the numbers along the axis, each a row, with a significand of so many bits."""
     rows = np.array(np.moveaxis(values, axis, -1), dtype=float, order="C").reshape(-1, values.shape[axis])
+    _to_bits(rows.view(np.uint64), bits)
+    return rows
+
+
+def _to_bits(whole: NumPyArray, bits: int) -> NumPyArray:
+    """Float64 numbers, given as integers of their bits, rounded in their place to a significand of so many bits."""
     lost = 53 - bits
     if lost > 0:
-        whole = rows.view(np.uint64)
         whole += np.uint64(2 ** (lost - 1))
         whole &= np.uint64(2**64 - 2**lost)
-    return rows
+    return whole
 
 
 def nearest(values: NumPyArray, bits: int) -> NumPyArray:

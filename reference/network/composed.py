@@ -21,7 +21,7 @@ UNKNOWN = 4.0
 """Where 1 − y is at most this many u, what a format keeps of it may be error alone: that of y and of 1 − y."""
 
 
-def composed(activation: Activation, loss: Loss, unit_roundoff: float = 0.0) -> Loss | None:
+def composed(activation: Activation, loss: Loss, unit_roundoff: float = 0.0, least: float = 0.0) -> Loss | None:
     """The loss as a function of z, the activation's input; None where the two do not state it.
 
     Args:
@@ -29,6 +29,8 @@ def composed(activation: Activation, loss: Loss, unit_roundoff: float = 0.0) -> 
         loss: of its output.
         unit_roundoff: u of the format that the textbook sizes are for, in which the customary 1 − y is off by u: at
             the most by as much as the loss may be off, and its gradient by as much as it is.
+        least: a y below this may be lost to 0 in that format, and log y with it: 1/(1 + e^−z) gives 0 where e^−z
+            overflows, and many machines flush what is subnormal.
 
     >>> from reference import ACTIVATIONS, LOSSES
     >>> row = composed(ACTIVATIONS["sigmoid"], LOSSES["bce"])
@@ -58,14 +60,24 @@ def composed(activation: Activation, loss: Loss, unit_roundoff: float = 0.0) -> 
         rest, u = np.exp(q), max(unit_roundoff, np.finfo(float).tiny)
         return magnitude(d_p), magnitude(d_q), np.where(rest > UNKNOWN * u, 1 / rest, zero(z) + most / u)
 
+    def lost(z: Array, t: Array) -> Array:
+        """|d_p| where y may be lost, in units of u."""
+        if not least:
+            return zero(z)
+        p, _ = inner.values(z)
+        d_p = magnitude(outer.gradient(zero(z), zero(z), t)[0])
+        return np.where((p < np.log(least)) & (p > -outer.furthest), d_p / unit_roundoff, zero(z))
+
     def value_size(z: Array, t: Array) -> Array:
         d_p, d_q, times = amplified(z, t, outer.furthest)
-        return d_p + d_q * times
+        return d_p + d_q * times + lost(z, t) * outer.furthest
 
     def gradient_size(z: Array, t: Array) -> Array:
         d_p, d_q, times = amplified(z, t, 1.0)
         own = (d_p + d_q).sum(axis=1, keepdims=True) * (1 + activation.textbook_derivative(z))
-        return own + inner.share(z) * (d_q * times).sum(axis=1, keepdims=True)
+        gone = lost(z, t)
+        through_sum = np.exp(inner.values(z)[0]) * gone.sum(axis=1, keepdims=True)  # of a softmax, whose y add up to 1
+        return own + inner.share(z) * (d_q * times).sum(axis=1, keepdims=True) + gone + through_sum
 
     return changed(
         loss,

@@ -83,18 +83,18 @@ def with_constants(network: AnyNetwork, dtype: DTypeLike) -> AnyNetwork:
     return changed(network, constants=ReadOnly(constants))
 
 
-def as_one(network: AnyNetwork, loss: Loss, unit_roundoff: float) -> tuple[AnyNetwork, Loss]:
+def as_one(network: AnyNetwork, loss: Loss, unit_roundoff: float, least: float = 0.0) -> tuple[AnyNetwork, Loss]:
     """The network without its last activation, and the loss that has it in it; both as they are if none states it."""
     if isinstance(network, Network):
         last = network.steps[-1] if network.steps else None
         if last is None or last.output != network.output or last.operation.activation is None or _is_cast(last):
             return network, loss
-        together = composed(last.operation.activation, loss, unit_roundoff)
+        together = composed(last.operation.activation, loss, unit_roundoff, least)
         if together is None or last.operation != of_activation(last.operation.activation):
             return network, loss  # it computes something else than it was made with: with a mistake, say
         return changed(network, steps=network.steps[:-1], output=last.inputs[0]), together
     *below, top = network.layers
-    together = composed(top.activation, loss, unit_roundoff)
+    together = composed(top.activation, loss, unit_roundoff, least)
     if together is None:
         return network, loss
     bare = unchecked(Layer, weight=top.weight, bias=top.bias, activation=activations.ACTIVATIONS["identity"])

@@ -148,10 +148,10 @@ class Problem:
         found = self.map(lambda values: np.asarray(values).astype(dtype))
         return found.replace(network=passes.with_constants(found.network, dtype), target=target)
 
-    def as_one(self, unit_roundoff: float = 0.0) -> Problem:
+    def as_one(self, unit_roundoff: float = 0.0, least: float = 0.0) -> Problem:
         """The same problem with its last activation and loss as one loss of z, where the two state it; unchecked.
 
-        See `composed`, whose argument is handed on. The network's output is then the last z.
+        See `composed`, whose arguments are handed on. The network's output is then the last z.
 
         >>> from reference import MLP, Layer, forward
         >>> mlp = MLP((Layer(np.array([[1.0]]), None, "sigmoid"),))
@@ -159,7 +159,7 @@ class Problem:
         >>> forward(problem.mlp, problem.x).output, forward(problem.as_one().mlp, problem.x).output
         (array([[1.]]), array([[40.]]))
         """
-        network, loss = passes.as_one(self.network, self.loss, unit_roundoff)
+        network, loss = passes.as_one(self.network, self.loss, unit_roundoff, least)
         return self if loss is self.loss else self.replace(network=network, loss=loss)
 
     def replace(self, **changes: Any) -> Problem:

@@ -125,7 +125,7 @@ def rounding_errors(
 def _of_part(problem: Problem, source: NoiseSource, textbook: bool) -> Rounding:
     """The errors of as many runs as the source makes."""
     with np.errstate(all="ignore"):
-        one = problem.as_one(source.format.unit_roundoff)
+        one = problem.as_one(source.format.unit_roundoff, 4 / source.format.largest)  # that: the smallest normal number
         noisy = gradients(in_noise(one, source, textbook)).leaves()
         sigma = {place: spread_of(leaf) for place, leaf in noisy.items()}
         errors = {place: _in_units(leaf, sigma[place], source.runs) for place, leaf in noisy.items()}

@@ -103,6 +103,11 @@ class Whitened:
                 runs[place] = rounding.errors[place]
         return cls(error, gradient, runs)
 
+    def without(self, factor: float) -> Whitened:
+        """The errors less those of gradients that are all this much larger, relative to themselves."""
+        error = {place: self.error[place] - factor * g for place, g in self.gradient.items()}
+        return Whitened(error, self.gradient, self.runs)
+
     def of_zeros(self) -> Whitened:
         """The errors that zeros would have in place of the given numbers."""
         return Whitened({place: -g for place, g in self.gradient.items()}, self.gradient, self.runs)

@@ -18,6 +18,7 @@ from reference.rounding.statistics import SIZE, Statistic, Whitened, flat, stati
 
 from ..diagnosis.known_changes import fitted_factor, known_changes
 from ..mistakes.mistake import Mistake
+from .mean_product import shared_error
 
 ELEMENT = "element"
 CLOSE = 4.0
@@ -56,7 +57,14 @@ class ByScale:
 
     @cached_property
     def _white(self) -> Whitened:
-        return Whitened.of(self.leaves, self.expected, self.rounding)
+        """Errors and gradient in rounding scales; without the rounding of 1/N if that is what their statistics see."""
+        white = Whitened.of(self.leaves, self.expected, self.rounding)
+        if all(statistic.excess <= 1 for statistic in statistics(white)):
+            return white
+        together = fitted_factor(white, tuple(white.gradient))[0]
+        shared = shared_error(self.problem, self.fmt, together)
+        without = white.without(shared)
+        return without if shared and all(statistic.excess <= 1 for statistic in statistics(without)) else white
 
     @property
     def statistics(self) -> tuple[Statistic, ...]:

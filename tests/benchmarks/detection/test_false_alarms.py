@@ -32,6 +32,18 @@ def test_overflow_excuses_in_narrow_formats_only():
     assert tally_of(huge, missing, "JAX", "float64") == {"false alarm": 1}
 
 
+def test_what_rounding_buries_is_counted_apart_in_every_format():
+    """(y − t)·x where y rounds to t: float32 gives 0, and the true gradient is less than it can tell from 0."""
+    number = np.float32
+    layer = ref.Layer(np.ones((1, 1), number), np.array([0.75], number), "identity")
+    x = np.array([[1e-8]], number)
+    problem = ref.Problem(ref.MLP((layer,)), x, np.array([[0.75]], number), "mse")
+    leaves = {place: leaf for place, leaf in by_torch(problem, "float32").items() if place != "loss"}
+    assert not any(np.any(np.asarray(leaf)) for leaf in leaves.values())
+    assert tally_of(problem, leaves, name="float32") == {"buried": 1}
+    assert tally_of(problem, leaves | {"input": np.ones((1, 1), number)}, name="float32") == {"false alarm": 1}
+
+
 def test_another_convention_excuses_those_alone_who_have_one():
     layers = (ref.Layer(np.zeros((1, 2)), np.zeros(1), "relu"), ref.Layer(np.array([[3.0]]), None, "identity"))
     problem = ref.Problem(ref.MLP(layers), np.array([[2.0, 1.0]]), np.array([[1.0]]), "mse")

@@ -127,6 +127,17 @@ def test_statistics_of_a_verdict_are_kept_by_name(monkeypatch):
     assert "statistic: size" not in found["largest"]["float64"]
 
 
+def test_what_rounding_buries_is_no_alarm_and_the_summary_says_how_many():
+    counts = [["float32", "torch", "agrees", 7], ["float32", "torch", "buried", 2]]
+    found = {"counts": counts, "deviations": {}, "largest": {}, "alarms": []}
+    summary = survey.summary_of([Piece(0, 9, found)], 2)
+    assert summary["false alarms"] == 0
+    assert survey.lines_of(summary) == [
+        "float32, torch: 9 gradients; 7 agrees, 2 buried",
+        "seed 2: 9 correct gradients, 0 false alarms; 2 buried, as rounding is as large as the gradients there",
+    ]
+
+
 def test_a_library_that_is_not_installed_is_counted_apart(monkeypatch):
     monkeypatch.setitem(sys.modules, "jax", None)
     found = survey.surveyed(2, range(0, 1))

@@ -31,6 +31,30 @@ def test_every_other_run_rounds_equal_numbers_alike(runs):
     assert np.all((errors >= -1) & (errors <= 1))
 
 
+@pytest.mark.parametrize("values", [[1.0], [0.25, 2.0, 1024.0, -8.0], [0.0]])
+def test_powers_of_two_are_rounded_at_random(values):
+    """The significand of each is 0, which every factor leaves 0: their errors were a full ulp then, always."""
+    errors = source(runs=4000, seed=4).errors(np.array(values))[1:]
+    assert abs(np.mean(errors**2) - 1 / 3) <= 6 * np.sqrt((1 / 5 - 1 / 9) / (len(errors) / 2))
+    assert np.mean(np.abs(errors) > 0.99) < 0.03
+    assert len(np.unique(errors[1::2, 0])) == len(errors) / 2, "another error in every run"
+
+
+@pytest.mark.parametrize(("name", "shared"), [("float64", 0), ("float32", 4), ("bfloat16", 4)])
+def test_numbers_that_the_format_cannot_tell_apart_are_rounded_alike_in_every_fourth_run(name, shared):
+    """All of them are 1 in float32, where 1 less a sum of them is lost altogether."""
+    errors = source(name, runs=16).errors(1 - 1e-10 * np.arange(1, 50))[1:]
+    alike = [len(np.unique(run)) == 1 for run in errors]
+    assert sum(alike) == shared
+    assert all(index % 4 == 3 for index, equal in enumerate(alike) if equal)
+
+
+def test_a_coarse_format_s_numbers_of_other_binades_err_apart():
+    """bfloat16 has 128 significands only: were they all, the errors of ordinary numbers would add up."""
+    alike = source("bfloat16", runs=4).errors(1.5 * 2.0 ** np.arange(-20, 20))[4]
+    assert len(np.unique(alike)) == 40
+
+
 def test_a_common_error_is_that_of_all_elements():
     """The mean over 10,000 different numbers is 0 within 6 deviations without one, and a quarter of ξ with one."""
     values = np.random.default_rng(1).normal(size=10_000)

@@ -9,7 +9,9 @@ import reference as ref
 import torch_compare as tc
 from reference.network.unchecked import changed
 from reference.rounding.distance import FACTOR
+from reference.rounding.scale import rounding_errors
 from tests.torch_compare.sources.helpers import SPEC
+from torch_compare.random_problems.spec import build
 from torch_compare.sources import campaign, comparison
 
 
@@ -168,3 +170,34 @@ def test_a_wrong_row_of_a_network_is_outvoted():
     assert verdicts["reference ~ central_difference"] == "disagrees"
     assert verdicts["torch ~ central_difference"] == "bar"
     assert verdicts["certified ~ multiprecision_difference"] == "disagrees"
+
+
+def saturated(bias):
+    """torch's 1 − tanh² of float32 loses all digits behind 7 or so; the oracle's derivative loses none."""
+    number = np.float32
+    layers = (ref.Layer(np.ones((1, 1), number), np.array([bias], number), "tanh"),
+              ref.Layer(np.array([[1.5]], number), np.array([0.25], number), "identity"))  # fmt: skip
+    return ref.Problem(ref.MLP(layers), np.array([[0.3], [-0.2]], number), np.zeros((2, 1), number), "mse")
+
+
+def test_the_customary_scale_says_the_same_if_it_is_measured_only_where_it_is_needed(monkeypatch):
+    """What the accurate scale allows the wider one allows too: measured later, it changes no verdict."""
+    honest, by_accurate = comparison._within_bar, []
+    problems = [saturated(bias) for bias in (0.0, 3.0, 7.0, 7.5)]
+    problems += [build(campaign.spec_of(11, case, "both")) for case in (0, 1, 3, 4)]  # the others are networks
+    for problem in problems:
+        lazy = {o.pair: o.verdict for o in comparison.compare(problem, 1, certify=False)}
+        customary = dict(rounding_errors(problem, textbook=True, seed=1).sigma)
+
+        def always_wider(pair, leaves, rounding, central, customary=customary):
+            if pair == "torch ~ central_difference":
+                by_accurate.append(honest(pair, leaves, rounding, central).verdict)
+                rounding = comparison._wider(rounding, customary)
+            return honest(pair, leaves, rounding, central)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(comparison, "_within_bar", always_wider)
+            eager = {o.pair: o.verdict for o in comparison.compare(problem, 1, certify=False)}
+        assert lazy == eager
+        assert "disagrees" not in lazy.values()
+    assert {"bar", "disagrees"} <= set(by_accurate), "both ways are gone"

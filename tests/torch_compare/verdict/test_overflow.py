@@ -193,3 +193,27 @@ def test_bce_within_four_roundings_of_1_is_beyond_rounding(name):
         problem = one_number(y).replace(loss=ref.LOSSES["bce"])
         assert beyond_rounding(problem, fmt) == beyond
         assert not beyond_rounding(problem.replace(loss=ref.LOSSES["mse"]), fmt)
+
+
+@pytest.mark.parametrize(
+    ("z", "t", "given", "status"),
+    [
+        (-12.125, 1.0, -1.0, "agrees"),  # −t(1 − y), as torch
+        (-12.125, 1.0, 0.0, "unresolved"),  # 1/(1 + e^−z) is 0 in float16, and so is the derivative where log y is −100
+        (-12.125, 0.0, 0.5, "wrong"),  # log y has no part in it
+        (-12.125, 1.0, -300.0, "wrong"),
+        (-5.0, 1.0, 0.0, "wrong"),  # no format loses that y
+    ],
+)
+def test_bce_behind_a_sigmoid_that_is_lost_at_0(z, t, given, status):
+    """In float16 e^−z overflows from z = −11.1 on: JAX's sigmoid is 0 there, where the right one is 5.4e-6."""
+    verdict = tc.check(saturated(z, t), {"input": np.array([[given]])}, "float16", diagnose=False)
+    assert verdict.status == status, str(verdict)
+
+
+def test_a_loss_whose_probability_is_lost_at_0_is_not_wrong():
+    """It is 100, for log y is limited so, in place of 12.1; in float32, which holds y, it is wrong."""
+    problem = saturated(-12.125, 1.0)
+    given = {"loss": np.array(100.0), "input": np.array([[0.0]])}
+    assert tc.check(problem, given, "float16", diagnose=False).status == "unresolved"
+    assert tc.check(problem, given, "float32", diagnose=False).status == "wrong"
