@@ -28,7 +28,7 @@ def scaled_dot_product_attention(
 
     attn_mask is broadcast to (…, L, S): truth values, True where a key takes part, which are data; or numbers that are
     added to the scores and have a gradient. Where it is −∞ the weight is exactly 0, and so is the gradient. A query
-    that attends to nothing gets zeros, and gives none of its gradient on, as in torch since 2.5.
+    that attends to nothing gets zeros, and gives none of its gradient on, as in torch 2.13.
 
     Args:
         is_causal: query i sees the keys up to i alone, counted from the first of both.
