@@ -12,15 +12,13 @@ from ..arithmetic.dispatch import largest, magnitude
 from ..functions import logistic
 from ..functions.basics import one_plus_size, zero
 from ..functions.recipe import recorded
-from ..functions.softmax import log_softmax_value, softmax_parts, without_top
+from ..functions.softmax import log_softmax_value, softmax_parts, softmax_product, without_top
 from .row import Activation, Logarithms
 
 
 def _softmax_product(z: Array, v: Array) -> Array:
-    """(diag(y) − y yᵀ)v: yᵢ Σⱼ yⱼ(vᵢ − vⱼ), with v taken relative to its value at the largest entry."""
     one, y, _, _ = softmax_parts(z)
-    relative = v - (v * one).sum(axis=1, keepdims=True)
-    return y * (relative - (y * relative).sum(axis=1, keepdims=True))
+    return softmax_product(one, y, v)
 
 
 def _log_softmax_vjp(z: Array, d_y: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Softmax and its logarithm along the last axis."""
+"""Softmax and its logarithm along the last axis, and softmax over what a mask leaves."""
 
 from __future__ import annotations
 
@@ -33,6 +33,39 @@ def softmax_parts(z: Array) -> tuple[Array, Array, Array, tuple[Array, Array]]:
     total = at_top + others
     rest = np.where(top, zero(e) + others, total - e) / total
     return one, e / total, rest, (peak, np.log1p(others + (at_top - 1)))
+
+
+def softmax_product(one: Array, y: Array, v: Array) -> Array:
+    """(diag(y) − y yᵀ)v: yᵢ Σⱼ yⱼ(vᵢ − vⱼ), with v taken relative to its value at the largest entry.
+
+    Args:
+        one: 1 at one largest entry of each row, 0 elsewhere, (…, K).
+        y: the softmax, (…, K).
+        v: what the Jacobian is multiplied by, (…, K).
+    """
+    relative = v - (v * one).sum(axis=-1, keepdims=True)
+    return y * (relative - (y * relative).sum(axis=-1, keepdims=True))
+
+
+def masked_softmax(z: Array, take: Array | None) -> tuple[Array, Array]:
+    """1 at one largest entry of each row and the softmax, over the entries that a mask takes (None: all), (…, K) each.
+
+    What it does not take is exactly 0; so is a row of which it takes nothing.
+
+    >>> masked_softmax(np.array([[0.0, 0.0, 900.0], [1.0, 2.0, 3.0]]), np.array([[True, True, False], [False] * 3]))[1]
+    array([[0.5, 0.5, 0. ],
+           [0. , 0. , 0. ]])
+    """
+    if take is None:
+        top, peak = largest(z)
+        e = _exponentials(z, peak)
+        return indicator(top, z), e / e.sum(axis=-1, keepdims=True)
+    taken = np.where(take, z, z.min(axis=-1, keepdims=True))
+    top, peak = largest(taken)
+    kept = indicator(take, z)
+    e = _exponentials(taken, peak) * kept
+    nothing = kept.sum(axis=-1, keepdims=True) == 0
+    return indicator(top, z), e / (e.sum(axis=-1, keepdims=True) + indicator(nothing, z))
 
 
 def without_top(z: Array) -> tuple[Array, Array]:

@@ -54,7 +54,8 @@ class Operation(Recorded):
             index, a mask). d_output has the shape of output; from an operation with several outputs both are tuples.
         pushforward: (inputs, output, d_inputs) ↦ the change of the output; d_inputs has None for what stays as it is.
         optional: names of inputs that may be left out.
-        data: names of inputs that are no real numbers to differentiate by: indices, masks.
+        data: names of inputs that no derivative is taken of: indices, running statistics. So is every input of integers
+            or truth values, whatever its name: a mask may be of truth values, or be added and be learned.
         variadic: the last input's name stands for any number of inputs, one at least.
         switches: (*inputs) ↦ real arrays; the formula changes where one of them passes 0.
         conventions: pullbacks with other slopes where a switch is exactly 0, by what they take there; not wrong.
@@ -134,7 +135,8 @@ class Operation(Recorded):
     def _check(self, inputs: Inputs) -> None:
         """One probe: the pushforward against the complex step, and ⟨Jᵀd_y, dx⟩ = ⟨d_y, J dx⟩."""
         directions = tuple(
-            None if x is None or self.is_data(k) else _direction(x.shape, k) for k, x in enumerate(inputs)
+            None if x is None or self.is_data(k) or x.dtype.kind != "f" else _direction(x.shape, k)
+            for k, x in enumerate(inputs)
         )
         stepped = (x if dx is None else x + 1j * STEP * dx for x, dx in zip(inputs, directions, strict=True))
         exact = [np.imag(y) / STEP for y in _parts(self.value(*stepped))]

@@ -17,28 +17,45 @@ from types import MappingProxyType
 from ..activations.table import ACTIVATIONS
 from . import (
     added_products,
+    attention,
     copies,
     einstein,
     elementwise,
+    gated,
     joining,
+    normalization,
     padding,
     parts,
+    positions,
     products,
     putting,
     shape,
     taking,
-)  # fmt: skip
+    unit_vectors,
+)
 from .of_activation import of_activation
 from .row import Operation
 
 __all__ = ["MAKERS", "OPERATIONS", "Operation", "get"]
 
 _ROOMS = (
-    products.MAKERS, added_products.MAKERS, einstein.MAKERS,
+    added_products.MAKERS,
+    attention.MAKERS,
+    copies.MAKERS,
+    einstein.MAKERS,
     elementwise.MAKERS,
-    shape.MAKERS, parts.MAKERS, copies.MAKERS, joining.MAKERS, padding.MAKERS,
-    taking.MAKERS, putting.MAKERS,
-)  # fmt: skip
+    gated.MAKERS,
+    joining.MAKERS,
+    normalization.MAKERS,
+    padding.MAKERS,
+    parts.MAKERS,
+    positions.MAKERS,
+    products.MAKERS,
+    putting.MAKERS,
+    shape.MAKERS,
+    taking.MAKERS,
+    unit_vectors.MAKERS,
+)
 MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__: make for make in chain(*_ROOMS)})
 """What makes each row, by the row's name; the activations' rows come from `of_activation`."""
 

@@ -1,0 +1,89 @@
+"""Scaled dot-product attention as torch has it: softmax(c·Q Kᵀ + mask) V. Derived in the README, "Attention"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ..arithmetic.array import Array
+from ..arithmetic.dispatch import largest
+from ..functions.recipe import recorded
+from . import attended as passes
+from .attended import NAME, Attended, Options, attended
+from .attention_mistakes import attention_mistakes
+from .probe import probe
+from .row import Inputs, Operation
+
+_SOME = np.array([[True, False], [True, True]])
+_LEARNED = np.where(np.eye(2, 3, dtype=bool), -np.inf, probe(2, 3, start=2))
+
+
+@recorded
+def scaled_dot_product_attention(
+    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False
+) -> Operation:
+    """softmax(c·Q Kᵀ + mask) V over the last two axes: query (…, L, E), key (…, S, E), value (…, S, Ev).
+
+    attn_mask is broadcast to (…, L, S): truth values, True where a key takes part, which are data; or numbers that are
+    added to the scores and have a gradient. Where it is −∞ the weight is exactly 0, and so is the gradient. A query
+    that attends to nothing gets zeros, and gives none of its gradient on, as in torch 2.13.
+
+    Args:
+        is_causal: query i sees the keys up to i alone, counted from the first of both.
+        scale: c; None for 1/√E.
+        enable_gqa: key and value have fewer heads (axis −3) than query; each serves as many queries' heads in a row.
+
+    >>> one = np.ones((1, 1))
+    >>> scaled_dot_product_attention().value(one, np.array([[1000.0], [-1000.0]]), np.array([[3.0], [5.0]]))
+    array([[3.]])
+    """
+    options = Options(is_causal, scale, enable_gqa)
+    if scale is not None and not np.isfinite(scale):
+        raise ValueError(f"{NAME}: expected a finite scale, got {scale}")
+
+    heads = (1,) if enable_gqa else (2,)
+    query, key, value = probe(2, 2, 2), probe(*heads, 3, 2, start=8), probe(*heads, 3, 1, start=3)
+    square = (query, key[:, :2], probe(*heads, 2, 2, start=3))
+    return Operation(
+        NAME,
+        "softmax(c·Q Kᵀ + mask) V",
+        "Vaswani et al. 2017, arXiv:1706.03762, eq. 1; Ainslie et al. 2023, arXiv:2305.13245 (groups)",
+        ("query", "key", "value", "attn_mask"),
+        lambda *inputs: passes.value(attended(inputs, options)),
+        lambda inputs, y, d_y: passes.pullback(inputs, d_y, attended(inputs, options), options),
+        lambda inputs, y, changes: passes.pushforward(inputs, changes, attended(inputs, options), options),
+        probes=((query, key, value, _LEARNED), (*square, _SOME)),
+        optional=("attn_mask",),
+        mistakes=attention_mistakes(options),
+        parameters={"is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa},
+        textbook_value=lambda inputs, y: _error(attended(inputs, options)) @ np.abs(attended(inputs, options).value),
+        textbook_pullback=lambda inputs, y, d_y: _textbook_pullback(inputs, d_y, options),
+    )
+
+
+def _error(a: Attended) -> Array:
+    """P times what a shift by the largest score leaves of relative error, in u: 1 + (max S − S) + |max S|."""
+    top = largest(np.where(a.weights > 0, a.scores, a.scores * 0 - largest(-a.scores)[1]))[1]
+    return a.weights * (1 + np.abs(top - a.scores) + np.abs(top))
+
+
+def _textbook_pullback(inputs: Inputs, d_y: Array, options: Options) -> tuple[Array | float, ...]:
+    """The same with every term's magnitude: P∘|d_P| and P·Σ P∘|d_P| before they cancel."""
+    a = attended(inputs, options)
+    size, error = np.abs(d_y), _error(a)
+    d_weights = size @ np.abs(a.value).swapaxes(-1, -2)
+    d_scores = error * d_weights + error * (error * d_weights).sum(axis=-1, keepdims=True)
+    positive = replace(a, key=np.abs(a.key), factor=np.abs(a.factor))
+    sizes = passes.from_scores(
+        (np.abs(inputs[0]), *inputs[1:]),
+        d_scores,
+        passes.gathered(error.swapaxes(-1, -2) @ size, inputs[2].shape, options),
+        positive,
+        options,
+    )
+    return tuple(0.0 if s is None else s for s in sizes)
+
+
+MAKERS: tuple[Callable[..., Operation], ...] = (scaled_dot_product_attention,)

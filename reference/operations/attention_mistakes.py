@@ -1,0 +1,100 @@
+"""What people get wrong in the backward pass of attention, as variants of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..arithmetic.array import Array
+from ..functions.softmax import softmax_product
+from .attended import Attended, Options, attended, from_scores, gathered, pullback
+from .broadcasting import unbroadcast
+from .row import Inputs, Pullback
+
+
+def attention_mistakes(options: Options) -> dict[str, Pullback]:
+    """Every mistake by its name; those that make no difference with these options are left out."""
+    found: dict[str, Pullback] = {
+        "scale_left_out": _scaled(options, lambda a, query: a.factor * 0 + 1),
+        "softmax_taken_as_diagonal": _scores(options, lambda p, d: p * (1 - p) * d),
+        "softmax_row_sum_left_out": _scores(options, lambda p, d: p * d),
+        "mask_not_applied_in_backward": _backward_of(replace(options, causal=False), masked=False),
+        "values_without_the_transpose": _values(options, _without_transpose),
+    }
+    if options.scale is None:
+        found["scale_of_all_heads_width"] = _scaled(
+            options, lambda a, query: a.factor / (query.shape[-3] ** 0.5 if query.ndim > 2 else 1)
+        )
+    if options.causal:
+        found["causal_off_by_one"] = _backward_of(replace(options, offset=1))
+    if options.grouped:
+        found["heads_of_a_group_not_added"] = _one_head(options)
+    return found
+
+
+def _without_transpose(weights: Array, d_y: Array) -> Array | None:
+    return weights @ d_y if weights.shape[-1] == weights.shape[-2] else None
+
+
+def _scaled(options: Options, factor: Callable[[Attended, Array], Array]) -> Pullback:
+    """Another scale in the gradients of queries and keys."""
+
+    def wrong(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
+        a = attended(inputs, options)
+        return pullback(inputs, d_y, replace(a, factor=factor(a, inputs[0])), options)
+
+    return wrong
+
+
+def _scores(options: Options, product: Callable[[Array, Array], Array]) -> Pullback:
+    """Another product with softmax's Jacobian, (P, d_P) ↦ d_S."""
+
+    def wrong(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
+        a = attended(inputs, options)
+        d_value = gathered(a.weights.swapaxes(-1, -2) @ d_y, inputs[2].shape, options)
+        return from_scores(inputs, product(a.weights, d_y @ a.value.swapaxes(-1, -2)), d_value, a, options)
+
+    return wrong
+
+
+def _values(options: Options, product: Callable[[Array, Array], Array | None]) -> Pullback:
+    """Another gradient of the values, (P, d_y) ↦ d_V; None for the right one."""
+
+    def wrong(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
+        a = attended(inputs, options)
+        right = pullback(inputs, d_y, a, options)
+        d_value = product(a.weights, d_y)
+        return right if d_value is None else (*right[:2], gathered(d_value, inputs[2].shape, options), *right[3:])
+
+    return wrong
+
+
+def _backward_of(options: Options, *, masked: bool = True) -> Pullback:
+    """The backward pass of attention with other options, or without the mask."""
+
+    def wrong(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
+        return pullback(inputs, d_y, attended(inputs if masked else inputs[:3], options), options)
+
+    return wrong
+
+
+def _one_head(options: Options) -> Pullback:
+    """Keys and values get the gradient of the last head of each group alone."""
+
+    def last(d: Array, shape: tuple[int, ...]) -> Array:
+        heads = shape[-3]
+        return unbroadcast(d.reshape(*d.shape[:-3], heads, d.shape[-3] // heads, *d.shape[-2:])[..., -1, :, :], shape)
+
+    def wrong(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
+        query, key, value, *_ = inputs
+        a = attended(inputs, options)
+        d_scores = softmax_product(a.one, a.weights, d_y @ a.value.swapaxes(-1, -2))
+        d_query, _, _, *rest = pullback(inputs, d_y, a, options)
+        return (
+            d_query,
+            last(d_scores.swapaxes(-1, -2) @ (query * a.factor), key.shape),
+            last(a.weights.swapaxes(-1, -2) @ d_y, value.shape),
+            *rest,
+        )
+
+    return wrong

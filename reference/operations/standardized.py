@@ -1,0 +1,113 @@
+"""Rows divided by their root mean square, with or without their mean taken away first: what every norm is made of.
+
+Derived in the README of this room, "Norms". R rows, n numbers each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+
+from ..arithmetic.array import Array, Term
+from ..arithmetic.constants import Constant
+from ..arithmetic.dispatch import constant, indicator, largest, magnitude, two_sum
+
+
+@cache
+def root_of(eps: float) -> Constant:
+    """√ε, in every arithmetic to its own precision: a type that cannot hold ε may hold its root.
+
+    >>> float(root_of(0.25).exact)
+    0.5
+    """
+    digits = Context(prec=60).sqrt(Decimal(eps))
+    return Constant(f"{digits:e}", lambda make, pi: np.sqrt(make(Fraction(eps))))
+
+
+def mean(z: Array) -> Array:
+    """The mean of each row, (R, 1); no sum of numbers that the type holds overflows."""
+    return (z / z.shape[-1]).sum(axis=-1, keepdims=True)
+
+
+def centred(z: Array) -> Array:
+    """Each row without its mean, (R, n): twice, for the first mean is off by u·|mean|, however near the numbers."""
+    d, lost = two_sum(z, -mean(z))
+    d, lost_again = two_sum(d, -mean(d + lost))
+    return d + (lost_again + lost)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Standardized:
+    """Rows of x, (R, n), in the units of each row's own scale.
+
+    Attributes:
+        centred: whether the mean was taken away.
+        t: d/scale, d = x or x without its mean, (R, n); no element above 1 in magnitude.
+        scale: max(|d|, √ε), real, (R, 1).
+        wide: whether the scale is |d|, (R, 1).
+        square: the mean of t², (R, 1).
+        eps: ε/scale², (R, 1).
+    """
+
+    centred: bool
+    t: Array
+    scale: Array
+    wide: Array
+    square: Array
+    eps: Array
+
+    @property
+    def root(self) -> Array:
+        """√(mean d² + ε)/scale, (R, 1): between √(1/n) and √2."""
+        return np.sqrt(self.square + self.eps)
+
+    @property
+    def values(self) -> Array:
+        """d/√(mean d² + ε), (R, n)."""
+        return self.t / self.root
+
+    def product(self, g: Array) -> Array:
+        """The Jacobian of `values` times g, (R, n). It is symmetric: the pullback, and the pushforward.
+
+        With the mean of g taken away, J g = (g − t·mean(g∘t)/v)/(scale·√v), v = mean t² + e. What g has along t is
+        nearly lost where mean t² ≫ e, the share e/v of it is left; so it is split off first, g = h + b·t.
+        """
+        keep = indicator(self.wide, self.t) * self.eps
+        own = self.square + (self.eps - keep)
+        if self.centred:
+            g = centred(g)
+        b = mean(g * self.t) / own
+        h = g - b * self.t
+        if self.centred:
+            h = h - mean(h)
+        # Once more: what rounding left of t and of the mean in h is as large as all the rest may be.
+        c = indicator(self.wide, self.t) * (mean(h * self.t) / own)
+        h = h - c * self.t
+        return (h + self.t * ((b + c) * (keep / (self.square + self.eps)))) / self.scale / self.root
+
+
+def standardized(x: Array, eps: Constant | None, *, centre: bool) -> Standardized:
+    """The rows of x, (R, n), standardised.
+
+    Args:
+        x: rows.
+        eps: √ε; None for ε = 0.
+        centre: whether to take the mean away.
+
+    >>> standardized(np.array([[1.0, 3.0]]), None, centre=True).values
+    array([[-1.,  1.]])
+    >>> standardized(np.array([[3e200, 4e200]]), None, centre=False).values ** 2
+    array([[0.72, 1.28]])
+    """
+    d = centred(x) if centre else x
+    _, peak = largest(magnitude(d))
+    root: Term = 0.0 if eps is None else constant(eps, x)
+    wide = peak > root
+    scale = np.where(wide, peak, root)
+    t = d / scale
+    e = root / scale
+    return Standardized(centre, t, scale, wide, mean(t * t), e * e)
