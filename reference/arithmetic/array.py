@@ -42,8 +42,9 @@ class Array(Protocol):  # noqa: PLW1641 (arrays are no keys)
     @property
     def reshape(self) -> Any: ...  # noqa: D102 (NumPy's overloads fit no simpler type; so below)
     @property
+    def transpose(self) -> Any: ...  # noqa: D102
+    @property
     def swapaxes(self) -> Any: ...  # noqa: D102
-    def transpose(self, *axes: Any) -> Array: ...  # noqa: D102
     def sum(self, axis: Axes = None, *, keepdims: bool = False) -> Array: ...  # noqa: D102
     def max(self, axis: Axes = None, *, keepdims: bool = False) -> Array: ...  # noqa: D102
     def min(self, axis: Axes = None, *, keepdims: bool = False) -> Array: ...  # noqa: D102

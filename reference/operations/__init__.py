@@ -2,18 +2,24 @@
 
 from .added_products import addmm, baddbmm
 from .attention import scaled_dot_product_attention
+from .batch_statistics import batch_norm
+from .choices import abs, clamp, masked_fill, maximum, minimum, prelu, where
 from .copies import expand, repeat, repeat_interleave
+from .cumulative import cumprod, cumsum, logcumsumexp
 from .einstein import einsum
-from .elementwise import add, mul
+from .elementwise import add, addcdiv, addcmul, div, dropout, lerp, mul, neg, sub
+from .functions_of_one import cos, erf, exp, expm1, log, log1p, pow, reciprocal, rsqrt, sin, sqrt
 from .gated import geglu, reglu, swiglu
 from .joining import cat, chunk, split, stack, unbind
-from .normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
-from .of_activation import of_activation
+from .moments import std, var, vector_norm
+from .normalization import group_norm, instance_norm, layer_norm, rms_norm
+from .of_activation import glu, log_softmax, of_activation, softmax, softmin
 from .padding import pad
 from .parts import flip, narrow, roll, select, slice, tril, triu
 from .positions import alibi, rotary_embedding
 from .products import bmm, dot, linear, matmul, mm, mv, outer
 from .putting import index_add, index_put, scatter_add
+from .reductions import amax, amin, logsumexp, max, mean, min, prod, sum
 from .row import Operation
 from .shape import clone, contiguous, flatten, movedim, permute, reshape, squeeze, transpose, unflatten, unsqueeze
 from .table import MAKERS, OPERATIONS, get
@@ -21,11 +27,14 @@ from .taking import embedding, gather, index_select, take_along_dim
 from .unit_vectors import normalize
 
 __all__ = [
-    "MAKERS", "OPERATIONS", "Operation", "add", "addmm", "alibi", "baddbmm", "batch_norm", "bmm", "cat", "chunk",
-    "clone", "contiguous", "dot", "einsum", "embedding", "expand", "flatten", "flip", "gather", "geglu", "get",
-    "group_norm", "index_add", "index_put", "index_select", "instance_norm", "layer_norm", "linear", "matmul", "mm",
-    "movedim", "mul", "mv", "narrow", "normalize", "of_activation", "outer", "pad", "permute", "reglu", "repeat",
-    "repeat_interleave", "reshape", "rms_norm", "roll", "rotary_embedding", "scaled_dot_product_attention",
-    "scatter_add", "select", "slice", "split", "squeeze", "stack", "swiglu", "take_along_dim", "transpose", "tril",
-    "triu", "unbind", "unflatten", "unsqueeze",
+    "MAKERS", "OPERATIONS", "Operation", "abs", "add", "addcdiv", "addcmul", "addmm", "alibi", "amax", "amin",
+    "baddbmm", "batch_norm", "bmm", "cat", "chunk", "clamp", "clone", "contiguous", "cos", "cumprod", "cumsum", "div",
+    "dot", "dropout", "einsum", "embedding", "erf", "exp", "expand", "expm1", "flatten", "flip", "gather", "geglu",
+    "get", "glu", "group_norm", "index_add", "index_put", "index_select", "instance_norm", "layer_norm", "lerp",
+    "linear", "log", "log1p", "log_softmax", "logcumsumexp", "logsumexp", "masked_fill", "matmul", "max", "maximum",
+    "mean", "min", "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "normalize", "of_activation", "outer",
+    "pad", "permute", "pow", "prelu", "prod", "reciprocal", "reglu", "repeat", "repeat_interleave", "reshape",
+    "rms_norm", "roll", "rotary_embedding", "rsqrt", "scaled_dot_product_attention", "scatter_add", "select", "sin",
+    "slice", "softmax", "softmin", "split", "sqrt", "squeeze", "stack", "std", "sub", "sum", "swiglu", "take_along_dim",
+    "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze", "var", "vector_norm", "where",
 ]  # fmt: skip

@@ -103,3 +103,30 @@ def _textbook_pullback(row: Activation, dim: int, x: Array, d_y: Array) -> Array
         return z * 0 + row.textbook_derivative(z) * np.abs(d).max(axis=-1, keepdims=True)
 
     return _along(row, sized, dim, x, d_y)
+
+
+def softmax(dim: int = -1) -> Operation:
+    """softmax along an axis.
+
+    >>> softmax(dim=0) == of_activation("softmax", dim=0)
+    True
+    """
+    return of_activation("softmax", dim)
+
+
+def log_softmax(dim: int = -1) -> Operation:
+    """log_softmax along an axis."""
+    return of_activation("log_softmax", dim)
+
+
+def softmin(dim: int = -1) -> Operation:
+    """Softmin along an axis."""
+    return of_activation("softmin", dim)
+
+
+def glu(dim: int = -1) -> Operation:
+    """The gated linear unit, its halves along an axis."""
+    return of_activation("glu", dim)
+
+
+MAKERS: tuple[Callable[..., Operation], ...] = (softmax, log_softmax, softmin, glu)

@@ -18,21 +18,27 @@ from ..activations.table import ACTIVATIONS
 from . import (
     added_products,
     attention,
+    choices,
     copies,
+    cumulative,
     einstein,
     elementwise,
+    functions_of_one,
     gated,
     joining,
+    moments,
     normalization,
     padding,
     parts,
     positions,
     products,
     putting,
+    reductions,
     shape,
     taking,
     unit_vectors,
 )
+from .of_activation import MAKERS as OF_ACTIVATIONS
 from .of_activation import of_activation
 from .row import Operation
 
@@ -41,17 +47,23 @@ __all__ = ["MAKERS", "OPERATIONS", "Operation", "get"]
 _ROOMS = (
     added_products.MAKERS,
     attention.MAKERS,
+    choices.MAKERS,
     copies.MAKERS,
+    cumulative.MAKERS,
     einstein.MAKERS,
     elementwise.MAKERS,
+    functions_of_one.MAKERS,
     gated.MAKERS,
     joining.MAKERS,
+    moments.MAKERS,
     normalization.MAKERS,
+    OF_ACTIVATIONS,
     padding.MAKERS,
     parts.MAKERS,
     positions.MAKERS,
     products.MAKERS,
     putting.MAKERS,
+    reductions.MAKERS,
     shape.MAKERS,
     taking.MAKERS,
     unit_vectors.MAKERS,
@@ -60,8 +72,12 @@ MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__
 """What makes each row, by the row's name; the activations' rows come from `of_activation`."""
 
 
+_ONE_AT_LEAST = (choices.clamp,)
+"""Makers whose every parameter may be left out, but not all of them."""
+
+
 def _needs_parameters(make: Callable[..., Operation]) -> bool:
-    return any(p.default is p.empty for p in inspect.signature(make).parameters.values())
+    return make in _ONE_AT_LEAST or any(p.default is p.empty for p in inspect.signature(make).parameters.values())
 
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
