@@ -31,24 +31,39 @@ def jax_operations() -> Mapping[str, Call]:
 
 
 def jax_operation_gradients(problem: ref.Problem) -> dict[str, Any] | None:
-    """A problem of one step, with an inner product for its loss, by jax.vjp; None where JAX has no such operation."""
+    """A problem of one step, with an inner product for its loss, by jax.vjp; None where JAX has no such operation.
+
+    Raises:
+        TypeError, ValueError, NotImplementedError: JAX's operation takes no such shapes or parameters.
+    """
     network = problem.graph
     step = network.steps[0]
-    call = jax_operations().get(step.operation.name)
-    if call is None or len(network.steps) != 1 or problem.loss.name != "inner_product":
+    if step.operation.name not in jax_operations() or len(network.steps) != 1 or problem.loss.name != "inner_product":
         return None
+    leaves = {name: values for name, values in problem.x.items() if values.dtype.kind == "f"}
+    data = {name: values for name, values in problem.x.items() if name not in leaves}
+    pull = _compiled(step.operation.name, repr(dict(step.operation.parameters)), step.inputs, step.operation)
+    found = pull(leaves, data, np.asarray(problem.target))
+    return {name: np.asarray(leaf) for name, leaf in found.items()}
+
+
+_PULLS: dict[tuple[str, str, tuple[str | None, ...]], Call] = {}
+"""What is compiled once and serves all inputs of the same shapes."""
+
+
+def _compiled(name: str, parameters: str, arguments: tuple[str | None, ...], row: ref.Operation) -> Call:
     import jax  # noqa: PLC0415
 
-    leaves = [name for name in network.inputs if problem.x[name].dtype.kind == "f"]
+    def pull(leaves: Any, data: Any, d_output: Any) -> Any:
+        def output(held: Any) -> Any:
+            values = {**data, **held}
+            inputs = (None if key is None else values[key] for key in arguments)
+            return jax_operations()[name](*inputs, **row.parameters)
 
-    def output(*values: Any) -> Any:
-        held = {**problem.x, **dict(zip(leaves, values, strict=True))}
-        inputs = (None if name is None else held[name] for name in step.inputs)
-        return call(*inputs, **step.operation.parameters)
+        made, back = jax.vjp(output, leaves)
+        return back(d_output.reshape(made.shape))[0]
 
-    made, pull = jax.vjp(output, *(jax.numpy.asarray(problem.x[name]) for name in leaves))
-    found = pull(jax.numpy.asarray(np.asarray(problem.target).reshape(made.shape)).astype(made.dtype))
-    return {name: np.asarray(leaf) for name, leaf in zip(leaves, found, strict=True)}
+    return _PULLS.setdefault((name, parameters, arguments), jax.jit(pull))
 
 
 # ── the table, by kind ───────────────────────────────────────────────────────────────────────────────
@@ -111,7 +126,7 @@ def _moving(jax: Any) -> dict[str, Call]:
     return {
         "reshape": lambda x, *, shape: n.reshape(x, shape), "permute": lambda x, *, dims: n.transpose(x, dims),
         "transpose": lambda x, *, dim0, dim1: n.swapaxes(x, dim0, dim1),
-        "expand": lambda x, *, size: n.broadcast_to(x, size) if -1 not in size else None,
+        "expand": lambda x, *, size: n.broadcast_to(x, size),
         "cat": lambda *tensors, dim: n.concatenate(tensors, axis=dim),
         "tril": lambda x, *, diagonal: n.tril(x, diagonal), "triu": lambda x, *, diagonal: n.triu(x, diagonal),
         "flip": lambda x, *, dims: n.flip(x, dims), "roll": lambda x, *, shifts, dims: n.roll(x, shifts, dims),
@@ -138,11 +153,16 @@ def _of_networks(jax: Any) -> dict[str, Call]:
 
     def attention(q: Any, k: Any, v: Any, mask: Any = None, *, is_causal: bool, scale: Any, enable_gqa: bool) -> Any:
         # JAX has (batch, length, heads, width)
-        lead = q.shape[:-3]
+        leading = q.shape[:-2]
         q, k, v = (n.swapaxes(a.reshape(-1, *((1, 1, *a.shape)[-3:])), -2, -3) for a in (q, k, v))
         more = {} if mask is None else {"mask" if mask.dtype == bool else "bias": mask[(None,) * (4 - mask.ndim)]}
-        y = nn.dot_product_attention(q, k, v, is_causal=is_causal, scale=scale, **more)
-        return n.swapaxes(y, -2, -3).reshape(*lead, *y.shape[-2:]) if lead else n.swapaxes(y, -2, -3)
+        y = n.swapaxes(nn.dot_product_attention(q, k, v, is_causal=is_causal, scale=scale, **more), -2, -3)
+        return y.reshape(*leading, *y.shape[-2:])
+
+    def embedding(x: Any, weight: Any, *, padding_idx: int | None) -> Any:
+        if padding_idx is not None:
+            raise NotImplementedError("JAX has no padding_idx")
+        return weight[x]
 
     def gated(function: Call) -> Call:
         def call(x: Any, up: Any = None, *, packed: str | None = None, approximate: str = "none") -> Any:
@@ -157,5 +177,5 @@ def _of_networks(jax: Any) -> dict[str, Call]:
         "layer_norm": layer_norm, "rms_norm": rms_norm, "scaled_dot_product_attention": attention,
         "swiglu": gated(lambda x, _: nn.silu(x)), "reglu": gated(lambda x, _: nn.relu(x)),
         "geglu": gated(lambda x, how: nn.gelu(x, approximate=how == "tanh")),
-        "embedding": lambda x, weight, *, padding_idx: weight[x] if padding_idx is None else None,
+        "embedding": embedding,
     }  # fmt: skip
