@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..arithmetic.array import Array
+from ..arithmetic.dispatch import zeros
 from ..functions.recipe import recorded
 from .common import one
 from .row import Loss
@@ -24,4 +25,4 @@ def inner_product() -> Loss:
 
 def _given(y: Array, t: Array) -> Array:
     """t, in the arithmetic of y."""
-    return y * 0 + t
+    return zeros(y.shape, y) + t

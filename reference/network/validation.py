@@ -68,10 +68,9 @@ def check_target(loss: Loss, values: object, shape: tuple[int, ...], dtype: DTyp
         TypeError: the wrong kind of number, or a masked array.
         ValueError: the wrong shape, or a value that the loss cannot take (the first one is named).
     """
-    if len(shape) != 2:
-        return _check_many(loss, values, shape, dtype, reduction)
-    if loss.outputs not in (None, shape[1]):
-        raise ValueError(f"loss: {loss.name} has weights for {loss.outputs} outputs, the network has {shape[1]}")
+    features = shape[-1] if shape else 1
+    if loss.outputs not in (None, features):
+        raise ValueError(f"loss: {loss.name} has weights for {loss.outputs} outputs, the network has {features}")
     refuse_masked("target", values)
     try:
         t: NumPyArray = kept(widened(np.asarray(values)))
@@ -84,18 +83,6 @@ def check_target(loss: Loss, values: object, shape: tuple[int, ...], dtype: DTyp
     if loss.target == "labels":
         return _check_labels(loss, t, shape)
     return _check_numbers(loss, t, shape, dtype, loss.target)
-
-
-def _check_many(loss: Loss, values: object, shape: tuple[int, ...], dtype: DType, reduction: str) -> NumPyArray:
-    """The target for an output of any number of dimensions, checked as that of as many rows."""
-    refuse_masked("target", values)
-    t = np.asarray(values)
-    indices = t.ndim < len(shape)
-    if t.shape != (shape[:-1] if indices else shape):
-        raise ValueError(f"target: {loss.name} expects shape {shape}, or {shape[:-1]} of indices, got {t.shape}")
-    features = shape[-1] if shape else 1
-    rows = (int(np.prod(shape)) // features, features)
-    return kept(check_target(loss, t.reshape(rows[:1] if indices else rows), rows, dtype, reduction).reshape(t.shape))
 
 
 def _require(loss: Loss, good: NumPyArray, t: NumPyArray, expected: str) -> None:
@@ -127,17 +114,19 @@ def _check_numbers(loss: Loss, t: NumPyArray, shape: tuple[int, ...], dtype: DTy
 
 
 def _check_indices(loss: Loss, t: NumPyArray, shape: tuple[int, ...], reduction: str) -> NumPyArray:
-    expected = f"class indices of shape ({shape[0]},)"
+    if not shape:
+        raise ValueError(f"output: {loss.name} expects an axis of classes, the network gives a single number")
+    expected = f"class indices of shape {shape[:-1]}"
     if t.dtype.kind not in "iu":
         raise TypeError(f"target: {loss.name} expects {expected}, integers, got {t.dtype}")
-    if t.shape != (shape[0],):
+    if t.shape != shape[:-1]:
         raise ValueError(f"target: {loss.name} expects {expected}, got shape {t.shape}")
     ignored = np.zeros(t.shape, dtype=bool) if loss.ignore_index is None else t == loss.ignore_index
-    _require(loss, ((t >= 0) & (t < shape[1])) | ignored, t, f"class indices from 0 to {shape[1] - 1}")
+    _require(loss, ((t >= 0) & (t < shape[-1])) | ignored, t, f"class indices from 0 to {shape[-1] - 1}")
     if reduction == "mean" and np.all(ignored):
         raise ValueError(f"target: every index is ignore_index ({loss.ignore_index}), so {loss.name} has no mean")
     weight = loss.parameters.get("weight")
-    if reduction == "mean" and not np.any(loss.divisor(np.zeros(shape), t)):
+    if reduction == "mean" and not np.any(loss.divisor(np.zeros((t.size, shape[-1])), t.reshape(-1))):
         first = (
             ""
             if weight is None or np.ndim(weight) == 0 or not np.any(~ignored)
@@ -152,7 +141,8 @@ def _check_labels(loss: Loss, t: NumPyArray, shape: tuple[int, ...]) -> NumPyArr
         raise TypeError(f"target: {loss.name} expects label indices of shape {shape}, integers, got {t.dtype}")
     if t.shape != shape:
         raise ValueError(f"target: {loss.name} expects label indices of shape {shape}, got {t.shape}")
-    _require(loss, (t >= -1) & (t < shape[1]), t, f"label indices from 0 to {shape[1] - 1}, or -1 for none")
+    classes = shape[-1] if shape else 1
+    _require(loss, (t >= -1) & (t < classes), t, f"label indices from 0 to {classes - 1}, or -1 for none")
     return t
 
 

@@ -175,8 +175,13 @@ def _fitting(probes: tuple[Inputs, ...], dim: Dim) -> tuple[Inputs, ...]:
     wanted = dim if isinstance(dim, tuple) else (dim,)
     needed = max(d + 1 if d >= 0 else -d for d in wanted)
     square = SQUARE if len(wanted) == 1 and needed <= 2 else ()
-    found = (*(p for p in probes if p[0].ndim >= max(needed, 2)), *square)
-    return found or ((probe(*(2,) * needed),),)
+
+    def distinct(ndim: int) -> bool:
+        return len({d % ndim for d in wanted}) == len(wanted)
+
+    found = (*(p for p in probes if p[0].ndim >= max(needed, 2) and distinct(p[0].ndim)), *square)
+    least = next((n for n in range(needed, needed + len(wanted) + 1) if distinct(n)), needed)
+    return found or ((probe(*(2,) * least),),)
 
 
 def power_of_two_near(z: Array) -> Array:
@@ -189,4 +194,4 @@ def power_of_two_near(z: Array) -> Array:
         return np.where(peak == 0, 1, peak)
     exponent = np.frexp(np.where(np.isfinite(peak) & (peak > 0), peak, 1))[1]
     limits = np.finfo(peak.dtype)
-    return np.ldexp(np.ones_like(peak), np.clip(exponent - 1, limits.minexp, limits.maxexp - 1))
+    return np.ldexp(np.ones_like(peak), np.clip(exponent - 1, limits.minexp - limits.nmant, limits.maxexp - 1))

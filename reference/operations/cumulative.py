@@ -6,10 +6,13 @@ Shapes in this file: z, y and d_y (…, M), the axis moved to the end.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from ..arithmetic.array import Array
+from ..arithmetic.dispatch import finite, magnitude
 from ..functions.basics import zero
 from ..functions.recipe import recorded
 from .along_axes import PROBES, SQUARE, axes
@@ -28,6 +31,8 @@ def _running(
     pushforward: Along,
     dim: int,
     mistakes: dict[str, Along],
+    textbook_value: Callable[[Array, Array], Array] | None = None,
+    textbook_pullback: Along | None = None,
 ) -> Operation:
     def moved(f: Callable[..., Array], *arrays: Array) -> Array:
         (axis,) = axes(dim, arrays[0], name)
@@ -39,6 +44,11 @@ def _running(
     def pushed(inputs: Inputs, y: Array, changes: Inputs) -> Array:
         return moved(pushforward, inputs[0], y, changes[0])
 
+    sizes: dict[str, Any] = {}
+    if textbook_value is not None:
+        sizes["textbook_value"] = lambda inputs, y: moved(textbook_value, inputs[0], y)
+    if textbook_pullback is not None:
+        sizes["textbook_pullback"] = of(textbook_pullback)
     needed = dim + 1 if dim >= 0 else -dim
     return Operation(
         name,
@@ -51,6 +61,7 @@ def _running(
         (*PROBES[:1], *SQUARE) if needed <= 2 else ((probe(*(2,) * needed),),),
         parameters={"dim": dim},
         mistakes={what: of(f) for what, f in mistakes.items()},
+        **sizes,
     )
 
 
@@ -125,29 +136,58 @@ def cumprod(dim: int) -> Operation:
     )
 
 
-def _log_sums(z: Array) -> Array:
-    """y_k = max + log1p(exp(−|y_{k−1} − z_k|))."""
-    found = [z[..., :1]]
+def _levels(z: Array) -> tuple[list[Array], list[Array]]:
+    """m_k, the largest so far, and l_k = log Σ_{j ≤ k} e^(z_j − m_k), between 0 and log k: y_k = m_k + l_k.
+
+    y alone would err by u·|y|, and every exponential of a difference of two with it.
+    """
+    tops: list[Array] = [z[..., :1]]
+    logs: list[Array] = [zero(z[..., :1])]
     for (column,) in _columns(z)[1:]:
-        high, low = np.maximum(found[-1], column), np.minimum(found[-1], column)
-        found.append(high + np.log1p(np.exp(np.where(high == low, zero(high), low - high))))
-    return np.concatenate(found, axis=-1)
+        top = np.maximum(tops[-1], column)
+        before = np.exp(_gap(tops[-1], top) + logs[-1])
+        logs.append(np.log(before + np.exp(_gap(column, top))))
+        tops.append(top)
+    return tops, logs
+
+
+def _gap(z: Array, top: Array) -> Array:
+    """The difference of two numbers, the first no larger, either of which may be −∞."""
+    return finite(z) - finite(top)
+
+
+def _log_sums(z: Array) -> Array:
+    tops, logs = _levels(z)
+    return np.concatenate([top + log for top, log in zip(tops, logs, strict=True)], axis=-1)
+
+
+def _shares(z: Array) -> tuple[list[Array], list[Array]]:
+    """e^(z_k − y_k), and e^(y_{k−1} − y_k) from the second on."""
+    tops, logs = _levels(z)
+    own: list[Array] = [np.exp(_gap(c, top) - log) for (c,), top, log in zip(_columns(z), tops, logs, strict=True)]
+    kept: list[Array] = [
+        np.exp(_gap(top, after) + (log - log_after))
+        for (top, after), (log, log_after) in zip(pairwise(tops), pairwise(logs), strict=True)
+    ]
+    return own, kept
 
 
 def _log_sums_pullback(z: Array, y: Array, d: Array) -> Array:
     """d_i = e^(z_i − y_i)·s_i with s_i = d_i + e^(y_i − y_{i+1})·s_{i+1}: no exponential exceeds 1."""
-    columns = _columns(y, d)
-    sums = [columns[-1][1]]
-    for (y_here, d_here), (y_next, _) in zip(columns[-2::-1], columns[:0:-1], strict=True):
-        sums.append(d_here + np.exp(y_here - y_next) * sums[-1])
-    return np.exp(z - y) * np.concatenate(sums[::-1], axis=-1)
+    own, kept = _shares(z)
+    columns = [column for (column,) in _columns(d)]
+    sums = [columns[-1]]
+    for d_here, share in zip(columns[-2::-1], kept[::-1], strict=True):
+        sums.append(d_here + share * sums[-1])
+    return np.concatenate([a * b for a, b in zip(own, sums[::-1], strict=True)], axis=-1)
 
 
 def _log_sums_pushforward(z: Array, y: Array, dz: Array) -> Array:
     """dy_k = e^(y_{k−1} − y_k)·dy_{k−1} + e^(z_k − y_k)·dz_k."""
+    own, kept = _shares(z)
     found = [dz[..., :1]]
-    for k, (z_here, y_here, dz_here) in enumerate(_columns(z, y, dz)[1:]):
-        found.append(np.exp(y[..., k : k + 1] - y_here) * found[-1] + np.exp(z_here - y_here) * dz_here)
+    for (dz_here,), a, b in zip(_columns(dz)[1:], own[1:], kept, strict=True):
+        found.append(b * found[-1] + a * dz_here)
     return np.concatenate(found, axis=-1)
 
 
@@ -163,6 +203,8 @@ def logcumsumexp(dim: int) -> Operation:
         _log_sums_pushforward,
         dim,
         {"softmax taken only of each element's own sum": lambda z, y, d: d * np.exp(z - y)},
+        lambda z, y: 1 + magnitude(y),
+        lambda z, y, d: (1 + magnitude(y)) * _log_sums_pullback(z, y, magnitude(d)),
     )
 
 

@@ -28,7 +28,7 @@ def add(alpha: float = 1.0) -> Operation:
     check_number("add", "alpha", alpha)
     return by_element(
         "add",
-        "a + α·b",
+        "a + b" if alpha == 1 else "a + α·b",
         _ALGEBRA,
         ("input", "other"),
         lambda a, b: a + _times(alpha, b),
@@ -44,7 +44,7 @@ def sub(alpha: float = 1.0) -> Operation:
     check_number("sub", "alpha", alpha)
     return by_element(
         "sub",
-        "a − α·b",
+        "a − b" if alpha == 1 else "a − α·b",
         _ALGEBRA,
         ("input", "other"),
         lambda a, b: a - _times(alpha, b),

@@ -57,7 +57,7 @@ def pow(exponent: float | None = None) -> Operation:
         return _power_of_number(exponent)
 
     def to_base(v: Array, y: Array, x: Array, c: Array) -> Array:
-        return v * np.where(c == 0, zero(c), c * power_less_one(x, c))
+        return v * (c * power_less_one(np.where(c == 0, 1, x), c))
 
     def to_exponent(v: Array, y: Array, x: Array, c: Array) -> Array:
         nothing = (x == 0) & (c >= 0)

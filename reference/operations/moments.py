@@ -46,6 +46,16 @@ def root_of_squares(z: Array) -> Array:
     return np.sqrt(_total(small * small)) * scale
 
 
+def unit(z: Array) -> Array:
+    """z/√Σ z² (…, M), 0 where all are 0: without the root that may be subnormal.
+
+    >>> unit(np.array([3e-320, 4e-320])).round(3)
+    array([0.6, 0.8])
+    """
+    small = z / power_of_two_near(z)
+    return small / _safe(np.sqrt(_total(small * small)))
+
+
 def _safe(y: Array) -> Array:
     """y, and 1 where it is 0: what is divided by it there is 0."""
     return np.where(y == 0, 1, y)
@@ -119,7 +129,8 @@ def std(dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Operat
         return root_of_squares(deviations(z)) / np.sqrt(count)
 
     def weights(z: Array, y: Array) -> Array:
-        return (deviations(z) / _safe(y)) / _degrees("std", z, correction)
+        count = parameter(np.asarray(_degrees("std", z, correction)), z)
+        return unit(deviations(z)) / np.sqrt(count)
 
     def sizes(z: Array, y: Array) -> Array:
         ratio = (_mean_size(z) + magnitude(z)) / _safe(y)
@@ -209,20 +220,26 @@ def _of_size(z: Array, y: Array) -> Array:
 
 
 def _of_root(z: Array, y: Array) -> Array:
-    return z / _safe(y)
+    return unit(z)
 
 
 def _general(p: float) -> tuple[Callable[[Array], Array], Weights]:
     """The norm of order p and its derivative sign(z)(|z|/y)^(p − 1)."""
 
-    def value(z: Array) -> Array:
+    def parts(z: Array) -> tuple[Array, Array, Array]:
+        """|z|/scale (…, M), its norm and the scale (…, 1)."""
         scale = power_of_two_near(z)
-        total = _total(power(magnitude(z) / scale, p))
-        return np.power(total, 1 / parameter(np.asarray(p), z)) * scale
+        small = magnitude(z) / scale
+        return small, np.power(_total(power(small, p)), 1 / parameter(np.asarray(p), z)), scale
+
+    def value(z: Array) -> Array:
+        _, length, scale = parts(z)
+        return length * scale
 
     def weights(z: Array, y: Array) -> Array:
         nothing = z == 0
-        ratio = np.where(nothing, 1, magnitude(z) / _safe(y))
+        small, length, _ = parts(z)
+        ratio = np.where(nothing, 1, small / _safe(length))
         return np.where(nothing, zero(z), _sign(z) * power(ratio, p, 1))
 
     return value, weights
