@@ -227,7 +227,9 @@ def _of_one() -> Iterator[Hard]:
     yield from _alone(("near 0", _near_zero), of=("log1p", "sin", "cos", "erf"))
     yield from _alone(("down to the smallest", _tiny), of=("log", "sqrt", "rsqrt", "reciprocal"))
     yield from _alone(("large angles", _beyond), of=("sin", "cos"))
-    yield Hard("erf", "tails", {}, lambda rng, edge: (0.9 * rng.choice([-1, 1], 9) * np.sqrt(rng.uniform(1, edge.tail, 9)),))
+    yield Hard(
+        "erf", "tails", {}, lambda rng, edge: (0.9 * rng.choice([-1, 1], 9) * np.sqrt(rng.uniform(1, edge.tail, 9)),)
+    )
     yield Hard("log1p", "just above −1", {},
                lambda rng, edge: (-1 + edge.epsilon * 2.0 ** rng.integers(1, 30, (ROWS, WIDTH)),))  # fmt: skip
     yield from _alone(("zeros", _some_zeros), of=("abs",))
