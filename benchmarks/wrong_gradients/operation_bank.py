@@ -23,7 +23,7 @@ from ..implementations.correct_gradients import NUMBERS
 
 Array = Any
 UPSTREAM = 0.1
-"""Spread of the gradient that a kernel is handed: that of Triton's tutorial on layer norm (``.1 * torch.randn_like``)."""
+"""Spread of the gradient that a kernel is handed, as in Triton's tutorial on layer norm (``.1 * torch.randn_like``)."""
 FACTORS = (1.03, 1.1, 2.0, -1.0)
 """On one gradient at a time. The least is above the goal of bfloat16 (2e-2, `benchmarks/detection/power.py`)."""
 SQUARE = 64
@@ -173,7 +173,9 @@ def _single() -> Iterator[Kernel]:
     for name in ("add", "mul", "div", "maximum"):
         yield _one(name, vector)
     yield _one("where", lambda rng, n: (rng.random(_rows(n)) < 0.5, *_normal(_rows, _vector)(rng, n)))
-    yield _one("dropout", lambda rng, n: (rng.normal(size=_rows(n)), rng.random(_rows(n)) < 0.9), make["dropout"](p=0.1))
+    yield _one(
+        "dropout", lambda rng, n: (rng.normal(size=_rows(n)), rng.random(_rows(n)) < 0.9), make["dropout"](p=0.1)
+    )
     yield _one("prelu", lambda rng, n: (rng.normal(size=_square(n)), rng.uniform(0.1, 0.5, _matrix(n)[0])))
     yield _one("cat", _normal(_rows, _rows))
     yield _one("tril", _normal(lambda n: (n // 4, n // 4)))
@@ -203,7 +205,7 @@ def _attention_block(rng: Generator, n: int) -> ref.Problem:
     """Attention with its projections and a residual around it."""
     step, e = ref.Step, 16
     causal = ref.operations.scaled_dot_product_attention(is_causal=True)
-    return _network(rng, (2, min(64, n // 4), e), {name: (e, e) for name in ("wq", "wk", "wv", "wo")}, [
+    return _network(rng, (2, min(64, n // 4), e), dict.fromkeys(("wq", "wk", "wv", "wo"), (e, e)), [
         step("q", "linear", "x", "wq"), step("k", "linear", "x", "wk"), step("v", "linear", "x", "wv"),
         step("o", causal, "q", "k", "v"), step("p", "linear", "o", "wo"), step("y", "add", "x", "p"),
     ])  # fmt: skip
