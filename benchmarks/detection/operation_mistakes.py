@@ -1,4 +1,4 @@
-"""The bank of wrong gradients of operations before this check and the tolerances that people use; correct kernels too."""
+"""Wrong gradients of operations, and correct ones, before this check and the tolerances that people use."""
 
 from __future__ import annotations
 
@@ -186,8 +186,8 @@ def measure(
     return Report(
         question="Which wrong gradients of operations does each check let through, and which correct kernels refuse?",
         claim=(
-            "This check lets none of the wrong gradients through that the type can show, and refuses no correct kernel; "
-            "every tolerance that people use does one or the other."
+            "This check lets none of the wrong gradients through that the type can show, and refuses no correct "
+            "kernel; every tolerance that people use does one or the other."
         ),
         refuted_by=(
             "a wrong gradient that this check lets through, from a relative error of "

@@ -1,4 +1,4 @@
-"""The bank of wrong gradients of operations: kernels of the sizes that tests of kernels have, and what goes wrong in each.
+"""The bank of wrong gradients of operations: kernels of the sizes that their tests have, and what goes wrong in each.
 
 A kernel is one operation, or a small network of several. Its wrong gradients are those that are known of its rows, of
 the activations in it and of networks (a branch lost, or added twice), and a factor on one of its gradients.
