@@ -175,8 +175,13 @@ def _fitting(probes: tuple[Inputs, ...], dim: Dim) -> tuple[Inputs, ...]:
     wanted = dim if isinstance(dim, tuple) else (dim,)
     needed = max(d + 1 if d >= 0 else -d for d in wanted)
     square = SQUARE if len(wanted) == 1 and needed <= 2 else ()
-    found = (*(p for p in probes if p[0].ndim >= max(needed, 2)), *square)
-    return found or ((probe(*(2,) * needed),),)
+
+    def distinct(ndim: int) -> bool:
+        return len({d % ndim for d in wanted}) == len(wanted)
+
+    found = (*(p for p in probes if p[0].ndim >= max(needed, 2) and distinct(p[0].ndim)), *square)
+    least = next((n for n in range(needed, needed + len(wanted) + 1) if distinct(n)), needed)
+    return found or ((probe(*(2,) * least),),)
 
 
 def power_of_two_near(z: Array) -> Array:

@@ -28,7 +28,7 @@ def scaled_dot_product_attention(
 
     attn_mask is broadcast to (…, L, S): truth values, True where a key takes part, which are data; or numbers that are
     added to the scores and have a gradient. Where it is −∞ the weight is exactly 0, and so is the gradient. A query
-    that attends to nothing gets zeros, and gives none of its gradient on, as in torch since 2.5.
+    that attends to nothing gets zeros, and gives none of its gradient on, as in torch 2.13.
 
     Args:
         is_causal: query i sees the keys up to i alone, counted from the first of both.
@@ -74,7 +74,8 @@ def _textbook_pullback(inputs: Inputs, d_y: Array, options: Options) -> tuple[Ar
     a = attended(inputs, options)
     size, error = np.abs(d_y), _error(a)
     d_weights = size @ np.abs(a.value).swapaxes(-1, -2)
-    d_scores = error * d_weights + error * (error * d_weights).sum(axis=-1, keepdims=True)
+    of_row = error * (a.weights * d_weights).sum(axis=-1, keepdims=True)
+    d_scores = error * d_weights + of_row + a.weights * (error * d_weights).sum(axis=-1, keepdims=True)
     positive = replace(a, key=np.abs(a.key), factor=np.abs(a.factor))
     sizes = passes.from_scores(
         (np.abs(inputs[0]), *inputs[1:]),

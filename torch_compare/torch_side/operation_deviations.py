@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
 import reference as ref
+from reference.network.graph import inputs_of
 from reference.network.passes import AnyTrace
 
-from .deviation_row import Deviation
+from .deviation_row import AT_LEAST, Deviation
 
 
 def _bias_alone(problem: ref.Problem, trace: AnyTrace) -> bool:
@@ -18,6 +24,32 @@ def _bias_alone(problem: ref.Problem, trace: AnyTrace) -> bool:
     )
 
 
+_NORMS = ("layer_norm", "rms_norm", "group_norm", "instance_norm", "batch_norm", "normalize", "vector_norm", "std")
+
+
+def _powers_out_of_range(problem: ref.Problem, trace: AnyTrace) -> bool:
+    """Whether the powers that a norm adds up leave the number type's range, and no ε hides it."""
+    return any(_leave(problem.dtype, *found) for found in _norm_inputs(problem, trace))
+
+
+def _norm_inputs(problem: ref.Problem, trace: AnyTrace) -> Iterator[tuple[ref.Operation, Any]]:
+    for step in problem.network.steps if isinstance(problem.network, ref.Network) else ():
+        row, parameters = step.operation, step.operation.parameters
+        first = row.name in _NORMS and parameters.get("training", True) and parameters.get("ord", 2) not in (1, np.inf)
+        if first and parameters.get("p", 2) not in (1, np.inf):
+            yield row, inputs_of(step, trace.values)[0]  # type: ignore[union-attr]
+
+
+def _leave(dtype: Any, row: ref.Operation, x: Any) -> bool:
+    if row.name == "std" and dtype == np.float32:
+        return False  # torch adds them up in float64
+    with np.errstate(all="ignore"):
+        power = np.abs(x) ** np.asarray(row.parameters.get("ord", row.parameters.get("p", 2)), x.dtype)
+    added = row.parameters.get("eps", 0.0) ** (2 if row.name == "normalize" else 1)
+    too_small = np.any(x != 0) and power.max(initial=0) + added < np.finfo(dtype).tiny / np.finfo(dtype).eps
+    return bool(np.any(np.isinf(power)) or too_small)
+
+
 OPERATION_DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "group_norm_bias_alone",
@@ -28,5 +60,18 @@ OPERATION_DEVIATIONS: tuple[Deviation, ...] = (
         "aten/src/ATen/native/group_norm.cpp, native_group_norm_backward",
         _bias_alone,
     ),
+    Deviation(
+        "norm_powers_out_of_range",
+        "layer, RMS, group, instance and batch norm, normalize, vector_norm, std in float64: elements whose squares "
+        "(of vector_norm and normalize: whose powers) overflow; or all so small that they underflow, ε no larger",
+        "adds up x² (or |x|ᵖ) as they are; one divided by the largest element beforehand stays in range",
+        "all of it: beyond 1.3e154 in float64 and 1.8e19 in float32 the gradients are 0 or NaN; below 1e−162 and 1e−23 "
+        "0, infinite or NaN",
+        AT_LEAST,
+        "aten/src/ATen/native/cpu/layer_norm_kernel.cpp, LayerNormKernelImplInternal; "
+        "ReduceOpsKernel.cpp, norm_kernel_tensor_iterator_impl; SharedReduceOps.h, NormTwoOps and WelfordOps",
+        _powers_out_of_range,
+    ),
 )
-"""Found by drawing every row of the table of operations at random, 12 problems each, in four number types."""
+"""Found by drawing every row of the table of operations at random, 12 problems each, in four number types;
+the last by ``python -m benchmarks operations``."""

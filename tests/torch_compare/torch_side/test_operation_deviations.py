@@ -9,6 +9,7 @@ import torch
 import reference as ref
 from torch_compare.torch_side.deviations import deviations
 from torch_compare.torch_side.gradients import torch_gradients, torch_loss
+from torch_compare.verdict.checks import check
 
 
 def normed(*inputs: str | None) -> ref.Problem:
@@ -34,3 +35,42 @@ def test_the_region_is_that_of_a_bias_alone():
     for other in (normed(), normed("weight"), normed("weight", "bias")):
         assert deviations(other) == ()
         torch_gradients(other)
+
+
+NORMS = (
+    ref.operations.layer_norm(), ref.operations.rms_norm(eps=1e-5), ref.operations.group_norm(1),
+    ref.operations.instance_norm(), ref.operations.batch_norm(training=True), ref.operations.normalize(dim=-1),
+    ref.operations.vector_norm(dim=-1), ref.operations.vector_norm(ord=3, dim=-1), ref.operations.std(dim=-1),
+)  # fmt: skip
+
+
+def norm_problem(row, size, dtype):
+    rng = np.random.default_rng(4)
+    x = (size * (1 + rng.uniform(0, 1, (3, 2, 4))) * rng.choice([-1, 1], (3, 2, 4))).astype(dtype)
+    network = ref.Network({}, [ref.Step("y", row, "x")])
+    d_y = rng.normal(size=np.shape(row.value(x))).astype(dtype)
+    return ref.Problem(network, {"x": x}, d_y, "inner_product")
+
+
+@pytest.mark.parametrize(("dtype", "large", "small"), [(np.float64, 1e200, 1e-200), (np.float32, 1e25, 1e-30)])
+@pytest.mark.parametrize("row", NORMS, ids=lambda row: f"{row.name}-{row.parameters.get('ord', '')}")
+def test_squares_beyond_the_range_take_torchs_gradients_away(row, dtype, large, small):
+    """The truth is certified; ours keeps it, torch's has nothing left, and the list says so, there alone."""
+    if row.name == "std" and dtype is np.float32:
+        assert deviations(norm_problem(row, large, dtype)) == ()
+        return
+    no_epsilon = ref.operations.MAKERS[row.name](**{**row.parameters, "eps": 0.0}) if "eps" in row.parameters else row
+    for problem in (norm_problem(row, large, dtype), norm_problem(no_epsilon, small, dtype)):
+        assert [found.name for found in deviations(problem)] == ["norm_powers_out_of_range"]
+        exact = ref.certified_gradients(problem)["x"].nearest
+        with np.errstate(all="ignore"):
+            theirs = torch_gradients(problem)["x"]
+        assert check(problem, ref.gradients(problem), certified=True, strict=True).agrees
+        assert not np.all(np.abs(theirs - exact) <= 0.5 * np.abs(exact))
+    ordinary = norm_problem(row, 1.0, dtype)
+    assert deviations(ordinary) == ()
+    assert check(ordinary, torch_gradients(ordinary)).agrees
+
+
+def test_a_small_row_is_in_range_where_epsilon_is_larger():
+    assert deviations(norm_problem(ref.operations.layer_norm(), 1e-200, np.float64)) == ()
