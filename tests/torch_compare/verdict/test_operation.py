@@ -54,7 +54,11 @@ def test_any_number_of_inputs_have_numbered_gradients():
         ("sofmax", {"input": X}, D, ValueError, "no row is named 'sofmax'"),
         ("softmax", {"x": X}, D, ValueError, "softmax has no input 'x'; it takes input"),
         ("mul", {"input": X}, D, ValueError, "mul needs its input 'other'"),
-        ("softmax", {"input": X}, D[0], ValueError, "expects shape"),
+        ("softmax", {"input": X}, D[0], ValueError, r"^d_output: expected shape \(2, 5, 8\), that of the output"),
+        ("softmax", X, D, TypeError, "inputs: expected a mapping from input to arrays, got ndarray"),
+        ("softmax", {"input": [[1.0], [2.0, 3.0]]}, D, TypeError, "input: .*ragged"),
+        ("softmax", {"input": torch.tensor(X) * 1j}, D, TypeError, "input: expected floating numbers, got complex128"),
+        ("softmax", {"input": np.ones(X.shape, int)}, D, TypeError, "softmax: no input holds floating numbers"),
         ("softmax", {"input": "abc"}, D, TypeError, "input: "),
         (ref.OPERATIONS["mul"], {"input": X, "other": X[:, :, :3]}, D, ValueError, r"mul\) of input \(2, 5, 8\)"),
     ],
@@ -62,6 +66,23 @@ def test_any_number_of_inputs_have_numbered_gradients():
 def test_bad_input_is_named(operation, inputs, d, error, message):
     with pytest.raises(error, match=message):
         tc.check_operation(operation, inputs, d, {"input": D})
+
+
+@pytest.mark.parametrize("certified", [False, True])
+def test_a_mask_may_hold_minus_infinity(certified):
+    q, k, v = (torch.tensor(X, requires_grad=True) for _ in range(3))
+    mask = torch.zeros(5, 5, dtype=torch.float64).masked_fill(torch.ones(5, 5).triu(1) > 0, -torch.inf)
+    torch.nn.functional.scaled_dot_product_attention(q, k, v, mask).backward(torch.tensor(D))
+    inputs = {"query": q, "key": k, "value": v, "attn_mask": mask}
+    given = {"query": q.grad, "key": k.grad, "value": v.grad}
+    judged = tc.check_operation("scaled_dot_product_attention", inputs, D, given, certified=certified)
+    assert judged.status == "agrees"
+    with pytest.raises(ValueError, match=r"attn_mask\[0, 1\]: expected a finite number"):
+        tc.check_operation("scaled_dot_product_attention", inputs, D, {**given, "attn_mask": mask})
+    with pytest.raises(ValueError, match=r"attn_mask.*: expected a finite number"):
+        tc.check_operation("scaled_dot_product_attention", {**inputs, "attn_mask": -mask}, D, given)
+    with pytest.raises(TypeError, match="attn_mask: expected truth values or floating numbers, got int64"):
+        tc.check_operation("scaled_dot_product_attention", {**inputs, "attn_mask": mask.long()}, D, given)
 
 
 def test_unknown_parameters_are_named():
