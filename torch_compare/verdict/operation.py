@@ -103,6 +103,7 @@ def operation_problem(
     widest = np.result_type(*(a.dtype for a in arrays.values() if a.dtype.kind == "f"), np.float32 if arrays else float)
     wide = {name: a.astype(widest) if a.dtype.kind == "f" else a for name, a in arrays.items()}
     d = [_numbers("d_output", part).astype(widest) for part in parts]
+    _check_output(row, [None if name is None else wide[name] for name in names], d, isinstance(d_output, tuple))
     steps = [ref.Step("output", row, *names)]
     if isinstance(d_output, tuple):
         outputs = [f"output[{k}]" for k in range(len(d))]
@@ -113,10 +114,26 @@ def operation_problem(
     fixed = {name: a for name, a in wide.items() if name not in judged and np.any(a == -np.inf) and np.all(a < np.inf)}
     wide = {name: a for name, a in wide.items() if name not in fixed}
     network = ref.Network({}, steps, inputs=tuple(wide), output="output", constants=fixed)
+    return ref.Problem(network, wide, d[0], loss="inner_product")
+
+
+def _check_output(row: ref.Operation, inputs: list[Any], d: list[Any], several: bool) -> None:
+    """Raise ValueError unless d has the output's shape. What the row itself refuses is left to the network to name."""
     try:
-        return ref.Problem(network, wide, d[0], loss="inner_product")
-    except ValueError as error:
-        raise ValueError(str(error).replace("target: inner_product expects", "d_output: expected", 1)) from None
+        row.check_count(inputs)
+        with np.errstate(all="ignore"):
+            output = row.value(*inputs)
+    except (ValueError, IndexError, TypeError, ZeroDivisionError):
+        return
+    if several != isinstance(output, tuple) or (several and len(d) != len(output)):
+        expected = f"a tuple of {len(output)} arrays" if isinstance(output, tuple) else "one array"
+        raise ValueError(f"d_output: expected {expected}, as {row.name} gives, got {len(d) if several else 'one'}")
+    for k, (y, d_y) in enumerate(zip(output if several else (output,), d, strict=True)):
+        name = f"d_output[{k}]" if several else "d_output"
+        if d_y.shape != np.shape(y):
+            raise ValueError(f"{name}: expected shape {np.shape(y)}, that of the output, got {d_y.shape}")
+        if d_y.size == 0:
+            raise ValueError(f"{name}: expected dimensions, none of length 0, got shape {d_y.shape}")
 
 
 def _places(given: Any) -> tuple[str, ...]:

@@ -68,6 +68,25 @@ def test_bad_input_is_named(operation, inputs, d, error, message):
         tc.check_operation(operation, inputs, d, {"input": D})
 
 
+@pytest.mark.parametrize(
+    ("d", "message"),
+    [
+        (X, "d_output: expected a tuple of 2 arrays, as split gives, got one"),
+        ((X,), "d_output: expected a tuple of 2 arrays, as split gives, got 1"),
+        ((X[:, :2], X[:, 2:]), r"d_output\[0\]: expected shape \(2, 3, 8\), that of the output, got \(2, 2, 8\)"),
+    ],
+)
+def test_several_outputs_have_as_many_gradients_of_their_shapes(d, message):
+    with pytest.raises(ValueError, match=message):
+        tc.check_operation("split", {"input": X}, d, {"input": X}, split_size_or_sections=3, dim=1)
+
+
+def test_no_indices_are_refused_by_name():
+    inputs = {"input": np.zeros(0, int), "weight": X[0]}
+    with pytest.raises(ValueError, match=r"d_output: expected dimensions, none of length 0, got shape \(0, 8\)"):
+        tc.check_operation("embedding", inputs, np.zeros((0, 8)), {"weight": X[0]})
+
+
 @pytest.mark.parametrize("certified", [False, True])
 def test_a_mask_may_hold_minus_infinity(certified):
     q, k, v = (torch.tensor(X, requires_grad=True) for _ in range(3))
