@@ -104,6 +104,14 @@ def test_a_mask_may_hold_minus_infinity(certified):
         tc.check_operation("scaled_dot_product_attention", {**inputs, "attn_mask": mask.long()}, D, given)
 
 
+@pytest.mark.parametrize("given", [0.0, 5.0])
+def test_a_certificate_that_knows_nothing_is_unresolved(given):
+    constant = np.full((1, 2), 0.1)
+    found = {"x": np.full((1, 2), given)}  # of 0/0
+    verdict = tc.check_operation("layer_norm", {"x": constant}, constant, found, certified=True, eps=0.0)
+    assert verdict.status == "unresolved"
+
+
 def test_unknown_parameters_are_named():
     with pytest.raises(TypeError, match=r"cat: .*unexpected keyword argument 'axis'"):
         tc.check_operation("cat", {"tensors": [X]}, D, {"tensors[0]": D}, axis=1)
