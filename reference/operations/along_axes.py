@@ -174,14 +174,14 @@ def _fitting(probes: tuple[Inputs, ...], dim: Dim) -> tuple[Inputs, ...]:
         return probes[-1:]
     wanted = dim if isinstance(dim, tuple) else (dim,)
     needed = max(d + 1 if d >= 0 else -d for d in wanted)
+
+    def differ(ndim: int) -> bool:
+        return len({d % ndim for d in wanted}) == len(wanted)  # −2 and 1 do of two axes, and not of three
+
     square = SQUARE if len(wanted) == 1 and needed <= 2 else ()
-
-    def distinct(ndim: int) -> bool:
-        return len({d % ndim for d in wanted}) == len(wanted)
-
-    found = (*(p for p in probes if p[0].ndim >= max(needed, 2) and distinct(p[0].ndim)), *square)
-    least = next((n for n in range(needed, needed + len(wanted) + 1) if distinct(n)), needed)
-    return found or ((probe(*(2,) * least),),)
+    found = (*(p for p in probes if p[0].ndim >= max(needed, 2) and differ(p[0].ndim)), *square)
+    most = needed + len(wanted) ** 2
+    return found or ((probe(*(2,) * next(filter(differ, range(needed, most)), needed)),),)
 
 
 def power_of_two_near(z: Array) -> Array:

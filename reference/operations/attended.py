@@ -125,6 +125,8 @@ def _check(query: Array, key: Array, value: Array, mask: Array | None, grouped: 
             f"{NAME}: key, value: expected leading axes as query's {query.shape}, got {key.shape} and {value.shape}"
         ) from None
     if mask is not None:
+        if is_numpy(mask) and mask.dtype.kind in "iu":
+            raise TypeError(f"{NAME}: attn_mask: expected truth values or floating numbers, got {mask.dtype}")
         scores = (*leading, query.shape[-2], key.shape[-2])
         try:
             fits = np.broadcast_shapes(mask.shape, scores)[-2:] == scores[-2:]

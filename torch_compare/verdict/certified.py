@@ -62,7 +62,7 @@ def doubted(verdict: Verdict, certificate: ref.CertifiedGradients, given: Given,
             continue
         with np.errstate(invalid="ignore"):
             size = np.maximum(np.abs(leaf.lower), np.abs(leaf.upper))
-            narrow = leaf.upper - leaf.lower <= FACTOR * fmt.unit_roundoff * size
+            narrow = np.isfinite(size) & (leaf.upper - leaf.lower <= FACTOR * fmt.unit_roundoff * size)
         wide = np.argwhere(np.atleast_1d(~np.asarray(leaf.resolved | narrow)))
         if len(wide):
             index = tuple(int(i) for i in wide[0])[: np.ndim(leaf.nearest)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ def check_operation(
         parameters: of the operation, where it is given by its name: ``eps=1e-6``.
 
     Raises:
-        TypeError: an input holds no numbers, or the operation has no such parameter.
+        TypeError: an input holds no numbers, none holds floating ones, or the operation has no such parameter.
         ValueError: an input is missing or unknown, the operation needs parameters, or shapes do not fit.
 
     In the verdict's text "output" is the operation's step, and ``problem`` is what `operation_problem` makes of the
@@ -60,22 +60,33 @@ def check_operation(
     >>> check_operation("relu", {"input": x}, d_y, {"input": d_y}).diagnosis.names
     ('activation derivative missing',)
     """
-    problem = operation_problem(operation, inputs, d_output, **parameters)
+    problem = operation_problem(operation, inputs, d_output, _places(given), **parameters)
     return check(
         problem, given, dtype, accumulate=accumulate, certified=certified, strict=strict, diagnose=diagnose, seed=seed
     )
 
 
 def operation_problem(
-    operation: str | ref.Operation, inputs: Mapping[str, Any], d_output: Any, **parameters: Any
+    operation: str | ref.Operation,
+    inputs: Mapping[str, Any],
+    d_output: Any,
+    judged: Collection[str] = (),
+    /,
+    **parameters: Any,
 ) -> ref.Problem:
     """One operation as a problem: its output's inner product with d_output; see `check_operation`.
+
+    An input that holds −∞, as a mask does, is a constant unless its gradient is `judged`.
 
     >>> problem = operation_problem("mul", {"input": [2.0, 3.0], "other": [5.0, 7.0]}, [1.0, 1.0])
     >>> ref.gradients(problem)["other"]
     array([2., 3.])
     """
     row = _row(operation, parameters)
+    if not isinstance(inputs, Mapping):
+        raise TypeError(
+            f"inputs: expected a mapping from {', '.join(row.inputs)} to arrays, got {type(inputs).__name__}"
+        )
     if unknown := [name for name in inputs if name not in row.inputs]:
         raise ValueError(f"{row.name} has no input {unknown[0]!r}; it takes {', '.join(row.inputs)}")
     names: list[str | None] = []
@@ -93,9 +104,12 @@ def operation_problem(
     while names and names[-1] is None:
         names.pop()
     parts = d_output if isinstance(d_output, tuple) else (d_output,)
+    if arrays and all(a.dtype.kind != "f" for a in arrays.values()):
+        raise TypeError(f"{row.name}: no input holds floating numbers, so there is no gradient to judge")
     widest = np.result_type(*(a.dtype for a in arrays.values() if a.dtype.kind == "f"), np.float32 if arrays else float)
     wide = {name: a.astype(widest) if a.dtype.kind == "f" else a for name, a in arrays.items()}
     d = [_numbers("d_output", part).astype(widest) for part in parts]
+    _check_output(row, [None if name is None else wide[name] for name in names], d, isinstance(d_output, tuple))
     steps = [ref.Step("output", row, *names)]
     if isinstance(d_output, tuple):
         outputs = [f"output[{k}]" for k in range(len(d))]
@@ -103,8 +117,33 @@ def operation_problem(
         steps = [ref.Step(outputs, row, *names), *(ref.Step(f"{name} in a row", flat, name) for name in outputs)]
         steps.append(ref.Step("output", "cat", *(f"{name} in a row" for name in outputs)))
         d = [np.concatenate([part.ravel() for part in d])]
-    network = ref.Network({}, steps, inputs=tuple(wide), output="output")
+    fixed = {name: a for name, a in wide.items() if name not in judged and np.any(a == -np.inf) and np.all(a < np.inf)}
+    wide = {name: a for name, a in wide.items() if name not in fixed}
+    network = ref.Network({}, steps, inputs=tuple(wide), output="output", constants=fixed)
     return ref.Problem(network, wide, d[0], loss="inner_product")
+
+
+def _check_output(row: ref.Operation, inputs: list[Any], d: list[Any], several: bool) -> None:
+    """Raise ValueError unless d has the output's shape. What the row itself refuses is left to the network to name."""
+    try:
+        row.check_count(inputs)
+        with np.errstate(all="ignore"):
+            output = row.value(*inputs)
+    except (ValueError, IndexError, TypeError, ZeroDivisionError):
+        return
+    if several != isinstance(output, tuple) or (several and len(d) != len(output)):
+        expected = f"a tuple of {len(output)} arrays" if isinstance(output, tuple) else "one array"
+        raise ValueError(f"d_output: expected {expected}, as {row.name} gives, got {len(d) if several else 'one'}")
+    for k, (y, d_y) in enumerate(zip(output if several else (output,), d, strict=True)):
+        name = f"d_output[{k}]" if several else "d_output"
+        if d_y.shape != np.shape(y):
+            raise ValueError(f"{name}: expected shape {np.shape(y)}, that of the output, got {d_y.shape}")
+        if d_y.size == 0:
+            raise ValueError(f"{name}: expected dimensions, none of length 0, got shape {d_y.shape}")
+
+
+def _places(given: Any) -> tuple[str, ...]:
+    return tuple(name for name, d in given.items() if d is not None) if isinstance(given, Mapping) else ()
 
 
 def _row(operation: str | ref.Operation, parameters: Mapping[str, Any]) -> ref.Operation:
@@ -125,9 +164,13 @@ def _row(operation: str | ref.Operation, parameters: Mapping[str, Any]) -> ref.O
 
 def _numbers(name: str, values: Any) -> Any:
     """Integers and truth values as they are, floating numbers of any library as NumPy's."""
-    plain = np.asarray(values) if isinstance(values, np.ndarray | np.generic | list | tuple | int | bool) else None
-    if plain is not None and plain.dtype.kind in "iub":
-        return plain
-    if hasattr(values, "detach") and not values.dtype.is_floating_point:
+    if hasattr(values, "detach") and not (values.dtype.is_floating_point or values.dtype.is_complex):
         return values.detach().cpu().numpy()
+    if isinstance(values, np.ndarray | np.generic | list | tuple | int | bool):
+        try:
+            plain = np.asarray(values)
+        except ValueError as error:
+            raise TypeError(f"{name}: expected an array of numbers, got ragged input ({error})") from None
+        if plain.dtype.kind in "iub":
+            return plain
     return as_array(name, values)[0]

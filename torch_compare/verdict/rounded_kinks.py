@@ -46,7 +46,8 @@ def rounded_kinks(problem: ref.Problem, fmt: Format) -> str:
 def _activations(problem: ref.Problem) -> Iterator[tuple[str, ref.Activation, Any]]:
     """Every activation of the network: the layer or step that applies it, its row, and what it is applied to."""
     if isinstance(problem.network, ref.Network):
-        values = graph.forward(problem.network, problem.x).values
+        with np.errstate(all="ignore"):
+            values = graph.forward(problem.network, problem.x).values
         for step in problem.network.steps:
             if step.operation.activation is not None:
                 yield step.name, step.operation.activation, np.asarray(graph.inputs_of(step, values)[0])

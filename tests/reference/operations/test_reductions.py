@@ -26,7 +26,7 @@ from .checking import (
 MAKERS = ("sum", "mean", "var", "std", "amax", "amin", "logsumexp", "vector_norm", "prod")
 RUNNING = ("cumsum", "cumprod", "logcumsumexp")
 AXES = ((None, (2, 3)), (0, (3,)), (-1, (2, 3)), (0, (3, 3)), (1, (3, 3)), ((0, 2), (2, 3, 4)), ((-1, -3), (2, 1, 3)),
-        (1, (2, 3, 1, 2)), ((), (2, 2)))  # fmt: skip
+        (1, (2, 3, 1, 2)), ((), (2, 2)), ((-2, 1), (2, 3)), ((-1, 0, 1, 2), (2, 1, 2, 3)))  # fmt: skip
 NORMS = (0.5, 1, 1.5, 2, 3, float("inf"), float("-inf"))
 
 

@@ -115,3 +115,18 @@ def test_a_step_in_float32_is_judged_in_float32():
     w = RIGHT["w"] * (1 + 1e-8 * np.sin(np.arange(12.0)).reshape(4, 3))
     assert tc.check(PROBLEM, {"w": w}).status != "agrees"
     assert tc.check(island, {"w": w}).status == "agrees"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_rounding_errors_times_rounding_errors_agree(dtype):
+    """Behind a norm of one number d_y is nothing but rounding, and so is x̂ before it: their product is no mistake."""
+    rng = np.random.default_rng(0)
+    parameters = {name: rng.normal(size=1).astype(dtype) for name in ("w", "b", "v")}
+    norm = ref.operations.layer_norm()
+    steps = [ref.Step("h", norm, "x", "w", "b"), ref.Step("y", norm, "h", "v")]
+    x, target = rng.normal(size=(2, 3, 1)).astype(dtype)
+    problem = ref.Problem(ref.Network(parameters, steps), x, target, loss="inner_product")
+    found = tc.SOURCES["torch"](problem).leaves()
+    assert found["w"] != 0
+    assert tc.check(problem, found).status == "agrees"
+    assert tc.check(problem, {**found, "w": 1e6 * found["w"]}).status == "wrong"

@@ -61,7 +61,11 @@ def test_any_number_of_inputs_have_numbered_gradients():
         ),
         ("softmax", {"x": X}, D, ValueError, "softmax has no input 'x'; it takes input"),
         ("mul", {"input": X}, D, ValueError, "mul needs its input 'other'"),
-        ("softmax", {"input": X}, D[0], ValueError, "expects shape"),
+        ("softmax", {"input": X}, D[0], ValueError, r"^d_output: expected shape \(2, 5, 8\), that of the output"),
+        ("softmax", X, D, TypeError, "inputs: expected a mapping from input to arrays, got ndarray"),
+        ("softmax", {"input": [[1.0], [2.0, 3.0]]}, D, TypeError, "input: .*ragged"),
+        ("softmax", {"input": torch.tensor(X) * 1j}, D, TypeError, "input: expected floating numbers, got complex128"),
+        ("softmax", {"input": np.ones(X.shape, int)}, D, TypeError, "softmax: no input holds floating numbers"),
         ("softmax", {"input": "abc"}, D, TypeError, "input: "),
         (ref.OPERATIONS["mul"], {"input": X, "other": X[:, :, :3]}, D, ValueError, r"mul\) of input \(2, 5, 8\)"),
     ],
@@ -69,6 +73,50 @@ def test_any_number_of_inputs_have_numbered_gradients():
 def test_bad_input_is_named(operation, inputs, d, error, message):
     with pytest.raises(error, match=message):
         tc.check_operation(operation, inputs, d, {"input": D})
+
+
+@pytest.mark.parametrize(
+    ("d", "message"),
+    [
+        (X, "d_output: expected a tuple of 2 arrays, as split gives, got one"),
+        ((X,), "d_output: expected a tuple of 2 arrays, as split gives, got 1"),
+        ((X[:, :2], X[:, 2:]), r"d_output\[0\]: expected shape \(2, 3, 8\), that of the output, got \(2, 2, 8\)"),
+    ],
+)
+def test_several_outputs_have_as_many_gradients_of_their_shapes(d, message):
+    with pytest.raises(ValueError, match=message):
+        tc.check_operation("split", {"input": X}, d, {"input": X}, split_size_or_sections=3, dim=1)
+
+
+def test_no_indices_are_refused_by_name():
+    inputs = {"input": np.zeros(0, int), "weight": X[0]}
+    with pytest.raises(ValueError, match=r"d_output: expected dimensions, none of length 0, got shape \(0, 8\)"):
+        tc.check_operation("embedding", inputs, np.zeros((0, 8)), {"weight": X[0]})
+
+
+@pytest.mark.parametrize("certified", [False, True])
+def test_a_mask_may_hold_minus_infinity(certified):
+    q, k, v = (torch.tensor(X, requires_grad=True) for _ in range(3))
+    mask = torch.zeros(5, 5, dtype=torch.float64).masked_fill(torch.ones(5, 5).triu(1) > 0, -torch.inf)
+    torch.nn.functional.scaled_dot_product_attention(q, k, v, mask).backward(torch.tensor(D))
+    inputs = {"query": q, "key": k, "value": v, "attn_mask": mask}
+    given = {"query": q.grad, "key": k.grad, "value": v.grad}
+    judged = tc.check_operation("scaled_dot_product_attention", inputs, D, given, certified=certified)
+    assert judged.status == "agrees"
+    with pytest.raises(ValueError, match=r"attn_mask\[0, 1\]: expected a finite number"):
+        tc.check_operation("scaled_dot_product_attention", inputs, D, {**given, "attn_mask": mask})
+    with pytest.raises(ValueError, match=r"attn_mask.*: expected a finite number"):
+        tc.check_operation("scaled_dot_product_attention", {**inputs, "attn_mask": -mask}, D, given)
+    with pytest.raises(TypeError, match="attn_mask: expected truth values or floating numbers, got int64"):
+        tc.check_operation("scaled_dot_product_attention", {**inputs, "attn_mask": mask.long()}, D, given)
+
+
+@pytest.mark.parametrize("given", [0.0, 5.0])
+def test_a_certificate_that_knows_nothing_is_unresolved(given):
+    constant = np.full((1, 2), 0.1)
+    found = {"x": np.full((1, 2), given)}  # of 0/0
+    verdict = tc.check_operation("layer_norm", {"x": constant}, constant, found, certified=True, eps=0.0)
+    assert verdict.status == "unresolved"
 
 
 def test_unknown_parameters_are_named():
