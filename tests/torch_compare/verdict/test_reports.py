@@ -107,7 +107,6 @@ def test_a_gelu_composed_of_rounded_steps_is_told_from_one_rounding(name):
     verdict = tc.check(problem, given, name)
     assert (verdict.status, verdict.scale) == ("agrees", "textbook")
     assert verdict.diagnosis.startswith(said)
-    assert verdict.accurate > 32
     strict = tc.check(problem, given, name, strict=True)
     assert strict.status == "imprecise"
     assert strict.diagnosis.startswith(said)
