@@ -242,12 +242,12 @@ class Noisy(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
 
         Such formulas also divide by what may overflow (1/(1 + e^−z)), and multiply the quotient by numbers up
         to `reach`: they lose results below reach divided by the largest number, and have that error besides.
-        A term that is 0 but for rounding, as d_y behind a norm of one number, is as large as the runs make it.
+        A term that is 0 but for rounding, as d_y behind a norm of one number, is as large as most runs make it.
         """
         x, amounts = _aligned([self.data, _operand(size, self.source)])
         amount = np.abs(amounts[:1])
         if len(amounts) > 1 and not np.all(amount):
-            amount = np.where(amount == 0, np.abs(amounts[1:]).mean(axis=0, keepdims=True), amount)
+            amount = np.where(amount == 0, np.median(np.abs(amounts[1:]), axis=0, keepdims=True), amount)
         lost = 2 * reach / self.source.format.largest / self.source.format.unit_roundoff
         size = np.where(amount > 0, amount + lost, 0.0)
         return Noisy(with_noise(self.source, x + 0 * size, size, size > 0, COMMON), self.source)

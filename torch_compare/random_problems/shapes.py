@@ -29,7 +29,7 @@ def broadcast_pair(rng: Generator, most: int = 3) -> tuple[Shape, Shape]:
     """Two shapes that are broadcast to a third one.
 
     >>> np.broadcast_shapes(*broadcast_pair(np.random.default_rng(0)))
-    (5, 3)
+    (3, 3, 2)
     """
     size = shape(rng, most=most)
     one = tuple(1 if rng.random() < 0.2 else n for n in size)

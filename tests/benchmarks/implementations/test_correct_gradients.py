@@ -8,7 +8,9 @@ import torch_compare as tc
 from benchmarks.implementations import correct_gradients
 from benchmarks.implementations.correct_gradients import by_autograd, by_jax, by_numpy, by_torch, representable
 from benchmarks.wrong_gradients.problems import network
+from reference.arithmetic.formats import FORMATS
 from tests.benchmarks.implementations.helpers import with_row
+from torch_compare.verdict.overflow import beyond_rounding
 
 
 @pytest.mark.parametrize("name", list(ref.ACTIVATIONS))
@@ -33,7 +35,8 @@ def test_every_loss_in_customary_formulas_has_the_oracles_derivative(name, index
     problem = correct_gradients.random_problem(5, case, "float64", depth=3)
     assert problem.loss.name == name
     verdict = tc.check(problem, by_autograd(problem, "float64"))
-    assert verdict.status in ("agrees", "another convention"), str(verdict)
+    rounds_to_1 = beyond_rounding(problem, FORMATS["float64"])  # then bce's 1 − y is lost, and nobody can tell
+    assert verdict.status in ("agrees", "another convention", *(["unresolved"] if rounds_to_1 else [])), str(verdict)
 
 
 @pytest.mark.parametrize("name", list(correct_gradients.NUMBERS))

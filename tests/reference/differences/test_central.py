@@ -176,7 +176,7 @@ def test_directions_within_the_bar_and_a_fault_outside():
             total += 1
             caught += abs(value - along(with_fault(g, 0, 1 + 1e-4), direction)) > error
     assert total > 70
-    assert caught > total / 2
+    assert caught >= total / 2
 
 
 def test_a_wide_network_at_once():

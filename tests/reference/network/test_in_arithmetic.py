@@ -49,14 +49,14 @@ def test_the_scale_allows_for_the_tanh_of_any_library(name):
 
 @pytest.mark.parametrize("row", [row.name for row in ref.ACTIVATIONS.values() if row.derivative is not None])
 def test_a_row_of_one_rounding_errs_by_an_ulp_where_it_is_evaluated_in_a_wider_format(row):
-    """σ of d_z is an ulp/√3 for each of the two roundings to bfloat16; of the other rows it is as it was."""
+    """d_z errs by an ulp at the most in each of two roundings to bfloat16; the other rows' errors are as they were."""
     z = np.random.default_rng(0).uniform(-3, 3, 64)[:, None].astype(np.float16).astype(np.float64)
     z = np.ldexp(np.rint(np.ldexp(z, 5)), -5)
     problem = ref.Problem(ref.MLP((ref.Layer(np.ones((1, 1)), None, row),)), z, np.full(z.shape, -99.0), "l1", "sum")
     half = FORMATS["bfloat16"].accumulating_in(FORMATS["float32"])
     steps, once = (rounding_scale(problem, f).input for f in (half, half.evaluating_in(FORMATS["float32"])))
     if ref.ACTIVATIONS[row].one_rounding:
-        assert np.all(once <= half.ulp(ref.gradients(problem).input))
+        assert np.all(once <= 2 * half.ulp(ref.gradients(problem).input))
         assert np.all(once <= 2 * steps)
     else:
         assert np.array_equal(once, steps)

@@ -51,7 +51,7 @@ def test_the_planted_bug_is_named(run, tmp_path, capsys):
     assert cli.main(["check", str(CASE), str(result), "--json", str(report)]) == cli.DISAGREES
     found = json.loads(report.read_text(encoding="utf-8"))["cases"][0]
     assert found["status"] == "wrong"
-    assert "in the backward pass of layer_norm, mean_term_left_out" in found["diagnosis"]
+    assert "backward through layer_norm: mean term left out" in found["diagnosis"]
     assert "DISAGREES" in capsys.readouterr().out
 
 

@@ -49,7 +49,9 @@ class TestEveryVerdictInEveryDtype:
         status, found = checked(cases, tmp_path, "two_layers", leaves, dtype)
         assert (status, found["status"]) == (1, "wrong"), found
         out = capsys.readouterr().out
-        if dtype != "float8_e5m2":  # with errors of 20% several explanations fit equally
+        if dtype in ("tf32", "float8_e4m3"):  # whose errors are of a size with the distance to 9.99
+            assert found["mistakes"] in (["sum for mean"], ["constant factor"])
+        elif dtype != "float8_e5m2":  # with errors of 20% several explanations fit equally
             assert found["mistakes"] == ["sum for mean"]
             assert "diagnosis: every gradient: yours = oracle × 10 to" in out
         assert out.rstrip().endswith("DISAGREES")

@@ -118,8 +118,16 @@ def test_every_operation_agrees_with_the_reference_in_every_format(name, fmt):
                 torch_gradients(problem, fmt)
             continue
         theirs = rounded_as_torch(problem)
+        if fmt == "float16" and name in ("reciprocal", "rsqrt") and leaves_range(theirs):
+            continue  # torch multiplies the powers of the output first, which float16 does not hold
         expected = ref.gradients(theirs.in_float64()).leaves()
         assert_within_rounding(theirs, torch_gradients(problem, fmt).leaves(), expected, fmt)
+
+
+def leaves_range(problem):
+    """Whether the third power of the output is beyond float16's range."""
+    output = ref.network.passes.forward(problem.network, problem.x).output
+    return bool(np.any(np.abs(output.astype(float)) ** 3 > np.finfo(np.float16).max))
 
 
 @pytest.mark.parametrize("name", [name for name in names() if name not in ref.ACTIVATIONS])
