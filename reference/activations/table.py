@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from ..functions.recipe import row_named
 from .along_rows import glu, log_softmax, softmax, softmin
 from .piecewise_linear import (
     hardshrink,
@@ -56,10 +57,4 @@ def get(row: str | Activation) -> Activation:
     >>> get("tanh").formula
     'tanh z'
     """
-    if isinstance(row, Activation):
-        return row
-    if not isinstance(row, str):
-        raise TypeError(f"activation: expected a name or a row, got {type(row).__name__}")
-    if row not in ACTIVATIONS:
-        raise ValueError(f"activation: no row is named {row!r}; there are {', '.join(sorted(ACTIVATIONS))}")
-    return ACTIVATIONS[row]
+    return row_named("activation", row, ACTIVATIONS, Activation)

@@ -132,6 +132,32 @@ def recorded(maker: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def row_named(kind: str, row: str | R, rows: Mapping[str, R], of: type[R]) -> R:
+    """The row itself, or the row of that name in a table.
+
+    Args:
+        kind: what the rows are, for the errors: "activation".
+        row: a name, or a row.
+        rows: the table.
+        of: the rows' type.
+
+    Raises:
+        ValueError: no row has that name (the message lists those that exist).
+        TypeError: neither a name nor a row.
+
+    >>> from reference.losses import LOSSES, Loss
+    >>> row_named("loss", "mse", LOSSES, Loss).formula
+    '(y − t)²'
+    """
+    if isinstance(row, of):
+        return row
+    if not isinstance(row, str):
+        raise TypeError(f"{kind}: expected a name or a row, got {type(row).__name__}")
+    if row not in rows:
+        raise ValueError(f"{kind}: no row is named {row!r}; there are {', '.join(sorted(rows))}")
+    return rows[row]
+
+
 def frozen(value: Any) -> Any:
     """The value with nothing in it that can change: mappings are read-only, lists tuples, and arrays read-only copies.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from ..functions.recipe import row_named
 from .distance import gaussian_nll, half_squared_error, huber, l1, mse, smooth_l1
 from .inner_product import inner_product
 from .likelihood import bce, bce_with_logits, cross_entropy, kl_div, nll, poisson_nll
@@ -61,10 +62,4 @@ def get(row: str | Loss) -> Loss:
     >>> get("mse").formula
     '(y − t)²'
     """
-    if isinstance(row, Loss):
-        return row
-    if not isinstance(row, str):
-        raise TypeError(f"loss: expected a name or a row, got {type(row).__name__}")
-    if row not in LOSSES:
-        raise ValueError(f"loss: no row is named {row!r}; there are {', '.join(sorted(LOSSES))}")
-    return LOSSES[row]
+    return row_named("loss", row, LOSSES, Loss)

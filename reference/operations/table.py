@@ -16,6 +16,7 @@ from itertools import chain
 from types import MappingProxyType
 
 from ..activations.table import ACTIVATIONS
+from ..functions.recipe import row_named
 from . import (
     added_products,
     attention,
@@ -98,19 +99,17 @@ def get(row: str | Operation) -> Operation:
     >>> get("add").formula
     'a + b'
     """
-    if isinstance(row, Operation):
-        return row
-    if not isinstance(row, str):
-        raise TypeError(f"operation: expected a name or a row, got {type(row).__name__}")
-    if row in OPERATIONS:
-        return OPERATIONS[row]
-    if row in MAKERS:
-        raise ValueError(f"operation: {row} needs parameters: give ref.operations.{signature(row)}")
-    like = difflib.get_close_matches(row, {*OPERATIONS, *MAKERS}, n=1)
+    if isinstance(row, str) and row not in OPERATIONS:
+        raise ValueError(_unknown(row))
+    return row_named("operation", row, OPERATIONS, Operation)
+
+
+def _unknown(name: str) -> str:
+    if name in MAKERS:
+        return f"operation: {name} needs parameters: give ref.operations.{signature(name)}"
+    like = difflib.get_close_matches(name, {*OPERATIONS, *MAKERS}, n=1)
     meant = f", is {like[0]} meant?" if like else ""
-    raise ValueError(
-        f"operation: no row is named {row!r}{meant}; there are {', '.join(sorted({*OPERATIONS, *MAKERS}))}"
-    )
+    return f"operation: no row is named {name!r}{meant}; there are {', '.join(sorted({*OPERATIONS, *MAKERS}))}"
 
 
 def signature(name: str) -> str:
