@@ -210,7 +210,11 @@ def backward(network: Network, trace: NetworkTrace, d_output: Array, *, to_input
     (array([[3.]]), array([[3.]]))
     """
     leaves = [*network.parameters, *(network.inputs if to_input else ())]
-    d = cotangents(network, trace, {network.output: d_output}, leaves)
+    return of_leaves(trace, cotangents(network, trace, {network.output: d_output}, leaves), leaves)
+
+
+def of_leaves(trace: NetworkTrace, d: Mapping[str, Any], leaves: Iterable[str]) -> Gradients:
+    """The tree of the leaves' gradients, from those of all values; one that nothing depends on is 0."""
     return Gradients.from_leaves({
         name: in_format(d[name], None) if name in d else zeros(trace.values[name].shape, trace.values[name])
         for name in leaves if has_gradient(trace.values[name])

@@ -39,7 +39,7 @@ class NetworkPass:
         trace = graph.forward(network, problem.x)
         d_output = {network.output: ref.loss_gradient(problem, trace.output)}
         d = graph.cotangents(network, trace, d_output, problem.leaves())
-        leaves = graph.backward(network, trace, d_output[network.output]).leaves()
+        leaves = graph.of_leaves(trace, d, problem.leaves()).leaves()
         return cls(problem, trace, d, {**leaves, "loss": ref.loss_value(problem, trace.output)})
 
     def leaves_of(self, other: ref.Problem) -> dict[str, Any] | None:
