@@ -17,6 +17,7 @@ _NAMED = 3
 """So many units are named."""
 
 
+@np.errstate(all="ignore")
 def rounded_kinks(problem: ref.Problem, fmt: Format) -> str:
     """A clause naming the units that lie between a kink and where the format rounds it; "" if none does.
 
@@ -42,12 +43,10 @@ def rounded_kinks(problem: ref.Problem, fmt: Format) -> str:
     return "; rounding of a kink's place decides: " + "; ".join(found[:_NAMED]) + more
 
 
-@np.errstate(all="ignore")
 def _activations(problem: ref.Problem) -> Iterator[tuple[str, ref.Activation, Any]]:
     """Every activation of the network: the layer or step that applies it, its row, and what it is applied to."""
     if isinstance(problem.network, ref.Network):
-        with np.errstate(all="ignore"):
-            values = graph.forward(problem.network, problem.x).values
+        values = graph.forward(problem.network, problem.x).values
         for step in problem.network.steps:
             if step.operation.activation is not None:
                 yield step.name, step.operation.activation, np.asarray(graph.inputs_of(step, values)[0])
