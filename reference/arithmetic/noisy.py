@@ -246,8 +246,9 @@ class Noisy(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         """
         x, amounts = _aligned([self.data, _operand(size, self.source)])
         amount = np.abs(amounts[:1])
-        if len(amounts) > 1 and not np.all(amount):
-            amount = np.where(amount == 0, np.median(np.abs(amounts[1:]), axis=0, keepdims=True), amount)
+        still = amount[0] == 0
+        if len(amounts) > 1 and still.any():
+            amount[0, still] = np.median(np.abs(amounts[1:, still]), axis=0)
         lost = 2 * reach / self.source.format.largest / self.source.format.unit_roundoff
         size = np.where(amount > 0, amount + lost, 0.0)
         return Noisy(with_noise(self.source, x + 0 * size, size, size > 0, COMMON), self.source)
