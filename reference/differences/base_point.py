@@ -17,10 +17,11 @@ from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.formats import get_format
 from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
+from ..losses.reduced import in_rows
 from ..network import passes
 from ..network.graph import Network, NetworkTrace
 from ..network.passes import AnyTrace
-from ..network.problem import Problem, in_rows, loss_value
+from ..network.problem import Problem, loss_value
 from .one_parameter import Run, in_loss_rows, switches_of, unreduced_losses
 from .whole_variants import rooms_of, step_switches
 

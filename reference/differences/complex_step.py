@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arithmetic.array import NumPyArray
+from ..losses.reduced import in_rows
 from ..network import passes
 from ..network.gradients import Gradients
 from ..network.graph import Network, NetworkTrace
 from ..network.passes import AnyTrace
-from ..network.problem import Problem, in_rows, loss_value
+from ..network.problem import Problem, loss_value
 from .base_point import CORNERS, region_of
 from .extrapolation import power_of_two
 from .one_parameter import (

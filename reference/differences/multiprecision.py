@@ -18,12 +18,13 @@ from ..arithmetic.array import NumPyArray
 from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import Undecided, precision
 from ..arithmetic.ball_elements import Element
+from ..losses.reduced import in_rows, target_in_rows
 from ..network import graph, passes
 from ..network.gradients import Gradients
 from ..network.graph import Network, NetworkTrace
 from ..network.in_arithmetic import in_balls
 from ..network.passes import AnyTrace
-from ..network.problem import Problem, in_rows, loss_value, target_in_rows
+from ..network.problem import Problem, loss_value
 from .one_parameter import choose_elements, preactivations
 
 __all__ = ["MultiprecisionDifference", "multiprecision_difference", "multiprecision_directional"]
@@ -200,7 +201,7 @@ def _still(a: Element, b: Element) -> bool:
 
 def _switches(problem: Problem, trace: AnyTrace) -> list[Any]:
     """The switches of the loss, and those of the steps of a network of operations."""
-    arrays = list(problem.loss.switches(in_rows(trace.output), target_in_rows(problem, trace.output)))
+    arrays = list(problem.loss.switches(in_rows(trace.output), target_in_rows(problem.target, trace.output)))
     if isinstance(trace, NetworkTrace):
         assert isinstance(problem.network, Network)
         for step in problem.network.steps:

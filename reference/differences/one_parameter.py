@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arithmetic.array import Array, NumPyArray
+from ..losses.reduced import target_in_rows
 from ..network import passes
 from ..network.gradients import Gradients, kind_of, layer_of
 from ..network.graph import Network
 from ..network.mlp import Trace, forward
 from ..network.passes import AnyTrace
-from ..network.problem import Problem, target_in_rows
+from ..network.problem import Problem
 
 BATCH = 2**18
 """Numbers in one batch of variants, so that it stays in the cache."""
@@ -77,7 +78,7 @@ def switches_of(problem: Problem, y: NumPyArray) -> NumPyArray:
 
 def in_loss_rows(problem: Problem, output: Array) -> Problem:
     """The problem with the target in rows, as its loss takes it beside the rows of the output (`in_rows`)."""
-    return problem.replace(target=target_in_rows(problem, output))
+    return problem.replace(target=target_in_rows(problem.target, output))
 
 
 def along_elements(problem: Problem, trace: Trace, starts: NumPyArray, motions: list[NumPyArray]) -> Evaluate:

@@ -12,10 +12,11 @@ import numpy as np
 
 from ..activations.row import Activation
 from ..arithmetic.array import NumPyArray
+from ..losses.reduced import in_rows
 from ..network import graph
 from ..network.gradients import Gradients
 from ..network.graph import Network, NetworkTrace, Step
-from ..network.problem import Problem, in_rows
+from ..network.problem import Problem
 from .one_parameter import Evaluate, Run, in_loss_rows, unreduced_losses
 
 POLYNOMIALS = frozenset(

@@ -92,7 +92,7 @@ class Loss(Recorded):
         object.__setattr__(self, "parameters", frozen(self.parameters))
         if self.logarithms is not None:
             object.__setattr__(self, "logarithms", replace(self.logarithms, row=(self.value, self.gradient)))
-        y, t, dy = _probe(self.target, self.outputs or 3)
+        y, t, dy = probe(self.target, self.outputs or 3)
         with np.errstate(all="ignore"):
             expected = float(np.sum(np.imag(self.value(y + 1e-100j * dy, t))) * 1e100)
             got = float(np.sum(self.gradient(y, t) * dy))
@@ -100,7 +100,7 @@ class Loss(Recorded):
             raise ValueError(f"loss {self.name!r}: its gradient along {dy} is {got}, its value says {expected}")
 
 
-def _probe(target: str, k: int) -> tuple[Array, Array, Array]:
+def probe(target: str, k: int) -> tuple[Array, Array, Array]:
     """An output (2, k) inside every loss's domain, a target of the kind, and a direction to differentiate along."""
 
     def wide(rows: list[list[float]]) -> Array:

@@ -11,6 +11,8 @@ from numpy.typing import DTypeLike
 
 from .. import losses
 from ..arithmetic.array import Array, DType, Term
+from ..losses import reduced
+from ..losses.reduced import REDUCTIONS
 from ..losses.row import Loss
 from . import passes
 from .gradients import Gradients
@@ -18,8 +20,6 @@ from .graph import Network
 from .mlp import MLP
 from .unchecked import restore, unchecked
 from .validation import check_output, check_target
-
-REDUCTIONS = ("mean", "sum", "none")
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -188,19 +188,6 @@ class Problem:
         return unchecked(Problem, **(fields | changes))
 
 
-def in_rows(y: Array) -> Array:
-    """An output as the losses take it, (N, K): all axes but the last number the examples."""
-    return y if y.ndim == 2 else y.reshape(-1, y.shape[-1] if y.ndim else 1)
-
-
-def target_in_rows(problem: Problem, output: Array) -> Array:
-    """The target of an output of any number of dimensions, as the losses take it: (N, K), or (N,) of indices."""
-    target = problem.target
-    if output.ndim == 2:
-        return target
-    return target.reshape(-1) if target.ndim < output.ndim else in_rows(target)
-
-
 def loss_value(problem: Problem, output: Array | None = None) -> Array:
     """The loss of the problem: a scalar, or with reduction "none" one number per example or element.
 
@@ -214,26 +201,17 @@ def loss_value(problem: Problem, output: Array | None = None) -> Array:
     if output is None:
         problem = problem.as_one()
         output = passes.forward(problem.network, problem.x).output
-    y, t = in_rows(output), target_in_rows(problem, output)
-    unreduced = problem.loss.value(y, t)
-    if problem.reduction == "none":
-        return unreduced if output.ndim == 2 else unreduced.reshape(output.shape[: output.ndim - 2 + unreduced.ndim])
-    total = unreduced.sum()
-    return total / problem.loss.divisor(y, t) if problem.reduction == "mean" else total
+    return reduced.reduced(problem.loss, output, problem.target, problem.reduction)
 
 
 def loss_gradient(problem: Problem, output: Array) -> Array:
     """∂L/∂output, of the shape of the output."""
-    y, t = in_rows(output), target_in_rows(problem, output)
-    d_output = problem.loss.gradient(y, t)
-    if problem.reduction == "mean":
-        d_output = d_output / problem.loss.divisor(y, t)
-    return d_output if output.ndim == 2 else d_output.reshape(output.shape)
+    return reduced.gradient(problem.loss, output, problem.target, problem.reduction)
 
 
 def loss_divisor(problem: Problem, output: Array) -> Term:
     """What reduction="mean" divides the sum of the unreduced losses by."""
-    return problem.loss.divisor(in_rows(output), target_in_rows(problem, output))
+    return reduced.divisor(problem.loss, output, problem.target)
 
 
 def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:

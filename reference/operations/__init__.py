@@ -14,6 +14,7 @@ from .joining import cat, chunk, split, stack, unbind
 from .moments import std, var, vector_norm
 from .normalization import group_norm, instance_norm, layer_norm, rms_norm
 from .of_activation import glu, log_softmax, of_activation, softmax, softmin
+from .of_loss import of_loss
 from .padding import pad
 from .parts import flip, narrow, roll, select, slice, tril, triu
 from .positions import alibi, rotary_embedding
@@ -32,8 +33,8 @@ __all__ = [
     "dot", "dropout", "einsum", "embedding", "erf", "exp", "expand", "expm1", "flatten", "flip", "gather", "geglu",
     "get", "glu", "group_norm", "index_add", "index_put", "index_select", "instance_norm", "layer_norm", "lerp",
     "linear", "log", "log1p", "log_softmax", "logcumsumexp", "logsumexp", "masked_fill", "matmul", "max", "maximum",
-    "mean", "min", "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "normalize", "of_activation", "outer",
-    "pad", "permute", "pow", "prelu", "prod", "reciprocal", "reglu", "repeat", "repeat_interleave", "reshape",
+    "mean", "min", "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "normalize", "of_activation", "of_loss",
+    "outer", "pad", "permute", "pow", "prelu", "prod", "reciprocal", "reglu", "repeat", "repeat_interleave", "reshape",
     "rms_norm", "roll", "rotary_embedding", "rsqrt", "scaled_dot_product_attention", "scatter_add", "select", "sin",
     "slice", "softmax", "softmin", "split", "sqrt", "squeeze", "stack", "std", "sub", "sum", "swiglu", "take_along_dim",
     "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze", "var", "vector_norm", "where",

@@ -1,7 +1,7 @@
 """The table of operations: one row each, with torch's names, parameters and defaults.
 
 A function of this room makes a row with parameters of its own: ``layer_norm(eps=1e-6)``. `MAKERS` holds these
-functions by name, and `OPERATIONS` every row that needs no parameters, the activations among them.
+functions by name, and `OPERATIONS` every row that needs no parameters, activations and losses among them.
 
 >>> OPERATIONS["linear"].formula, "reshape" in OPERATIONS, MAKERS["reshape"]((2, 3)).parameters
 ('X Wᵀ + 1 bᵀ', False, {'shape': (2, 3)})
@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from ..activations.table import ACTIVATIONS
 from ..functions.recipe import row_named
+from ..losses.table import LOSSES
 from . import (
     added_products,
     attention,
@@ -42,6 +43,7 @@ from . import (
 )
 from .of_activation import MAKERS as OF_ACTIVATIONS
 from .of_activation import of_activation
+from .of_loss import of_loss
 from .row import Operation
 
 __all__ = ["MAKERS", "OPERATIONS", "Operation", "get"]
@@ -71,7 +73,7 @@ _ROOMS = (
     unit_vectors.MAKERS,
 )
 MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__: make for make in chain(*_ROOMS)})
-"""What makes each row, by the row's name; the activations' rows come from `of_activation`."""
+"""What makes each row, by its name; the rows of activations and losses come from `of_activation` and `of_loss`."""
 
 
 _ONE_AT_LEAST = (choices.clamp,)
@@ -85,6 +87,7 @@ def _needs_parameters(make: Callable[..., Operation]) -> bool:
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {name: make() for name, make in MAKERS.items() if not _needs_parameters(make)}
     | {name: of_activation(name) for name in ACTIVATIONS}
+    | {name: of_loss(name) for name in LOSSES}
 )
 """Every row that can be made without parameters, by name."""
 

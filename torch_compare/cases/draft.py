@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.losses.reduced import in_rows
 from reference.network import passes
-from reference.network.problem import in_rows
 
 from ..files.case_file import Case
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 import reference as ref
+from reference.losses.reduced import in_rows
 from reference.network import passes
-from reference.network.problem import in_rows, loss_divisor
+from reference.network.problem import loss_divisor
 
 CALLS = range(2, 9)
 """Over so many calls gradients may have been accumulated."""

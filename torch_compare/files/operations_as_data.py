@@ -41,10 +41,10 @@ def encode_operation(row: ref.Operation) -> dict[str, Any]:
     if call is not None and row.name in MAKERS and call.maker is MAKERS[row.name]:
         data["parameters"] = {key: _encoded(value) for key, value in call.arguments().items()}
         return data
-    activation = None if call is None else call.arguments().get("row")
-    if isinstance(activation, ref.Activation):
-        along = {key: value for key, value in row.parameters.items() if key == "dim"}
-        data["parameters"] = encode_row(activation)["parameters"] | along
+    made_of = None if call is None else call.arguments().get("row")
+    if isinstance(made_of, ref.Activation | ref.Loss):
+        besides = {key: value for key, value in row.parameters.items() if key in ("dim", "reduction")}
+        data["parameters"] = encode_row(made_of)["parameters"] | besides
         if decode_operation("operation", data) == row:
             return data
     raise ValueError(f"{row.name}: a row of your own, not that of the tables, and a file holds no code")
@@ -75,7 +75,7 @@ def decode_operation(place: str, data: Any) -> ref.Operation:
     if not isinstance(data, dict) or set(data) != {"name", "parameters"}:
         raise ValueError(f"{place}: expected an object of name and parameters, got {short(data)}")
     name, parameters = data["name"], data["parameters"]
-    if not isinstance(name, str) or name not in {*MAKERS, *ref.ACTIVATIONS}:
+    if not isinstance(name, str) or name not in {*MAKERS, *ref.ACTIVATIONS, *ref.LOSSES}:
         raise ValueError(f"{place}: name: no row is named {short(name)}")
     if not isinstance(parameters, dict):
         raise ValueError(f"{place}: parameters: expected an object, got {short(parameters)}")
@@ -85,6 +85,10 @@ def decode_operation(place: str, data: Any) -> ref.Operation:
         dim = given.pop("dim", -1)
         made = make_row(place, getattr(ref.activations, name), given)
         return make_row(place, lambda: ref.operations.of_activation(made, dim), {})
+    if name in ref.LOSSES:
+        reduction = given.pop("reduction", "mean")
+        loss = make_row(place, getattr(ref.losses, name), given)
+        return make_row(place, lambda: ref.operations.of_loss(loss, reduction), {})
     return make_row(place, MAKERS[name], given)
 
 

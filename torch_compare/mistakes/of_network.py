@@ -13,9 +13,9 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.noisy import Noisy
+from reference.losses.reduced import in_rows
 from reference.network import passes
 from reference.network.graph import depending
-from reference.network.problem import in_rows
 from reference.network.unchecked import changed, unchecked
 
 from .backward import diagonal

@@ -25,18 +25,21 @@ from .moves import MOVES
 from .norms import NORMS
 from .numbers import away_from_zero, masks, positive, real
 from .shapes import axis_of, broadcast_pair, broadcastable, shape
+from .targets import drawn_loss, drawn_target
 
 
 def draw(rng: Generator, name: str) -> Drawn:
     """A row of that name, with parameters, and inputs of it: floats, integers, truth values, None if left out."""
     if name in ref.ACTIVATIONS and name not in DRAWS:
         return _activation(rng, name)
+    if name in ref.LOSSES:
+        return _loss(rng, name)
     return DRAWS.get(name, _like_probes)(rng, name)
 
 
 def names() -> tuple[str, ...]:
-    """Every row that a draw is there for: those with a maker, and the activations."""
-    return tuple(sorted({*ref.operations.MAKERS, *ref.ACTIVATIONS}))
+    """Every row that a draw is there for: those with a maker, the activations and the losses."""
+    return tuple(sorted({*ref.operations.MAKERS, *ref.ACTIVATIONS, *ref.LOSSES}))
 
 
 def _like_probes(rng: Generator, name: str) -> Drawn:
@@ -58,6 +61,20 @@ def _activation(rng: Generator, name: str) -> Drawn:
     if row.shrink > 1:
         size = tuple(n * row.shrink if k == dim % len(size) else n for k, n in enumerate(size))
     return ref.operations.of_activation(name, dim), (real(rng, size),)
+
+
+def _loss(rng: Generator, name: str) -> Drawn:
+    size = (*shape(rng), int(rng.integers(2, 5)))
+    y = real(rng, size)
+    if name == "bce":
+        y = 1 / (1 + np.exp(-y))
+    if name == "poisson_nll":
+        y = np.abs(y) + 0.1
+    rows = y.reshape(-1, size[-1])
+    loss = drawn_loss(rng, name, rows, np.dtype(float))
+    target = drawn_target(rng, loss, rows, np.dtype(float), kinks=bool(rng.random() < 0.2))
+    target = target.reshape(size if target.ndim == rows.ndim else size[:-1])
+    return ref.operations.of_loss(loss, str(rng.choice(["mean", "sum", "none"]))), (y, target)
 
 
 # ── element by element ───────────────────────────────────────────────────────────────────────────────

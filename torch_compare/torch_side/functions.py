@@ -10,6 +10,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812  torch's own documentation spells it so
 from torch import Tensor
 
+from .tensors import tensor
+
+_ROWS = 2
+"""Axes of what torch's losses take: examples and features."""
+
 
 def _reduced(unreduced: Tensor, reduction: str) -> Tensor:
     if reduction == "none":
@@ -86,3 +91,27 @@ LOSSES: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
         "hinge_embedding": F.hinge_embedding_loss,
     }
 )
+
+
+def loss_of(
+    name: str, y: Tensor, target: Tensor, reduction: str, parameters: Mapping[str, Any] = MappingProxyType({})
+) -> Tensor:
+    """A loss of the table, of an output (…, K): the last axis holds its features, all before it number the examples.
+
+    Raises:
+        ValueError: torch has no counterpart of the row.
+    """
+    if name not in LOSSES:
+        raise ValueError(f"loss: torch has no counterpart of the row {name!r}")
+    given = {
+        key: tensor(value, y.dtype) if value is not None and key in ("weight", "pos_weight", "var") else value
+        for key, value in parameters.items()
+    }
+    rows = y
+    if y.ndim != _ROWS:
+        target = target.reshape(-1) if target.ndim < y.ndim else target.reshape(-1, *target.shape[-1:] or (1,))
+        rows = y.reshape(-1, *y.shape[-1:] or (1,))
+    found = LOSSES[name](rows, target, reduction=reduction, **given)
+    if reduction == "none" and y.ndim != _ROWS:
+        found = found.reshape(*y.shape[: y.ndim - 2 + found.ndim])
+    return found

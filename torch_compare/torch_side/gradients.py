@@ -18,7 +18,7 @@ from torch import Tensor
 import reference as ref
 from reference.network.gradients import place_of
 
-from .functions import ACTIVATIONS, LOSSES
+from .functions import ACTIVATIONS, loss_of
 from .networks import FORMATS, run_network
 from .tensors import NUMBERS, Array, array, tensor
 
@@ -88,8 +88,6 @@ def _named(dtype: str) -> torch.dtype:
 
 
 Pair = tuple[Tensor, Tensor | None]
-_ROWS = 2
-"""Axes of what the losses take: examples and features."""
 
 
 def _run(problem: ref.Problem, number: torch.dtype) -> tuple[Tensor, list[Pair], Tensor]:
@@ -103,30 +101,19 @@ def _run(problem: ref.Problem, number: torch.dtype) -> tuple[Tensor, list[Pair],
             raise ValueError(f"{place_of(index)}.activation: torch has no counterpart of the row {row.name!r}")
         leaves.append((_leaf(layer.weight, number), None if layer.bias is None else _leaf(layer.bias, number)))
         h = ACTIVATIONS[row.name](F.linear(h, *leaves[-1]), **row.parameters)
-    return _loss(problem, h, tensor(problem.target, number), number), leaves, x
+    return _loss(problem, h, number), leaves, x
 
 
-def _loss(problem: ref.Problem, y: Tensor, target: Tensor, number: torch.dtype) -> Tensor:
-    if problem.loss.name not in LOSSES:
-        raise ValueError(f"loss: torch has no counterpart of the row {problem.loss.name!r}")
-    parameters = dict(problem.loss.parameters)
-    for name in parameters.keys() & {"weight", "pos_weight", "var"}:
-        parameters[name] = None if parameters[name] is None else tensor(parameters[name], number)
-    return LOSSES[problem.loss.name](y, target, reduction=problem.reduction, **parameters)
+def _loss(problem: ref.Problem, y: Tensor, number: torch.dtype) -> Tensor:
+    target = tensor(problem.target, number)
+    return loss_of(problem.loss.name, y, target, problem.reduction, problem.loss.parameters)
 
 
 def _loss_of_network(problem: ref.Problem, number: torch.dtype) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of a network of operations, and its leaves by name; the losses take rows of features."""
+    """The loss of a network of operations, and its leaves by name."""
     assert isinstance(problem.network, ref.Network)
     output, leaves = run_network(problem.network, problem.x, number, _leaf)
-    y, target = output.to(number), tensor(problem.target, number)
-    if y.ndim != _ROWS:
-        target = target.reshape(-1) if target.ndim < y.ndim else target.reshape(-1, *target.shape[-1:] or (1,))
-        y = y.reshape(-1, *y.shape[-1:] or (1,))
-    found = _loss(problem, y, target, number)
-    if problem.reduction == "none" and output.ndim != _ROWS:
-        found = found.reshape(*output.shape[: output.ndim - 2 + found.ndim])
-    return found, leaves
+    return _loss(problem, output.to(number), number), leaves
 
 
 def _of_network(problem: ref.Problem, number: torch.dtype) -> ref.Gradients:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  torch's own documentation spells it so
 from torch import Tensor
 
-from .functions import ACTIVATIONS
+from .functions import ACTIVATIONS, LOSSES, loss_of
 from .positions import UNITS, alibi, rotary_embedding
 
 Output = Tensor | tuple[Tensor, ...]
@@ -128,6 +128,10 @@ def _dropout(x: Tensor, mask: Tensor, *, p: float) -> Tensor:
     return x * mask / (1 - p)
 
 
+def _loss(name: str) -> Callable[..., Tensor]:
+    return lambda y, target, *, reduction, **parameters: loss_of(name, y, target, reduction, parameters)
+
+
 # ── the table ────────────────────────────────────────────────────────────────────────────────────────
 
 _OF_TORCH = (
@@ -143,6 +147,7 @@ _OF_FUNCTIONAL = (
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     **ACTIVATIONS,
+    **{name: _loss(name) for name in LOSSES},
     **{name: called(getattr(torch, name)) for name in _OF_TORCH},
     **{name: called(getattr(F, name)) for name in _OF_FUNCTIONAL},
     **{name: _along(getattr(torch, name)) for name in ("amax", "amin", "logsumexp", "mean", "std", "sum", "var")},

@@ -8,8 +8,9 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS, Format
+from reference.losses.reduced import in_rows
 from reference.network import passes
-from reference.network.problem import in_rows, loss_divisor
+from reference.network.problem import loss_divisor
 
 
 @np.errstate(all="ignore")

@@ -9,7 +9,7 @@ import pytest
 
 import reference as ref
 from reference import losses
-from reference.losses.row import _probe
+from reference.losses.row import probe
 
 FAULT = 1.001
 """A derivative that is wrong by one part in a thousand."""
@@ -64,7 +64,7 @@ def test_a_right_row_can_be_made_with_numbers_of_any_size(size):
 
 def test_an_error_far_below_one_is_a_rounding_even_where_the_loss_does_not_change():
     """Along the probe such a loss is constant: there is nothing that an error could be relative to."""
-    _, _, direction = _probe("real", 3)
+    _, _, direction = probe("real", 3)
     across = np.stack([-direction[:, 1], direction[:, 0], np.zeros(2)], axis=1) / 3
     row = replace(ref.LOSSES["mse"], value=lambda y, t: y * across, gradient=lambda y, t: across + 2.0**-40 * direction)
     assert np.sum(row.gradient(across, across) * direction) == 2.0**-40 * np.sum(direction**2)

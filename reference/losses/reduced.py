@@ -1,0 +1,54 @@
+"""A loss of an output with any leading axes, reduced: its value and its gradient.
+
+The losses take rows, (N, K) and their targets. Here the last axis of an output holds its features, and all axes before
+it number the examples, as torch's losses over tokens do.
+"""
+
+from __future__ import annotations
+
+from ..arithmetic.array import Array, Term
+from .row import Loss
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def in_rows(y: Array) -> Array:
+    """An output as the losses take it, (N, K): all axes but the last number the examples."""
+    return y if y.ndim == 2 else y.reshape(-1, y.shape[-1] if y.ndim else 1)
+
+
+def target_in_rows(target: Array, y: Array) -> Array:
+    """The target of an output y as the losses take it: (N, K), or (N,) of indices."""
+    if y.ndim == 2:
+        return target
+    return target.reshape(-1) if target.ndim < y.ndim else in_rows(target)
+
+
+def reduced(loss: Loss, y: Array, target: Array, reduction: str) -> Array:
+    """The loss of an output (…, K): a number; with reduction "none" one for each example (…,) or element (…, K).
+
+    >>> import numpy as np
+    >>> from .table import LOSSES
+    >>> reduced(LOSSES["mse"], np.array([[1.0], [2.0]]), np.array([[0.0], [0.0]]), "mean")
+    np.float64(2.5)
+    """
+    rows, t = in_rows(y), target_in_rows(target, y)
+    unreduced = loss.value(rows, t)
+    if reduction == "none":
+        return unreduced if y.ndim == 2 else unreduced.reshape(y.shape[: y.ndim - 2 + unreduced.ndim])
+    total = unreduced.sum()
+    return total / loss.divisor(rows, t) if reduction == "mean" else total
+
+
+def gradient(loss: Loss, y: Array, target: Array, reduction: str) -> Array:
+    """The gradient of the reduced loss with respect to the output, of its shape; of "none", of the sum."""
+    rows, t = in_rows(y), target_in_rows(target, y)
+    d_y = loss.gradient(rows, t)
+    if reduction == "mean":
+        d_y = d_y / loss.divisor(rows, t)
+    return d_y if y.ndim == 2 else d_y.reshape(y.shape)
+
+
+def divisor(loss: Loss, y: Array, target: Array) -> Term:
+    """What reduction="mean" divides the sum of the unreduced losses by."""
+    return loss.divisor(in_rows(y), target_in_rows(target, y))
