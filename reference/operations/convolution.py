@@ -125,10 +125,10 @@ def _transposed(
 def conv_transpose1d(
     stride: Lengths = 1, padding: Lengths = 0, output_padding: Lengths = 0, groups: int = 1, dilation: Lengths = 1
 ) -> Operation:
-    """The adjoint of `conv1d` in its image: y[c, o·stride + j·dilation − padding] has W[q, c, j]·x[q, o] added, and b[c].
+    """The adjoint of `conv1d` in its image: y[c, o·stride + j·dilation − padding] has W[q, c, j]·x[q, o] added.
 
     x (N, C, n) or (C, n), W (C, O/G, k), b (O,); y has the length (n − 1)·stride + (k − 1)·dilation + 1 − 2·padding
-    + output_padding.
+    + output_padding. b[c] is added everywhere.
 
     Args:
         stride: how far what one number of x makes is from what the next one makes.

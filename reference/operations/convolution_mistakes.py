@@ -83,17 +83,17 @@ def _last_example(c: Convolution) -> Backward:
 
 
 def _flipped(weight: Array) -> Array:
-    return np.flip(weight, axis=tuple(range(2, weight.ndim)))  # type: ignore[return-value, call-overload, no-any-return]
+    return np.flip(weight, axis=tuple(range(2, weight.ndim)))
 
 
 def _axes_exchanged(weight: Array) -> Array:
-    return weight.swapaxes(-1, -2) if weight.shape[-1] == weight.shape[-2] else weight  # type: ignore[no-any-return]
+    return weight.swapaxes(-1, -2) if weight.shape[-1] == weight.shape[-2] else weight
 
 
 def _channels_exchanged(weight: Array) -> Array:
-    return weight.swapaxes(0, 1) if weight.shape[0] == weight.shape[1] else weight  # type: ignore[no-any-return]
+    return weight.swapaxes(0, 1) if weight.shape[0] == weight.shape[1] else weight
 
 
 def _next_group(c: Convolution, weight: Array) -> Array:
     """Every group with the kernels of the one before it."""
-    return np.roll(weight, weight.shape[0] // c.groups, axis=0)  # type: ignore[return-value, call-overload, no-any-return]
+    return np.roll(weight, weight.shape[0] // c.groups, axis=0)

@@ -82,28 +82,28 @@ class Sizes:
 
     def matrix(self, weight: Array) -> Array:
         """W: (R, Q/G, *k) to (G, R/G, Q/G·K)."""
-        return weight.reshape(self.groups, weight.shape[0] // self.groups, prod(weight.shape[1:]))  # type: ignore[no-any-return]
+        return weight.reshape(self.groups, weight.shape[0] // self.groups, prod(weight.shape[1:]))
 
     def rows(self, y: Array) -> Array:
         """A row for each channel: (N, R, *m) to (G, R/G, N·M)."""
-        return y.swapaxes(0, 1).reshape(self.groups, y.shape[1] // self.groups, self.places.shape[1])  # type: ignore[no-any-return]
+        return y.swapaxes(0, 1).reshape(self.groups, y.shape[1] // self.groups, self.places.shape[1])
 
     def of_rows(self, rows: Array) -> Array:
         """The inverse of `rows`."""
         channels = self.groups * rows.shape[1]
-        return rows.reshape(channels, self.examples, *self.positions).swapaxes(0, 1)  # type: ignore[no-any-return]
+        return rows.reshape(channels, self.examples, *self.positions).swapaxes(0, 1)
 
     def columns(self, x: Array) -> Array:
         """U(x): the window of each position as a column, (N, Q, *n) to (G, Q/G·K, N·M)."""
         read = gathered(channel_rows(x), self.places)
-        return read.reshape(self.groups, prod(read.shape[:2]) // self.groups, read.shape[2])  # type: ignore[no-any-return]
+        return read.reshape(self.groups, prod(read.shape[:2]) // self.groups, read.shape[2])
 
     def of_columns(self, columns: Array) -> Array:
         """U*: the adjoint of `columns`; what windows have in common is added up."""
         channels = self.groups * columns.shape[1] // len(self.places)
         parts = columns.reshape(channels, *self.places.shape)
         image = scattered(parts, self.places, self.examples * prod(self.image))
-        return image.reshape(channels, self.examples, *self.image).swapaxes(0, 1)  # type: ignore[no-any-return]
+        return image.reshape(channels, self.examples, *self.image).swapaxes(0, 1)
 
 
 def sizes_of(c: Convolution, x: Array, weight: Array, bias: Array | None) -> Sizes:
@@ -141,7 +141,7 @@ def placed(w: Windows, groups: int, examples: int, image: Shape, positions: Shap
 
 def channel_rows(x: Array) -> Array:
     """A row for each channel: (N, C, *n) to (C, N·S)."""
-    return x.swapaxes(0, 1).reshape(x.shape[1], x.shape[0] * prod(x.shape[2:]))  # type: ignore[no-any-return]
+    return x.swapaxes(0, 1).reshape(x.shape[1], x.shape[0] * prod(x.shape[2:]))
 
 
 # ── one convolution, of examples (N, C, …) ───────────────────────────────────────────────────────────
@@ -188,7 +188,7 @@ def _given(c: Convolution, inputs: Inputs) -> tuple[Sizes, Array, Array, Array |
 
 
 def _as_channels(c: Convolution, bias: Array) -> Array:
-    return bias.reshape(-1, *(1,) * c.axes)  # type: ignore[no-any-return]
+    return bias.reshape(-1, *(1,) * c.axes)
 
 
 def value_of(c: Convolution) -> Callable[..., Array]:
@@ -238,4 +238,3 @@ def pushforward_of(c: Convolution) -> Callable[[Inputs, Array, Inputs], Array]:
         ], y)  # fmt: skip
 
     return pushforward
-

@@ -42,7 +42,7 @@ def _columns(w: Windows, x: Array, positions: Shape) -> Array:
     *leading, channels = x.shape[:-_AXES]
     image = x.shape[-_AXES:]
     read = gathered(x.reshape(prod(leading) * channels, prod(image)), w.places(image, positions))
-    return read.reshape(*leading, channels * prod(w.kernel), prod(positions))  # type: ignore[no-any-return]
+    return read.reshape(*leading, channels * prod(w.kernel), prod(positions))
 
 
 def _image(w: Windows, columns: Array, image: Shape, positions: Shape) -> Array:
@@ -50,7 +50,7 @@ def _image(w: Windows, columns: Array, image: Shape, positions: Shape) -> Array:
     *leading, high, count = columns.shape
     channels = high // prod(w.kernel)
     parts = columns.reshape(prod(leading) * channels, prod(w.kernel), count)
-    return scattered(parts, w.places(image, positions), prod(image)).reshape(*leading, channels, *image)  # type: ignore[no-any-return]
+    return scattered(parts, w.places(image, positions), prod(image)).reshape(*leading, channels, *image)
 
 
 def _elsewhere(w: Windows) -> dict[str, Windows]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeAlias
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from ..functions.powers import power
 from ..functions.recipe import recorded
 from .arguments import expect, whole
 from .probe import probe
-from .row import Inputs, Operation, Pullback
+from .row import Operation, Pullback
 from .standardized import root_of
 from .windows import Windows, gathered, scattered
 
@@ -79,19 +80,18 @@ class _Window:
     def of_others(self) -> Array:
         """The same of the others in its window, (R, size, C)."""
         shared = -2 * parameter(self.norm.beta, self.rest) * (self.own / self.t)
-        return self.others * np.expand_dims(shared, 1)  # type: ignore[arg-type]
+        return self.others * np.expand_dims(shared, 1)
 
 
 def _rows(x: Array) -> Array:
     """(N, C, …) to (R, C)."""
-    moved: Array = np.moveaxis(x, 1, -1)  # type: ignore[call-overload]
-    return moved.reshape(x.size // x.shape[1], x.shape[1])  # type: ignore[no-any-return]
+    return x.transpose(0, *range(2, x.ndim), 1).reshape(x.size // x.shape[1], x.shape[1])
 
 
 def _of_rows(rows: Array, like: Array) -> Array:
     """The inverse."""
-    shape = like.shape
-    return np.moveaxis(rows.reshape((shape[0], *shape[2:], shape[1])), -1, 1)  # type: ignore[no-any-return]
+    examples, channels, *places = like.shape
+    return rows.reshape(examples, *places, channels).transpose(0, like.ndim - 1, *range(1, like.ndim - 1))
 
 
 def _window(n: _Norm, x: Array) -> _Window:
@@ -99,7 +99,7 @@ def _window(n: _Norm, x: Array) -> _Window:
     places = n.windows.places((channels,), (channels,))
     scaled = gathered(x * constant(n.root_alpha, x), places)
     root = constant(n.root_k, x)
-    r = np.maximum(largest(magnitude(scaled), 1)[1], root)  # type: ignore[call-overload]
+    r = np.maximum(largest(magnitude(scaled), 1)[1], root)
     q, shift = scaled / r, (root / r)[:, 0]
     middle = n.windows.before[0]
     others = q * (np.arange(len(places)) != middle)[:, None]
@@ -108,11 +108,13 @@ def _window(n: _Norm, x: Array) -> _Window:
 
 # ── the passes, of rows (R, C) ───────────────────────────────────────────────────────────────────────
 
+_Pass: TypeAlias = "Callable[[_Window, Array], Array]"
+
 
 def _pullback(w: _Window, d: Array) -> Array:
     """d_x = g·(1 − 2β·q²/t) − Σ over the other windows that x is in of 2β·q·q_own/t·g, g = d·s^(−β)."""
     g = w.divided(d)
-    return g * w.of_own() + scattered(w.of_others() * np.expand_dims(g, 1), w.places, g.shape[1])  # type: ignore[arg-type]
+    return g * w.of_own() + scattered(w.of_others() * np.expand_dims(g, 1), w.places, g.shape[1])
 
 
 def _pushforward(w: _Window, dx: Array) -> Array:
@@ -127,8 +129,8 @@ def _from_the_same_window(w: _Window, d: Array) -> Array:
     return g - 2 * parameter(w.norm.beta, d) * (w.own * w.r) * shared
 
 
-def _mistakes(even: bool) -> dict[str, Callable[[_Window, Array], Array]]:
-    found: dict[str, Callable[[_Window, Array], Array]] = {
+def _mistakes(even: bool) -> dict[str, _Pass]:
+    found: dict[str, _Pass] = {
         "the squares taken as constant": lambda w, d: w.divided(d),
         "the other channels left out": lambda w, d: w.divided(d) * w.of_own(),
         "the 2 of the squares left out": lambda w, d: (w.divided(d) + _pullback(w, d)) / 2,
@@ -163,12 +165,11 @@ def local_response_norm(size: int, alpha: float = 1e-4, beta: float = 0.75, k: f
         rows = _rows(x)
         return _of_rows(_window(n, rows).divided(rows), x)
 
-    def of(f: Callable[[_Window, Array], Array]) -> Pullback:
-        return lambda inputs, y, d_y: (_of_rows(f(_window(n, _rows(inputs[0])), _rows(d_y)), d_y),)
+    def along(f: _Pass, x: Array, d: Array) -> Array:
+        return _of_rows(f(_window(n, _rows(x)), _rows(d)), x)
 
-    def pushforward(inputs: Inputs, y: Array, changes: Inputs) -> Array:
-        (pushed,) = of(_pushforward)(inputs, y, changes[0])
-        return pushed  # type: ignore[return-value]
+    def back(f: _Pass) -> Pullback:
+        return lambda inputs, y, d_y: (along(f, inputs[0], d_y),)
 
     return Operation(
         "local_response_norm",
@@ -176,12 +177,12 @@ def local_response_norm(size: int, alpha: float = 1e-4, beta: float = 0.75, k: f
         "Krizhevsky, Sutskever & Hinton 2012, ImageNet classification with deep convolutional neural networks, §3.3",
         ("x",),
         value,
-        of(_pullback),
-        pushforward,
+        back(_pullback),
+        lambda inputs, y, changes: along(_pushforward, inputs[0], changes[0]),
         probes=((probe(2, count + 1, 2),), (probe(1, 3, 1, 2),)),
         parameters={"size": count, "alpha": alpha, "beta": beta, "k": k},
-        mistakes={name: of(wrong) for name, wrong in _mistakes(count % 2 == 0).items()} if alpha and beta else {},
-        textbook_pullback=of(lambda w, d: magnitude(w.divided(d))),
+        mistakes={name: back(wrong) for name, wrong in _mistakes(count % 2 == 0).items()} if alpha and beta else {},
+        textbook_pullback=lambda inputs, y, d_y: (along(lambda w, d: magnitude(w.divided(d)), inputs[0], d_y),),
     )
 
 

@@ -18,20 +18,20 @@ def _to_places(x: Array, r: int) -> Array:
     """(…, C·r², H, W) to (…, C, H·r, W·r)."""
     *leading, channels, high, wide = x.shape
     y = x.reshape(-1, r, r, high, wide).transpose(0, 3, 1, 4, 2)
-    return y.reshape(*leading, channels // (r * r), high * r, wide * r)  # type: ignore[no-any-return]
+    return y.reshape(*leading, channels // (r * r), high * r, wide * r)
 
 
 def _to_channels(x: Array, r: int) -> Array:
     """(…, C, H·r, W·r) to (…, C·r², H, W)."""
     *leading, channels, high, wide = x.shape
     y = x.reshape(-1, high // r, r, wide // r, r).transpose(0, 2, 4, 1, 3)
-    return y.reshape(*leading, channels * r * r, high // r, wide // r)  # type: ignore[no-any-return]
+    return y.reshape(*leading, channels * r * r, high // r, wide // r)
 
 
 def _exchanged(x: Array, r: int) -> Array:
     """The two factors of r² channels taken in the other order, (…, C·r², H, W)."""
     *leading, channels, high, wide = x.shape
-    return x.reshape(-1, r, r, high, wide).swapaxes(1, 2).reshape(*leading, channels, high, wide)  # type: ignore[no-any-return]
+    return x.reshape(-1, r, r, high, wide).swapaxes(1, 2).reshape(*leading, channels, high, wide)
 
 
 _ORDER = "the two factors of the channels exchanged"
@@ -103,7 +103,7 @@ def channel_shuffle(groups: int) -> Operation:
     g = whole("channel_shuffle", "groups", groups, 1)
 
     def dealt(x: Array, rows: int) -> Array:
-        return x.reshape(x.shape[0], rows, x.shape[1] // rows, -1).swapaxes(1, 2).reshape(*x.shape)  # type: ignore[no-any-return]
+        return x.reshape(x.shape[0], rows, x.shape[1] // rows, -1).swapaxes(1, 2).reshape(*x.shape)
 
     def value(x: Array) -> Array:
         fits = x.ndim >= 3 and x.shape[1] % g == 0

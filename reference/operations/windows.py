@@ -105,7 +105,7 @@ def gathered(rows: Array, places: NumPyArray) -> Array:
     array([[[5., 7.],
             [7., 0.]]])
     """
-    with_zero = np.concatenate([rows, zeros((rows.shape[0], 1), rows)], axis=1)  # type: ignore[list-item]
+    with_zero = np.concatenate([rows, zeros((rows.shape[0], 1), rows)], axis=1)
     return with_zero[:, places]
 
 
