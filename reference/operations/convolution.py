@@ -20,6 +20,8 @@ from .windows import Shape, per_axis
 Lengths: TypeAlias = "int | Sequence[int]"
 """One number for all axes, or one for each."""
 
+_MANY = 4
+"""Groups: more of them are checked with one channel each, for there may be thousands."""
 _SOURCE = "Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285, "
 
 
@@ -50,7 +52,7 @@ def _row(c: Convolution, parameters: dict[str, Any]) -> Operation:
         value_of(c),
         pullback_of(c, backward(c)),
         pushforward_of(c),
-        probes=(_probe(c, 2, (2,) * c.axes, 2), _probe(c, 1, kernel)),
+        probes=(_probe(c, 1 if c.groups > _MANY else 2, (2,) * c.axes, 2), _probe(c, 1, kernel)),
         optional=("bias",),
         mistakes={name: pullback_of(c, wrong) for name, wrong in convolution_mistakes(c).items()},
         parameters=parameters,

@@ -138,7 +138,9 @@ _OF_TORCH = (
     "unbind", "unflatten", "unsqueeze", "where",
 )  # fmt: skip
 _OF_FUNCTIONAL = (
-    "embedding", "linear", "normalize", "pad", "prelu", "scaled_dot_product_attention",
+    "channel_shuffle", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "embedding", "fold", "linear", "local_response_norm", "normalize", "pad", "pixel_shuffle", "pixel_unshuffle",
+    "prelu", "scaled_dot_product_attention", "unfold",
 )  # fmt: skip
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
