@@ -4,13 +4,16 @@ from .added_products import addmm, baddbmm
 from .attention import scaled_dot_product_attention
 from .batch_statistics import batch_norm
 from .choices import abs, clamp, masked_fill, maximum, minimum, prelu, where
+from .convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .copies import expand, repeat, repeat_interleave
 from .cumulative import cumprod, cumsum, logcumsumexp
 from .einstein import einsum
 from .elementwise import add, addcdiv, addcmul, div, dropout, lerp, mul, neg, sub
+from .folding import fold, unfold
 from .functions_of_one import cos, erf, exp, expm1, log, log1p, pow, reciprocal, rsqrt, sin, sqrt
 from .gated import geglu, reglu, swiglu
 from .joining import cat, chunk, split, stack, unbind
+from .local_response import local_response_norm
 from .moments import std, var, vector_norm
 from .normalization import group_norm, instance_norm, layer_norm, rms_norm
 from .of_activation import glu, log_softmax, of_activation, softmax, softmin
@@ -23,19 +26,22 @@ from .putting import index_add, index_put, scatter_add
 from .reductions import amax, amin, logsumexp, max, mean, min, prod, sum
 from .row import Operation
 from .shape import clone, contiguous, flatten, movedim, permute, reshape, squeeze, transpose, unflatten, unsqueeze
+from .shuffling import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .table import MAKERS, OPERATIONS, get
 from .taking import embedding, gather, index_select, take_along_dim
 from .unit_vectors import normalize
 
 __all__ = [
     "MAKERS", "OPERATIONS", "Operation", "abs", "add", "addcdiv", "addcmul", "addmm", "alibi", "amax", "amin",
-    "baddbmm", "batch_norm", "bmm", "cat", "chunk", "clamp", "clone", "contiguous", "cos", "cumprod", "cumsum", "div",
-    "dot", "dropout", "einsum", "embedding", "erf", "exp", "expand", "expm1", "flatten", "flip", "gather", "geglu",
-    "get", "glu", "group_norm", "index_add", "index_put", "index_select", "instance_norm", "layer_norm", "lerp",
-    "linear", "log", "log1p", "log_softmax", "logcumsumexp", "logsumexp", "masked_fill", "matmul", "max", "maximum",
-    "mean", "min", "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "normalize", "of_activation", "of_loss",
-    "outer", "pad", "permute", "pow", "prelu", "prod", "reciprocal", "reglu", "repeat", "repeat_interleave", "reshape",
-    "rms_norm", "roll", "rotary_embedding", "rsqrt", "scaled_dot_product_attention", "scatter_add", "select", "sin",
-    "slice", "softmax", "softmin", "split", "sqrt", "squeeze", "stack", "std", "sub", "sum", "swiglu", "take_along_dim",
-    "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze", "var", "vector_norm", "where",
+    "baddbmm", "batch_norm", "bmm", "cat", "channel_shuffle", "chunk", "clamp", "clone", "contiguous", "conv1d",
+    "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cos", "cumprod", "cumsum", "div",
+    "dot", "dropout", "einsum", "embedding", "erf", "exp", "expand", "expm1", "flatten", "flip", "fold", "gather",
+    "geglu", "get", "glu", "group_norm", "index_add", "index_put", "index_select", "instance_norm", "layer_norm",
+    "lerp", "linear", "local_response_norm", "log", "log1p", "log_softmax", "logcumsumexp", "logsumexp", "masked_fill",
+    "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "normalize",
+    "of_activation", "of_loss", "outer", "pad", "permute", "pixel_shuffle", "pixel_unshuffle", "pow", "prelu", "prod",
+    "reciprocal", "reglu", "repeat", "repeat_interleave", "reshape", "rms_norm", "roll", "rotary_embedding", "rsqrt",
+    "scaled_dot_product_attention", "scatter_add", "select", "sin", "slice", "softmax", "softmin", "split", "sqrt",
+    "squeeze", "stack", "std", "sub", "sum", "swiglu", "take_along_dim", "transpose", "tril", "triu", "unbind",
+    "unflatten", "unfold", "unsqueeze", "var", "vector_norm", "where",
 ]  # fmt: skip

@@ -24,6 +24,7 @@ def moving(
     parameters: Mapping[str, Any] | None = None,
     mistakes: Mapping[str, Back] | None = None,
     push: Callable[[Array], Output] | None = None,
+    source: str = "",
 ) -> Operation:
     """The row of such an operation: its pushforward is its value, and its pullback needs the input's shape alone.
 
@@ -36,6 +37,7 @@ def moving(
         parameters: what the row was made with.
         mistakes: wrong adjoints, by what is wrong with them.
         push: the linear part, if `value` adds something that does not depend on the input.
+        source: where it is defined; torch's documentation where nothing is given.
     """
 
     def pullback_of(f: Back) -> Pullback:
@@ -47,7 +49,7 @@ def moving(
     return Operation(
         name,
         formula,
-        f"torch.{name}",
+        source or f"torch.{name}",
         ("input",),
         value,
         pullback_of(back),

@@ -18,14 +18,15 @@ from ..arithmetic.dispatch import constant, indicator, largest, magnitude, two_s
 
 
 @cache
-def root_of(eps: float) -> Constant:
+def root_of(eps: float | Fraction) -> Constant:
     """√ε, in every arithmetic to its own precision: a type that cannot hold ε may hold its root.
 
     >>> float(root_of(0.25).exact)
     0.5
     """
-    digits = Context(prec=60).sqrt(Decimal(eps))
-    return Constant(f"{digits:e}", lambda make, pi: np.sqrt(make(Fraction(eps))))
+    exact, enough = Fraction(eps), Context(prec=60)
+    digits = enough.sqrt(enough.divide(Decimal(exact.numerator), Decimal(exact.denominator)))
+    return Constant(f"{digits:e}", lambda make, pi: np.sqrt(make(exact)))
 
 
 def mean(z: Array) -> Array:

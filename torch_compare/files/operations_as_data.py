@@ -17,6 +17,7 @@ import reference as ref
 from reference.operations import MAKERS
 
 from . import bit_arrays
+from .image_sizes import ASKED
 from .rows_as_data import encode_row, make_row, number_parameter
 from .untrusted import DIMENSIONS, LARGEST_NUMBERS, short
 
@@ -126,7 +127,7 @@ def require_modest(place: str, name: str, parameters: Mapping[str, Any]) -> int:
             singles += sum(map(abs, whole))
     if axes > DIMENSIONS:
         raise ValueError(f"{place}: expected at most {DIMENSIONS} axes, got {axes}")
-    size = singles * 3**axes + lists
+    size = ASKED[name](parameters) if name in ASKED else singles * 3**axes + lists
     if size > LARGEST_NUMBERS:
         raise ValueError(f"{place}: parameters that ask for about {size} numbers, more than the {LARGEST_NUMBERS} read")
     return int(size)

@@ -18,6 +18,7 @@ import reference as ref
 from reference.network import graph
 from reference.training.checkpoint import printable
 
+from .image_sizes import SIZES, convolution_work
 from .rows_as_data import UNFIT
 from .untrusted import DIMENSIONS, LARGEST_NUMBERS
 
@@ -73,6 +74,8 @@ def size_of(operation: ref.Operation, shapes: Sequence[Shape | None]) -> int:
 def work_of(operation: ref.Operation, shapes: Sequence[Shape | None]) -> int:
     """The multiply-adds of an operation that multiplies matrices; 0 of every other."""
     given = [shape for shape in shapes if shape is not None]
+    if operation.name.startswith("conv") and operation.name in SIZES:
+        return convolution_work(given, operation.parameters)
     if operation.name not in _PRODUCTS:
         return 0
     inner = max((shape[-1] for shape in given if shape), default=1)
@@ -140,6 +143,7 @@ _GROWING: Mapping[str, Callable[[Sequence[Shape], Mapping[str, Any]], int]] = Ma
     "repeat": _repeated,
     "repeat_interleave": _repeated,
     "scaled_dot_product_attention": _attention,
+    **SIZES,
     "take_along_dim": lambda s, p: prod(map(max, s[0], s[1])) if len(s[0]) == len(s[1]) else sum(map(prod, s)),
 })  # fmt: skip
 """Operations that make more numbers than they are given, or than their inputs have broadcast."""

@@ -21,6 +21,7 @@ import reference as ref
 
 from . import shapes
 from .drawn import Draw, Drawn, row_of
+from .images import IMAGES
 from .moves import MOVES
 from .norms import NORMS
 from .numbers import away_from_zero, masks, positive, real
@@ -267,5 +268,6 @@ DRAWS: Mapping[str, Draw] = MappingProxyType({
     "mv": _product("nk", "k"), "dot": _product("k", "k"), "outer": _product("n", "p"),
     **MOVES,
     **NORMS,
+    **IMAGES,
     "addmm": _added_product("np", "nk", "kp"), "baddbmm": _added_product("bnp", "bnk", "bkp"), "einsum": _einsum,
 })  # fmt: skip

@@ -24,7 +24,10 @@ def _bias_alone(problem: ref.Problem, trace: AnyTrace) -> bool:
     )
 
 
-_NORMS = ("layer_norm", "rms_norm", "group_norm", "instance_norm", "batch_norm", "normalize", "vector_norm", "std")
+_NORMS = (
+    "layer_norm", "rms_norm", "group_norm", "instance_norm", "batch_norm", "normalize", "vector_norm", "std",
+    "local_response_norm",
+)  # fmt: skip
 
 
 def _powers_out_of_range(problem: ref.Problem, trace: AnyTrace) -> bool:
@@ -45,7 +48,7 @@ def _leave(dtype: Any, row: ref.Operation, x: Any) -> bool:
         return False  # torch adds them up in float64
     with np.errstate(all="ignore"):
         power = np.abs(x) ** np.asarray(row.parameters.get("ord", row.parameters.get("p", 2)), x.dtype)
-    added = row.parameters.get("eps", 0.0) ** (2 if row.name == "normalize" else 1)
+    added = row.parameters.get("eps", row.parameters.get("k", 0.0)) ** (2 if row.name == "normalize" else 1)
     too_small = np.any(x != 0) and power.max(initial=0) + added < np.finfo(dtype).tiny / np.finfo(dtype).eps
     return bool(np.any(np.isinf(power)) or too_small)
 
@@ -62,8 +65,9 @@ OPERATION_DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         "norm_powers_out_of_range",
-        "layer, RMS, group, instance and batch norm, normalize, vector_norm, std in float64: elements whose squares "
-        "(of vector_norm and normalize: whose powers) overflow; or all so small that they underflow, ε no larger",
+        "layer, RMS, group, instance, batch and local response norm, normalize, vector_norm, std in float64: elements "
+        "whose squares (of vector_norm and normalize: whose powers) overflow; or all so small that they underflow, "
+        "ε (or k) no larger",
         "adds up x² (or |x|ᵖ) as they are; one divided by the largest element beforehand stays in range",
         "all of it: beyond 1.3e154 in float64 and 1.8e19 in float32 the gradients are 0 or NaN; below 1e−162 and 1e−23 "
         "0, infinite or NaN",

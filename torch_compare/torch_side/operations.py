@@ -6,6 +6,7 @@ it is. The others have a few lines of torch's operations, by torch's own documen
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -124,6 +125,17 @@ def _batch_norm(
     return torch.batch_norm(x, weight, bias, *running, training, 0.1, eps, False)
 
 
+def _convolution(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A convolution without torch's warning that an odd number of zeros costs a copy."""
+
+    def call(*inputs: Tensor | None, **parameters: Any) -> Tensor:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Using padding='same'")
+            return function(*inputs, **parameters)
+
+    return call
+
+
 def _dropout(x: Tensor, mask: Tensor, *, p: float) -> Tensor:
     return x * mask / (1 - p)
 
@@ -142,7 +154,9 @@ _OF_TORCH = (
     "unbind", "unflatten", "unsqueeze", "where",
 )  # fmt: skip
 _OF_FUNCTIONAL = (
-    "embedding", "linear", "normalize", "pad", "prelu", "scaled_dot_product_attention",
+    "channel_shuffle", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "embedding", "fold", "linear",
+    "local_response_norm", "normalize", "pad", "pixel_shuffle", "pixel_unshuffle", "prelu",
+    "scaled_dot_product_attention", "unfold",
 )  # fmt: skip
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
@@ -151,6 +165,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     **{name: called(getattr(torch, name)) for name in _OF_TORCH},
     **{name: called(getattr(F, name)) for name in _OF_FUNCTIONAL},
     **{name: _along(getattr(torch, name)) for name in ("amax", "amin", "logsumexp", "mean", "std", "sum", "var")},
+    **{name: _convolution(getattr(F, name)) for name in ("conv1d", "conv2d", "conv3d")},
     **UNITS,
     "alibi": alibi,
     "batch_norm": _batch_norm,

@@ -50,6 +50,8 @@ def _entries():
     ("linear", [(100, 64), (32, 64)], 6400, 6400 * 64), ("outer", [(500,), (400,)], 200_000, 0),
     ("matmul", [(8, 30, 40), (40, 50)], 12_000, 12_000 * 50), ("add", [(7, 1), (5,)], 35, 0),
     ("embedding", [(9, 4), (10, 6)], 276, 0),
+    ("conv2d", [(2, 3, 8, 8), (5, 3, 3, 3)], 2 * 27 * 36, 2 * 27 * 36 * 5),
+    ("conv_transpose1d", [(4, 10), (4, 3, 2)], 60, 60 * 4),
     ("scaled_dot_product_attention", [(2, 60, 4), (2, 80, 4), (2, 80, 4)], 9600, 38400),
 ])  # fmt: skip
 def test_sizes(name, shapes, size, work):
@@ -61,6 +63,8 @@ def test_ordinary_parameters_are_modest():
     for name, parameters in (
         ("reshape", {"shape": (8, 128, 256)}), ("expand", {"size": (32, 128, 256)}),
         ("select", {"dim": 1, "index": 5000}), ("pad", {"pad": (1, 1, 1, 1)}),
+        ("conv2d", {"stride": 2, "padding": 3, "groups": 2048}), ("conv1d", {"dilation": 512, "padding": "same"}),
+        ("conv_transpose3d", {"stride": 2, "padding": 1, "output_padding": 1}),
         ("layer_norm", {"normalized_shape": (4096,)}), ("split", {"split_size_or_sections": 768}),
     ):  # fmt: skip
         assert require_modest("row", name, parameters) > 0

@@ -40,7 +40,8 @@ def test_the_region_is_that_of_a_bias_alone():
 NORMS = (
     ref.operations.layer_norm(), ref.operations.rms_norm(eps=1e-5), ref.operations.group_norm(1),
     ref.operations.instance_norm(), ref.operations.batch_norm(training=True), ref.operations.normalize(dim=-1),
-    ref.operations.vector_norm(dim=-1), ref.operations.vector_norm(ord=3, dim=-1), ref.operations.std(dim=-1),
+    ref.operations.local_response_norm(2, alpha=1.0, beta=0.5, k=0.0), ref.operations.vector_norm(dim=-1),
+    ref.operations.vector_norm(ord=3, dim=-1), ref.operations.std(dim=-1),
 )  # fmt: skip
 
 

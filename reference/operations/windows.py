@@ -1,0 +1,118 @@
+"""Windows of an image: the places that a kernel reads, what stands there in columns, and columns added back.
+
+n the lengths of the image, k those of the kernel, m the numbers of its positions; S, K and M their products; A rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..arithmetic.array import Array, NumPyArray
+from ..arithmetic.dispatch import added_at, zeros
+from .arguments import expect, wholes
+
+Shape: TypeAlias = "tuple[int, ...]"
+
+
+def per_axis(operation: str, name: str, value: Any, axes: int, least: int) -> Shape:
+    """One number for each axis; one alone stands for all.
+
+    Raises:
+        TypeError: no whole numbers.
+        ValueError: too small ones, or too many.
+
+    >>> per_axis("conv2d", "stride", 2, 2, 1), per_axis("conv2d", "stride", (1, 2), 2, 1)
+    ((2, 2), (1, 2))
+    """
+    given = wholes(operation, name, value)
+    expect(operation, len(given) in (1, axes), name, f"one number or {axes}", value)
+    expect(operation, min(given) >= least, name, f"{least} at least", value)
+    return given * axes if len(given) == 1 else given
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Where a kernel stands: along each axis, position o reads the places o·stride + j·dilation − before, 0 ≤ j < k.
+
+    Attributes:
+        kernel: k.
+        stride: how far one position is from the next.
+        dilation: how far one place that is read is from the next.
+        before: zeros that stand before the image.
+        after: zeros that stand after it.
+    """
+
+    kernel: Shape
+    stride: Shape
+    dilation: Shape
+    before: Shape
+    after: Shape
+
+    @property
+    def reach(self) -> Shape:
+        """From the first place that is read to the last."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    def positions(self, image: Shape) -> Shape:
+        """The number of positions along each axis of an image, below 1 where the kernel does not fit in."""
+        ends = zip(image, self.before, self.after, self.reach, self.stride, strict=True)
+        return tuple((n + b + a - r) // s + 1 for n, b, a, r, s in ends)
+
+    def image(self, positions: Shape) -> Shape:
+        """The shortest image with so many positions along each axis."""
+        ends = zip(positions, self.before, self.after, self.reach, self.stride, strict=True)
+        return tuple((m - 1) * s + r - b - a for m, b, a, r, s in ends)
+
+    def places(self, image: Shape, positions: Shape) -> NumPyArray:
+        """The place in the flat image that each place of the kernel reads at each position: (K, M); S beyond the image.
+
+        >>> Windows((2,), (1,), (1,), (1,), (0,)).places((3,), (3,))
+        array([[3, 0, 1],
+               [0, 1, 2]])
+        """
+        axes = len(image)
+        place: Any = 0
+        inside: Any = True
+        for axis, (n, m, k) in enumerate(zip(image, positions, self.kernel, strict=True)):
+            read = self.dilation[axis] * np.arange(k)[:, None] + self.stride[axis] * np.arange(m) - self.before[axis]
+            lengths = [1] * (2 * axes)
+            lengths[axis], lengths[axes + axis] = k, m
+            read = read.reshape(lengths)
+            place = place * n + read
+            inside = inside & (read >= 0) & (read < n)
+        return np.where(inside, place, prod(image)).reshape(prod(self.kernel), prod(positions))
+
+
+def of_all(places: NumPyArray, size: int, examples: int) -> NumPyArray:
+    """The places of so many images of a size S that stand in one row: (K, M) to (K, N·M); N·S beyond them.
+
+    >>> of_all(np.array([[2, 0]]), 2, 2)
+    array([[4, 0, 4, 2]])
+    """
+    alone = places[:, None, :]
+    starts = size * np.arange(examples)[:, None]
+    return np.where(alone < size, alone + starts, examples * size).reshape(len(places), -1)
+
+
+def gathered(rows: Array, places: NumPyArray) -> Array:
+    """What stands at the places of each row: (A, S) to (A, *places.shape); 0 at the place S.
+
+    >>> gathered(np.array([[5.0, 7.0]]), np.array([[0, 1], [1, 2]]))
+    array([[[5., 7.],
+            [7., 0.]]])
+    """
+    with_zero = np.concatenate([rows, zeros((rows.shape[0], 1), rows)], axis=1)
+    return with_zero[:, places]
+
+
+def scattered(parts: Array, places: NumPyArray, size: int) -> Array:
+    """The adjoint: zeros with each part added at its place, (A, *places.shape) to (A, S).
+
+    >>> scattered(np.array([[[1.0, 2.0], [4.0, 8.0]]]), np.array([[0, 1], [1, 2]]), 2)
+    array([[1., 6.]])
+    """
+    return added_at((parts.shape[0], size + 1), (slice(None), places), parts)[:, :size]
