@@ -124,7 +124,7 @@ def _along_axis() -> Entry:
     """The values at the places that torch found: of equal ones, one gets all the gradient."""
 
     def entry(self: Value, dim: int, keepdim: bool, out: tuple[Value, Value]) -> Expression:
-        return [_taken(self, dim, out[1], keepdim), None]
+        return [_taken(self, dim, out[1], keepdim)]
 
     return entry
 
@@ -138,15 +138,15 @@ def _taken(self: Value, dim: int, places: Value, keepdim: bool = True) -> Expres
 
 
 def _topk(self: Value, k: int, dim: int, largest: bool, sorted: bool, out: tuple[Value, Value]) -> Expression:  # noqa: A002
-    return [_taken(self, dim, out[1]), None]
+    return [_taken(self, dim, out[1])]
 
 
 def _sort(self: Value, dim: int, descending: bool, out: tuple[Value, Value]) -> Expression:
-    return [_taken(self, dim, out[1]), None]
+    return [_taken(self, dim, out[1])]
 
 
 def _stable_sort(self: Value, stable: bool, dim: int, descending: bool, out: tuple[Value, Value]) -> Expression:
-    return [_taken(self, dim, out[1]), None]
+    return [_taken(self, dim, out[1])]
 
 
 def _moment(name: str) -> Entry:

@@ -21,7 +21,7 @@ def _layer_norm(
 
 
 def _native_layer_norm(**arguments: Any) -> Expression:
-    return [_layer_norm(**arguments), None, None]
+    return [_layer_norm(**arguments)]
 
 
 def _rms_norm(input: Value, normalized_shape: Sequence[int], weight: Any, eps: float | None) -> Expression:  # noqa: A002
@@ -39,7 +39,7 @@ def _group_norm(
 def _native_group_norm(
     input: Value, weight: Any, bias: Any, N: int, C: int, HxW: int, group: int, eps: float  # noqa: A002, N803
 ) -> Expression:  # fmt: skip
-    return [_group_norm(input, group, weight, bias, eps, False), None, None]
+    return [_group_norm(input, group, weight, bias, eps, False)]
 
 
 def _batch_norm(
@@ -51,7 +51,7 @@ def _batch_norm(
 
 
 def _native_batch_norm(**fixed: Any) -> Entry:
-    return lambda **arguments: [_batch_norm(**fixed, **arguments), None, None, None, None]
+    return lambda **arguments: [_batch_norm(**fixed, **arguments)]
 
 
 def _instance_norm(
@@ -61,6 +61,13 @@ def _instance_norm(
     if use_input_stats:
         return (row("instance_norm", eps=eps), input, weight, bias)
     return _batch_norm(input, weight, bias, running_mean, running_var, training=False, eps=eps)
+
+
+def _weight_norm(v: Value, g: Value, dim: int) -> Expression:
+    """g·v/‖v‖, the norm over all axes but one."""
+    axes = tuple(k for k in range(v.ndim) if k != dim % v.ndim)
+    norm = (row("vector_norm", ord=2, dim=axes or None, keepdim=True), v)
+    return (row("mul"), v, (row("div"), g, norm))
 
 
 # ── attention, embedding, what is random ─────────────────────────────────────────────────────────────
@@ -91,7 +98,7 @@ def _dropout(input: Value, p: float, train: bool | None) -> Expression:  # noqa:
 
 
 def _native_dropout(input: Value, p: float, train: bool | None) -> Expression:  # noqa: A002
-    return [_dropout(input, p, train), None]
+    return [_dropout(input, p, train)]
 
 
 def _rrelu(self: Value, lower: float, upper: float, training: bool, generator: Any = None) -> Expression:
@@ -173,7 +180,7 @@ def _max_pool(dimensions: int) -> Entry:
 
 
 def _max_pool_with_indices(dimensions: int) -> Entry:
-    return lambda **arguments: [_max_pool(dimensions)(**arguments), None]
+    return lambda **arguments: [_max_pool(dimensions)(**arguments)]
 
 
 def _avg_pool(dimensions: int) -> Entry:
@@ -231,6 +238,7 @@ LAYERS: Mapping[str, Entry] = MappingProxyType({
     "aten.bmm.default": lambda self, mat2: (row("bmm"), self, mat2),
     "aten.mv.default": lambda self, vec: (row("mv"), self, vec),
     "aten.dot.default": lambda self, tensor: (row("dot"), self, tensor),
+    "aten.vdot.default": lambda self, other: (row("dot"), self, other),
     "aten.outer.default": lambda self, vec2: (row("outer"), self, vec2),
     "aten.addmm.default": _added_product("addmm"),
     "aten.baddbmm.default": _added_product("baddbmm"),
@@ -239,11 +247,13 @@ LAYERS: Mapping[str, Entry] = MappingProxyType({
     "aten.layer_norm.default": _layer_norm,
     "aten.native_layer_norm.default": _native_layer_norm,
     "aten.rms_norm.default": _rms_norm,
-    "aten._fused_rms_norm.default": lambda **arguments: [_rms_norm(**arguments), None],
+    "aten._fused_rms_norm.default": lambda **arguments: [_rms_norm(**arguments)],
     "aten.group_norm.default": _group_norm,
     "aten.native_group_norm.default": _native_group_norm,
     "aten.batch_norm.default": _batch_norm,
     "aten.instance_norm.default": _instance_norm,
+    "aten._weight_norm.default": _weight_norm,
+    "aten._weight_norm_interface.default": lambda **arguments: [_weight_norm(**arguments)],
     **{
         f"aten.{name}": _native_batch_norm()
         for name in ("native_batch_norm.default", "_native_batch_norm_legit.default",
@@ -270,7 +280,7 @@ LAYERS: Mapping[str, Entry] = MappingProxyType({
     "aten.adaptive_avg_pool3d.default": _adaptive("adaptive_avg_pool3d"),
     **{
         f"aten.adaptive_max_pool{n}d.default": lambda self, output_size, n=n: [
-            _adaptive(f"adaptive_max_pool{n}d")(self, output_size), None]
+            _adaptive(f"adaptive_max_pool{n}d")(self, output_size)]
         for n in (1, 2, 3)
     },
     **{f"aten.conv{n}d.{kind}": _convolution(n) for n in (1, 2, 3) for kind in ("default", "padding")},

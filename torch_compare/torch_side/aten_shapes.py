@@ -57,9 +57,10 @@ def _index_put(self: Value, indices: Sequence[Value | None], values: Value, accu
     return _put(self, places[tuple(slice(None) if i is None else known(i) for i in indices)], values, accumulate)
 
 
-def _put(self: Any, places: Any, values: Value, accumulate: bool = False) -> Expression:
+def _put(self: Any, places: Any, values: Expression, accumulate: bool = False) -> Expression:
     """self with the values at these places of its numbers in a row, added if `accumulate`."""
-    spread: Expression = values if values.shape == places.shape else (row("expand", size=places.shape), values)
+    same = not isinstance(values, Value) or values.shape == places.shape
+    spread: Expression = values if same else (row("expand", size=places.shape), values)
     made = (
         row("index_put", accumulate=accumulate),
         (row("reshape", shape=(-1,)), self),
@@ -67,6 +68,22 @@ def _put(self: Any, places: Any, values: Value, accumulate: bool = False) -> Exp
         places.reshape(-1),
     )
     return (row("reshape", shape=self.shape), made)
+
+
+def _scatter(self: Value, dim: int, index: Value, src: Value) -> Expression:
+    """x with src[i, j, …] at [index[i, j, …], j, …] (for dim 0); index may be smaller than src."""
+    whole, into = np.arange(int(np.prod(self.shape))).reshape(self.shape), known(index)
+    other = tuple(slice(0, n) if axis != dim % self.ndim else slice(None) for axis, n in enumerate(into.shape))
+    part = src
+    if src.shape != into.shape:
+        chosen = np.arange(int(np.prod(src.shape))).reshape(src.shape)[tuple(slice(0, n) for n in into.shape)]
+        part = (row("index_select", dim=0), (row("reshape", shape=(-1,)), src), chosen.reshape(-1))
+    return _put(self, np.take_along_axis(whole[other], into, axis=dim), part)
+
+
+def _scatter_number(self: Value, dim: int, index: Value, value: float) -> Expression:
+    mask = torch.zeros(self.shape, dtype=torch.bool).scatter(dim, torch.as_tensor(known(index)), True)
+    return (row("masked_fill", value=float(value)), self, mask.numpy())
 
 
 def _select_scatter(self: Value, src: Value, dim: int, index: int) -> Expression:
@@ -145,6 +162,8 @@ SHAPES: Mapping[str, Entry] = MappingProxyType({
     "aten.index_add.default": lambda self, dim, index, source, alpha: (
         row("index_add", dim=dim, alpha=float(alpha)), self, index, source),
     "aten.scatter_add.default": lambda self, dim, index, src: (row("scatter_add", dim=dim), self, index, src),
+    "aten.scatter.src": _scatter,
+    "aten.scatter.value": _scatter_number,
     "aten.select_scatter.default": _select_scatter,
     "aten.slice_scatter.default": _slice_scatter,
     "aten.copy.default": _copy,

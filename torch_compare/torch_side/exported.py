@@ -22,6 +22,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
 from torch.utils import _pytree as pytree
 
+from .detaching import Detaching
 from .tensors import tensor
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -119,8 +120,10 @@ def export(module: nn.Module, arguments: Arguments) -> Exported:
     """
     plain = original(module)
     try:
-        with _quiet(), torch.random.fork_rng(devices=[]):
-            program = torch.export.export(_Flat(plain), *arguments, strict=False).run_decompositions({})
+        with _quiet(), torch.random.fork_rng(devices=[]), torch.enable_grad():
+            with Detaching():
+                program = torch.export.export(_Flat(plain), *arguments, strict=False)
+            program = program.run_decompositions({})
     except Exception as error:
         raise TypeError(
             f"module: torch.export cannot trace {type(plain).__name__} on these inputs, so that there is no program to "
@@ -167,7 +170,9 @@ def _read(program: ExportedProgram, module: nn.Module, arguments: Arguments) -> 
     names = {id(p): plain_name(name) for name, p in module.named_parameters()}
     own = dict(module.named_parameters(remove_duplicate=False))
     flat = pytree.tree_flatten(arguments)[0]
-    by_identity = {id(t): name for name, t in named_tensors(module, arguments).items()}
+    by_identity: dict[int, str] = {}
+    for name, t in named_tensors(module, arguments).items():
+        by_identity.setdefault(id(t), name)
     given: dict[str, Any] = {}
     leaves: dict[str, str] = {}
     users = iter(flat)

@@ -6,6 +6,7 @@ import inspect
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -171,12 +172,13 @@ class _Reader:
         if node.target is operator.getitem:
             return values[node.args[0].name][node.args[1]]  # type: ignore[union-attr, index]
         used = [v for n in node.all_input_nodes for v in _flat(values[n.name])]
-        if all(v is None or v.data is not None for v in used) or not _floats(data) or name in WITHOUT_DERIVATIVE:
+        if all(v.data is not None for v in used) or not _floats(data) or name in WITHOUT_DERIVATIVE:
             self._refuse_random(node, name)
             return self._known(node.name, data)
         entry = self.table.get(name)
         try:
             if entry is None:
+                self._refuse_random(node, name)
                 raise Lacking(name)
             return self._steps(node, entry, values, data)
         except Lacking as lacking:
@@ -213,10 +215,11 @@ class _Reader:
             names = tuple(self._unique(f"{name}[{k}]") for k in range(len(data)))
             self._add(names, found, number, place)
             return [Value(n, tuple(t.shape), t.dtype) for n, t in zip(names, data, strict=True)]
+        several = zip_longest(found, data)
         return [
-            self._known(f"{name}[{k}]", part) if expression is None
+            self._known(f"{node.name}[{k}]", part) if expression is None
             else self._emit(expression, f"{name}[{k}]" if k else name, part.dtype, place, tuple(part.shape))
-            for k, (expression, part) in enumerate(zip(found, data, strict=True))
+            for k, (expression, part) in enumerate(several)
         ]  # fmt: skip
 
     def _emit(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 import reference as ref
 
@@ -63,7 +64,7 @@ def judgement(
         TypeError, ValueError: as for `network_from_module`; or a loss that is none, or uses the parameters itself.
     """
     arguments = arguments_of(inputs)
-    goal = _detached(target)
+    goal = tensor(target) if isinstance(target, np.ndarray | np.generic) else _copied(target)
     with _unchanged(module), torch.inference_mode(False), torch.enable_grad():
         made = _made(module, arguments, goal, loss_fn)
     read = read_module(module, inputs, outputs=made.chosen, operations=operations)
@@ -94,7 +95,7 @@ class _Made:
 
 
 def _made(module: nn.Module, arguments: Arguments, target: Any, loss_fn: Any) -> _Made:
-    fresh = copied(arguments)
+    fresh = _copied(arguments)
     leaves = {plain_name(name): p for name, p in module.named_parameters() if p.requires_grad}
     floats = {name: t for name, t in named_tensors(original(module), fresh).items() if t.is_floating_point()}
     for t in floats.values():
@@ -212,23 +213,10 @@ def _number_of(read: ModuleNetwork) -> Any:
     return arrays[0].dtype
 
 
-def copied(value: Any) -> Any:
-    """Arguments whose tensors share nothing with the caller's; one that comes twice is one again."""
-    return copy.deepcopy(_detached(value))
-
-
-def _detached(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, Mapping):
-        return {name: _detached(v) for name, v in value.items()}
-    if isinstance(value, list | tuple) and any(isinstance(v, Tensor) for v in value):
-        return type(value)(_detached(v) for v in value)
-    if isinstance(value, np.ndarray):
-        return tensor(value)
-    if isinstance(value, tuple):
-        return tuple(_detached(v) for v in value)
-    return value
+def _copied(value: Any) -> Any:
+    """The same arguments with tensors that share nothing with the caller's; one that comes twice is one again."""
+    made: dict[int, Tensor] = {}
+    return pytree.tree_map_only(Tensor, lambda t: made.setdefault(id(t), t.detach().clone()), value)
 
 
 @contextlib.contextmanager
