@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .steps.step_file import StepFile, read_step, write_step
     from .torch_side.deviation_row import Deviation
     from .torch_side.deviations import DEVIATIONS
+    from .torch_side.module_network import network_from_module
     from .verdict.checks import Verdict, assert_gradients, check, check_module
     from .verdict.operation import check_operation, operation_problem
 
@@ -44,6 +45,7 @@ __all__ = [
     "check_module",
     "check_operation",
     "check_step",
+    "network_from_module",
     "network_specs",
     "networks",
     "operation_problem",
@@ -68,6 +70,7 @@ _HOMES = {
     "torch_compare.random_problems.networks": ("NetworkSpec", "build_network"),
     "torch_compare.random_problems.strategies": ("network_specs", "networks", "problems", "specs"),
     "torch_compare.verdict.checks": ("Verdict", "assert_gradients", "check", "check_module"),
+    "torch_compare.torch_side.module_network": ("network_from_module",),
     "torch_compare.verdict.operation": ("check_operation", "operation_problem"),
 }
 

@@ -68,6 +68,16 @@ def layers_of(module: Any, as_: As | None = None) -> list[tuple[str, Any, Row]]:
     return [(place, part, row or ref.ACTIVATIONS["identity"]) for place, part, row in found]
 
 
+def is_chain(module: Any, x: Any) -> bool:
+    """Whether a module on rows of features is one that `layers_of` takes."""
+    if not isinstance(module, nn.Module) or getattr(x, "ndim", 2) != 2 or isinstance(x, tuple | Mapping):
+        return False
+    try:
+        return bool(layers_of(module))
+    except (TypeError, ValueError):
+        return False
+
+
 def _flat(place: str, module: nn.Module, said: Mapping[nn.Module, Any]) -> Iterator[tuple[str, nn.Module, Any]]:
     """Every module that is no Sequential, in order, with its place and the torch.nn class whose forward it runs.
 

@@ -69,7 +69,7 @@ def problem_from_module(module: nn.Module, x: Any, target: Any, loss_fn: Any, as
             for place, m, row in layers_of(module, as_)
         )
     )
-    known = _known_loss(loss_fn)
+    known = known_loss(loss_fn)
     if known is None:
         cotangent = _cotangent(module, x, target, loss_fn)
         return ref.Problem(mlp, _plain("x", x), cotangent, "inner_product")
@@ -93,10 +93,10 @@ def module_gradients(module: nn.Module, x: Any, target: Any, loss_fn: Any, as_: 
     (np.float32(1.0), array([[6., 8.]], dtype=float32), array([[2., 4.]], dtype=float32))
     """
     leaves = [(m.weight, m.bias) for _, m, _ in layers_of(module, as_)]
-    known = _known_loss(loss_fn)
+    known = known_loss(loss_fn)
     with torch.inference_mode(False), torch.enable_grad():
         given, t = _given("x", x, leaves[0][0]).requires_grad_(), _given("target", target, leaves[0][0])
-        found = differentiate(_scalar(loss_fn(module(given), t)), leaves, given)
+        found = differentiate(scalar(loss_fn(module(given), t)), leaves, given)
     return ref.Gradients(found.layers, found.input, None if known is None else found.loss)
 
 
@@ -106,7 +106,7 @@ def _cotangent(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> Array:
     like = next(module.parameters())
     with torch.inference_mode(False), torch.enable_grad():
         y = module(_given("x", x, like)).detach().requires_grad_()
-        loss = _scalar(loss_fn(y, _given("target", target, like)))
+        loss = scalar(loss_fn(y, _given("target", target, like)))
         if not loss.requires_grad:
             raise ValueError("loss_fn: its result does not depend on the output, as far as torch.autograd can see")
         found, *direct = torch.autograd.grad(loss, [y, *parameters], allow_unused=True)
@@ -117,7 +117,8 @@ def _cotangent(module: nn.Module, x: Any, target: Any, loss_fn: Any) -> Array:
     return array(torch.zeros_like(y) if found is None else found)
 
 
-def _scalar(loss: Any) -> Tensor:
+def scalar(loss: Any) -> Tensor:
+    """The loss, which must be a tensor of shape ()."""
     if not isinstance(loss, Tensor) or loss.ndim:
         got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise ValueError(f"loss_fn: expected a scalar tensor, got {got}")
@@ -156,7 +157,7 @@ def _plain(name: str, values: Any) -> Array:
     return np.asarray(array(values))
 
 
-def _known_loss(loss_fn: Any) -> tuple[ref.Loss, str] | None:
+def known_loss(loss_fn: Any) -> tuple[ref.Loss, str] | None:
     """The row and the reduction of a loss of torch's; None for any other callable."""
     if not callable(loss_fn):
         raise TypeError(

@@ -155,7 +155,7 @@ def assert_gradients(
 
 def check_module(
     module: Any,
-    x: Any,
+    inputs: Any,
     target: Any,
     loss_fn: Any,
     dtype: Any = None,
@@ -166,37 +166,46 @@ def check_module(
     diagnose: bool = True,
     seed: int = 0,
     as_: Mapping[Any, Any] | None = None,
+    operations: Mapping[str, Any] | None = None,
 ) -> Verdict:
-    """Judge the gradients that torch.autograd makes of a user's own module and loss.
+    """Judge the gradients that torch.autograd makes of a user's own module and loss, its backward passes included.
+
+    The module's forward pass is traced by torch.export, and the traced program differentiated by the oracle; a custom
+    autograd.Function is seen by what its forward pass computes. The gradients that are judged are those of the module
+    as it was given, compiled or checkpointed ones too. It stays as it was: buffers, `.grad` and random state.
 
     Args:
-        module: a `torch.nn.Sequential` of Linear and activation modules.
-        x: the batch, a tensor or array (N, I).
+        module: any torch.nn.Module, in training mode too if nothing in it is random.
+        inputs: its arguments: a tuple of positional ones, a mapping of keyword ones, or the only one. Gradients of the
+            floating ones are judged too.
         target: what loss_fn compares the output with.
-        loss_fn: a loss module, a function of torch.nn.functional, or any callable (output, target) ↦ loss;
-            of the last kind the derivative is taken as given, and the network's gradients are judged.
-        dtype: as for `check`; so are accumulate, certified, diagnose and seed.
+        loss_fn: a loss module, a function of torch.nn.functional, or any callable (output, target) ↦ loss that takes
+            whatever the module gives; of the last kind the derivative is taken as given, and the network's
+            gradients are judged.
+        dtype: as for `check`; so are accumulate, certified, diagnose and seed. That of the parameters if not given:
+            what the module computes in another one is judged in that.
         accumulate: see `check`.
         certified: see `check`.
         strict: see `check`.
         diagnose: see `check`.
         seed: see `check`.
-        as_: the row that a module of your own computes, by its type or name, as ``{MyGELU: "gelu"}``; see
-            `problem_from_module`. Its gradients are judged, its backward pass included.
+        as_: of a `torch.nn.Sequential` of Linear layers and activations, which is taken as an MLP: the row that a
+            module of your own computes, by its type or name, as ``{MyGELU: "gelu"}``; see `problem_from_module`.
+        operations: rows for operations of ATen that the oracle does not know; see `network_from_module`.
 
     Raises:
-        TypeError: the module holds a layer that the oracle cannot take; the message says what to do instead.
-        ValueError: shapes or targets do not fit.
+        TypeError: the module calls an operation that the oracle lacks, or cannot be traced; the message names the
+            operation, the submodule and the line, and says what to do.
+        ValueError: shapes or targets do not fit, or the module is random in training mode.
     """
-    from ..torch_side.modules import (  # noqa: PLC0415  (torch loads for seconds)
-        module_gradients,
-        number_type,
-        problem_from_module,
-    )
+    from ..torch_side import module_layers, module_problem, modules  # noqa: PLC0415  (torch loads for seconds)
 
-    problem = problem_from_module(module, x, target, loss_fn, as_)
-    given = module_gradients(module, x, target, loss_fn, as_)
-    dtype = number_type(module) if dtype is None else dtype
-    return check(
-        problem, given, dtype, accumulate=accumulate, certified=certified, strict=strict, diagnose=diagnose, seed=seed
-    )
+    options: dict[str, Any] = {
+        "accumulate": accumulate, "certified": certified, "strict": strict, "diagnose": diagnose, "seed": seed
+    }  # fmt: skip
+    if as_ is not None or (operations is None and module_layers.is_chain(module, inputs)):
+        problem = modules.problem_from_module(module, inputs, target, loss_fn, as_)
+        given: Any = modules.module_gradients(module, inputs, target, loss_fn, as_)
+        return check(problem, given, modules.number_type(module) if dtype is None else dtype, **options)
+    found = module_problem.judgement(module, inputs, target, loss_fn, operations)
+    return check(found.problem, found.given, found.base if dtype is None else dtype, **options)

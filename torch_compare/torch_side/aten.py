@@ -1,0 +1,28 @@
+"""The table of ATen's operations: an overload's name, as torch.export writes it, to an entry that makes it a row.
+
+How an entry is called and what it gives is said in `call`. To have one more, write it into the table of its family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from .aten_elementwise import ELEMENTWISE
+from .aten_layers import LAYERS
+from .aten_shapes import SHAPES
+from .call import Entry
+
+ATEN: Mapping[str, Entry] = MappingProxyType({**ELEMENTWISE, **LAYERS, **SHAPES})
+"""By the overload's name: (the call's arguments by the schema's names) ↦ expression."""
+
+WITHOUT_DERIVATIVE = frozenset(
+    f"aten.{name}"
+    for name in (
+        "ceil.default", "detach.default", "floor.default", "floor_divide.default", "round.default", "round.decimals",
+        "sign.default", "sgn.default", "trunc.default", "heaviside.default", "zeros_like.default", "ones_like.default",
+        "full_like.default", "new_zeros.default", "new_ones.default", "new_full.default", "new_empty.default",
+        "empty_like.default", "nextafter.default",
+    )
+)  # fmt: skip
+"""Floating numbers that no gradient goes through: what torch makes of them is a constant."""

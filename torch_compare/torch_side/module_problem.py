@@ -1,0 +1,236 @@
+"""A module of any kind with its loss: the problem that they state, and the gradients that they make."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+import reference as ref
+
+from .exported import Arguments, arguments_of, named_tensors, original, plain_name, tensors_of
+from .module_network import ModuleNetwork, Operations, read_module
+from .modules import known_loss, scalar
+from .networks import FORMATS
+from .tensors import array, tensor
+
+_NAMES = {number: name for name, number in FORMATS.items()}
+_CLASSES_FIRST = ("cross_entropy", "nll")
+"""Losses whose classes torch has on axis 1, before all others but the examples'."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a verdict on a module needs.
+
+    Attributes:
+        problem: what its gradients are gradients of.
+        given: those that it makes, tensors by place.
+        base: the format of its parameters.
+        islands: the steps that compute in another format, by format.
+        places: the submodule and the source line of every step, by the step's name.
+    """
+
+    problem: ref.Problem
+    given: Mapping[str, Tensor]
+    base: str
+    islands: Mapping[str, tuple[str, ...]]
+    places: Mapping[str, tuple[str, str]]
+
+
+def judgement(
+    module: nn.Module, inputs: Any, target: Any, loss_fn: Any, operations: Operations | None = None
+) -> Judgement:
+    """The problem of any module and loss, and the gradients that torch.autograd makes of it; it stays as it was.
+
+    Args:
+        module: the module, compiled or not; see `network_from_module` for what it may be.
+        inputs: its arguments: a tuple of positional ones, a mapping of keyword ones, or the only one.
+        target: what loss_fn compares the output with.
+        loss_fn: a loss of torch.nn or torch.nn.functional, which becomes the problem's where the module gives one
+            tensor of its parameters' number type; or any callable (output, target) ↦ scalar tensor, whose output
+            is whatever the module gives. Of the latter ∂loss/∂output is taken as given (the loss `inner_product`).
+        operations: see `network_from_module`.
+
+    Raises:
+        TypeError, ValueError: as for `network_from_module`; or a loss that is none, or uses the parameters itself.
+    """
+    arguments = arguments_of(inputs)
+    goal = tensor(target) if isinstance(target, np.ndarray | np.generic) else _copied(target)
+    with _unchanged(module), torch.inference_mode(False), torch.enable_grad():
+        made = _made(module, arguments, goal, loss_fn)
+    read = read_module(module, inputs, outputs=made.chosen, operations=operations)
+    network, loss, aim, reduction = _stated(read, made, goal, loss_fn)
+    problem = ref.Problem(network, read.x, aim, loss, reduction)
+    places = problem.gradient_shapes()
+    given = {name: d for name, d in made.gradients.items() if name in places}
+    if loss != "inner_product":
+        given["loss"] = made.loss
+    by_format: dict[str, list[str]] = {}
+    for step in network.steps:
+        if step.compute is not None:
+            by_format.setdefault(str(step.compute), []).append(step.name)
+    islands = {form: tuple(names) for form, names in by_format.items()}
+    return Judgement(problem, given, _NAMES[read.base], islands, read.places)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What torch made: the loss, the gradients by name, the outputs that the loss depends on and their gradients."""
+
+    loss: Tensor
+    gradients: Mapping[str, Tensor]
+    alone: bool
+    chosen: tuple[int, ...]
+    outputs: tuple[Tensor, ...]
+    cotangents: tuple[Tensor, ...]
+
+
+def _made(module: nn.Module, arguments: Arguments, target: Any, loss_fn: Any) -> _Made:
+    fresh = _copied(arguments)
+    leaves = {plain_name(name): p for name, p in module.named_parameters() if p.requires_grad}
+    floats = {name: t for name, t in named_tensors(original(module), fresh).items() if t.is_floating_point()}
+    for t in floats.values():
+        t.requires_grad_()
+    output = module(*fresh[0], **fresh[1])
+    loss = scalar(loss_fn(output, target))
+    wanted = {**leaves, **floats}
+    gradients = dict(zip(wanted, _gradients(loss, list(wanted.values())), strict=True))
+    chosen, outputs, cotangents = _cotangents(output, target, loss_fn, list(leaves.values()))
+    return _Made(loss.detach(), gradients, isinstance(output, Tensor), chosen, outputs, cotangents)
+
+
+def _gradients(loss: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    """By torch.autograd.grad, which leaves `.grad` alone; a reentrant checkpoint takes backward() only."""
+    if not loss.requires_grad:
+        raise ValueError("loss: it depends on no parameter and on no input, as far as torch.autograd can see")
+    try:
+        found = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True)
+    except RuntimeError as error:
+        if "use_reentrant" not in str(error) and "checkpoint" not in str(error).lower():
+            raise
+        found = _by_backward(loss, leaves)
+    return [torch.zeros_like(leaf) if d is None else d.detach() for d, leaf in zip(found, leaves, strict=True)]
+
+
+def _by_backward(loss: Tensor, leaves: list[Tensor]) -> tuple[Tensor | None, ...]:
+    before = [leaf.grad for leaf in leaves]
+    for leaf in leaves:
+        leaf.grad = None
+    try:
+        loss.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+        return tuple(leaf.grad for leaf in leaves)
+    finally:
+        for leaf, grad in zip(leaves, before, strict=True):
+            leaf.grad = grad
+
+
+def _cotangents(
+    output: Any, target: Any, loss_fn: Any, parameters: list[Tensor]
+) -> tuple[tuple[int, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The places of the outputs that the loss depends on, these outputs, and ∂loss/∂ of each, by torch.autograd."""
+    cut = {id(t): t.detach().requires_grad_() for t in tensors_of(output) if t.is_floating_point() and t.requires_grad}
+    loss = scalar(loss_fn(_replaced(output, cut), target))
+    if not loss.requires_grad:
+        raise ValueError("loss_fn: its result does not depend on the output, as far as torch.autograd can see")
+    found = torch.autograd.grad(loss, [*cut.values(), *parameters], allow_unused=True)
+    if any(d is not None for d in found[len(cut) :]):
+        raise ValueError(
+            "loss_fn: it uses the module's parameters; the oracle takes a loss of the output and target alone"
+        )
+    by_output = {key: d for key, d in zip(cut, found, strict=False) if d is not None}
+    places = [(k, t) for k, t in enumerate(tensors_of(output)) if id(t) in by_output]
+    chosen = {id(t): (k, t) for k, t in reversed(places)}  # what is given twice counts once
+    kept = sorted(chosen.values(), key=lambda pair: pair[0])
+    return tuple(k for k, _ in kept), tuple(t.detach() for _, t in kept), tuple(by_output[id(t)] for _, t in kept)
+
+
+def _replaced(output: Any, by: Mapping[int, Tensor]) -> Any:
+    """What a module gives, with other tensors in it."""
+    if isinstance(output, Tensor):
+        return by.get(id(output), output)
+    if dataclasses.is_dataclass(output) and not isinstance(output, type):
+        found = copy.copy(output)
+        for name in (field.name for field in dataclasses.fields(output)):
+            object.__setattr__(found, name, _replaced(getattr(output, name), by))
+        if isinstance(output, dict):  # a mapping as well, as the outputs of transformers are
+            dict.update(found, {name: _replaced(v, by) for name, v in output.items()})
+        return found
+    if isinstance(output, Mapping):
+        found = copy.copy(output)
+        for name, value in output.items():
+            found[name] = _replaced(value, by)  # type: ignore[index]
+        return found
+    if isinstance(output, tuple) and hasattr(output, "_fields"):
+        return type(output)(*(_replaced(v, by) for v in output))
+    if isinstance(output, list | tuple):
+        return type(output)(_replaced(v, by) for v in output)
+    return output
+
+
+def _stated(
+    read: ModuleNetwork, made: _Made, target: Any, loss_fn: Any
+) -> tuple[ref.Network, ref.Loss | str, Any, str]:
+    """Network, loss, target and reduction: the loss's own row where the oracle has it, else its derivative as given."""
+    network, number = read.network, _number_of(read)
+    known = known_loss(loss_fn)
+    if known is not None and made.alone and made.outputs[0].dtype == read.base and made.outputs[0].ndim:
+        loss, reduction = known
+        y, t = made.outputs[0], np.asarray(array(target)) if isinstance(target, Tensor) else np.asarray(target)
+        t = t.astype(number) if t.dtype.kind == "f" else t
+        if y.ndim <= 2:
+            return network, loss, t, reduction
+        if loss.name in _CLASSES_FIRST:
+            return _classes_last(network), loss, np.moveaxis(t, 1, -1) if t.ndim == y.ndim else t, reduction
+        if loss.name in _ELEMENTWISE:
+            return network, loss, t, reduction
+    flat = [np.asarray(array(d)).astype(number) for d in made.cotangents]
+    aim = flat[0] if len(flat) == 1 else np.concatenate([d.ravel() for d in flat])
+    return network, "inner_product", aim, "mean"
+
+
+_ELEMENTWISE = ("mse", "l1", "smooth_l1", "huber", "bce", "bce_with_logits", "poisson_nll", "soft_margin", "hinge_embedding")
+"""Losses of each number by itself, whatever the shape."""
+
+
+def _classes_last(network: ref.Network) -> ref.Network:
+    """The network with axis 1 of its output moved to the end, where the oracle's losses have the classes."""
+    name = f"{network.output}, classes last"
+    step = ref.Step(name, ref.operations.movedim(source=1, destination=-1), network.output)
+    return ref.Network(network.parameters, (*network.steps, step), network.inputs, name, network.constants)
+
+
+def _number_of(read: ModuleNetwork) -> Any:
+    arrays = [*read.network.parameters.values(), *read.x.values()]
+    return arrays[0].dtype
+
+
+def _copied(value: Any) -> Any:
+    """The same arguments with tensors that share nothing with the caller's; one that comes twice is one again."""
+    made: dict[int, Tensor] = {}
+    return pytree.tree_map_only(Tensor, lambda t: made.setdefault(id(t), t.detach().clone()), value)
+
+
+@contextlib.contextmanager
+def _unchanged(module: nn.Module) -> Iterator[None]:
+    """Buffers, their numbers and torch's random state are afterwards what they were."""
+    before = {part: dict(part._buffers) for part in module.modules()}
+    numbers = {id(b): b.detach().clone() for buffers in before.values() for b in buffers.values() if b is not None}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        with torch.no_grad():
+            for part, buffers in before.items():
+                part._buffers.update(buffers)
+                for b in buffers.values():
+                    if b is not None and not torch.equal(b, numbers[id(b)]):
+                        b.copy_(numbers[id(b)])
