@@ -18,7 +18,33 @@ from types import MappingProxyType
 from ..activations.table import ACTIVATIONS
 from ..functions.recipe import row_named
 from ..losses.table import LOSSES
-from . import added_products, attention, choices, convolution, copies, cumulative, einstein, elementwise, folding, functions_of_one, gated, joining, local_response, moments, normalization, padding, parts, positions, products, putting, reductions, shape, shuffling, taking, unit_vectors
+from . import (
+    added_products,
+    attention,
+    choices,
+    convolution,
+    copies,
+    cumulative,
+    einstein,
+    elementwise,
+    folding,
+    functions_of_one,
+    gated,
+    joining,
+    local_response,
+    moments,
+    normalization,
+    padding,
+    parts,
+    positions,
+    products,
+    putting,
+    reductions,
+    shape,
+    shuffling,
+    taking,
+    unit_vectors,
+)
 from .of_activation import MAKERS as OF_ACTIVATIONS
 from .of_activation import of_activation
 from .of_loss import of_loss

@@ -10,10 +10,11 @@ from types import MappingProxyType
 
 from .aten_elementwise import ELEMENTWISE
 from .aten_layers import LAYERS
+from .aten_losses import LOSSES
 from .aten_shapes import SHAPES
 from .call import Entry
 
-ATEN: Mapping[str, Entry] = MappingProxyType({**ELEMENTWISE, **LAYERS, **SHAPES})
+ATEN: Mapping[str, Entry] = MappingProxyType({**ELEMENTWISE, **LAYERS, **LOSSES, **SHAPES})
 """By the overload's name: (the call's arguments by the schema's names) ↦ expression."""
 
 WITHOUT_DERIVATIVE = frozenset(
