@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,18 +29,14 @@ class Detaching(TorchFunctionMode):
         return pytree.tree_map_only(Tensor, lambda t: t.detach() if t.is_floating_point() else t, made)
 
 
+_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
+
+
 def _in_function() -> bool:
-    """Whether the forward pass of an autograd.Function is running."""
-    codes = {getattr(kind.forward, "__code__", None) for kind in _kinds(torch.autograd.Function)}
+    """Whether an autograd.Function is being applied: its forward pass runs, or torch hands on what that gave."""
     frame = sys._getframe()
     while frame.f_back is not None:
         frame = frame.f_back
-        if frame.f_code in codes:
+        if frame.f_code is _APPLY:
             return True
     return False
-
-
-def _kinds(kind: Any) -> Iterator[Any]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from _kinds(child)
