@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .. import losses
 from ..arithmetic.array import Array, NumPyArray, Term
 from ..functions.recipe import recorded
 from ..losses import reduced
+from ..losses.common import examples, one
 from ..losses.row import Loss, probe
-from .row import Inputs, Operation
+from .row import Inputs, Operation, Pullback
 
 Target = NumPyArray
 
@@ -78,7 +81,21 @@ def _of_row(row: Loss, reduction: str) -> Operation:
         share = np.abs(_of_each(d_loss, y))
         return share * of_one / (reduced.divisor(row, y, target) if reduction == "mean" else 1), 0.0
 
+    def divided_by(divisor: Callable[[Array, Array], Term]) -> Pullback:
+        def wrong(inputs: Inputs, loss: Array, d_loss: Array) -> tuple[Array, None]:
+            y, target = inputs
+            rows = reduced.in_rows(y), reduced.target_in_rows(target, y)
+            return d_loss * reduced.gradient(row, y, target, "sum") / divisor(*rows), None
+
+        return wrong
+
     y, target, _ = probe(row.target, row.outputs or 3)
+    probes, mistakes = [(y, target)], {}
+    if reduction == "mean" and row.divisor is not one:
+        mistakes["sum for mean"] = divided_by(one)
+    if reduction == "mean" and row.ignore_index is not None:
+        mistakes["mean over all for those that count"] = divided_by(examples)
+        probes.append((y, np.where(np.arange(target.size) > 0, row.ignore_index, target)))
     return Operation(
         row.name,
         f"{'Σ ' if reduction != 'none' else ''}{row.formula}{' / what the mean divides by' * (reduction == 'mean')}",
@@ -87,9 +104,10 @@ def _of_row(row: Loss, reduction: str) -> Operation:
         value,
         pullback,
         pushforward,
-        probes=((y, target),),
+        probes=tuple(probes),
         data=("expected",),
         switches=lambda y, target: row.switches(reduced.in_rows(y), reduced.target_in_rows(target, y)),
+        mistakes=mistakes,
         parameters=dict(row.parameters) | {"reduction": reduction},
         textbook_value=size,
         textbook_pullback=sizes,
