@@ -21,11 +21,12 @@ from .one_parameter import Evaluate, Run, in_loss_rows, unreduced_losses
 
 POLYNOMIALS = frozenset(
     {
-        "add", "addcmul", "addmm", "alibi", "baddbmm", "bmm", "cat", "chunk", "cumsum", "dropout", "einsum",
-        "embedding", "expand", "flatten", "flip", "gather", "index_select", "lerp", "linear", "matmul", "mean", "mul",
-        "neg", "outer", "pad", "permute", "repeat", "reshape", "roll", "rotary_embedding", "scatter_add", "select",
-        "slice", "split", "squeeze", "stack", "sub", "sum", "take_along_dim", "transpose", "tril", "triu", "unbind",
-        "unsqueeze",
+        "add", "addcmul", "addmm", "alibi", "baddbmm", "bmm", "cat", "channel_shuffle", "chunk", "conv1d", "conv2d",
+        "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cumsum", "dropout", "einsum",
+        "embedding", "expand", "flatten", "flip", "fold", "gather", "index_select", "lerp", "linear", "matmul", "mean",
+        "mul", "neg", "outer", "pad", "permute", "pixel_shuffle", "pixel_unshuffle", "repeat", "reshape", "roll",
+        "rotary_embedding", "scatter_add", "select", "slice", "split", "squeeze", "stack", "sub", "sum",
+        "take_along_dim", "transpose", "tril", "triu", "unbind", "unfold", "unsqueeze",
     }
 )  # fmt: skip
 """Operations that are polynomials of low degree, which extrapolation takes exactly: no step is too long for them."""

@@ -43,16 +43,17 @@ def _probe(c: Convolution, each: int, kernel: Shape, *leading: int) -> Inputs:
 
 
 def _row(c: Convolution, parameters: dict[str, Any]) -> Operation:
-    kernel = (1,) * (c.axes - 1) + (2,)
+    # "same" puts no zero before an image for a kernel of two
+    square, line = (3 if c.padding == "same" else 2,) * c.axes, (*(1,) * (c.axes - 1), 2)
     return Operation(
         c.name,
-        "Uᵀ(Wᵀ X) + b 1ᵀ, U the windows of Y" if c.transposed else "W U(x) + b 1ᵀ, U the windows of x",
+        "U*(Wᵀ X) + b 1ᵀ, U the windows of Y" if c.transposed else "W U(x) + b 1ᵀ, U the windows of x",
         _SOURCE + ("§4" if c.transposed else "§2"),
         ("x", "weight", "bias"),
         value_of(c),
         pullback_of(c, backward(c)),
         pushforward_of(c),
-        probes=(_probe(c, 1 if c.groups > _MANY else 2, (2,) * c.axes, 2), _probe(c, 1, kernel)),
+        probes=(_probe(c, 1 if c.groups > _MANY else 2, square, 2), _probe(c, 1, line)),
         optional=("bias",),
         mistakes={name: pullback_of(c, wrong) for name, wrong in convolution_mistakes(c).items()},
         parameters=parameters,

@@ -21,7 +21,7 @@ from .row import Operation
 from .windows import Shape, Windows, gathered, per_axis, scattered
 
 Lengths: TypeAlias = "int | Sequence[int]"
-_SOURCE = "Chellapilla, Puri & Simard 2006, High performance convolutional neural networks for document processing, §3"
+_SOURCE = "Chellapilla, Puri & Simard 2006, High performance convolutional neural networks for document processing"
 _AXES = 2
 
 
@@ -145,7 +145,7 @@ def fold(
 
     return moving(
         "fold",
-        "Uᵀx, the columns of x added up where windows stand",
+        "U*(x), the columns of x added up where windows stand",
         value,
         back_of(w),
         (probe(2, 2 * high, count), probe(high, count)),

@@ -11,7 +11,7 @@ from .moving import moving
 from .probe import probe
 from .row import Operation
 
-_SHI = "Shi et al. 2016, Real-time single image and video super-resolution, arXiv:1609.05158, eq. 4"
+_SHI = "Shi et al. 2016, Real-time super-resolution, arXiv:1609.05158, eq. 4, with torch's order of channels"
 
 
 def _to_places(x: Array, r: int) -> Array:

@@ -136,6 +136,11 @@ def _convolution(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return call
 
 
+def _local_response_norm(x: Tensor, *, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """Of three axes, which torch takes in every number type; of more of them, on a CPU in none of 16 bits."""
+    return F.local_response_norm(x.flatten(2), size, alpha, beta, k).reshape(x.shape)
+
+
 def _dropout(x: Tensor, mask: Tensor, *, p: float) -> Tensor:
     return x * mask / (1 - p)
 
@@ -155,7 +160,7 @@ _OF_TORCH = (
 )  # fmt: skip
 _OF_FUNCTIONAL = (
     "channel_shuffle", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "embedding", "fold", "linear",
-    "local_response_norm", "normalize", "pad", "pixel_shuffle", "pixel_unshuffle", "prelu",
+    "normalize", "pad", "pixel_shuffle", "pixel_unshuffle", "prelu",
     "scaled_dot_product_attention", "unfold",
 )  # fmt: skip
 
@@ -184,6 +189,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     "instance_norm": _instance_norm,
     "layer_norm": _layer_norm,
     "lerp": _lerp,
+    "local_response_norm": _local_response_norm,
     "logcumsumexp": torch.logcumsumexp,
     "prod": _prod,
     "pow": _pow,

@@ -223,6 +223,17 @@ LARGE = [
     [("einsum", {"equation": "a,b->ab"}, ["x", "x"]), ("einsum", {"equation": "ab,cd->abcd"}, ["h0", "h0"])],
     [("group_norm", {"num_groups": 2**30}, ["x"])],
     [("layer_norm", {"normalized_shape": [2**24]}, ["x"])],
+    [("conv2d", {"padding": 2**20}, ["x", "x"])],
+    [("conv1d", {"groups": 2**22}, ["x", "x"])],
+    [("reshape", {"shape": [1, 3000]}, ["x"]), ("reshape", {"shape": [1, 1, 3000]}, ["x"]),
+     ("conv1d", {"padding": 1500}, ["h0", "h1"])],
+    [("reshape", {"shape": [3000, 1, 1]}, ["x"]), ("reshape", {"shape": [3000, 1, 1, 1]}, ["x"]),
+     ("conv_transpose2d", {"stride": 500, "output_padding": 499}, ["h0", "h1"])],
+    [("unfold", {"kernel_size": 2**11}, ["x"])],
+    [("reshape", {"shape": [1, 30, 100]}, ["x"]), ("unfold", {"kernel_size": 30, "padding": 30}, ["h0"])],
+    [("fold", {"output_size": 2**11, "kernel_size": 2}, ["x"])],
+    [("pixel_shuffle", {"upscale_factor": 2**11}, ["x"])],
+    [("local_response_norm", {"size": 2**11}, ["x"])],
     [("add", {}, ["x", "x"])] * 5000,
 ]  # fmt: skip
 
