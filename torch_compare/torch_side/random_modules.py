@@ -187,7 +187,6 @@ def _of_image(rng: Generator, channels: int, size: int) -> tuple[nn.Module, int,
         (lambda: nn.InstanceNorm2d(channels, affine=True), channels, size),
         (lambda: _activation(rng), channels, size),
         (lambda: Residual(nn.Sequential(nn.Conv2d(channels, channels, 1), _activation(rng))), channels, size),
-        (lambda: nn.LocalResponseNorm(3), channels, size),
     ]
     if size >= 4:
         parts += [
