@@ -17,6 +17,7 @@ import numpy as np
 from .array import Arithmetic, Array, NumPyArray, Term, is_numpy
 from .constants import Constant
 from .formats import Format, step_format
+from .places import is_basic
 
 _SPLITTER = {53: 2**27 + 1, 24: 2**12 + 1, 11: 2**6 + 1, 64: 2**32 + 1}
 """2^⌈p/2⌉ + 1 by the significand's bits p: Veltkamp's splitting constant (Dekker 1971, §5)."""
@@ -115,6 +116,18 @@ def indicator(mask: Array, z: Array) -> Array:
     return np.asarray(mask).astype(z.dtype) if is_numpy(z) else _other(z).indicator(mask)
 
 
+def number_holding(mask: Any, numbers: NumPyArray) -> Any:
+    """Whether exactly so many of the truth values along the last axis hold: (…, n, m) and (K,) ↦ (…, K, n).
+
+    >>> number_holding(np.array([[True, False], [True, True]]), np.array([1, 2]))
+    array([[ True, False],
+           [False,  True]])
+    """
+    if not isinstance(mask, np.ndarray):
+        return mask.number_holding(numbers)
+    return mask.sum(axis=-1)[..., None, :] == numbers[:, None]
+
+
 def parameter(values: object, z: Array) -> Array:
     """An array of parameters (class weights, say) in the arithmetic of z."""
     if not is_numpy(z):
@@ -158,7 +171,10 @@ def added_at(shape: tuple[int, ...], index: Any, values: Array) -> Array:
     if not is_numpy(values):
         return _other(values).added_at(shape, index)
     total = np.zeros(shape, dtype=values.dtype)
-    np.add.at(total, index, values)
+    if is_basic(index):  # a view: no place is there twice
+        total[index] = values
+    else:
+        np.add.at(total, index, values)
     return total
 
 

@@ -6,16 +6,37 @@ from .batch_statistics import batch_norm
 from .choices import abs, clamp, masked_fill, maximum, minimum, prelu, where
 from .copies import expand, repeat, repeat_interleave
 from .cumulative import cumprod, cumsum, logcumsumexp
+from .distances import cdist, cosine_similarity, pairwise_distance
 from .einstein import einsum
 from .elementwise import add, addcdiv, addcmul, div, dropout, lerp, mul, neg, sub
 from .functions_of_one import cos, erf, exp, expm1, log, log1p, pow, reciprocal, rsqrt, sin, sqrt
 from .gated import geglu, reglu, swiglu
+from .interpolation import interpolate
 from .joining import cat, chunk, split, stack, unbind
 from .moments import std, var, vector_norm
 from .normalization import group_norm, instance_norm, layer_norm, rms_norm
 from .of_activation import glu, log_softmax, of_activation, softmax, softmin
+from .ordered import kthvalue, median, sort, topk
 from .padding import pad
 from .parts import flip, narrow, roll, select, slice, tril, triu
+from .pooled_maxima import (
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
+from .pooled_means import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+)
 from .positions import alibi, rotary_embedding
 from .products import bmm, dot, linear, matmul, mm, mv, outer
 from .putting import index_add, index_put, scatter_add
@@ -27,14 +48,18 @@ from .taking import embedding, gather, index_select, take_along_dim
 from .unit_vectors import normalize
 
 __all__ = [
-    "MAKERS", "OPERATIONS", "Operation", "abs", "add", "addcdiv", "addcmul", "addmm", "alibi", "amax", "amin",
-    "baddbmm", "batch_norm", "bmm", "cat", "chunk", "clamp", "clone", "contiguous", "cos", "cumprod", "cumsum", "div",
-    "dot", "dropout", "einsum", "embedding", "erf", "exp", "expand", "expm1", "flatten", "flip", "gather", "geglu",
-    "get", "glu", "group_norm", "index_add", "index_put", "index_select", "instance_norm", "layer_norm", "lerp",
-    "linear", "log", "log1p", "log_softmax", "logcumsumexp", "logsumexp", "masked_fill", "matmul", "max", "maximum",
-    "mean", "min", "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "normalize", "of_activation", "outer",
-    "pad", "permute", "pow", "prelu", "prod", "reciprocal", "reglu", "repeat", "repeat_interleave", "reshape",
-    "rms_norm", "roll", "rotary_embedding", "rsqrt", "scaled_dot_product_attention", "scatter_add", "select", "sin",
-    "slice", "softmax", "softmin", "split", "sqrt", "squeeze", "stack", "std", "sub", "sum", "swiglu", "take_along_dim",
-    "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze", "var", "vector_norm", "where",
+    "MAKERS", "OPERATIONS", "Operation", "abs", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+    "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "add", "addcdiv", "addcmul", "addmm",
+    "alibi", "amax", "amin", "avg_pool1d", "avg_pool2d", "avg_pool3d", "baddbmm", "batch_norm", "bmm", "cat",
+    "cdist", "chunk", "clamp", "clone", "contiguous", "cos", "cosine_similarity", "cumprod", "cumsum", "div", "dot",
+    "dropout", "einsum", "embedding", "erf", "exp", "expand", "expm1", "flatten", "flip", "gather", "geglu", "get",
+    "glu", "group_norm", "index_add", "index_put", "index_select", "instance_norm", "interpolate", "kthvalue",
+    "layer_norm", "lerp", "linear", "log", "log1p", "log_softmax", "logcumsumexp", "logsumexp", "lp_pool1d",
+    "lp_pool2d", "masked_fill", "matmul", "max", "max_pool1d", "max_pool2d", "max_pool3d", "maximum", "mean",
+    "median", "min", "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "normalize", "of_activation",
+    "outer", "pad", "pairwise_distance", "permute", "pow", "prelu", "prod", "reciprocal", "reglu", "repeat",
+    "repeat_interleave", "reshape", "rms_norm", "roll", "rotary_embedding", "rsqrt", "scaled_dot_product_attention",
+    "scatter_add", "select", "sin", "slice", "softmax", "softmin", "sort", "split", "sqrt", "squeeze", "stack",
+    "std", "sub", "sum", "swiglu", "take_along_dim", "topk", "transpose", "tril", "triu", "unbind", "unflatten",
+    "unsqueeze", "var", "vector_norm", "where",
 ]  # fmt: skip

@@ -23,15 +23,20 @@ from . import (
     choices,
     copies,
     cumulative,
+    distances,
     einstein,
     elementwise,
     functions_of_one,
     gated,
+    interpolation,
     joining,
     moments,
     normalization,
+    ordered,
     padding,
     parts,
+    pooled_maxima,
+    pooled_means,
     positions,
     products,
     putting,
@@ -53,15 +58,20 @@ _ROOMS = (
     choices.MAKERS,
     copies.MAKERS,
     cumulative.MAKERS,
+    distances.MAKERS,
     einstein.MAKERS,
     elementwise.MAKERS,
     functions_of_one.MAKERS,
     gated.MAKERS,
+    interpolation.MAKERS,
     joining.MAKERS,
     moments.MAKERS,
     normalization.MAKERS,
+    ordered.MAKERS,
     padding.MAKERS,
     parts.MAKERS,
+    pooled_maxima.MAKERS,
+    pooled_means.MAKERS,
     positions.MAKERS,
     products.MAKERS,
     putting.MAKERS,
@@ -74,7 +84,7 @@ MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__
 """What makes each row, by the row's name; the activations' rows come from `of_activation`."""
 
 
-_ONE_AT_LEAST = (choices.clamp,)
+_ONE_AT_LEAST = (choices.clamp, interpolation.interpolate)
 """Makers whose every parameter may be left out, but not all of them."""
 
 
