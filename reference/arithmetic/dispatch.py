@@ -17,7 +17,6 @@ import numpy as np
 from .array import Arithmetic, Array, NumPyArray, Term, is_numpy
 from .constants import Constant
 from .formats import Format, step_format
-from .places import is_basic
 
 _SPLITTER = {53: 2**27 + 1, 24: 2**12 + 1, 11: 2**6 + 1, 64: 2**32 + 1}
 """2^⌈p/2⌉ + 1 by the significand's bits p: Veltkamp's splitting constant (Dekker 1971, §5)."""
@@ -171,10 +170,7 @@ def added_at(shape: tuple[int, ...], index: Any, values: Array) -> Array:
     if not is_numpy(values):
         return _other(values).added_at(shape, index)
     total = np.zeros(shape, dtype=values.dtype)
-    if is_basic(index):  # a view: no place is there twice
-        total[index] = values
-    else:
-        np.add.at(total, index, values)
+    np.add.at(total, index, values)
     return total
 
 

@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..arithmetic.array import Array, NumPyArray
-from ..arithmetic.dispatch import indicator
+from ..arithmetic.dispatch import indicator, zeros
 from ..functions.basics import zero
 from ..functions.recipe import recorded
 from .pooled import Counts, LinesOf, Pool, adaptive_pool, pooling, sliding_pool
 from .row import Operation, Pullback
-from .windows import Lines, Offset, cut, inside, offsets, padded, put_back, taken
+from .windows import Lines, Offset, handed_back, inside, offsets, padded, taken, total
 
 Shares: TypeAlias = "Callable[[Sequence[Array]], Sequence[Array]]"
 """For each element of a window, whether it is a largest one ↦ what part of the gradient it gets."""
@@ -35,7 +35,7 @@ def _elements(x: Array, lines: Lines) -> list[Array]:
 
 def _best_of_others(elements: Sequence[Array]) -> list[Array]:
     """For each element the largest of all others of its window, as `reductions.best_of_others` has it along an axis."""
-    nothing = [zero(elements[0]) - np.inf]
+    nothing = [zeros(elements[0].shape, elements[0]) - np.inf]
     before = nothing + list(accumulate(elements[:-1], np.maximum))
     after = nothing + list(accumulate(reversed(elements[1:]), np.maximum))
     return [np.maximum(a, b) for a, b in zip(before, reversed(after), strict=True)]
@@ -86,8 +86,9 @@ def _handed_back(
     def pullback(inputs: tuple[Any, ...], y: Array, d: Array) -> tuple[Array]:
         lines = lines_of(inputs[0])
         parts = shares(_tops(inputs[0], lines))
-        put = (put_back(d * share, lines, place(lines, k)) for k, share in zip(offsets(lines), parts, strict=True))
-        return (cut(reduce(operator.add, put), lines),)
+        order = {k: j for j, k in enumerate(offsets(lines))}
+        handed = [d * parts[order[place(lines, k)]] for k in order]
+        return (total(handed_back(handed, lines)),)
 
     return pullback
 
@@ -97,12 +98,12 @@ def _overwritten(lines_of: LinesOf) -> Pullback:
 
     def pullback(inputs: tuple[Any, ...], y: Array, d: Array) -> tuple[Array]:
         lines = lines_of(inputs[0])
-        places = zip(offsets(lines), _first(_tops(inputs[0], lines)), strict=True)
-        window = np.arange(1.0, d[(0,) * (d.ndim - len(lines))].size + 1).reshape(d.shape[d.ndim - len(lines) :])
-        given = [(put_back(d * share, lines, k), put_back(window * share, lines, k)) for k, share in places]
-        latest = reduce(np.maximum, (number for _, number in given))
-        kept = (np.where(number == latest, part, zero(part)) for part, number in given)
-        return (cut(reduce(operator.add, kept), lines),)
+        shares = _first(_tops(inputs[0], lines))
+        mine = handed_back(shares, lines)
+        found = zero(mine[0])
+        for share, part in zip(mine, handed_back([d * share for share in shares], lines), strict=True):
+            found = np.where(share > 0, part, found)
+        return (found,)
 
     return pullback
 
@@ -167,9 +168,9 @@ def _off_diagonal(pool: Pool) -> list[NumPyArray]:
     if beside not in set(offsets(pool.lines)) or _transposed(pool.lines, beside) == beside:
         return []
     able = inside(pool.lines, beside) & inside(pool.lines, _transposed(pool.lines, beside))
-    mark = np.zeros(able.shape)
-    mark.flat[able.argmax()] = 8
-    return [pool.probe + cut(np.asarray(put_back(mark, pool.lines, beside)), pool.lines)] if able.any() else []
+    marks = [np.zeros(able.shape) for _ in offsets(pool.lines)]
+    marks[list(offsets(pool.lines)).index(beside)].flat[able.argmax()] = 8
+    return [pool.probe + np.asarray(total(handed_back(marks, pool.lines)))] if able.any() else []
 
 
 def _max_pool(

@@ -12,13 +12,13 @@ from typing import Any, cast
 import numpy as np
 
 from ..arithmetic.array import Array, NumPyArray
-from ..arithmetic.dispatch import parameter
+from ..arithmetic.dispatch import parameter, zeros
 from ..functions.recipe import recorded
 from .arguments import expect, whole
 from .moments import vector_norm
 from .pooled import Counts, Pool, adaptive_pool, pooling, sliding_pool
 from .row import Inputs, Operation, Pullback
-from .windows import Lines, cut, inside, offsets, padded, put_back, spread, summed, taken
+from .windows import Lines, handed_back, offsets, padded, spread, summed, taken, total
 
 Areas = Callable[[Lines], NumPyArray]
 """The windows ↦ A of each (O₁, …), or one number for all."""
@@ -70,15 +70,13 @@ def _mean_of(pool: Pool, areas: Areas, others: Mapping[str, Areas]) -> Operation
     def overwritten(inputs: Inputs, y: Array, d: Array) -> tuple[Array]:
         """The last window that an element lies in leaves its gradient there."""
         lines = pool.lines_of(inputs[0])
-        window = 1 + np.arange(np.prod([line.count for line in lines])).reshape(*(line.count for line in lines))
         each = _divided(d, areas(lines))
-        total = put_back(each * 0, lines, next(offsets(lines)))
-        latest = np.zeros(total.shape[total.ndim - len(lines) :])
-        for k in offsets(lines):
-            number = put_back(np.where(inside(lines, k), window, 0), lines, k)
-            total = np.where(number > latest, put_back(each, lines, k), total)
-            latest = np.maximum(latest, number)
-        return (cut(total, lines),)
+        found = zeros(tuple(inputs[0].shape), each)
+        ones = np.ones(tuple(line.count for line in lines))
+        count = len(list(offsets(lines)))
+        for there, part in zip(handed_back([ones] * count, lines), handed_back([each] * count, lines), strict=True):
+            found = np.where(np.asarray(there) > 0, part, found)
+        return (found,)
 
     right = areas(pool.lines)
     mistakes = {what: pullback_with(f) for what, f in others.items() if np.any(f(pool.lines) != right)}
@@ -235,8 +233,8 @@ def _lp_pool(
             lines = pool.lines_of(x)
             z = gathered(x, lines)
             d_z = cast(Array, of_norm((z,), norm.value(z), d * factor(lines, x))[0])
-            parts = (put_back(d_z[..., j], lines, k) for j, k in enumerate(offsets(lines)))
-            return (cut(reduce(np.add, parts), lines),)
+            parts = [d_z[..., j] for j, _ in enumerate(offsets(lines))]
+            return (total(handed_back(parts, lines)),)
 
         return pullback
 

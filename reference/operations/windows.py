@@ -10,18 +10,32 @@ of several axes are counted in C order, so the first is the first that torch vis
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..arithmetic.array import Array, NumPyArray
-from ..arithmetic.dispatch import added_at
 from .arguments import expect, wholes
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """The windows that have each element of an axis, C at the most, from the first window on.
+
+    Attributes:
+        windows: their numbers (C, n).
+        elements: the element's number in each (C, n).
+        there: whether there is another window (C, n).
+    """
+
+    windows: NumPyArray
+    elements: NumPyArray
+    there: NumPyArray
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,21 @@ class Line:
     places: tuple[Any, ...]
     inside: NumPyArray
     reach: NumPyArray
+
+    @cached_property
+    def sharing(self) -> Sharing:
+        """Which windows have each element of the axis."""
+        element, window = np.nonzero(self.inside)
+        places = np.stack([np.arange(self.length + sum(self.around))[part] for part in self.places])
+        place = places[element, window] - self.around[0]
+        order = np.lexsort((element, window, place))
+        place, element, window = place[order], element[order], window[order]
+        turn = np.arange(len(place)) - np.searchsorted(place, place)
+        shape = (int(turn.max(initial=0)) + 1, self.length)
+        found = Sharing(np.zeros(shape, int), np.zeros(shape, int), np.zeros(shape, bool))
+        for filled, values in ((found.windows, window), (found.elements, element), (found.there, True)):
+            filled[turn, place] = values
+        return found
 
     @property
     def count(self) -> int:
@@ -116,7 +145,11 @@ def offsets(lines: Lines) -> Iterator[Offset]:
 
 def inside(lines: Lines, offset: Offset) -> NumPyArray:
     """Whether an element of each window lies on the axes (O₁, …)."""
-    found: NumPyArray = reduce(np.logical_and.outer, (line.inside[k] for line, k in zip(lines, offset, strict=True)))
+    return _all_of([line.inside[k] for line, k in zip(lines, offset, strict=True)])
+
+
+def _all_of(masks: Sequence[NumPyArray]) -> NumPyArray:
+    found: NumPyArray = reduce(np.logical_and.outer, masks)
     return found
 
 
@@ -143,17 +176,36 @@ def taken(x: Array, lines: Lines, offset: Offset, after: int = 0) -> Array:
     return x[_index(lines, offset, after)]
 
 
-def put_back(d: Array, lines: Lines, offset: Offset, after: int = 0) -> Array:
-    """The adjoint of `taken`: the padded array with d at these places, 0 elsewhere."""
-    first = d.ndim - len(lines) - after
-    full = (*d.shape[:first], *_lengths(lines), *d.shape[first + len(lines) :])
-    return added_at(full, _index(lines, offset, after), d)
+def handed_back(parts: Sequence[Array], lines: Lines) -> list[Array]:
+    """What the windows of every element have for it: as many arrays (…, n₁, …) as windows may share one.
+
+    Summed up, it is the adjoint of all `taken` together; the later an array stands, the later is its window.
+
+    Args:
+        parts: for each element of a window what is handed to it (…, O₁, …).
+        lines: the windows.
+    """
+    stacked = np.stack(list(parts), axis=-1 - len(lines))
+    flat = stacked.reshape(*stacked.shape[: stacked.ndim - len(lines) - 1], -1)
+    sizes, counts = [len(line.places) for line in lines], [line.count for line in lines]
+    found: list[Array] = []
+    for shared in product(*(range(len(line.sharing.windows)) for line in lines)):
+        own = [(line.sharing, c) for line, c in zip(lines, shared, strict=True)]
+        element = np.ravel_multi_index(_grid([sharing.elements[c] for sharing, c in own]), sizes)
+        window = np.ravel_multi_index(_grid([sharing.windows[c] for sharing, c in own]), counts)
+        there = _all_of([sharing.there[c] for sharing, c in own])
+        part = flat[..., element * prod(counts) + window]
+        found.append(part if there.all() else np.where(there, part, 0))
+    return found
 
 
-def cut(x: Array, lines: Lines, after: int = 0) -> Array:
-    """The adjoint of `padded`: x without what is around the axes."""
-    kept = [slice(line.around[0], line.around[0] + line.length) for line in lines]
-    return x[(..., *kept, *(slice(None),) * after)]
+def total(parts: Sequence[Array]) -> Array:
+    """Their sum, in any order."""
+    return parts[0] if len(parts) == 1 else np.stack(list(parts)).sum(axis=0)
+
+
+def _grid(indices: Sequence[NumPyArray]) -> tuple[NumPyArray, ...]:
+    return tuple(np.meshgrid(*indices, indexing="ij"))
 
 
 # ── sums over windows, axis by axis ──────────────────────────────────────────────────────────────────
@@ -168,7 +220,7 @@ def summed(x: Array, lines: Lines) -> Array:
     for after, line in enumerate(reversed(lines)):
         whole = padded(x, (line,), after)
         parts = [_within(taken(whole, (line,), k, after), line, k, after) for k in offsets((line,))]
-        x = parts[0] if len(parts) == 1 else np.stack(parts).sum(axis=0)
+        x = total(parts)
     return x
 
 
@@ -179,23 +231,19 @@ def spread(d: Array, lines: Lines) -> Array:
     array([1., 1., 2., 2.])
     """
     for after, line in zip(reversed(range(len(lines))), lines, strict=True):
-        d = _spread_along(d, line, after)
+        ends = (slice(None),) * after
+        parts = [d[(..., window, *ends)] for window in line.sharing.windows]
+        there = [_along(mask, after) for mask in line.sharing.there]
+        d = total([part if m.all() else np.where(m, part, 0) for m, part in zip(there, parts, strict=True)])
     return d
 
 
-def _spread_along(d: Array, line: Line, after: int) -> Array:
-    windows = np.arange(1, line.count + 1)
-    own = [put_back(np.where(line.inside[k], windows, 0), (line,), k) for k in offsets((line,))]
-    if np.count_nonzero(own, axis=0).max(initial=0) > 1:
-        parts = (put_back(_within(d, line, k, after), (line,), k, after) for k in offsets((line,)))
-        return cut(reduce(operator.add, parts), (line,), after)
-    # no element lies in two windows: each takes the number of its own
-    window = np.asarray(cut(reduce(operator.add, own), (line,)))
-    found = d[(..., np.maximum(window - 1, 0), *(slice(None),) * after)]
-    return found if window.all() else np.where((window > 0).reshape(-1, *(1,) * after), found, 0)
+def _along(mask: NumPyArray, after: int) -> NumPyArray:
+    """For arrays with so many axes after."""
+    return mask.reshape(-1, *(1,) * after)
 
 
 def _within(x: Array, line: Line, offset: Offset, after: int) -> Array:
     """x, and 0 for the windows whose k-th element does not lie on the axis."""
     (k,) = offset
-    return x if line.inside[k].all() else np.where(line.inside[k].reshape(-1, *(1,) * after), x, 0)
+    return x if line.inside[k].all() else np.where(_along(line.inside[k], after), x, 0)

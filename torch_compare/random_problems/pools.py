@@ -15,7 +15,7 @@ from .shapes import Shape, axis_of, broadcast_pair, length, shape
 
 def _each(rng: Generator, axes: int, make: Callable[[], int]) -> int | Shape:
     """One number for all axes, or one for each."""
-    return make() if rng.random() < 0.5 else tuple(make() for _ in range(axes))
+    return make() if axes == 1 or rng.random() < 0.5 else tuple(make() for _ in range(axes))
 
 
 def _of(given: int | Shape, axis: int) -> int:
