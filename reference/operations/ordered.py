@@ -198,8 +198,8 @@ def topk(k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Op
 def kthvalue(k: int, dim: int = -1, keepdim: bool = False) -> Operation:
     """The k-th smallest element along an axis, counted from 1.
 
-    >>> kthvalue(2).value(np.array([3.0, 1.0, 2.0]))
-    2.0
+    >>> kthvalue(2, keepdim=True).value(np.array([3.0, 1.0, 2.0]))
+    array([2.])
     """
     k, dim = whole("kthvalue", "k", k, 1), whole("kthvalue", "dim", dim)
     parameters = {"k": k, "dim": dim, "keepdim": keepdim}
@@ -210,8 +210,8 @@ def kthvalue(k: int, dim: int = -1, keepdim: bool = False) -> Operation:
 def median(dim: int = -1, keepdim: bool = False) -> Operation:
     """The median along an axis: of an even number of elements the lower one of the two in the middle.
 
-    >>> median().value(np.array([3.0, 1.0, 2.0, 5.0]))
-    2.0
+    >>> median(keepdim=True).value(np.array([3.0, 1.0, 2.0, 5.0]))
+    array([2.])
     """
     dim = whole("median", "dim", dim)
     parameters = {"dim": dim, "keepdim": keepdim}

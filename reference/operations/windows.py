@@ -4,7 +4,7 @@ Letters: n the length of an axis, O the number of windows along it, K of element
 of several axes are counted in C order, so the first is the first that torch visits.
 
 >>> line = sliding("max_pool1d", 5, 3, 2, 1)
->>> line.inside.tolist(), taken(np.arange(5.0), (line,), (0,)).tolist()
+>>> line.inside.tolist(), taken(padded(np.arange(5.0), (line,)), (line,), (0,)).tolist()
 ([[False, True, True], [True, True, True], [True, True, False]], [0.0, 1.0, 3.0])
 """
 
