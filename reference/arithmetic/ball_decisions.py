@@ -137,6 +137,12 @@ class Mask(Shaped):
         mask = as_mask(other)
         return (self & ~mask) | (~self & mask)
 
+    def number_holding(self, numbers: NumPyArray) -> Mask:
+        """Whether so many hold along the last axis; it may be, where they lie between the certain and the possible."""
+        least, most = (part.sum(axis=-1)[..., None, :] for part in (self.certain, self.possible))
+        within = (least <= numbers[:, None]) & (numbers[:, None] <= most)
+        return Mask(within & (least == most), within)
+
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:

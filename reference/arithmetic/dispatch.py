@@ -115,6 +115,18 @@ def indicator(mask: Array, z: Array) -> Array:
     return np.asarray(mask).astype(z.dtype) if is_numpy(z) else _other(z).indicator(mask)
 
 
+def number_holding(mask: Any, numbers: NumPyArray) -> Any:
+    """Whether exactly so many of the truth values along the last axis hold: (…, n, m) and (K,) ↦ (…, K, n).
+
+    >>> number_holding(np.array([[True, False], [True, True]]), np.array([1, 2]))
+    array([[ True, False],
+           [False,  True]])
+    """
+    if not isinstance(mask, np.ndarray):
+        return mask.number_holding(numbers)
+    return mask.sum(axis=-1)[..., None, :] == numbers[:, None]
+
+
 def parameter(values: object, z: Array) -> Array:
     """An array of parameters (class weights, say) in the arithmetic of z."""
     if not is_numpy(z):

@@ -42,6 +42,22 @@ def wholes(operation: str, name: str, values: object) -> tuple[int, ...]:
     return tuple(whole(operation, name, value) for value in values)
 
 
+def per_axis(operation: str, name: str, value: object, axes: int, least: int) -> tuple[int, ...]:
+    """One number for each axis; one alone stands for all.
+
+    Raises:
+        TypeError: no whole numbers.
+        ValueError: too small ones, or too many.
+
+    >>> per_axis("conv2d", "stride", 2, 2, 1), per_axis("conv2d", "stride", (1, 2), 2, 1)
+    ((2, 2), (1, 2))
+    """
+    given = wholes(operation, name, value)
+    expect(operation, len(given) in (1, axes), name, f"one number or {axes}", value)
+    expect(operation, min(given) >= least, name, f"{least} at least", value)
+    return given * axes if len(given) == 1 else given
+
+
 def axis_of(operation: str, dim: int, ndim: int, name: str = "dim") -> int:
     """The axis counted from 0.
 

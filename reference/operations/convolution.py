@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from ..functions.recipe import recorded
-from .arguments import expect, whole
+from .arguments import expect, per_axis, whole
 from .convolution_mistakes import convolution_mistakes
 from .convolved import Convolution, backward, pullback_of, pushforward_of, value_of
 from .probe import probe
 from .row import Inputs, Operation
-from .windows import Shape, per_axis
+from .windows import Shape
 
 Lengths: TypeAlias = "int | Sequence[int]"
 """One number for all axes, or one for each."""

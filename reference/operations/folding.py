@@ -14,11 +14,11 @@ import numpy as np
 
 from ..arithmetic.array import Array
 from ..functions.recipe import recorded
-from .arguments import expect
+from .arguments import expect, per_axis
 from .moving import Back, moving
 from .probe import probe
 from .row import Operation
-from .windows import Shape, Windows, gathered, per_axis, scattered
+from .windows import Shape, Windows, gathered, scattered
 
 Lengths: TypeAlias = "int | Sequence[int]"
 _SOURCE = "Chellapilla, Puri & Simard 2006, High performance convolutional neural networks for document processing"

@@ -25,17 +25,22 @@ from . import (
     convolution,
     copies,
     cumulative,
+    distances,
     einstein,
     elementwise,
     folding,
     functions_of_one,
     gated,
+    interpolation,
     joining,
     local_response,
     moments,
     normalization,
+    ordered,
     padding,
     parts,
+    pooled_maxima,
+    pooled_means,
     positions,
     products,
     putting,
@@ -60,17 +65,22 @@ _ROOMS = (
     convolution.MAKERS,
     copies.MAKERS,
     cumulative.MAKERS,
+    distances.MAKERS,
     einstein.MAKERS,
     elementwise.MAKERS,
     folding.MAKERS,
     functions_of_one.MAKERS,
     gated.MAKERS,
+    interpolation.MAKERS,
     joining.MAKERS,
     local_response.MAKERS,
     moments.MAKERS,
     normalization.MAKERS,
+    ordered.MAKERS,
     padding.MAKERS,
     parts.MAKERS,
+    pooled_maxima.MAKERS,
+    pooled_means.MAKERS,
     positions.MAKERS,
     products.MAKERS,
     putting.MAKERS,
@@ -84,7 +94,7 @@ MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__
 """What makes each row, by its name; the rows of activations and losses come from `of_activation` and `of_loss`."""
 
 
-_ONE_AT_LEAST = (choices.clamp,)
+_ONE_AT_LEAST = (choices.clamp, interpolation.interpolate)
 """Makers whose every parameter may be left out, but not all of them."""
 
 

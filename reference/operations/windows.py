@@ -13,25 +13,8 @@ import numpy as np
 
 from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.dispatch import added_at, zeros
-from .arguments import expect, wholes
 
 Shape: TypeAlias = "tuple[int, ...]"
-
-
-def per_axis(operation: str, name: str, value: Any, axes: int, least: int) -> Shape:
-    """One number for each axis; one alone stands for all.
-
-    Raises:
-        TypeError: no whole numbers.
-        ValueError: too small ones, or too many.
-
-    >>> per_axis("conv2d", "stride", 2, 2, 1), per_axis("conv2d", "stride", (1, 2), 2, 1)
-    ((2, 2), (1, 2))
-    """
-    given = wholes(operation, name, value)
-    expect(operation, len(given) in (1, axes), name, f"one number or {axes}", value)
-    expect(operation, min(given) >= least, name, f"{least} at least", value)
-    return given * axes if len(given) == 1 else given
 
 
 @dataclass(frozen=True, slots=True)

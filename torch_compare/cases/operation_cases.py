@@ -84,5 +84,7 @@ def _kinks() -> Iterator[Draft]:
     for name in ("maximum", "minimum"):
         if name in made:
             yield at(name, name, "a tie: half to each input", input=[1.0, 0.5], other=[1.0, -0.5])
+    if "max_pool1d" in made:
+        yield at("max_pool1d", made["max_pool1d"](2), "a tie: all to the first", input=[[0.5, 0.5, -1.0, 1.0]])
     if "clamp" in made:
         yield at("clamp", made["clamp"](-0.5, 1.0), "x at both bounds: 1", input=[-0.5, 1.0, 0.25, 2.0])

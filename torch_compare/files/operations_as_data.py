@@ -127,10 +127,30 @@ def require_modest(place: str, name: str, parameters: Mapping[str, Any]) -> int:
             singles += sum(map(abs, whole))
     if axes > DIMENSIONS:
         raise ValueError(f"{place}: expected at most {DIMENSIONS} axes, got {axes}")
-    size = ASKED[name](parameters) if name in ASKED else singles * 3**axes + lists
+    size = ASKED[name](parameters) if name in ASKED else singles * 3**axes + lists + _of_windows(name, parameters)
     if size > LARGEST_NUMBERS:
         raise ValueError(f"{place}: parameters that ask for about {size} numbers, more than the {LARGEST_NUMBERS} read")
     return int(size)
+
+
+def _of_windows(name: str, parameters: Mapping[str, Any]) -> float:
+    """The elements of all windows at the probe of a row of pooling, or the probe of interpolation and what it makes."""
+
+    def numbers(key: str, axes: int, default: float) -> list[float]:
+        given = parameters.get(key)
+        flat = [default if n is None else abs(n) for n in np.ravel(np.array(given, dtype=object)).tolist()]
+        return [float(n) if isinstance(n, int | float) else default for n in flat] * (axes if len(flat) == 1 else 1)
+
+    if "_pool" in name:
+        axes = int(name[-2])
+        kernel, windows = numbers("kernel_size", axes, 1), numbers("output_size", axes, 1)
+        steps = zip(kernel, numbers("stride", axes, 1), numbers("dilation", axes, 1), strict=False)
+        lengths = [2 * d * k + 2 * s for k, s, d in steps]
+        return prod(kernel) * prod(lengths) + prod(4 * n for n in windows)
+    if name != "interpolate":
+        return 0.0
+    factors = [f for f in numbers("scale_factor", 3, 1) if f > 0]
+    return prod((2 / f + 5) * max(1.0, f) for f in factors) + prod(5 * n for n in numbers("size", 3, 1))
 
 
 def _product(whole: list[int]) -> int:

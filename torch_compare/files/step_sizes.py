@@ -126,6 +126,60 @@ def _along(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
     return max(prod(x) // x[parameters["dim"]] * prod(index), prod(x))
 
 
+def _each(given: Any, axes: int) -> tuple[Any, ...]:
+    """One number for all axes, or one for each."""
+    numbers = tuple(given) if isinstance(given, tuple) else (given,)
+    return numbers if len(numbers) == axes else numbers * axes
+
+
+def _windows(axes: int) -> Callable[[Sequence[Shape], Mapping[str, Any]], int]:
+    """The elements of all windows together: no more than one begins at each place of an axis or its padding."""
+
+    def size(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
+        (x,), kernel = shapes, _each(parameters["kernel_size"], axes)
+        return prod(x[: len(x) - axes]) * prod((n + k) * k for n, k in zip(x[len(x) - axes :], kernel, strict=True))
+
+    return size
+
+
+def _adapted(axes: int) -> Callable[[Sequence[Shape], Mapping[str, Any]], int]:
+    """The elements of all windows together: fewer than n + 2 · O along each axis."""
+
+    def size(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
+        lengths = shapes[0][len(shapes[0]) - axes :]
+        wanted = _each(parameters["output_size"], axes)
+        return prod(shapes[0][: len(shapes[0]) - axes]) * prod(
+            n + 2 * (m or n) for n, m in zip(lengths, wanted, strict=True)
+        )
+
+    return size
+
+
+def _interpolated(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
+    """The new array, the old one and the matrices between them."""
+    (leading, lengths), axes = (shapes[0][:2], shapes[0][2:]), len(shapes[0]) - 2
+    if parameters["size"] is not None:
+        wanted = _each(parameters["size"], axes)
+    else:
+        factors = _each(tuple(np.ravel(parameters["scale_factor"]).tolist()), axes)
+        wanted = tuple(int(n * f) + 1 for n, f in zip(lengths, factors, strict=True))
+    grown = [max(n, m) for n, m in zip(lengths, wanted, strict=True)]
+    return prod(leading) * prod(grown) + sum(n * m for n, m in zip(lengths, wanted, strict=True))
+
+
+def _compared(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
+    """Every element with every other along the axis, as noise and balls find their order."""
+    return prod(shapes[0]) * shapes[0][parameters["dim"]]
+
+
+def _pairs(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
+    """The differences of all pairs of rows."""
+    a, b = shapes
+    return prod(np.broadcast_shapes(a[:-2], b[:-2])) * a[-2] * b[-2] * a[-1]
+
+
+_SLIDING = ("lp_pool1d", "lp_pool2d", *(f"{kind}_pool{axes}d" for kind in ("max", "avg") for axes in (1, 2, 3)))
+_ADAPTIVE = tuple(f"adaptive_{kind}_pool{axes}d" for kind in ("avg", "max") for axes in (1, 2, 3))
 _GROWING: Mapping[str, Callable[[Sequence[Shape], Mapping[str, Any]], int]] = MappingProxyType({
     "addmm": lambda s, p: _matmul(s[1], s[2]),
     "baddbmm": lambda s, p: _matmul(s[1], s[2]),
@@ -144,6 +198,11 @@ _GROWING: Mapping[str, Callable[[Sequence[Shape], Mapping[str, Any]], int]] = Ma
     "repeat_interleave": _repeated,
     "scaled_dot_product_attention": _attention,
     **SIZES,
+    **{name: _windows(int(name[-2])) for name in _SLIDING},
+    **{name: _adapted(int(name[-2])) for name in _ADAPTIVE},
+    **dict.fromkeys(("sort", "topk", "kthvalue", "median"), _compared),
+    "cdist": _pairs,
+    "interpolate": _interpolated,
     "take_along_dim": lambda s, p: prod(map(max, s[0], s[1])) if len(s[0]) == len(s[1]) else sum(map(prod, s)),
 })  # fmt: skip
 """Operations that make more numbers than they are given, or than their inputs have broadcast."""

@@ -25,6 +25,7 @@ from .images import IMAGES
 from .moves import MOVES
 from .norms import NORMS
 from .numbers import away_from_zero, masks, positive, real
+from .pools import POOLS
 from .shapes import axis_of, broadcast_pair, broadcastable, shape
 from .targets import drawn_loss, drawn_target
 
@@ -269,5 +270,6 @@ DRAWS: Mapping[str, Draw] = MappingProxyType({
     **MOVES,
     **NORMS,
     **IMAGES,
+    **POOLS,
     "addmm": _added_product("np", "nk", "kp"), "baddbmm": _added_product("bnp", "bnk", "bkp"), "einsum": _einsum,
 })  # fmt: skip

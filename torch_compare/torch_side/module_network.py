@@ -44,7 +44,7 @@ class UnknownOperation(TypeError):
         first = self.operations[0]
         super().__init__(
             f"module: the table of operations lacks what it calls:\n{listed}\nGive a row for each, "
-            f'operations={{"{first}": row}}: a ref.Operation of the call\'s tensors, or a function of the call\'s '
+            f"operations={{\"{first}\": row}}: a ref.Operation of the call's tensors, or a function of the call's "
             "arguments, by the names of its schema, that gives (row, *tensors); `gradient-oracle operations` lists the table"
         )
 
@@ -234,7 +234,9 @@ class _Reader:
         self._add(unique, found, number, place)
         return Value(unique, shape, number)
 
-    def _add(self, output: str | tuple[str, ...], found: Expression, number: torch.dtype, place: tuple[str, str]) -> None:
+    def _add(
+        self, output: str | tuple[str, ...], found: Expression, number: torch.dtype, place: tuple[str, str]
+    ) -> None:
         operation, *operands = found
         first = output if isinstance(output, str) else output[0]
         inputs = [self._operand(x, f"{first}/{k}", number, place) for k, x in enumerate(operands)]
@@ -306,7 +308,9 @@ class _Reader:
         return ModuleNetwork(network, {n: arrays[n] for n in inputs}, self.base, tuple(v.dtype for v in chosen), places)
 
     def _is_parameter(self, name: str) -> bool:
-        return any(leaf == name for place, leaf in self.program.leaves.items() if isinstance(place, str) and place[:2] == "p_")
+        return any(
+            leaf == name for place, leaf in self.program.leaves.items() if isinstance(place, str) and place[:2] == "p_"
+        )
 
 
 def _reached(steps: list[ref.Step], output: str) -> tuple[list[ref.Step], set[str]]:
@@ -362,7 +366,13 @@ def _rounded(x: Any, number: torch.dtype) -> Any:
 
 
 def _flat(value: Any) -> list[Any]:
-    return [v for part in value for v in _flat(part)] if isinstance(value, list | tuple) else [value] if isinstance(value, Value) else []
+    return (
+        [v for part in value for v in _flat(part)]
+        if isinstance(value, list | tuple)
+        else [value]
+        if isinstance(value, Value)
+        else []
+    )
 
 
 def _tensors(data: Any) -> list[Tensor]:

@@ -197,7 +197,17 @@ def _stated(
     return network, "inner_product", aim, "mean"
 
 
-_ELEMENTWISE = ("mse", "l1", "smooth_l1", "huber", "bce", "bce_with_logits", "poisson_nll", "soft_margin", "hinge_embedding")
+_ELEMENTWISE = (
+    "mse",
+    "l1",
+    "smooth_l1",
+    "huber",
+    "bce",
+    "bce_with_logits",
+    "poisson_nll",
+    "soft_margin",
+    "hinge_embedding",
+)
 """Losses of each number by itself, whatever the shape."""
 
 

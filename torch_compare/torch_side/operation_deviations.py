@@ -53,6 +53,42 @@ def _leave(dtype: Any, row: ref.Operation, x: Any) -> bool:
     return bool(np.any(np.isinf(power)) or too_small)
 
 
+def _other_places(problem: ref.Problem, trace: AnyTrace) -> bool:
+    """Whether torch interpolates somewhere from other elements than those that the factor says."""
+    for step in problem.network.steps if isinstance(problem.network, ref.Network) else ():
+        if step.operation.name == "interpolate":
+            old = np.shape(inputs_of(step, trace.values)[0])[2:]  # type: ignore[union-attr]
+            new = np.shape(trace.values[step.outputs[0]])[2:]  # type: ignore[union-attr]
+            if any(
+                _elsewhere(step.operation.parameters, k, n, o) for k, (n, o) in enumerate(zip(old, new, strict=True))
+            ):
+                return True
+    return False
+
+
+def _elsewhere(parameters: Any, axis: int, n: int, count: int) -> bool:
+    mode, factors = parameters["mode"], parameters["scale_factor"]
+    by_length = factors is None or bool(parameters["recompute_scale_factor"])
+    given = np.ravel(1.0 if by_length else factors)
+    step = n / count if by_length else 1 / float(given[axis % len(given)])
+    if not mode.startswith("nearest"):
+        return count == n and step != 1 and not parameters["align_corners"]
+    middle = 0.5 if mode == "nearest-exact" else 0.0
+    places, scale = np.arange(count) + middle, np.float32(step)
+    found = [np.minimum((places.astype(scale.dtype) * scale).astype(int), n - 1)]
+    if mode == "nearest" and count in (n, 2 * n):
+        found.append(np.arange(count) * n // count)
+    row = ref.operations.interpolate(**{**parameters, **_of_one_axis(parameters, axis)})
+    exact = row.value(np.arange(float(n)).reshape(1, 1, n))[0, 0]
+    return any(not np.array_equal(exact, other) for other in found)
+
+
+def _of_one_axis(parameters: Any, axis: int) -> dict[str, Any]:
+    """The parameter that is given for each axis, for one of them."""
+    both = {key: parameters[key] for key in ("size", "scale_factor") if parameters[key] is not None}
+    return {key: np.ravel(value).tolist()[axis % np.size(value)] for key, value in both.items()}
+
+
 OPERATION_DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "group_norm_bias_alone",
@@ -76,6 +112,17 @@ OPERATION_DEVIATIONS: tuple[Deviation, ...] = (
         "ReduceOpsKernel.cpp, norm_kernel_tensor_iterator_impl; SharedReduceOps.h, NormTwoOps and WelfordOps",
         _powers_out_of_range,
     ),
+    Deviation(
+        "interpolate_other_places",
+        "interpolate by a scale_factor that leaves a length as it is (with nearest: or doubles it); nearest and "
+        "nearest-exact of lengths whose quotient float32 rounds across a whole number, as 2 to 82",
+        "copies there whatever the factor says, in the backward pass alone of nearest in 1 and 3 dimensions and of "
+        "bicubic, in both passes of linear, bilinear, trilinear; computes the place of the nearest element in float32",
+        "all of it: gradients go to other elements than the values came from",
+        AT_LEAST,
+        "aten/src/ATen/native/UpSample.h, compute_source_index_and_lambda and nearest_idx; PyTorch issue 65200",
+        _other_places,
+    ),
 )
 """Found by drawing every row of the table of operations at random, 12 problems each, in four number types;
-the last by ``python -m benchmarks operations``."""
+the norms' by ``python -m benchmarks operations``."""

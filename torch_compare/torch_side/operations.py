@@ -45,6 +45,16 @@ def _along(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return reduce
 
 
+def _values(function: Callable[..., Any]) -> Callable[..., Tensor]:
+    """Of what torch returns with the indices."""
+
+    def values(x: Tensor, **parameters: Any) -> Tensor:
+        found: Tensor = function(x, **parameters)[0]
+        return found
+
+    return values
+
+
 def _tuple(value: Any) -> tuple[int, ...]:
     return (value,) if isinstance(value, int) else tuple(value)
 
@@ -152,16 +162,19 @@ def _loss(name: str) -> Callable[..., Tensor]:
 # ── the table ────────────────────────────────────────────────────────────────────────────────────────
 
 _OF_TORCH = (
-    "abs", "add", "addcdiv", "addcmul", "addmm", "baddbmm", "bmm", "chunk", "clamp", "clone", "cos", "cumsum", "div",
-    "dot", "erf", "exp", "expm1", "flatten", "log", "log1p", "masked_fill", "matmul", "max", "maximum", "min",
+    "abs", "add", "addcdiv", "addcmul", "addmm", "baddbmm", "bmm", "cdist", "chunk", "clamp", "clone", "cos", "cumsum",
+    "div", "dot", "erf", "exp", "expm1", "flatten", "log", "log1p", "masked_fill", "matmul", "max", "maximum", "min",
     "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "outer", "permute", "reciprocal", "repeat_interleave",
-    "reshape", "rsqrt", "select", "sin", "sqrt", "sub", "take_along_dim", "transpose", "tril", "triu",
-    "unbind", "unflatten", "unsqueeze", "where",
+    "reshape", "rsqrt", "select", "sin", "sqrt", "sub", "take_along_dim", "transpose", "tril", "triu", "unbind",
+    "unflatten", "unsqueeze", "where",
 )  # fmt: skip
 _OF_FUNCTIONAL = (
-    "channel_shuffle", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "embedding", "fold", "linear",
-    "normalize", "pad", "pixel_shuffle", "pixel_unshuffle", "prelu",
-    "scaled_dot_product_attention", "unfold",
+    "channel_shuffle", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold", "pixel_shuffle",
+    "pixel_unshuffle", "unfold",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
+    "adaptive_max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "cosine_similarity", "embedding", "interpolate",
+    "linear", "lp_pool1d", "lp_pool2d", "max_pool1d", "max_pool2d", "max_pool3d", "normalize", "pad",
+    "pairwise_distance", "prelu", "scaled_dot_product_attention",
 )  # fmt: skip
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
@@ -199,6 +212,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     "rotary_embedding": rotary_embedding,
     "scatter_add": lambda x, index, src, *, dim: torch.scatter_add(x, dim, index, src),
     "slice": _slice,
+    **{name: _values(getattr(torch, name)) for name in ("kthvalue", "median", "sort", "topk")},
     "split": _split,
     "squeeze": _squeeze,
     "stack": _joined(torch.stack),

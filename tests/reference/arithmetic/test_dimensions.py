@@ -322,3 +322,18 @@ def test_a_mask_is_moved_as_numpy_moves_truth_values(shape, seed):
     assert np.array_equal(other.certain, ~possible)
     assert np.array_equal(other.possible, ~certain)
     assert np.array_equal(np.logical_not(mask).undecided, mask.undecided)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_truth_values_are_counted(kind):
+    values = np.array([[1.0, -1.0, 2.0], [3.0, -1.0, -2.0]])
+    found = ar.number_holding(KINDS[kind](values) > 0, np.array([0, 1, 2]))
+    expected = [[False, False], [False, True], [True, False]]
+    np.testing.assert_array_equal(found.data[0] if isinstance(found, Noisy) else found, expected)
+
+
+def test_an_undecided_truth_value_may_count():
+    mask = Mask(np.array([[True, False, False]]), np.array([[True, True, False]]))
+    found = ar.number_holding(mask, np.array([0, 1, 2, 3]))
+    assert found.certain.ravel().tolist() == [False] * 4
+    assert found.possible.ravel().tolist() == [False, True, True, False]

@@ -75,3 +75,35 @@ def test_squares_beyond_the_range_take_torchs_gradients_away(row, dtype, large, 
 
 def test_a_small_row_is_in_range_where_epsilon_is_larger():
     assert deviations(norm_problem(ref.operations.layer_norm(), 1e-200, np.float64)) == ()
+
+
+def interpolated(length, axes=1, **parameters):
+    rng = np.random.default_rng(5)
+    row = ref.operations.interpolate(**parameters)
+    x = rng.normal(size=(1, 1, *(length,) * axes))
+    network = ref.Network({}, [ref.Step("y", row, "x")])
+    return ref.Problem(network, {"x": x}, rng.normal(size=row.value(x).shape), "inner_product")
+
+
+OTHER_PLACES = (
+    interpolated(3, scale_factor=1.3), interpolated(3, 3, scale_factor=1.3),
+    interpolated(3, 2, scale_factor=1.3, mode="bicubic"), interpolated(3, scale_factor=1.3, mode="linear"),
+    interpolated(2, size=82), interpolated(2, size=61, mode="nearest-exact"),
+)  # fmt: skip
+OWN_PLACES = (
+    interpolated(3, scale_factor=2.5), interpolated(3, 2, scale_factor=2), interpolated(3, size=3),
+    interpolated(3, scale_factor=1.3, mode="linear", recompute_scale_factor=True), interpolated(2, size=81),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("problem", OTHER_PLACES)
+def test_torch_interpolates_from_other_places_than_the_factor_says(problem):
+    assert [found.name for found in deviations(problem)] == ["interpolate_other_places"]
+    assert not check(problem, torch_gradients(problem)).agrees
+    assert check(problem, ref.gradients(problem), certified=True).agrees
+
+
+@pytest.mark.parametrize("problem", OWN_PLACES)
+def test_and_from_the_same_places_elsewhere(problem):
+    assert deviations(problem) == ()
+    assert check(problem, torch_gradients(problem)).agrees
