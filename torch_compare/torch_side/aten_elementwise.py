@@ -37,7 +37,7 @@ def _hardtanh(self: Value, min_val: float, max_val: float) -> Expression:
     return (row("hardtanh", min_val=float(min_val), max_val=float(max_val)), self)
 
 
-def _clamp(self: Value, min: Any, max: Any) -> Expression:  # noqa: A002  the schema's names
+def _clamp(self: Value, min: Any, max: Any) -> Expression:
     if not isinstance(min, Value) and not isinstance(max, Value):
         bounds = {"min": min, "max": max}
         return (row("clamp", **{name: float(bound) for name, bound in bounds.items() if bound is not None}), self)
@@ -117,7 +117,10 @@ def _of_all(name: str) -> Entry:
 
 
 def _extreme(name: str) -> Entry:
-    return lambda self, dim, keepdim: (row(name, dim=tuple(dim) if isinstance(dim, list) else dim, keepdim=keepdim), self)
+    return lambda self, dim, keepdim: (
+        row(name, dim=tuple(dim) if isinstance(dim, list) else dim, keepdim=keepdim),
+        self,
+    )
 
 
 def _along_axis() -> Entry:
@@ -137,7 +140,7 @@ def _taken(self: Value, dim: int, places: Value, keepdim: bool = True) -> Expres
     return found if keepdim else (row("squeeze", dim=dim), found)
 
 
-def _topk(self: Value, k: int, dim: int, largest: bool, sorted: bool, out: tuple[Value, Value]) -> Expression:  # noqa: A002
+def _topk(self: Value, k: int, dim: int, largest: bool, sorted: bool, out: tuple[Value, Value]) -> Expression:
     return [_taken(self, dim, out[1])]
 
 
@@ -168,7 +171,7 @@ def _var_mean(self: Value, dim: Any, correction: Any, keepdim: bool) -> Expressi
     return [moment, (row("mean", dim=_dims(dim), keepdim=keepdim), self)]
 
 
-def _vector_norm(self: Value, ord: float, dim: Any, keepdim: bool, dtype: Any) -> Expression:  # noqa: A002
+def _vector_norm(self: Value, ord: float, dim: Any, keepdim: bool, dtype: Any) -> Expression:
     return (row("vector_norm", ord=ord, dim=_dims(dim), keepdim=keepdim), self)
 
 

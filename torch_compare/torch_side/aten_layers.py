@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import torch
 
-from .call import Entry, Expression, Random, Value, real, row
+from .call import Entry, Expression, RandomError, Value, row
 
 # ── norms ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _layer_norm(
-    input: Value, normalized_shape: Sequence[int], weight: Any, bias: Any, eps: float, **_: Any  # noqa: A002
+    input: Value, normalized_shape: Sequence[int], weight: Any, bias: Any, eps: float, **_: Any
 ) -> Expression:  # fmt: skip
     return (row("layer_norm", normalized_shape=tuple(normalized_shape), eps=eps), input, weight, bias)
 
@@ -24,26 +23,26 @@ def _native_layer_norm(**arguments: Any) -> Expression:
     return [_layer_norm(**arguments)]
 
 
-def _rms_norm(input: Value, normalized_shape: Sequence[int], weight: Any, eps: float | None) -> Expression:  # noqa: A002
+def _rms_norm(input: Value, normalized_shape: Sequence[int], weight: Any, eps: float | None) -> Expression:
     if eps is None:  # torch takes that of float32 for half precision, whatever its documentation says
         eps = torch.finfo(input.dtype if input.dtype == torch.float64 else torch.float32).eps
     return (row("rms_norm", normalized_shape=tuple(normalized_shape), eps=eps), input, weight)
 
 
 def _group_norm(
-    input: Value, num_groups: int, weight: Any, bias: Any, eps: float, cudnn_enabled: bool  # noqa: A002
+    input: Value, num_groups: int, weight: Any, bias: Any, eps: float, cudnn_enabled: bool
 ) -> Expression:  # fmt: skip
     return (row("group_norm", num_groups=num_groups, eps=eps), input, weight, bias)
 
 
 def _native_group_norm(
-    input: Value, weight: Any, bias: Any, N: int, C: int, HxW: int, group: int, eps: float  # noqa: A002, N803
+    input: Value, weight: Any, bias: Any, N: int, C: int, HxW: int, group: int, eps: float  # noqa: N803
 ) -> Expression:  # fmt: skip
     return [_group_norm(input, group, weight, bias, eps, False)]
 
 
 def _batch_norm(
-    input: Value, weight: Any, bias: Any, running_mean: Any = None, running_var: Any = None, *, training: bool,  # noqa: A002
+    input: Value, weight: Any, bias: Any, running_mean: Any = None, running_var: Any = None, *, training: bool,
     eps: float, **_: Any,
 ) -> Expression:  # fmt: skip
     own = (None, None) if training or running_mean is None else (running_mean, running_var)
@@ -55,7 +54,7 @@ def _native_batch_norm(**fixed: Any) -> Entry:
 
 
 def _instance_norm(
-    input: Value, weight: Any, bias: Any, running_mean: Any, running_var: Any, use_input_stats: bool, eps: float,  # noqa: A002
+    input: Value, weight: Any, bias: Any, running_mean: Any, running_var: Any, use_input_stats: bool, eps: float,
     **_: Any,
 ) -> Expression:  # fmt: skip
     if use_input_stats:
@@ -78,32 +77,30 @@ def _attention(
     enable_gqa: bool = False, **_: Any,
 ) -> Expression:  # fmt: skip
     if dropout_p:
-        raise Random("attention drops weights at random: call module.eval() first, or give it dropout_p=0")
+        raise RandomError("attention drops weights at random: call module.eval() first, or give it dropout_p=0")
     named = row("scaled_dot_product_attention", is_causal=is_causal, scale=scale, enable_gqa=enable_gqa)
     return (named, query, key, value, attn_mask)
 
 
-def _embedding(
-    weight: Value, indices: Value, padding_idx: int, scale_grad_by_freq: bool, sparse: bool
-) -> Expression:
+def _embedding(weight: Value, indices: Value, padding_idx: int, scale_grad_by_freq: bool, sparse: bool) -> Expression:
     if scale_grad_by_freq:
         raise ValueError("embedding: scale_grad_by_freq=True divides the gradient, so that it is none of a function")
     return (row("embedding", padding_idx=None if padding_idx < 0 else padding_idx), indices, weight)
 
 
-def _dropout(input: Value, p: float, train: bool | None) -> Expression:  # noqa: A002
+def _dropout(input: Value, p: float, train: bool | None) -> Expression:
     if train is not False and p > 0:
-        raise Random("dropout is random in training mode: call module.eval() first, or set its p to 0")
+        raise RandomError("dropout is random in training mode: call module.eval() first, or set its p to 0")
     return input
 
 
-def _native_dropout(input: Value, p: float, train: bool | None) -> Expression:  # noqa: A002
+def _native_dropout(input: Value, p: float, train: bool | None) -> Expression:
     return [_dropout(input, p, train)]
 
 
 def _rrelu(self: Value, lower: float, upper: float, training: bool, generator: Any = None) -> Expression:
     if training:
-        raise Random("rrelu is random in training mode: call module.eval() first")
+        raise RandomError("rrelu is random in training mode: call module.eval() first")
     return (row("rrelu", lower=float(lower), upper=float(upper)), self)
 
 
@@ -131,7 +128,7 @@ def _einsum(equation: str, tensors: Sequence[Value], path: Any) -> Expression:
 
 def _convolution(dimensions: int) -> Entry:
     def entry(
-        input: Value, weight: Value, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int  # noqa: A002
+        input: Value, weight: Value, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
     ) -> Expression:  # fmt: skip
         many = {"stride": stride, "dilation": dilation, "padding": padding}
         given = {name: value if isinstance(value, str) else _each(value, dimensions) for name, value in many.items()}
@@ -142,7 +139,7 @@ def _convolution(dimensions: int) -> Entry:
 
 def _transposed(dimensions: int) -> Entry:
     def entry(
-        input: Value, weight: Value, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int,  # noqa: A002
+        input: Value, weight: Value, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int,
         dilation: Any,
     ) -> Expression:  # fmt: skip
         many = {"stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation}
@@ -153,7 +150,7 @@ def _transposed(dimensions: int) -> Entry:
 
 
 def _any_convolution(
-    input: Value, weight: Value, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,  # noqa: A002
+    input: Value, weight: Value, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,
     output_padding: Any, groups: int,
 ) -> Expression:  # fmt: skip
     n = len(weight.shape) - 2
@@ -169,9 +166,7 @@ def _each(values: Any, dimensions: int) -> tuple[int, ...]:
 
 
 def _max_pool(dimensions: int) -> Entry:
-    def entry(
-        self: Value, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-    ) -> Expression:
+    def entry(self: Value, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Expression:
         many = {"kernel_size": kernel_size, "stride": stride or kernel_size, "padding": padding, "dilation": dilation}
         given = {name: _each(value, dimensions) for name, value in many.items()}
         return (row(f"max_pool{dimensions}d", ceil_mode=ceil_mode, **given), self)
@@ -205,7 +200,7 @@ def _adaptive(name: str) -> Entry:
 
 def _upsample(mode: str) -> Entry:
     def entry(
-        input: Value, output_size: Any, scale_factors: Any, align_corners: bool | None = None  # noqa: A002
+        input: Value, output_size: Any, scale_factors: Any, align_corners: bool | None = None
     ) -> Expression:  # fmt: skip
         given: dict[str, Any] = {} if align_corners is None else {"align_corners": align_corners}
         given |= {"size": tuple(output_size)} if output_size is not None else {"scale_factor": tuple(scale_factors)}
@@ -219,11 +214,13 @@ def _upsample(mode: str) -> Entry:
 
 def _recurrent(name: str, **parameters: Any) -> Entry:
     def entry(
-        input: Value, hx: Any, params: Sequence[Value], has_biases: bool, num_layers: int, dropout: float,  # noqa: A002
+        input: Value, hx: Any, params: Sequence[Value], has_biases: bool, num_layers: int, dropout: float,
         train: bool, bidirectional: bool, batch_first: bool,
     ) -> Expression:  # fmt: skip
         if dropout and train and num_layers > 1:
-            raise Random(f"{name} drops units at random in training mode: call module.eval() first, or set dropout to 0")
+            raise RandomError(
+                f"{name} drops units at random in training mode: call module.eval() first, or set dropout to 0"
+            )
         options = {"num_layers": num_layers, "bidirectional": bidirectional, "batch_first": batch_first}
         states = hx if isinstance(hx, list | tuple) else (hx,)
         return (row(name, bias=has_biases, **options, **parameters), input, *states, *params)

@@ -74,7 +74,7 @@ def _scatter(self: Value, dim: int, index: Value, src: Value) -> Expression:
     """x with src[i, j, …] at [index[i, j, …], j, …] (for dim 0); index may be smaller than src."""
     whole, into = np.arange(int(np.prod(self.shape))).reshape(self.shape), known(index)
     other = tuple(slice(0, n) if axis != dim % self.ndim else slice(None) for axis, n in enumerate(into.shape))
-    part = src
+    part: Expression = src
     if src.shape != into.shape:
         chosen = np.arange(int(np.prod(src.shape))).reshape(src.shape)[tuple(slice(0, n) for n in into.shape)]
         part = (row("index_select", dim=0), (row("reshape", shape=(-1,)), src), chosen.reshape(-1))
@@ -123,8 +123,8 @@ SHAPES: Mapping[str, Entry] = MappingProxyType({
     "aten.unflatten.int": _reshaped,
     **{
         f"aten.{name}.default": _same
-        for name in ("_to_copy", "alias", "clone", "contiguous", "lift_fresh_copy", "lift_fresh", "positive", "view_as", "resolve_conj",
-                     "resolve_neg")
+        for name in ("_to_copy", "alias", "clone", "contiguous", "lift_fresh", "lift_fresh_copy", "positive",
+                     "resolve_conj", "resolve_neg", "view_as")
     },
     "aten.t.default": lambda self: self if len(self.shape) < 2 else (row("transpose", dim0=0, dim1=1), self),
     "aten.transpose.int": lambda self, dim0, dim1: (row("transpose", dim0=dim0, dim1=dim1), self),
