@@ -106,6 +106,6 @@ def replaced(output: Any, by: Mapping[int, Tensor]) -> Any:
 
 
 def copied(value: Any) -> Any:
-    """The same arguments with tensors that share nothing with the caller's; one that comes twice is one again."""
+    """The same with tensors that share nothing with the caller's, and are no views; one that comes twice is one again."""
     made: dict[int, Tensor] = {}
     return pytree.tree_map_only(Tensor, lambda t: made.setdefault(id(t), t.detach().clone()), value)

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+import reference as ref
+from reference.functions.basics import zero
+
 from .call import Entry, Expression, Value, known, moved, row
 
 
@@ -117,6 +120,15 @@ def _moved(operation: Any) -> Entry:
     return lambda self, **arguments: moved(self, lambda places: operation(places, **arguments))
 
 
+_DETACHED = ref.Operation(
+    "detach", "x, which no gradient goes through", "torch.Tensor.detach", ("input",),
+    value=lambda x: x,
+    pullback=lambda inputs, y, d_y: (None,),
+    pushforward=lambda inputs, y, changes: zero(y),
+    probes=((np.array([1.5, -0.25]),),),
+    data=("input",),
+)  # fmt: skip
+
 SHAPES: Mapping[str, Entry] = MappingProxyType({
     **{f"aten.{name}.default": _reshaped for name in ("view", "_unsafe_view", "reshape")},
     "aten.flatten.using_ints": _reshaped,
@@ -126,6 +138,7 @@ SHAPES: Mapping[str, Entry] = MappingProxyType({
         for name in ("_to_copy", "alias", "clone", "contiguous", "lift_fresh", "lift_fresh_copy", "positive",
                      "resolve_conj", "resolve_neg", "view_as")
     },
+    "aten.detach.default": lambda self: (_DETACHED, self),
     "aten.t.default": lambda self: self if len(self.shape) < 2 else (row("transpose", dim0=0, dim1=1), self),
     "aten.transpose.int": lambda self, dim0, dim1: (row("transpose", dim0=dim0, dim1=dim1), self),
     "aten.permute.default": lambda self, dims: (row("permute", dims=tuple(dims)), self),

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
-from torch.fx import Node
+from torch.fx import GraphModule, Interpreter, Node
 from torch.utils import _pytree as pytree
 
 from .arguments import Arguments, named_tensors, tensors_of
@@ -54,6 +54,7 @@ def export(module: nn.Module, arguments: Arguments) -> Exported:
         with _quiet(), torch.random.fork_rng(devices=[]), torch.enable_grad():
             with Detaching():
                 program = torch.export.export(_Flat(plain), *arguments, strict=False)
+            _run_call_by_call(program)
             program = program.run_decompositions({})
     except Exception as error:
         raise TypeError(
@@ -61,6 +62,13 @@ def export(module: nn.Module, arguments: Arguments) -> Exported:
             f"judge: {error}"
         ) from error
     return _read(program, plain, arguments)
+
+
+def _run_call_by_call(program: ExportedProgram) -> None:
+    """Have the regions under autocast or no_grad hand on where each of their calls was made: else it is lost."""
+    for part in program.graph_module.modules():
+        if isinstance(part, GraphModule) and part is not program.graph_module:
+            part.forward = Interpreter(part).run
 
 
 def original(module: nn.Module) -> nn.Module:

@@ -12,7 +12,7 @@ from torch import nn
 
 import reference as ref
 
-from .arguments import arguments_of
+from .arguments import arguments_of, copied
 from .aten import ATEN
 from .call import Value, row
 from .exported import Exported, Place, export
@@ -81,7 +81,7 @@ def read_module(
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
     with torch.inference_mode(False), torch.no_grad():
-        program = export(module, arguments_of(inputs))
+        program = export(module, copied(arguments_of(inputs)))
         found = translate(program, {**ATEN, **(operations or {})})
         return _network(program, found.steps, _output(found.steps, found.outputs, outputs))
 
