@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from reference.network.graph_checks import RESERVED
+
 from .tensors import tensor
 
 Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
@@ -43,8 +45,26 @@ def _as_tensors(value: Any) -> Any:
     return value
 
 
+def plain_name(name: str) -> str:
+    """A parameter's name without what torch.compile puts in it; with a _ behind it if leaves have that name anyway.
+
+    >>> plain_name("_orig_mod.layers.0._orig_mod.weight"), plain_name("loss")
+    ('layers.0.weight', 'loss_')
+    """
+    found = ".".join(part for part in name.split(".") if part != "_orig_mod")
+    return found + "_" * (found in RESERVED)
+
+
 def named_tensors(module: nn.Module, arguments: Arguments) -> dict[str, Tensor]:
-    """The tensors among a module's arguments by the arguments' names, as "x", "xs[0]", "state.h"."""
+    """The tensors among a module's arguments by the arguments' names, as "x", "xs[0]", "state.h".
+
+    One that a parameter or another leaf has gets a _ behind it.
+    """
+    others = {*RESERVED, *(plain_name(name) for name, _ in module.named_parameters())}
+    return {name + "_" * (name in others): t for name, t in _by_argument(module, arguments).items()}
+
+
+def _by_argument(module: nn.Module, arguments: Arguments) -> dict[str, Tensor]:
     bound = inspect.signature(module.forward).bind(*arguments[0], **arguments[1])
     found: dict[str, Tensor] = {}
     for parameter in inspect.signature(module.forward).parameters.values():
@@ -106,6 +126,6 @@ def replaced(output: Any, by: Mapping[int, Tensor]) -> Any:
 
 
 def copied(value: Any) -> Any:
-    """The same with tensors that share nothing with the caller's, and are no views; one that comes twice is one again."""
+    """The same with tensors that share nothing with the caller's; one that comes twice is one again."""
     made: dict[int, Tensor] = {}
     return pytree.tree_map_only(Tensor, lambda t: made.setdefault(id(t), t.detach().clone()), value)

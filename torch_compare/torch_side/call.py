@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -62,6 +63,7 @@ class RandomError(ValueError):
     """The call draws random numbers; the message says how to have it draw none."""
 
 
+@lru_cache(maxsize=1024, typed=True)
 def row(name: str, **parameters: Any) -> ref.Operation:
     """The row of that name, looked up when it is called for.
 

@@ -20,7 +20,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import GraphModule, Interpreter, Node
 from torch.utils import _pytree as pytree
 
-from .arguments import Arguments, named_tensors, tensors_of
+from .arguments import Arguments, named_tensors, plain_name, tensors_of
 from .detaching import Detaching, function_at
 
 
@@ -76,15 +76,6 @@ def original(module: nn.Module) -> nn.Module:
     return getattr(module, "_orig_mod", module)
 
 
-def plain_name(name: str) -> str:
-    """A parameter's name without what torch.compile puts in it.
-
-    >>> plain_name("_orig_mod.layers.0._orig_mod.weight")
-    'layers.0.weight'
-    """
-    return ".".join(part for part in name.split(".") if part != "_orig_mod")
-
-
 class _Flat(nn.Module):
     """The module with nothing but a tuple of tensors as output, which torch.export takes whatever holds them."""
 
@@ -121,7 +112,7 @@ def _read(program: ExportedProgram, module: nn.Module, arguments: Arguments) -> 
             given[place] = value
             taken.append(place)
             if isinstance(value, Tensor) and value.is_floating_point() and bool(torch.isfinite(value).all()):
-                leaves[place] = by_identity[id(value)]
+                leaves[place] = by_identity.get(id(value), place)
             continue
         target = (spec.target or "").removeprefix("module.")
         if spec.kind is InputKind.PARAMETER:

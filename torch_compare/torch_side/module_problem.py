@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import reference as ref
 
-from .arguments import Arguments, arguments_of, copied, named_tensors, replaced, tensors_of
-from .exported import Place, original, plain_name
+from .arguments import Arguments, arguments_of, copied, named_tensors, plain_name, replaced, tensors_of
+from .exported import Place, original
 from .module_network import ModuleNetwork, read_module
 from .modules import known_loss, scalar
 from .tensors import array, tensor

@@ -136,7 +136,7 @@ def translate(program: Exported, table: Table) -> Translated:
         UnknownOperationError: the table lacks operations that a gradient goes through; all of them are named.
         ValueError: a call is random, or an entry of the table refuses its arguments.
     """
-    names = {place: name + "_" * (name in RESERVED) for place, name in program.leaves.items()}
+    names = program.leaves
     leaves = {names[place]: program.given[place] for place in names}
     steps = Steps(_base(leaves.values()), leaves)
     steps.taken.update(leaves, (place for place in program.given if place not in names))
