@@ -34,12 +34,12 @@ class GradientOracle:
         return self._keep(check(problem, given, dtype, **options))
 
     def check_module(
-        self, module: Any, x: Any, target: Any, loss_fn: Any, dtype: Any = None, **options: Any
+        self, module: Any, inputs: Any, target: Any, loss_fn: Any, dtype: Any = None, **options: Any
     ) -> Verdict:
         """`torch_compare.check_module`, reported like `check`."""
         from .verdict.checks import check_module  # noqa: PLC0415
 
-        return self._keep(check_module(module, x, target, loss_fn, dtype, **options))
+        return self._keep(check_module(module, inputs, target, loss_fn, dtype, **options))
 
     def assert_gradients(self, problem: ref.Problem, given: Any, dtype: Any = None, **options: Any) -> None:
         """`torch_compare.assert_gradients`: fails the test with the verdict's text unless the gradients agree."""

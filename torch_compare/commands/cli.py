@@ -1,4 +1,4 @@
-"""The command line: gradient-oracle verify, vectors, check, explain.
+"""The command line: gradient-oracle verify, vectors, check, explain, operations.
 
 Exit status: 0 agrees, 1 disagrees, 2 bad input or usage, 3 unresolved. `verify` and `explain` are imported when they
 run: what `verify` needs loads for seconds.
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from .check import add_check, run_check
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, INTERRUPTED, UNRESOLVED
+from .operations import add_operations, run_operations
 from .terminal import STANDARD_OUTPUT, consoles, finish
 from .vectors import add_vectors, run_vectors
 
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     _add_verify(commands)
     add_vectors(commands)
     add_check(commands)
+    add_operations(commands)
     show = commands.add_parser("explain", help="print backpropagation through a 2-2-1 network, step by step")
     show.add_argument("--activation", default="tanh", help="of both layers (default tanh)")
     return top
@@ -112,6 +114,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         return run_check(options, console)
     if options.command == "vectors":
         return run_vectors(options, console)
+    if options.command == "operations":
+        return run_operations(options, console)
     if options.command == "explain":
         from .explain import explain  # noqa: PLC0415
 

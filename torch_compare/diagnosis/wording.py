@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 import reference as ref
@@ -133,6 +134,16 @@ class Diagnosis(str):
         made.names, made.scales, made.runner_up, made.others = names, scales, runner_up, others
         made.sought, made.stopped = sought, stopped
         return made
+
+    def steps(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of the names of a network's steps that the sentence says something of.
+
+        >>> Diagnosis("mul#2 and a.mul: the sign is wrong").steps(["mul", "mul#2", "a.mul", "sign"])
+        ('mul#2', 'a.mul')
+        """
+        where, _, _ = self.partition(": ")
+        said = {*re.split(r", | and ", where), *re.findall(r"(?:the step|from) (\S+) \(", self)}
+        return tuple(name for name in names if name in said)
 
     @classmethod
     def of(cls, said: str) -> Diagnosis:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import torch
+
 from .aten_elementwise import ELEMENTWISE
 from .aten_layers import LAYERS
 from .aten_losses import LOSSES
@@ -20,10 +22,24 @@ ATEN: Mapping[str, Entry] = MappingProxyType({**ELEMENTWISE, **LAYERS, **LOSSES,
 WITHOUT_DERIVATIVE = frozenset(
     f"aten.{name}"
     for name in (
-        "ceil.default", "detach.default", "floor.default", "floor_divide.default", "round.default", "round.decimals",
+        "ceil.default", "floor.default", "floor_divide.default", "round.default", "round.decimals",
         "sign.default", "sgn.default", "trunc.default", "heaviside.default", "zeros_like.default", "ones_like.default",
         "full_like.default", "new_zeros.default", "new_ones.default", "new_full.default", "new_empty.default",
         "empty_like.default", "nextafter.default",
     )
 )  # fmt: skip
 """Floating numbers that no gradient goes through: what torch makes of them is a constant."""
+
+
+def schemas() -> dict[str, str]:
+    """The arguments of every operation of the table by its name, in the order of the names.
+
+    >>> schemas()["aten.mm.default"]
+    '(Tensor self, Tensor mat2) -> Tensor'
+    """
+    found = {}
+    for name in sorted(ATEN):
+        _, operation, overload = name.split(".")
+        schema = str(getattr(getattr(torch.ops.aten, operation), overload)._schema)
+        found[name] = schema[schema.index("(") :]
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -179,9 +180,15 @@ def _norm(self: Value, p: float | None, dim: Any, keepdim: bool) -> Expression:
     return (row("vector_norm", ord=2 if p is None else p, dim=_dims(dim), keepdim=keepdim), self)
 
 
+def _normal_distribution(self: Value) -> Expression:
+    """Φ(x) = erfc(−x/√2)/2."""
+    return (row("mul"), (row("erfc"), (row("mul"), self, -math.sqrt(0.5))), 0.5)
+
+
 ELEMENTWISE: Mapping[str, Entry] = MappingProxyType({
     **{f"aten.{name}.default": _of_one(name) for name in _SAME},
     "aten.gelu.default": _gelu,
+    "aten.special_ndtr.default": _normal_distribution,
     "aten.log_sigmoid.default": lambda self: (row("logsigmoid"), self),
     "aten.leaky_relu.default": lambda self, negative_slope: (
         row("leaky_relu", negative_slope=float(negative_slope)), self),

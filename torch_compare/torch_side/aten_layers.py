@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .call import Entry, Expression, Random, Value, row
+from .call import Entry, Expression, RandomError, Value, row
 
 # ── norms ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -77,7 +77,7 @@ def _attention(
     enable_gqa: bool = False, **_: Any,
 ) -> Expression:  # fmt: skip
     if dropout_p:
-        raise Random("attention drops weights at random: call module.eval() first, or give it dropout_p=0")
+        raise RandomError("attention drops weights at random: call module.eval() first, or give it dropout_p=0")
     named = row("scaled_dot_product_attention", is_causal=is_causal, scale=scale, enable_gqa=enable_gqa)
     return (named, query, key, value, attn_mask)
 
@@ -90,7 +90,7 @@ def _embedding(weight: Value, indices: Value, padding_idx: int, scale_grad_by_fr
 
 def _dropout(input: Value, p: float, train: bool | None) -> Expression:
     if train is not False and p > 0:
-        raise Random("dropout is random in training mode: call module.eval() first, or set its p to 0")
+        raise RandomError("dropout is random in training mode: call module.eval() first, or set its p to 0")
     return input
 
 
@@ -100,7 +100,7 @@ def _native_dropout(input: Value, p: float, train: bool | None) -> Expression:
 
 def _rrelu(self: Value, lower: float, upper: float, training: bool, generator: Any = None) -> Expression:
     if training:
-        raise Random("rrelu is random in training mode: call module.eval() first")
+        raise RandomError("rrelu is random in training mode: call module.eval() first")
     return (row("rrelu", lower=float(lower), upper=float(upper)), self)
 
 
@@ -218,7 +218,7 @@ def _recurrent(name: str, **parameters: Any) -> Entry:
         train: bool, bidirectional: bool, batch_first: bool,
     ) -> Expression:  # fmt: skip
         if dropout and train and num_layers > 1:
-            raise Random(
+            raise RandomError(
                 f"{name} drops units at random in training mode: call module.eval() first, or set dropout to 0"
             )
         options = {"num_layers": num_layers, "bidirectional": bidirectional, "batch_first": batch_first}

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+import reference as ref
+from reference.functions.basics import zero
+
 from .call import Entry, Expression, Value, known, moved, row
 
 
@@ -74,7 +77,7 @@ def _scatter(self: Value, dim: int, index: Value, src: Value) -> Expression:
     """x with src[i, j, …] at [index[i, j, …], j, …] (for dim 0); index may be smaller than src."""
     whole, into = np.arange(int(np.prod(self.shape))).reshape(self.shape), known(index)
     other = tuple(slice(0, n) if axis != dim % self.ndim else slice(None) for axis, n in enumerate(into.shape))
-    part = src
+    part: Expression = src
     if src.shape != into.shape:
         chosen = np.arange(int(np.prod(src.shape))).reshape(src.shape)[tuple(slice(0, n) for n in into.shape)]
         part = (row("index_select", dim=0), (row("reshape", shape=(-1,)), src), chosen.reshape(-1))
@@ -117,15 +120,25 @@ def _moved(operation: Any) -> Entry:
     return lambda self, **arguments: moved(self, lambda places: operation(places, **arguments))
 
 
+_DETACHED = ref.Operation(
+    "detach", "x, which no gradient goes through", "torch.Tensor.detach", ("input",),
+    value=lambda x: x,
+    pullback=lambda inputs, y, d_y: (None,),
+    pushforward=lambda inputs, y, changes: zero(y),
+    probes=((np.array([1.5, -0.25]),),),
+    data=("input",),
+)  # fmt: skip
+
 SHAPES: Mapping[str, Entry] = MappingProxyType({
     **{f"aten.{name}.default": _reshaped for name in ("view", "_unsafe_view", "reshape")},
     "aten.flatten.using_ints": _reshaped,
     "aten.unflatten.int": _reshaped,
     **{
         f"aten.{name}.default": _same
-        for name in ("_to_copy", "alias", "clone", "contiguous", "lift_fresh_copy", "lift_fresh", "positive", "view_as", "resolve_conj",
-                     "resolve_neg")
+        for name in ("_to_copy", "alias", "clone", "contiguous", "lift_fresh", "lift_fresh_copy", "positive",
+                     "resolve_conj", "resolve_neg", "view_as")
     },
+    "aten.detach.default": lambda self: (_DETACHED, self),
     "aten.t.default": lambda self: self if len(self.shape) < 2 else (row("transpose", dim0=0, dim1=1), self),
     "aten.transpose.int": lambda self, dim0, dim1: (row("transpose", dim0=dim0, dim1=dim1), self),
     "aten.permute.default": lambda self, dims: (row("permute", dims=tuple(dims)), self),

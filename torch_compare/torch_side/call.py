@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -54,19 +55,20 @@ class Value:
         return len(self.shape)
 
 
-class Lacking(LookupError):
+class LackingError(LookupError):
     """There is no such row of operations; the message is its name."""
 
 
-class Random(ValueError):
+class RandomError(ValueError):
     """The call draws random numbers; the message says how to have it draw none."""
 
 
+@lru_cache(maxsize=1024, typed=True)
 def row(name: str, **parameters: Any) -> ref.Operation:
     """The row of that name, looked up when it is called for.
 
     Raises:
-        Lacking: there is none.
+        LackingError: there is none.
 
     >>> row("leaky_relu", negative_slope=0.2).name, row("permute", dims=(1, 0)).parameters
     ('leaky_relu', {'dims': (1, 0)})
@@ -75,7 +77,7 @@ def row(name: str, **parameters: Any) -> ref.Operation:
         return ref.operations.MAKERS[name](**parameters)
     if name in ref.ACTIVATIONS:
         return of_activation(getattr(ref.activations, name)(**parameters) if parameters else name)
-    raise Lacking(name)
+    raise LackingError(name)
 
 
 def real(x: Expression) -> Expression:

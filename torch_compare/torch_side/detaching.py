@@ -1,9 +1,11 @@
-"""Values that a module makes where gradients are switched off, as detached ones: torch.export does not keep the switch."""
+"""What a module makes where gradients are switched off, as detached: torch.export does not keep the switch."""
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import CodeType
 from typing import Any
 
 import torch
@@ -15,8 +17,8 @@ from torch.utils import _pytree as pytree
 class Detaching(TorchFunctionMode):
     """While it is entered, what torch makes under no_grad is detached.
 
-    Inside the forward pass of an autograd.Function gradients are switched off too, but its backward pass stands for them:
-    there nothing is detached. A reentrant checkpoint is such a Function.
+    Inside the forward pass of an autograd.Function gradients are switched off too, but its backward pass stands for
+    them: there nothing is detached. A reentrant checkpoint is such a Function.
     """
 
     def __torch_function__(
@@ -27,6 +29,15 @@ class Detaching(TorchFunctionMode):
         if torch.is_grad_enabled() or _in_function():
             return made
         return pytree.tree_map_only(Tensor, lambda t: t.detach() if t.is_floating_point() else t, made)
+
+
+def function_at(file: str, line: int) -> str:
+    """The name of the autograd.Function whose forward pass stands at a line of a file; "" if none does."""
+    for kind, code in _forwards():
+        lines = [number for _, _, number in code.co_lines() if number is not None]
+        if code.co_filename == file and lines and min(lines) <= line <= max(lines):
+            return kind.__name__
+    return ""
 
 
 _APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
@@ -40,3 +51,12 @@ def _in_function() -> bool:
         if frame.f_code is _APPLY:
             return True
     return False
+
+
+def _forwards(kind: Any = torch.autograd.Function) -> Iterator[tuple[type, CodeType]]:
+    """Every autograd.Function there is, with the code of its forward pass."""
+    for child in kind.__subclasses__():
+        forward: Any = inspect.unwrap(getattr(child, "forward", _in_function))
+        if isinstance(getattr(forward, "__code__", None), CodeType):
+            yield child, forward.__code__
+        yield from _forwards(child)

@@ -7,8 +7,6 @@ module that was compiled. `run_decompositions({})` then makes it functional and 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import inspect
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,14 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
-from torch.fx import Node
+from torch.fx import GraphModule, Interpreter, Node
 from torch.utils import _pytree as pytree
 
-from .detaching import Detaching
-from .tensors import tensor
-
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
-"""Positional ones, and those by keyword."""
+from .arguments import Arguments, named_tensors, plain_name, tensors_of
+from .detaching import Detaching, function_at
 
 
 @dataclass(frozen=True)
@@ -37,79 +32,15 @@ class Exported:
         nodes: the calls, in order.
         given: what every placeholder holds: tensors, and for what is no tensor the thing itself.
         leaves: the names of parameters and floating inputs that gradients are taken of, by placeholder.
+        inputs: those of the leaves that are inputs, by name.
         outputs: the tensors that the module gives, nodes in the order of `tensors_of`; what is no node is None.
     """
 
     nodes: tuple[Node, ...]
     given: Mapping[str, Any]
     leaves: Mapping[str, str]
+    inputs: tuple[str, ...]
     outputs: tuple[Node | None, ...]
-
-
-def arguments_of(inputs: Any) -> Arguments:
-    """A module's arguments: a tuple positional, a mapping by keyword, anything else alone; arrays become tensors.
-
-    >>> arguments_of({"ids": [0, 2]})
-    ((), {'ids': tensor([0, 2])})
-    """
-    positional, named = inputs if isinstance(inputs, tuple) else (), {}
-    if isinstance(inputs, Mapping):
-        named = dict(inputs)
-    elif not isinstance(inputs, tuple):
-        positional = (inputs,)
-    return tuple(_as_tensors(v) for v in positional), {name: _as_tensors(v) for name, v in named.items()}
-
-
-def _as_tensors(value: Any) -> Any:
-    if isinstance(value, Tensor) or value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Mapping):
-        return {name: _as_tensors(v) for name, v in value.items()}
-    if isinstance(value, list | tuple) and any(isinstance(v, Tensor | Mapping) or hasattr(v, "shape") for v in value):
-        return type(value)(_as_tensors(v) for v in value)
-    if isinstance(value, list | tuple) or hasattr(value, "__array__"):
-        return tensor(value)
-    return value
-
-
-def named_tensors(module: nn.Module, arguments: Arguments) -> dict[str, Tensor]:
-    """The tensors among a module's arguments by the arguments' names, as "x", "xs[0]", "state.h"."""
-    bound = inspect.signature(module.forward).bind(*arguments[0], **arguments[1])
-    found: dict[str, Tensor] = {}
-    for parameter in inspect.signature(module.forward).parameters.values():
-        value = bound.arguments.get(parameter.name)
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            for name, v in (value or {}).items():
-                found.update(_named(name, v))
-        elif parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-            found.update(_named(parameter.name, value))
-        else:
-            found.update(_named(parameter.name, value))
-    return found
-
-
-def _named(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Tensor):
-        yield name, value
-    elif isinstance(value, Mapping):
-        for key, v in value.items():
-            yield from _named(f"{name}.{key}", v)
-    elif isinstance(value, list | tuple):
-        for index, v in enumerate(value):
-            yield from _named(f"{name}[{index}]", v)
-
-
-def tensors_of(output: Any) -> list[Tensor]:
-    """The tensors in what a module gives, in order: a tensor, or tuples, lists, mappings and dataclasses of them."""
-    if isinstance(output, Tensor):
-        return [output]
-    if isinstance(output, Mapping):
-        return [t for v in output.values() for t in tensors_of(v)]
-    if isinstance(output, list | tuple):
-        return [t for v in output for t in tensors_of(v)]
-    if dataclasses.is_dataclass(output) and not isinstance(output, type):
-        return [t for field in dataclasses.fields(output) for t in tensors_of(getattr(output, field.name))]
-    return []
 
 
 def export(module: nn.Module, arguments: Arguments) -> Exported:
@@ -123,6 +54,7 @@ def export(module: nn.Module, arguments: Arguments) -> Exported:
         with _quiet(), torch.random.fork_rng(devices=[]), torch.enable_grad():
             with Detaching():
                 program = torch.export.export(_Flat(plain), *arguments, strict=False)
+            _run_call_by_call(program)
             program = program.run_decompositions({})
     except Exception as error:
         raise TypeError(
@@ -132,18 +64,16 @@ def export(module: nn.Module, arguments: Arguments) -> Exported:
     return _read(program, plain, arguments)
 
 
+def _run_call_by_call(program: ExportedProgram) -> None:
+    """Have the regions under autocast or no_grad hand on where each of their calls was made: else it is lost."""
+    for part in program.graph_module.modules():
+        if isinstance(part, GraphModule) and part is not program.graph_module:
+            part.forward = Interpreter(part).run
+
+
 def original(module: nn.Module) -> nn.Module:
     """The module that torch.compile was given."""
     return getattr(module, "_orig_mod", module)
-
-
-def plain_name(name: str) -> str:
-    """A parameter's name without what torch.compile puts in it.
-
-    >>> plain_name("_orig_mod.layers.0._orig_mod.weight")
-    'layers.0.weight'
-    """
-    return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
 class _Flat(nn.Module):
@@ -169,20 +99,20 @@ def _read(program: ExportedProgram, module: nn.Module, arguments: Arguments) -> 
     """Placeholders with what they hold and their names, nodes, and outputs."""
     names = {id(p): plain_name(name) for name, p in module.named_parameters()}
     own = dict(module.named_parameters(remove_duplicate=False))
-    flat = pytree.tree_flatten(arguments)[0]
     by_identity: dict[int, str] = {}
     for name, t in named_tensors(module, arguments).items():
         by_identity.setdefault(id(t), name)
     given: dict[str, Any] = {}
     leaves: dict[str, str] = {}
-    users = iter(flat)
+    users, taken = iter(pytree.tree_flatten(arguments)[0]), []
     for spec in program.graph_signature.input_specs:
         place = spec.arg.name
         if spec.kind is InputKind.USER_INPUT:
             value = next(users)
             given[place] = value
+            taken.append(place)
             if isinstance(value, Tensor) and value.is_floating_point() and bool(torch.isfinite(value).all()):
-                leaves[place] = by_identity[id(value)]
+                leaves[place] = by_identity.get(id(value), place)
             continue
         target = (spec.target or "").removeprefix("module.")
         if spec.kind is InputKind.PARAMETER:
@@ -201,31 +131,56 @@ def _read(program: ExportedProgram, module: nn.Module, arguments: Arguments) -> 
         if spec.kind is OutputKind.USER_OUTPUT
     )
     calls = tuple(node for node in program.graph.nodes if node.op == "call_function")
-    return Exported(calls, given, leaves, outputs)
+    inputs = tuple(leaves[place] for place in taken if place in leaves)
+    return Exported(calls, given, leaves, inputs, outputs)
 
 
 # ── where a call was made ────────────────────────────────────────────────────────────────────────────
 
 
-def submodule_of(node: Node) -> tuple[str, str]:
-    """The path of the submodule that made a call, "" for the module itself, and the name of its class."""
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    if not stack:
-        return "", ""
-    path, kind = stack[-1]
-    name = kind if isinstance(kind, str) else kind.__name__
-    return plain_name(str(path).removeprefix("module").removeprefix(".")), name.rpartition(".")[2]
+@dataclass(frozen=True)
+class Place:
+    """Where a module makes a call.
+
+    Attributes:
+        submodule: the path of the submodule, "" for the module itself.
+        kind: its class.
+        function: the autograd.Function whose forward pass makes it; "" if none does.
+        line: the source line, as "file.py:12: y = f(x)": the last one that is not torch's own, if there is one.
+    """
+
+    submodule: str = ""
+    kind: str = ""
+    function: str = ""
+    line: str = ""
+
+    def __str__(self) -> str:
+        kind = f"{self.kind}, forward of {self.function}" if self.function else self.kind
+        where = f"in {self.submodule or 'the module itself'} ({kind})"
+        return where + (f", at {self.line}" if self.line else "")
+
+    def name_of(self, operation: str) -> str:
+        """A step's name: the submodule, the Function and the operation."""
+        return ".".join(filter(None, (self.submodule, self.function, operation)))
 
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in \S+(?:\n    (?! *File )(.*))?')
 
 
-def line_of(node: Node) -> str:
-    """The source line that made a call, as 'file.py:12: y = f(x)'; the user's own where torch.nn stands between."""
-    frames = _FRAME.findall(node.meta.get("stack_trace") or "")
-    frames = [frame for frame in frames if frame[0] != __file__]
+def place_of(node: Node) -> Place:
+    """Where a call was made, from what torch.export noted."""
+    path, kind = ([*(node.meta.get("nn_module_stack") or {}).values()] or [("", "")])[-1]
+    kind = kind if isinstance(kind, str) else kind.__name__
+    frames = [frame for frame in _FRAME.findall(node.meta.get("stack_trace") or "") if frame[0] != __file__]
     own = [frame for frame in frames if "/torch/" not in frame[0]] or frames
-    if not own:
-        return ""
-    file, line, text = own[-1]
-    return f"{file}:{line}" + (f": {text.strip()}" if text else "")
+    line = ""
+    if own:
+        file, number, text = own[-1]
+        line = f"{file}:{number}" + (f": {text.strip()}" if text else "")
+    functions = [name for file, number, _ in frames if (name := function_at(file, int(number)))]
+    return Place(
+        plain_name(str(path).removeprefix("module").removeprefix(".")),
+        kind.rpartition(".")[2],
+        functions[-1] if functions else "",
+        line,
+    )

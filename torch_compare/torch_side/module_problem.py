@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 import reference as ref
 
-from .exported import Arguments, arguments_of, named_tensors, original, plain_name, tensors_of
-from .module_network import ModuleNetwork, Operations, read_module
+from .arguments import Arguments, arguments_of, copied, named_tensors, plain_name, replaced, tensors_of
+from .exported import Place, original
+from .module_network import ModuleNetwork, read_module
 from .modules import known_loss, scalar
-from .networks import FORMATS
 from .tensors import array, tensor
+from .translation import NAMES, Table
 
-_NAMES = {number: name for name, number in FORMATS.items()}
 _CLASSES_FIRST = ("cross_entropy", "nll")
 """Losses whose classes torch has on axis 1, before all others but the examples'."""
 
@@ -43,12 +40,10 @@ class Judgement:
     given: Mapping[str, Tensor]
     base: str
     islands: Mapping[str, tuple[str, ...]]
-    places: Mapping[str, tuple[str, str]]
+    places: Mapping[str, Place]
 
 
-def judgement(
-    module: nn.Module, inputs: Any, target: Any, loss_fn: Any, operations: Operations | None = None
-) -> Judgement:
+def judgement(module: nn.Module, inputs: Any, target: Any, loss_fn: Any, operations: Table | None = None) -> Judgement:
     """The problem of any module and loss, and the gradients that torch.autograd makes of it; it stays as it was.
 
     Args:
@@ -64,7 +59,7 @@ def judgement(
         TypeError, ValueError: as for `network_from_module`; or a loss that is none, or uses the parameters itself.
     """
     arguments = arguments_of(inputs)
-    goal = tensor(target) if isinstance(target, np.ndarray | np.generic) else _copied(target)
+    goal = tensor(target) if isinstance(target, np.ndarray | np.generic) else copied(target)
     with _unchanged(module), torch.inference_mode(False), torch.enable_grad():
         made = _made(module, arguments, goal, loss_fn)
     read = read_module(module, inputs, outputs=made.chosen, operations=operations)
@@ -79,7 +74,7 @@ def judgement(
         if step.compute is not None:
             by_format.setdefault(str(step.compute), []).append(step.name)
     islands = {form: tuple(names) for form, names in by_format.items()}
-    return Judgement(problem, given, _NAMES[read.base], islands, read.places)
+    return Judgement(problem, given, NAMES[read.base], islands, read.places)
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ class _Made:
 
 
 def _made(module: nn.Module, arguments: Arguments, target: Any, loss_fn: Any) -> _Made:
-    fresh = _copied(arguments)
+    fresh = copied(arguments)
     leaves = {plain_name(name): p for name, p in module.named_parameters() if p.requires_grad}
     floats = {name: t for name, t in named_tensors(original(module), fresh).items() if t.is_floating_point()}
     for t in floats.values():
@@ -113,7 +108,7 @@ def _gradients(loss: Tensor, leaves: list[Tensor]) -> list[Tensor]:
     if not loss.requires_grad:
         raise ValueError("loss: it depends on no parameter and on no input, as far as torch.autograd can see")
     try:
-        found = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True)
+        found: Sequence[Tensor | None] = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True)
     except RuntimeError as error:
         if "use_reentrant" not in str(error) and "checkpoint" not in str(error).lower():
             raise
@@ -138,7 +133,7 @@ def _cotangents(
 ) -> tuple[tuple[int, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The places of the outputs that the loss depends on, these outputs, and ∂loss/∂ of each, by torch.autograd."""
     cut = {id(t): t.detach().requires_grad_() for t in tensors_of(output) if t.is_floating_point() and t.requires_grad}
-    loss = scalar(loss_fn(_replaced(output, cut), target))
+    loss = scalar(loss_fn(replaced(output, cut), target))
     if not loss.requires_grad:
         raise ValueError("loss_fn: its result does not depend on the output, as far as torch.autograd can see")
     found = torch.autograd.grad(loss, [*cut.values(), *parameters], allow_unused=True)
@@ -151,29 +146,6 @@ def _cotangents(
     chosen = {id(t): (k, t) for k, t in reversed(places)}  # what is given twice counts once
     kept = sorted(chosen.values(), key=lambda pair: pair[0])
     return tuple(k for k, _ in kept), tuple(t.detach() for _, t in kept), tuple(by_output[id(t)] for _, t in kept)
-
-
-def _replaced(output: Any, by: Mapping[int, Tensor]) -> Any:
-    """What a module gives, with other tensors in it."""
-    if isinstance(output, Tensor):
-        return by.get(id(output), output)
-    if dataclasses.is_dataclass(output) and not isinstance(output, type):
-        found = copy.copy(output)
-        for name in (field.name for field in dataclasses.fields(output)):
-            object.__setattr__(found, name, _replaced(getattr(output, name), by))
-        if isinstance(output, dict):  # a mapping as well, as the outputs of transformers are
-            dict.update(found, {name: _replaced(v, by) for name, v in output.items()})
-        return found
-    if isinstance(output, Mapping):
-        found = copy.copy(output)
-        for name, value in output.items():
-            found[name] = _replaced(value, by)  # type: ignore[index]
-        return found
-    if isinstance(output, tuple) and hasattr(output, "_fields"):
-        return type(output)(*(_replaced(v, by) for v in output))
-    if isinstance(output, list | tuple):
-        return type(output)(_replaced(v, by) for v in output)
-    return output
 
 
 def _stated(
@@ -221,12 +193,6 @@ def _classes_last(network: ref.Network) -> ref.Network:
 def _number_of(read: ModuleNetwork) -> Any:
     arrays = [*read.network.parameters.values(), *read.x.values()]
     return arrays[0].dtype
-
-
-def _copied(value: Any) -> Any:
-    """The same arguments with tensors that share nothing with the caller's; one that comes twice is one again."""
-    made: dict[int, Tensor] = {}
-    return pytree.tree_map_only(Tensor, lambda t: made.setdefault(id(t), t.detach().clone()), value)
 
 
 @contextlib.contextmanager

@@ -208,4 +208,6 @@ def check_module(
         given: Any = modules.module_gradients(module, inputs, target, loss_fn, as_)
         return check(problem, given, modules.number_type(module) if dtype is None else dtype, **options)
     found = module_problem.judgement(module, inputs, target, loss_fn, operations)
-    return check(found.problem, found.given, found.base if dtype is None else dtype, **options)
+    verdict = check(found.problem, found.given, found.base if dtype is None else dtype, **options)
+    named = verdict.diagnosis.steps(found.places) if verdict.diagnosis.sought else ()
+    return replace(verdict, formats=found.islands, calls={step: str(found.places[step]) for step in named})

@@ -23,7 +23,7 @@ from reference.arithmetic.formats import Format
 from reference.rounding.distance import WorstElement
 from reference.rounding.scale import Rounding
 
-from ..diagnosis.wording import Diagnosis
+from ..diagnosis.wording import Diagnosis, listed
 from .by_scale import ByScale
 from .conventions import another_convention
 from .overflow import in_range
@@ -52,6 +52,8 @@ class Verdict:
         statistics: the worst element and the worst statistic of every kind, in units of their limits, by kind.
         decided: the statistic that decided, with its size in standard errors; "" if the worst element did.
         coarser: the coarser format whose errors the numbers have, of an imprecise verdict; "" if there is none.
+        formats: the steps of a module that compute in another format than its parameters', by that format.
+        calls: where a module makes the steps that the diagnosis names, by step.
     """
 
     status: Status
@@ -66,6 +68,8 @@ class Verdict:
     statistics: Mapping[str, float] = field(default_factory=dict, repr=False)
     decided: str = ""
     coarser: str = ""
+    formats: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    calls: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "diagnosis", Diagnosis.of(self.diagnosis))
@@ -99,6 +103,8 @@ class Verdict:
         lines.append(f"{'diagnosis' if self.diagnosis.sought else 'that is'}: {self.diagnosis}")
         if self.runner_up:
             lines.append(f"or else: {self.runner_up}")
+        lines += [f"{step} is made {where}" for step, where in self.calls.items()]
+        lines += [f"in {form}, as the module computes them: {listed(steps)}" for form, steps in self.formats.items()]
         if self.digits:
             place, fewest = self.fewest_digits
             lines.append("digits that agree: all" if isinf(fewest) else f"digits that agree: {fewest:.1f}, in {place}")

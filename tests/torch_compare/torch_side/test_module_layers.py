@@ -7,6 +7,7 @@ from torch import nn
 
 import reference as ref
 import torch_compare as tc
+from torch_compare.torch_side.modules import problem_from_module
 
 X = torch.tensor(np.random.default_rng(0).normal(size=(5, 3)))
 TARGET = torch.tensor([0, 1, 1, 0, 1])
@@ -73,9 +74,9 @@ def test_a_linear_layer_of_ones_own_and_a_row_with_parameters():
 
 
 class _Net(nn.Module):
-    def __init__(self):
+    def __init__(self, width=3):
         super().__init__()
-        self.fc = nn.Linear(3, 2)
+        self.fc = nn.Linear(width, width)
 
     def forward(self, x):
         return self.fc(x)
@@ -94,7 +95,12 @@ class _Net(nn.Module):
 ])  # fmt: skip
 def test_what_cannot_be_taken_is_refused_with_what_to_do_instead(module, error, message):
     with pytest.raises(error, match=message):
-        check(module)
+        problem_from_module(module, X, TARGET, nn.CrossEntropyLoss())
+
+
+@pytest.mark.parametrize("middle", [nn.PReLU(), nn.LayerNorm(4), MyLinear(4, 4), _Net(4)])
+def test_what_is_no_mlp_is_taken_as_a_network_of_operations(middle):
+    assert check(network(middle), diagnose=False).agrees
 
 
 @pytest.mark.parametrize(("as_", "error", "message"), [
