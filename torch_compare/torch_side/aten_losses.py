@@ -25,8 +25,8 @@ def _loss(y: Value, target: Any, loss: ref.Loss, reduction: int, *, of_rows: boo
     """
     if isinstance(target, Value) and target.data is None:
         raise ValueError(
-            f"{loss.name}: its target depends on parameters or floating inputs, and the oracle takes no derivative of a "
-            "target: detach it, or write the loss in elementary operations"
+            f"{loss.name}: its target depends on parameters or floating inputs, and the oracle takes no derivative of "
+            "a target: detach it, or write the loss in elementary operations"
         )
     t, operation = np.asarray(known(target)), of_loss(loss, REDUCTIONS[reduction])
     if of_rows and y.ndim > 2:

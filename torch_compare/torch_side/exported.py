@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ from torch.utils import _pytree as pytree
 
 from .arguments import Arguments, named_tensors, plain_name, tensors_of
 from .detaching import Detaching, function_at
+
+Loss = Callable[[Any], Tensor]
+"""A number from whatever a module gives."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ class Exported:
     outputs: tuple[Node | None, ...]
 
 
-def export(module: nn.Module, arguments: Arguments) -> Exported:
-    """The module's program on these arguments.
+def export(module: nn.Module, arguments: Arguments, loss: Loss | None = None) -> Exported:
+    """The module's program on these arguments; with a loss of its output, the program of that.
 
     Raises:
         TypeError: torch.export cannot trace it; its own message is handed on.
@@ -53,7 +56,7 @@ def export(module: nn.Module, arguments: Arguments) -> Exported:
     try:
         with _quiet(), torch.random.fork_rng(devices=[]), torch.enable_grad():
             with Detaching():
-                program = torch.export.export(_Flat(plain), *arguments, strict=False)
+                program = torch.export.export(_Flat(plain, loss), *arguments, strict=False)
             _run_call_by_call(program)
             program = program.run_decompositions({})
     except Exception as error:
@@ -79,13 +82,14 @@ def original(module: nn.Module) -> nn.Module:
 class _Flat(nn.Module):
     """The module with nothing but a tuple of tensors as output, which torch.export takes whatever holds them."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, loss: Loss | None) -> None:
         super().__init__()
-        self.module = module
+        self.module, self.loss = module, loss
         self.training = module.training
 
     def forward(self, *positional: Any, **named: Any) -> tuple[Tensor, ...]:
-        return tuple(tensors_of(self.module(*positional, **named)))
+        output = self.module(*positional, **named)
+        return tuple(tensors_of(output if self.loss is None else self.loss(output)))
 
 
 @contextlib.contextmanager

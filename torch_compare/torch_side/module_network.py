@@ -15,7 +15,7 @@ import reference as ref
 from .arguments import arguments_of, copied
 from .aten import ATEN
 from .call import Value, row
-from .exported import Exported, Place, export
+from .exported import Exported, Loss, Place, export
 from .tensors import array
 from .translation import Steps, Table, translate
 
@@ -67,8 +67,9 @@ def network_from_module(module: nn.Module, inputs: Any, *, operations: Table | N
 
 
 def read_module(
-    module: nn.Module, inputs: Any, *, outputs: Iterable[int] | None = None, operations: Table | None = None
-) -> ModuleNetwork:
+    module: nn.Module, inputs: Any, *, outputs: Iterable[int] | None = None, operations: Table | None = None,
+    loss: Loss | None = None,
+) -> ModuleNetwork:  # fmt: skip
     """A module as a network, with its inputs and where its steps come from; see `network_from_module`.
 
     Args:
@@ -77,11 +78,12 @@ def read_module(
         outputs: which of the tensors that it gives (`arguments.tensors_of`) are the network's output. Several become
             one in a row, and so must their cotangents.
         operations: see there.
+        loss: a number from the module's output, which is then the network's.
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
     with torch.inference_mode(False), torch.no_grad():
-        program = export(module, copied(arguments_of(inputs)))
+        program = export(module, copied(arguments_of(inputs)), loss)
         found = translate(program, {**ATEN, **(operations or {})})
         return _network(program, found.steps, _output(found.steps, found.outputs, outputs))
 

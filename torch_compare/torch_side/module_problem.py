@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import reference as ref
 
 from .arguments import Arguments, arguments_of, copied, named_tensors, plain_name, replaced, tensors_of
-from .exported import Place, original
+from .exported import Loss, Place, original
 from .module_network import ModuleNetwork, read_module
 from .modules import known_loss, scalar
 from .tensors import array, tensor
@@ -52,7 +52,8 @@ def judgement(module: nn.Module, inputs: Any, target: Any, loss_fn: Any, operati
         target: what loss_fn compares the output with.
         loss_fn: a loss of torch.nn or torch.nn.functional, which becomes the problem's where the module gives one
             tensor of its parameters' number type; or any callable (output, target) ↦ scalar tensor, whose output
-            is whatever the module gives. Of the latter ∂loss/∂output is taken as given (the loss `inner_product`).
+            is whatever the module gives. The latter is traced like the module, and becomes steps of the network; if
+            that cannot be done, ∂loss/∂output is taken as given (the loss `inner_product`).
         operations: see `network_from_module`.
 
     Raises:
@@ -62,12 +63,13 @@ def judgement(module: nn.Module, inputs: Any, target: Any, loss_fn: Any, operati
     goal = tensor(target) if isinstance(target, np.ndarray | np.generic) else copied(target)
     with _unchanged(module), torch.inference_mode(False), torch.enable_grad():
         made = _made(module, arguments, goal, loss_fn)
-    read = read_module(module, inputs, outputs=made.chosen, operations=operations)
-    network, loss, aim, reduction = _stated(read, made, goal, loss_fn)
-    problem = ref.Problem(network, read.x, aim, loss, reduction)
-    places = problem.gradient_shapes()
+    known = known_loss(loss_fn)
+    found = None if known is None else _with_row(module, inputs, operations, made, goal, known)
+    found = found or _traced(module, inputs, operations, lambda output: loss_fn(output, goal))
+    read, problem = found or _with_cotangents(module, inputs, operations, made)
+    network, places = problem.graph, problem.gradient_shapes()
     given = {name: d for name, d in made.gradients.items() if name in places}
-    if loss != "inner_product":
+    if found is not None:
         given["loss"] = made.loss
     by_format: dict[str, list[str]] = {}
     for step in network.steps:
@@ -148,25 +150,43 @@ def _cotangents(
     return tuple(k for k, _ in kept), tuple(t.detach() for _, t in kept), tuple(by_output[id(t)] for _, t in kept)
 
 
-def _stated(
-    read: ModuleNetwork, made: _Made, target: Any, loss_fn: Any
-) -> tuple[ref.Network, ref.Loss | str, Any, str]:
-    """Network, loss, target and reduction: the loss's own row where the oracle has it, else its derivative as given."""
+Stated = tuple[ModuleNetwork, ref.Problem]
+
+
+def _with_row(
+    module: nn.Module, inputs: Any, operations: Table | None, made: _Made, target: Any, known: tuple[ref.Loss, str]
+) -> Stated | None:
+    """The problem with the oracle's own row of a loss of torch's; None where its output is not what the row takes."""
+    loss, reduction = known
+    y, t = made.outputs[0], np.asarray(array(target)) if isinstance(target, Tensor) else np.asarray(target)
+    fits = y.ndim in (1, 2) or (y.ndim > 2 and loss.name in (*_CLASSES_FIRST, *_ELEMENTWISE))
+    if not made.alone or not fits:
+        return None
+    read = read_module(module, inputs, outputs=made.chosen, operations=operations)
+    if y.dtype != read.base:
+        return None
     network, number = read.network, _number_of(read)
-    known = known_loss(loss_fn)
-    if known is not None and made.alone and made.outputs[0].dtype == read.base and made.outputs[0].ndim:
-        loss, reduction = known
-        y, t = made.outputs[0], np.asarray(array(target)) if isinstance(target, Tensor) else np.asarray(target)
-        t = t.astype(number) if t.dtype.kind == "f" else t
-        if y.ndim <= 2:
-            return network, loss, t, reduction
-        if loss.name in _CLASSES_FIRST:
-            return _classes_last(network), loss, np.moveaxis(t, 1, -1) if t.ndim == y.ndim else t, reduction
-        if loss.name in _ELEMENTWISE:
-            return network, loss, t, reduction
-    flat = [np.asarray(array(d)).astype(number) for d in made.cotangents]
+    t = t.astype(number) if t.dtype.kind == "f" else t
+    if y.ndim > 2 and loss.name in _CLASSES_FIRST:
+        network, t = _classes_last(network), np.moveaxis(t, 1, -1) if t.ndim == y.ndim else t
+    return read, ref.Problem(network, read.x, t, loss, reduction)
+
+
+def _traced(module: nn.Module, inputs: Any, operations: Table | None, loss: Loss) -> Stated | None:
+    """The problem whose network computes the loss as well; None where that cannot be traced, or has no such rows."""
+    try:
+        read = read_module(module, inputs, operations=operations, loss=loss)
+    except (TypeError, ValueError):
+        return None
+    return read, ref.Problem(read.network, read.x, np.ones((), _number_of(read)), "inner_product")
+
+
+def _with_cotangents(module: nn.Module, inputs: Any, operations: Table | None, made: _Made) -> Stated:
+    """The problem with the loss's derivative as given."""
+    read = read_module(module, inputs, outputs=made.chosen, operations=operations)
+    flat = [np.asarray(array(d)).astype(_number_of(read)) for d in made.cotangents]
     aim = flat[0] if len(flat) == 1 else np.concatenate([d.ravel() for d in flat])
-    return network, "inner_product", aim, "mean"
+    return read, ref.Problem(read.network, read.x, aim, "inner_product")
 
 
 _ELEMENTWISE = (

@@ -159,7 +159,7 @@ def _activation(rng: Generator) -> nn.Module:
 def _of_sequence(rng: Generator, width: int) -> nn.Module:
     """A part that takes (B, T, E) to (B, T, E)."""
     heads = int(rng.choice([n for n in (1, 2, 4) if width % n == 0]))
-    recurrent: type[nn.RNNBase] = (nn.RNN, nn.GRU, nn.LSTM)[int(rng.integers(3))]
+    recurrent: Any = (nn.RNN, nn.GRU, nn.LSTM)[int(rng.integers(3))]
     parts: tuple[Callable[[], nn.Module], ...] = (
         lambda: nn.Sequential(nn.Linear(width, width), _activation(rng)),
         lambda: nn.LayerNorm(width, elementwise_affine=bool(rng.random() < 0.8)),

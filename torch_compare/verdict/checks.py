@@ -180,8 +180,8 @@ def check_module(
             floating ones are judged too.
         target: what loss_fn compares the output with.
         loss_fn: a loss module, a function of torch.nn.functional, or any callable (output, target) ↦ loss that takes
-            whatever the module gives; of the last kind the derivative is taken as given, and the network's
-            gradients are judged.
+            whatever the module gives. The last kind is traced and judged like the module; if that cannot be done, its
+            derivative is taken as given.
         dtype: as for `check`; so are accumulate, certified, diagnose and seed. That of the parameters if not given:
             what the module computes in another one is judged in that.
         accumulate: see `check`.

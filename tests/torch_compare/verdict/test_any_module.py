@@ -62,7 +62,7 @@ def test_compiled_and_checkpointed_modules_are_judged_by_their_own_gradients():
         assert check(lambda m, x: checkpoint(m.l, x, use_reentrant=reentrant)).agrees  # noqa: B023
     compiled = torch.compile(Calls(lambda m, x: F.gelu(m.l(x))).double(), backend="aot_eager")
     found = judgement(compiled, X, UP, product)
-    assert set(found.given) == {"l.weight", "l.bias", "x"}
+    assert set(found.given) == {"l.weight", "l.bias", "x", "loss"}
     assert tc.check_module(compiled, X, UP, product).agrees
 
 
@@ -99,7 +99,37 @@ def test_the_loss_is_the_problems_where_the_oracle_has_it(f, loss_fn, target, lo
     found = judgement(Calls(f).double(), X, target, loss_fn)
     assert found.problem.loss.name == loss
     assert tc.check(found.problem, found.given).agrees
-    assert ("loss" in found.given) == (loss != "inner_product")
+    assert "loss" in found.given
+
+
+class HuberLike(torch.autograd.Function):
+    """Σ log cosh(y − t), whose backward pass forgets the tanh."""
+
+    @staticmethod
+    def forward(ctx, y, t):
+        ctx.save_for_backward(y, t)
+        return torch.log(torch.cosh(y - t)).sum()
+
+    @staticmethod
+    def backward(ctx, d_loss):
+        y, t = ctx.saved_tensors
+        return d_loss * (y - t), None
+
+
+def test_a_loss_of_ones_own_is_judged_like_the_module():
+    assert check(lambda m, x: m.l(x), lambda y, t: torch.log(torch.cosh(y - t)).sum()).agrees
+    wrong = check(lambda m, x: m.l(x), HuberLike.apply)
+    assert wrong.status == "wrong"
+    assert "loss" in wrong.places
+
+
+def test_a_loss_that_cannot_be_traced_is_taken_at_its_derivative():
+    def loss(y, t):
+        return (y * t).sum() * (2.0 if float(y.detach().sum()) > -1e9 else 1.0)
+
+    found = judgement(Calls(lambda m, x: m.l(x)).double(), X, UP, loss)
+    assert "loss" not in found.given
+    assert tc.check(found.problem, found.given).agrees
 
 
 def test_the_module_stays_as_it_was():
