@@ -19,6 +19,8 @@ from .parts import flip, narrow, roll, select, slice, tril, triu
 from .positions import alibi, rotary_embedding
 from .products import bmm, dot, linear, matmul, mm, mv, outer
 from .putting import index_add, index_put, scatter_add
+from .recurrence import gru, lstm, rnn_relu, rnn_tanh
+from .recurrent_cells import gru_cell, lstm_cell, rnn_relu_cell, rnn_tanh_cell
 from .reductions import amax, amin, logsumexp, max, mean, min, prod, sum
 from .row import Operation
 from .shape import clone, contiguous, flatten, movedim, permute, reshape, squeeze, transpose, unflatten, unsqueeze
@@ -30,11 +32,12 @@ __all__ = [
     "MAKERS", "OPERATIONS", "Operation", "abs", "add", "addcdiv", "addcmul", "addmm", "alibi", "amax", "amin",
     "baddbmm", "batch_norm", "bmm", "cat", "chunk", "clamp", "clone", "contiguous", "cos", "cumprod", "cumsum", "div",
     "dot", "dropout", "einsum", "embedding", "erf", "exp", "expand", "expm1", "flatten", "flip", "gather", "geglu",
-    "get", "glu", "group_norm", "index_add", "index_put", "index_select", "instance_norm", "layer_norm", "lerp",
-    "linear", "log", "log1p", "log_softmax", "logcumsumexp", "logsumexp", "masked_fill", "matmul", "max", "maximum",
-    "mean", "min", "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "normalize", "of_activation", "outer",
-    "pad", "permute", "pow", "prelu", "prod", "reciprocal", "reglu", "repeat", "repeat_interleave", "reshape",
-    "rms_norm", "roll", "rotary_embedding", "rsqrt", "scaled_dot_product_attention", "scatter_add", "select", "sin",
-    "slice", "softmax", "softmin", "split", "sqrt", "squeeze", "stack", "std", "sub", "sum", "swiglu", "take_along_dim",
-    "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze", "var", "vector_norm", "where",
+    "get", "glu", "group_norm", "gru", "gru_cell", "index_add", "index_put", "index_select", "instance_norm",
+    "layer_norm", "lerp", "linear", "log", "log1p", "log_softmax", "logcumsumexp", "logsumexp", "lstm", "lstm_cell",
+    "masked_fill", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg",
+    "normalize", "of_activation", "outer", "pad", "permute", "pow", "prelu", "prod", "reciprocal", "reglu", "repeat",
+    "repeat_interleave", "reshape", "rms_norm", "rnn_relu", "rnn_relu_cell", "rnn_tanh", "rnn_tanh_cell", "roll",
+    "rotary_embedding", "rsqrt", "scaled_dot_product_attention", "scatter_add", "select", "sin", "slice", "softmax",
+    "softmin", "split", "sqrt", "squeeze", "stack", "std", "sub", "sum", "swiglu", "take_along_dim", "transpose",
+    "tril", "triu", "unbind", "unflatten", "unsqueeze", "var", "vector_norm", "where",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from ..activations.row import Activation
 from ..arithmetic.array import Array, NumPyArray, Term
 from ..functions.recipe import recorded
 from .probe import probe
-from .row import Inputs, Operation, Pullback
+from .row import Operation, Pullback
 
 
 def _along(row: Activation, f: Callable[..., Array], axis: int, *arrays: Array) -> Array:
@@ -25,18 +25,17 @@ def _along(row: Activation, f: Callable[..., Array], axis: int, *arrays: Array) 
     return y if last else y.swapaxes(axis, -1)
 
 
+def sided_pullback(row: Activation, side: str, x: Array, d_y: Array) -> Array:
+    """d_x with another slope at the kinks: that from the "left", from the "right", or the "mean" of both."""
+    d_x = row.pullback(x, d_y)
+    for kink in row.kinks:
+        slope = {"left": kink.left, "right": kink.right, "mean": (kink.left + kink.right) / 2}[side]
+        d_x = np.where(x == kink.at, d_y * slope, d_x)
+    return d_x
+
+
 def _slopes(row: Activation, side: str) -> Pullback:
-    """The pullback with another slope at the kinks: that from the left, from the right, or the mean of both."""
-
-    def pullback(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array]:
-        (x,) = inputs
-        d_x = row.pullback(x, d_y)
-        for kink in row.kinks:
-            slope = {"left": kink.left, "right": kink.right, "mean": (kink.left + kink.right) / 2}[side]
-            d_x = np.where(x == kink.at, d_y * slope, d_x)
-        return (d_x,)
-
-    return pullback
+    return lambda inputs, y, d_y: (sided_pullback(row, side, inputs[0], d_y),)
 
 
 def of_activation(activation: str | Activation, dim: int = -1) -> Operation:

@@ -93,6 +93,14 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "geglu": (({}, ((2, 3), (2, 3))), ({"approximate": "tanh", "packed": "gate_last"}, ((2, 4),))),
     "glu": (({}, ((2, 4),)), ({"dim": 0}, ((2, 3),))),
     "group_norm": (({"num_groups": 2}, ((1, 4, 3), (4,), (4,))), ({"num_groups": 1}, ((1, 2, 3), (2,)))),
+    "gru": (
+        ({}, ((3, 1, 2), (1, 1, 2), (6, 2), (6, 2), (6,), (6,))),
+        (
+            {"has_biases": False, "bidirectional": True, "batch_first": True},
+            ((2, 2, 1), (2, 2, 2), (6, 1), (6, 2), (6, 1), (6, 2)),
+        ),
+    ),
+    "gru_cell": (({}, ((2, 3), (2, 2), (6, 3), (6, 2), (6,), (6,))), ({}, ((1, 1), (1, 2), (6, 1), (6, 2)))),
     "index_add": (({"dim": 0}, ((3, 2), [2, 0, 2], (3, 2))), ({"dim": 1, "alpha": 0.5}, ((2, 3), [1], (2, 1)))),
     "index_put": (
         ({"accumulate": True}, ((3, 2), (3, 2), [1, 0, 1])),
@@ -108,6 +116,17 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "log_softmax": _ROW,
     "logcumsumexp": (({"dim": 1}, ((2, 3),)), ({"dim": 0}, ((3, 2),))),
     "logsumexp": (({"dim": 1}, ((2, 3),)), ({"dim": (0, 2), "keepdim": True}, ((2, 3, 2),))),
+    "lstm": (
+        ({}, ((3, 1, 2), (1, 1, 2), (1, 1, 2), (8, 2), (8, 2), (8,), (8,))),
+        (
+            {"has_biases": False, "bidirectional": True, "batch_first": True},
+            ((2, 2, 1), (2, 2, 1), (2, 2, 2), (8, 1), (8, 1), (1, 2), (8, 1), (8, 1), (1, 2)),
+        ),
+    ),
+    "lstm_cell": (
+        ({}, ((2, 3), (2, 2), (2, 2), (8, 3), (8, 2), (8,), (8,))),
+        ({}, ((1, 1), (1, 2), (1, 2), (8, 1), (8, 2))),
+    ),
     "masked_fill": (({"value": -2.0}, ((2, 3), _LOWER)), ({"value": float("-inf")}, ((2,), [False, False]))),
     "matmul": (({}, ((2, 3), (3, 2))), ({}, ((2, 1, 1, 2), (2, 2, 2)))),
     "max": _PLAIN,
@@ -137,6 +156,22 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "repeat_interleave": (({"repeats": 2}, ((3,),)), ({"repeats": 2, "dim": 1}, ((2, 2),))),
     "reshape": (({"shape": (3, 2)}, ((2, 3),)), ({"shape": (1, -1)}, ((2, 1, 2),))),
     "rms_norm": (({"eps": 1e-6}, _NORM[:2]), ({"normalized_shape": (2, 2), "eps": 0.25}, ((2, 2, 2),))),
+    "rnn_relu": (
+        ({}, ((3, 1, 2), (1, 1, 2), (2, 2), (2, 2), (2,), (2,))),
+        (
+            {"has_biases": False, "bidirectional": True, "batch_first": True},
+            ((2, 2, 1), (2, 2, 2), (2, 1), (2, 2), (2, 1), (2, 2)),
+        ),
+    ),
+    "rnn_relu_cell": (({}, ((2, 3), (2, 2), (2, 3), (2, 2), (2,), (2,))), ({}, ((1, 1), (1, 2), (2, 1), (2, 2)))),
+    "rnn_tanh": (
+        ({}, ((3, 1, 2), (1, 1, 2), (2, 2), (2, 2), (2,), (2,))),
+        (
+            {"has_biases": False, "bidirectional": True, "batch_first": True},
+            ((2, 2, 1), (2, 2, 2), (2, 1), (2, 2), (2, 1), (2, 2)),
+        ),
+    ),
+    "rnn_tanh_cell": (({}, ((2, 3), (2, 2), (2, 3), (2, 2), (2,), (2,))), ({}, ((1, 1), (1, 2), (2, 1), (2, 2)))),
     "roll": (({"shifts": 1}, ((2, 3),)), ({"shifts": (1, -1), "dims": (0, 1)}, ((2, 3),))),
     "rotary_embedding": (({}, ((2, 4), (2, 2), (2, 2))), ({"layout": "interleaved"}, ((1, 2, 2), (2, 1), (2, 1)))),
     "rsqrt": _POSITIVE,

@@ -123,6 +123,16 @@ def _along(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
     return max(prod(x) // x[parameters["dim"]] * prod(index), prod(x))
 
 
+_RECURRENT = ("gru", "gru_cell", "lstm", "lstm_cell", "rnn_relu", "rnn_relu_cell", "rnn_tanh", "rnn_tanh_cell")
+
+
+def _recurrent(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
+    """What all gates of all layers get at every step."""
+    weights = [shape for shape in shapes[2:] if len(shape) == 2]
+    steps = prod(shapes[0][:-1])
+    return max(steps * sum(shape[0] for shape in weights), sum(map(prod, shapes)))
+
+
 _GROWING: Mapping[str, Callable[[Sequence[Shape], Mapping[str, Any]], int]] = MappingProxyType({
     "addmm": lambda s, p: _matmul(s[1], s[2]),
     "baddbmm": lambda s, p: _matmul(s[1], s[2]),
@@ -131,6 +141,7 @@ _GROWING: Mapping[str, Callable[[Sequence[Shape], Mapping[str, Any]], int]] = Ma
     "embedding": lambda s, p: prod(s[0]) * s[1][-1] + prod(s[1]),
     "expand": _expanded,
     "gather": lambda s, p: prod(s[0]) + prod(s[1]),
+    **dict.fromkeys(_RECURRENT, _recurrent),
     "index_select": _along,
     "linear": lambda s, p: max(prod(s[0][:-1]) * s[1][0], prod(s[0]), prod(s[1])),
     "matmul": lambda s, p: _matmul(s[0], s[1]),
@@ -143,4 +154,4 @@ _GROWING: Mapping[str, Callable[[Sequence[Shape], Mapping[str, Any]], int]] = Ma
     "take_along_dim": lambda s, p: prod(map(max, s[0], s[1])) if len(s[0]) == len(s[1]) else sum(map(prod, s)),
 })  # fmt: skip
 """Operations that make more numbers than they are given, or than their inputs have broadcast."""
-_PRODUCTS = ("addmm", "baddbmm", "bmm", "linear", "matmul", "mm", "scaled_dot_product_attention")
+_PRODUCTS = ("addmm", "baddbmm", "bmm", "linear", "matmul", "mm", "scaled_dot_product_attention", *_RECURRENT)

@@ -24,6 +24,7 @@ from .drawn import Draw, Drawn, row_of
 from .moves import MOVES
 from .norms import NORMS
 from .numbers import away_from_zero, masks, positive, real
+from .recurrent import RECURRENT
 from .shapes import axis_of, broadcast_pair, broadcastable, shape
 
 
@@ -250,5 +251,6 @@ DRAWS: Mapping[str, Draw] = MappingProxyType({
     "mv": _product("nk", "k"), "dot": _product("k", "k"), "outer": _product("n", "p"),
     **MOVES,
     **NORMS,
+    **RECURRENT,
     "addmm": _added_product("np", "nk", "kp"), "baddbmm": _added_product("bnp", "bnk", "bkp"), "einsum": _einsum,
 })  # fmt: skip

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .functions import ACTIVATIONS
 from .positions import UNITS, alibi, rotary_embedding
+from .recurrent import RECURRENT
 
 Output = Tensor | tuple[Tensor, ...]
 
@@ -147,6 +148,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     **{name: called(getattr(F, name)) for name in _OF_FUNCTIONAL},
     **{name: _along(getattr(torch, name)) for name in ("amax", "amin", "logsumexp", "mean", "std", "sum", "var")},
     **UNITS,
+    **RECURRENT,
     "alibi": alibi,
     "batch_norm": _batch_norm,
     "cat": _joined(torch.cat),
