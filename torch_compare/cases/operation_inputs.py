@@ -55,6 +55,12 @@ _ROW: tuple[Entry, Entry] = (({}, ((2, 3),)), ({"dim": 0}, ((3, 2),)))
 _GATED: tuple[Entry, Entry] = (({}, ((2, 3), (2, 3))), ({"packed": "gate_first"}, ((1, 2, 4),)))
 _LOWER = [[True, False, False], [True, True, False]]
 
+
+def _both_ways(blocks: int) -> tuple[tuple[int, ...], ...]:
+    """The weights of one layer that runs both ways, of one feature."""
+    return ((blocks, 1), (blocks, 1), (blocks,), (blocks,)) * 2
+
+
 ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "abs": _PLAIN,
     "add": (_PAIR[0], ({"alpha": 0.5}, ((2, 1, 2), (3, 1)))),
@@ -94,13 +100,10 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "glu": (({}, ((2, 4),)), ({"dim": 0}, ((2, 3),))),
     "group_norm": (({"num_groups": 2}, ((1, 4, 3), (4,), (4,))), ({"num_groups": 1}, ((1, 2, 3), (2,)))),
     "gru": (
-        ({}, ((3, 1, 2), (1, 1, 2), (6, 2), (6, 2), (6,), (6,))),
-        (
-            {"has_biases": False, "bidirectional": True, "batch_first": True},
-            ((2, 2, 1), (2, 2, 2), (6, 1), (6, 2), (6, 1), (6, 2)),
-        ),
+        ({"has_biases": False}, ((3, 1, 2), (1, 1, 1), (3, 2), (3, 1))),
+        ({"bidirectional": True, "batch_first": True}, ((1, 2, 1), (2, 1, 1), *_both_ways(3))),
     ),
-    "gru_cell": (({}, ((2, 3), (2, 2), (6, 3), (6, 2), (6,), (6,))), ({}, ((1, 1), (1, 2), (6, 1), (6, 2)))),
+    "gru_cell": (({}, ((3, 2), (3, 1), (3, 2), (3, 1), (3,), (3,))), ({}, ((1, 1), (1, 2), (6, 1), (6, 2)))),
     "index_add": (({"dim": 0}, ((3, 2), [2, 0, 2], (3, 2))), ({"dim": 1, "alpha": 0.5}, ((2, 3), [1], (2, 1)))),
     "index_put": (
         ({"accumulate": True}, ((3, 2), (3, 2), [1, 0, 1])),
@@ -117,14 +120,11 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "logcumsumexp": (({"dim": 1}, ((2, 3),)), ({"dim": 0}, ((3, 2),))),
     "logsumexp": (({"dim": 1}, ((2, 3),)), ({"dim": (0, 2), "keepdim": True}, ((2, 3, 2),))),
     "lstm": (
-        ({}, ((3, 1, 2), (1, 1, 2), (1, 1, 2), (8, 2), (8, 2), (8,), (8,))),
-        (
-            {"has_biases": False, "bidirectional": True, "batch_first": True},
-            ((2, 2, 1), (2, 2, 1), (2, 2, 2), (8, 1), (8, 1), (1, 2), (8, 1), (8, 1), (1, 2)),
-        ),
+        ({}, ((2, 1, 1), (1, 1, 1), (1, 1, 1), (4, 1), (4, 1), (4,), (4,))),
+        ({"has_biases": False, "batch_first": True}, ((1, 2, 1), (1, 1, 1), (1, 1, 2), (8, 1), (8, 1), (1, 2))),
     ),
     "lstm_cell": (
-        ({}, ((2, 3), (2, 2), (2, 2), (8, 3), (8, 2), (8,), (8,))),
+        ({}, ((2, 2), (2, 1), (2, 1), (4, 2), (4, 1), (4,), (4,))),
         ({}, ((1, 1), (1, 2), (1, 2), (8, 1), (8, 2))),
     ),
     "masked_fill": (({"value": -2.0}, ((2, 3), _LOWER)), ({"value": float("-inf")}, ((2,), [False, False]))),
@@ -157,21 +157,15 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "reshape": (({"shape": (3, 2)}, ((2, 3),)), ({"shape": (1, -1)}, ((2, 1, 2),))),
     "rms_norm": (({"eps": 1e-6}, _NORM[:2]), ({"normalized_shape": (2, 2), "eps": 0.25}, ((2, 2, 2),))),
     "rnn_relu": (
-        ({}, ((3, 1, 2), (1, 1, 2), (2, 2), (2, 2), (2,), (2,))),
-        (
-            {"has_biases": False, "bidirectional": True, "batch_first": True},
-            ((2, 2, 1), (2, 2, 2), (2, 1), (2, 2), (2, 1), (2, 2)),
-        ),
+        ({"bidirectional": True}, ((2, 1, 1), (2, 1, 1), *_both_ways(1))),
+        ({"has_biases": False, "num_layers": 2, "batch_first": True}, ((2, 2, 1), (2, 2, 1), *((1, 1),) * 4)),
     ),
-    "rnn_relu_cell": (({}, ((2, 3), (2, 2), (2, 3), (2, 2), (2,), (2,))), ({}, ((1, 1), (1, 2), (2, 1), (2, 2)))),
+    "rnn_relu_cell": (({}, ((2, 2), (2, 1), (1, 2), (1, 1), (1,), (1,))), ({}, ((1, 1), (1, 2), (2, 1), (2, 2)))),
     "rnn_tanh": (
-        ({}, ((3, 1, 2), (1, 1, 2), (2, 2), (2, 2), (2,), (2,))),
-        (
-            {"has_biases": False, "bidirectional": True, "batch_first": True},
-            ((2, 2, 1), (2, 2, 2), (2, 1), (2, 2), (2, 1), (2, 2)),
-        ),
+        ({"bidirectional": True}, ((2, 1, 1), (2, 1, 1), *_both_ways(1))),
+        ({"has_biases": False, "num_layers": 2, "batch_first": True}, ((2, 2, 1), (2, 2, 1), *((1, 1),) * 4)),
     ),
-    "rnn_tanh_cell": (({}, ((2, 3), (2, 2), (2, 3), (2, 2), (2,), (2,))), ({}, ((1, 1), (1, 2), (2, 1), (2, 2)))),
+    "rnn_tanh_cell": (({}, ((2, 2), (2, 1), (1, 2), (1, 1), (1,), (1,))), ({}, ((1, 1), (1, 2), (2, 1), (2, 2)))),
     "roll": (({"shifts": 1}, ((2, 3),)), ({"shifts": (1, -1), "dims": (0, 1)}, ((2, 3),))),
     "rotary_embedding": (({}, ((2, 4), (2, 2), (2, 2))), ({"layout": "interleaved"}, ((1, 2, 2), (2, 1), (2, 1)))),
     "rsqrt": _POSITIVE,
