@@ -20,7 +20,7 @@ from .probe import probe
 from .row import Operation
 
 
-def _sign(x: Array) -> Array:
+def sign_of(x: Array) -> Array:
     """1, −1, and 0 at 0, in the arithmetic of x."""
     return indicator(x > 0, x) - indicator(x < 0, x)
 
@@ -38,7 +38,7 @@ def abs() -> Operation:
         "torch.abs",
         ("input",),
         magnitude,
-        (lambda v, y, x: v * _sign(x),),
+        (lambda v, y, x: v * sign_of(x),),
         ((probe(3),),),
         switches=lambda x: (x,),
         conventions={

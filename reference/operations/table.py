@@ -23,11 +23,14 @@ from . import (
     choices,
     copies,
     cumulative,
+    diagonals,
     einstein,
     elementwise,
     functions_of_one,
     gated,
+    hyperbolic,
     joining,
+    logarithms,
     moments,
     normalization,
     padding,
@@ -39,8 +42,10 @@ from . import (
     recurrent_cells,
     reductions,
     shape,
+    stepwise,
     taking,
     unit_vectors,
+    vectors,
 )
 from .of_activation import MAKERS as OF_ACTIVATIONS
 from .of_activation import of_activation
@@ -55,11 +60,14 @@ _ROOMS = (
     choices.MAKERS,
     copies.MAKERS,
     cumulative.MAKERS,
+    diagonals.MAKERS,
     einstein.MAKERS,
     elementwise.MAKERS,
     functions_of_one.MAKERS,
     gated.MAKERS,
+    hyperbolic.MAKERS,
     joining.MAKERS,
+    logarithms.MAKERS,
     moments.MAKERS,
     normalization.MAKERS,
     padding.MAKERS,
@@ -71,8 +79,10 @@ _ROOMS = (
     recurrent_cells.MAKERS,
     reductions.MAKERS,
     shape.MAKERS,
+    stepwise.MAKERS,
     taking.MAKERS,
     unit_vectors.MAKERS,
+    vectors.MAKERS,
 )
 MAKERS: Mapping[str, Callable[..., Operation]] = MappingProxyType({make.__name__: make for make in chain(*_ROOMS)})
 """What makes each row, by the row's name; the activations' rows come from `of_activation`."""

@@ -48,6 +48,14 @@ Entry = tuple[Mapping[str, Any], tuple[Any, ...]]
 P = Positive
 _PLAIN: tuple[Entry, Entry] = (({}, ((2, 3),)), ({}, ((2, 1, 2),)))
 _POSITIVE: tuple[Entry, Entry] = (({}, (P((2, 3)),)), ({}, (P((4,)),)))
+_BETWEEN: tuple[Entry, Entry] = (
+    ({}, ([[0.25, -0.75, 0.0625], [-0.5, 0.875, -0.125]],)),
+    ({}, ([0.5, -0.9375, 0.375],)),
+)
+_DIVIDED: tuple[Entry, Entry] = (
+    ({}, ([[2.5, -1.75, 0.625], [4.25, -3.5, 1.375]], [[0.75], [-1.25]])),
+    ({}, ([2.125, -0.875], [0.5625])),
+)
 _PAIR: tuple[Entry, Entry] = (({}, ((2, 3), (2, 3))), ({}, ((2, 1, 2), (3, 1))))
 _NORM = ((2, 4), (4,), (4,))
 _REDUCED: tuple[Entry, Entry] = (({}, ((2, 3),)), ({"dim": (0, 2), "keepdim": True}, ((2, 3, 2),)))
@@ -63,6 +71,8 @@ def _both_ways(blocks: int) -> tuple[tuple[int, ...], ...]:
 
 ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "abs": _PLAIN,
+    "acos": _BETWEEN,
+    "acosh": (({}, ([[1.25, 2.5, 1.5], [3.0, 1.0625, 4.0]],)), ({}, ([2.0, 1.125, 8.0],))),
     "add": (_PAIR[0], ({"alpha": 0.5}, ((2, 1, 2), (3, 1)))),
     "addcdiv": (({}, ((2, 3), (2, 3), P((2, 3)))), ({"value": 0.5}, ((2, 1), (3,), P((1, 3))))),
     "addcmul": (({}, ((2, 3), (2, 3), (2, 3))), ({"value": 0.5}, ((2, 1), (3,), (1, 3)))),
@@ -70,17 +80,30 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "alibi": (({}, ((2, 2, 3), P((2,)))), ({"symmetric": True}, ((1, 1, 3, 2), P((1,))))),
     "amax": (({}, ((2, 3),)), ({"dim": 1}, ((2, 3, 2),))),
     "amin": (({}, ((2, 3),)), ({"dim": (0, 1), "keepdim": True}, ((2, 3, 2),))),
+    "asin": _BETWEEN,
+    "asinh": _PLAIN,
+    "atan": _PLAIN,
+    "atan2": _PAIR,
+    "atanh": _BETWEEN,
     "baddbmm": (({}, ((2, 2, 2), (2, 2, 1), (2, 1, 2))), ({"beta": 0.5}, ((2,), (1, 2, 2), (1, 2, 2)))),
     "batch_norm": (({"training": True}, ((3, 2), None, None, (2,), (2,))), ({}, ((2, 2, 2), (2,), P((2,)), (2,)))),
     "bmm": (({}, ((2, 2, 3), (2, 3, 1))), ({}, ((1, 3, 2), (1, 2, 2)))),
     "cat": (({}, ((1, 3), (2, 3))), ({"dim": -1}, ((2, 2), (2, 1), (2, 1)))),
+    "ceil": _PLAIN,
     "chunk": (({"chunks": 2}, ((3, 2),)), ({"chunks": 3, "dim": 1}, ((2, 3),))),
     "clamp": (({"min": -0.5, "max": 0.75}, ((2, 3),)), ({"max": 0.25}, ((4,),))),
     "clone": _PLAIN,
     "contiguous": _PLAIN,
     "cos": _PLAIN,
+    "cosh": _PLAIN,
+    "cross": (({}, ((2, 3), (2, 3))), ({"dim": 0}, ((3, 2), (3, 1)))),
     "cumprod": (({"dim": 1}, ((2, 3),)), ({"dim": 0}, ((3, 2),))),
     "cumsum": (({"dim": 1}, ((2, 3),)), ({"dim": 0}, ((3, 2),))),
+    "diag": (({}, ((2, 3),)), ({"diagonal": 1}, ((2,),))),
+    "diag_embed": (({}, ((2, 2),)), ({"offset": 1, "dim1": 0, "dim2": 2}, ((1, 3),))),
+    "diagonal": (({}, ((2, 3),)), ({"offset": -1, "dim1": -1, "dim2": 0}, ((2, 1, 3),))),
+    "diff": (({}, ((2, 3),)), ({"n": 2, "dim": 0}, ((4, 2),))),
+    "dist": (({}, ((2, 3), (2, 3))), ({"p": 3.0}, ((2, 2), (2,)))),
     "div": (({}, ((2, 3), P((2, 3)))), ({}, ((2, 1, 2), P((3, 1))))),
     "dot": (({}, ((4,), (4,))), ({}, ((1,), (1,)))),
     "dropout": (
@@ -90,11 +113,15 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "einsum": (({"equation": "bqd,bkd->bqk"}, ((2, 2, 2), (2, 1, 2))), ({"equation": "ii,ij->j"}, ((2, 2), (2, 3)))),
     "embedding": (({}, ([2, 0, 2], (3, 2))), ({"padding_idx": 1}, ([[0, 1], [1, 3]], (4, 2)))),
     "erf": _PLAIN,
+    "erfc": _PLAIN,
     "exp": _PLAIN,
+    "exp2": _PLAIN,
     "expand": (({"size": (3, 2)}, ((1, 2),)), ({"size": (2, -1, 3)}, ((2, 1),))),
     "expm1": _PLAIN,
     "flatten": (({}, ((2, 3),)), ({"start_dim": 1}, ((2, 2, 2),))),
     "flip": (({"dims": 1}, ((2, 3),)), ({"dims": (0, 2)}, ((2, 1, 3),))),
+    "floor": _PLAIN,
+    "fmod": _DIVIDED,
     "gather": (({"dim": 1}, ((2, 3), [[0, 0], [2, 1]])), ({"dim": 0}, ((3, 2), [[2, 1]]))),
     "geglu": (({}, ((2, 3), (2, 3))), ({"approximate": "tanh", "packed": "gate_last"}, ((2, 4),))),
     "glu": (({}, ((2, 4),)), ({"dim": 0}, ((2, 3),))),
@@ -104,6 +131,7 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
         ({"bidirectional": True, "batch_first": True}, ((1, 2, 1), (2, 1, 1), *_both_ways(3))),
     ),
     "gru_cell": (({}, ((3, 2), (3, 1), (3, 2), (3, 1), (3,), (3,))), ({}, ((1, 1), (1, 2), (6, 1), (6, 2)))),
+    "hypot": _PAIR,
     "index_add": (({"dim": 0}, ((3, 2), [2, 0, 2], (3, 2))), ({"dim": 1, "alpha": 0.5}, ((2, 3), [1], (2, 1)))),
     "index_put": (
         ({"accumulate": True}, ((3, 2), (3, 2), [1, 0, 1])),
@@ -115,9 +143,16 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "lerp": (({"weight": 0.25}, ((2, 3), (2, 3))), ({}, ((2, 1), (3,), (2, 3)))),
     "linear": (({}, ((2, 3), (2, 3), (2,))), ({}, ((1, 2, 2), (3, 2)))),
     "log": _POSITIVE,
+    "log10": _POSITIVE,
     "log1p": _POSITIVE,
+    "log2": _POSITIVE,
     "log_softmax": _ROW,
+    "logaddexp": _PAIR,
     "logcumsumexp": (({"dim": 1}, ((2, 3),)), ({"dim": 0}, ((3, 2),))),
+    "logit": (
+        ({}, ([[0.25, 0.875, 0.5], [0.75, 0.0625, 0.9375]],)),
+        ({"eps": 0.125}, ([0.0625, 0.5625, 0.9375, 0.25],)),
+    ),
     "logsumexp": (({"dim": 1}, ((2, 3),)), ({"dim": (0, 2), "keepdim": True}, ((2, 3, 2),))),
     "lstm": (
         ({}, ((2, 1, 1), (1, 1, 1), (1, 1, 1), (4, 1), (4, 1), (4,), (4,))),
@@ -152,6 +187,7 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "prod": (({}, ((2, 3),)), ({"dim": 1}, ((2, 3, 1),))),
     "reciprocal": _POSITIVE,
     "reglu": _GATED,
+    "remainder": _DIVIDED,
     "repeat": (({"repeats": (2,)}, ((3,),)), ({"repeats": (2, 1, 2)}, ((2, 2),))),
     "repeat_interleave": (({"repeats": 2}, ((3,),)), ({"repeats": 2, "dim": 1}, ((2, 2),))),
     "reshape": (({"shape": (3, 2)}, ((2, 3),)), ({"shape": (1, -1)}, ((2, 1, 2),))),
@@ -168,6 +204,7 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "rnn_tanh_cell": (({}, ((2, 2), (2, 1), (1, 2), (1, 1), (1,), (1,))), ({}, ((1, 1), (1, 2), (2, 1), (2, 2)))),
     "roll": (({"shifts": 1}, ((2, 3),)), ({"shifts": (1, -1), "dims": (0, 1)}, ((2, 3),))),
     "rotary_embedding": (({}, ((2, 4), (2, 2), (2, 2))), ({"layout": "interleaved"}, ((1, 2, 2), (2, 1), (2, 1)))),
+    "round": _PLAIN,
     "rsqrt": _POSITIVE,
     "scaled_dot_product_attention": (
         ({}, ((2, 2), (3, 2), (3, 2), _LOWER)),
@@ -175,7 +212,9 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     ),
     "scatter_add": (({"dim": 1}, ((2, 3), [[0, 0], [2, 1]], (2, 2))), ({"dim": 0}, ((3, 2), [[2, 1]], (1, 2)))),
     "select": (({"dim": 0, "index": 1}, ((2, 3),)), ({"dim": 2, "index": -1}, ((2, 1, 3),))),
+    "sign": _PLAIN,
     "sin": _PLAIN,
+    "sinh": _PLAIN,
     "slice": (({"start": 1}, ((3, 2),)), ({"dim": 1, "start": 0, "end": 3, "step": 2}, ((2, 4),))),
     "softmax": _ROW,
     "softmin": _ROW,
@@ -188,9 +227,12 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "sum": _REDUCED,
     "swiglu": _GATED,
     "take_along_dim": (({"dim": 1}, ((2, 3), [[0, 0], [2, 1]])), ({}, ((2, 2), [3, 0, 3]))),
+    "tan": _PLAIN,
+    "trace": (({}, ((2, 3),)), ({}, ((3, 1),))),
     "transpose": (({"dim0": 0, "dim1": 1}, ((2, 3),)), ({"dim0": -1, "dim1": 0}, ((2, 1, 3),))),
     "tril": (({}, ((2, 3),)), ({"diagonal": 1}, ((2, 2, 2),))),
     "triu": (({}, ((2, 3),)), ({"diagonal": -1}, ((2, 2, 2),))),
+    "trunc": _PLAIN,
     "unbind": (({}, ((2, 3),)), ({"dim": 1}, ((3, 2),))),
     "unflatten": (({"dim": 0, "sizes": (3, 2)}, ((6,),)), ({"dim": 1, "sizes": (2, -1)}, ((2, 4),))),
     "unsqueeze": (({"dim": 0}, ((2, 3),)), ({"dim": -1}, ((4,),))),

@@ -123,6 +123,12 @@ def _along(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
     return max(prod(x) // x[parameters["dim"]] * prod(index), prod(x))
 
 
+def _on_diagonals(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
+    """A matrix for every row that is put on a diagonal."""
+    *rest, size = shapes[0] or (1,)
+    return max(prod(rest), 1) * (size + abs(int(parameters.get("offset", parameters.get("diagonal", 0))))) ** 2
+
+
 _RECURRENT = ("gru", "gru_cell", "lstm", "lstm_cell", "rnn_relu", "rnn_relu_cell", "rnn_tanh", "rnn_tanh_cell")
 
 
@@ -137,6 +143,8 @@ _GROWING: Mapping[str, Callable[[Sequence[Shape], Mapping[str, Any]], int]] = Ma
     "addmm": lambda s, p: _matmul(s[1], s[2]),
     "baddbmm": lambda s, p: _matmul(s[1], s[2]),
     "bmm": lambda s, p: _matmul(s[0], s[1]),
+    "diag": _on_diagonals,
+    "diag_embed": _on_diagonals,
     "einsum": _einsum,
     "embedding": lambda s, p: prod(s[0]) * s[1][-1] + prod(s[1]),
     "expand": _expanded,

@@ -132,11 +132,13 @@ def _dropout(x: Tensor, mask: Tensor, *, p: float) -> Tensor:
 # ── the table ────────────────────────────────────────────────────────────────────────────────────────
 
 _OF_TORCH = (
-    "abs", "add", "addcdiv", "addcmul", "addmm", "baddbmm", "bmm", "chunk", "clamp", "clone", "cos", "cumsum", "div",
-    "dot", "erf", "exp", "expm1", "flatten", "log", "log1p", "masked_fill", "matmul", "max", "maximum", "min",
-    "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "outer", "permute", "reciprocal", "repeat_interleave",
-    "reshape", "rsqrt", "select", "sin", "sqrt", "sub", "take_along_dim", "transpose", "tril", "triu",
-    "unbind", "unflatten", "unsqueeze", "where",
+    "abs", "acos", "acosh", "add", "addcdiv", "addcmul", "addmm", "asin", "asinh", "atan", "atan2", "atanh", "baddbmm",
+    "bmm", "ceil", "chunk", "clamp", "clone", "cos", "cosh", "cross", "cumsum", "diag", "diag_embed", "diagonal",
+    "diff", "dist", "div", "dot", "erf", "erfc", "exp", "exp2", "expm1", "flatten", "floor", "fmod", "hypot", "log",
+    "log10", "log1p", "log2", "logaddexp", "logit", "masked_fill", "matmul", "max", "maximum", "min", "minimum", "mm",
+    "movedim", "mul", "mv", "narrow", "neg", "outer", "permute", "reciprocal", "remainder", "repeat_interleave",
+    "reshape", "round", "rsqrt", "select", "sign", "sin", "sinh", "sqrt", "sub", "take_along_dim", "tan", "trace",
+    "transpose", "tril", "triu", "trunc", "unbind", "unflatten", "unsqueeze", "where",
 )  # fmt: skip
 _OF_FUNCTIONAL = (
     "embedding", "linear", "normalize", "pad", "prelu", "scaled_dot_product_attention",
