@@ -198,7 +198,8 @@ def _by_channel(weight: Array, x: Array) -> Array:
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.ndim > 1 or weight.size not in (1, channels):
         raise ValueError(f"prelu: weight: expected shape (1,) or ({channels},), got {weight.shape}")
-    return weight.reshape(weight.size, *(1,) * (x.ndim - 2)) if x.ndim > 1 else weight.reshape(weight.size)
+    axes = (weight.size, *(1,) * (x.ndim - 2)) if x.ndim > 1 else (weight.size,) if x.ndim else ()
+    return weight.reshape(axes)
 
 
 @recorded

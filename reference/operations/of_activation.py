@@ -18,6 +18,8 @@ def _along(row: Activation, f: Callable[..., Array], axis: int, *arrays: Array) 
     """A function of rows (N, K) along an axis of arrays of any number of dimensions."""
     if not row.rowwise:
         return f(*arrays)
+    if not arrays[0].ndim:
+        return _along(row, f, axis, *(a.reshape(1) for a in arrays)).reshape(())
     last = axis in (-1, arrays[0].ndim - 1)
     moved = arrays if last else tuple(a.swapaxes(axis, -1) for a in arrays)
     y = f(*(m.reshape(-1, m.shape[-1]) for m in moved))
