@@ -82,7 +82,7 @@ ORDER: Mapping[str, tuple[str, ...]] = MappingProxyType({
 """The order of arguments, torch's or OpInfo's, where it is not our inputs, then our parameters; a star takes a list."""
 RENAMED: Mapping[str, str] = MappingProxyType({
     "linalg.cross": "cross", "linalg.diagonal": "diagonal", "linalg.vector_norm": "vector_norm",
-    "split_with_sizes": "split", "true_divide": "div", "view": "reshape", "broadcast_to": "expand",
+    "msort": "", "split_with_sizes": "split", "true_divide": "div", "view": "reshape", "broadcast_to": "expand",
     "sigmoid": "sigmoid", "masked.softmax": "", "masked.log_softmax": "",
 })  # fmt: skip
 """Names of torch's that are rows under another one; "" for those that only look like a row."""
@@ -90,7 +90,7 @@ IGNORED: Mapping[str, tuple[Any, ...] | None] = MappingProxyType({
     "inplace": (False, True), "dtype": (None, torch.float64), "training": (True,), "momentum": None,
     "dropout_p": (0.0,), "use_input_stats": (True,), "scale_grad_by_freq": (False,), "sparse": (False,),
     "max_norm": (None,), "rounding_mode": (None,), "sparse_grad": (False,), "memory_format": None,
-    "_stacklevel": None, "prepend": (None,), "append": (None,), "decimals": (0,), "output_size": None,
+    "_stacklevel": None, "stable": None, "prepend": (None,), "append": (None,), "decimals": (0,), "output_size": None,
     "running_mean": None, "running_var": None,
 })  # fmt: skip
 """Arguments of torch's that rows lack, and the values (any for None) that change nothing: the running statistics are

@@ -218,6 +218,7 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "slice": (({"start": 1}, ((3, 2),)), ({"dim": 1, "start": 0, "end": 3, "step": 2}, ((2, 4),))),
     "softmax": _ROW,
     "softmin": _ROW,
+    "sort": (({}, ((2, 3),)), ({"dim": 0, "descending": True}, ((3, 2),))),
     "split": (({"split_size_or_sections": 2}, ((3, 2),)), ({"split_size_or_sections": (1, 2), "dim": 1}, ((2, 3),))),
     "sqrt": _POSITIVE,
     "squeeze": (({}, ((2, 1, 3),)), ({"dim": 0}, ((1, 2, 1),))),

@@ -151,6 +151,7 @@ _GROWING: Mapping[str, Callable[[Sequence[Shape], Mapping[str, Any]], int]] = Ma
     "gather": lambda s, p: prod(s[0]) + prod(s[1]),
     **dict.fromkeys(_RECURRENT, _recurrent),
     "index_select": _along,
+    "sort": lambda s, p: prod(s[0]) * (s[0][p["dim"]] if s[0] else 1),
     "linear": lambda s, p: max(prod(s[0][:-1]) * s[1][0], prod(s[0]), prod(s[1])),
     "matmul": lambda s, p: _matmul(s[0], s[1]),
     "mm": lambda s, p: _matmul(s[0], s[1]),

@@ -265,6 +265,7 @@ DRAWS: Mapping[str, Draw] = MappingProxyType({
     "min": _reduction(_tied_values, along="all", keepdim=False),
     "cumsum": _reduction(along="one", keepdim=False),
     "prod": _reduction(),
+    "sort": _reduction(_tied_values, along="one", keepdim=False, descending=lambda rng: bool(rng.integers(2))),
     "cumprod": _reduction(along="one", keepdim=False), "logcumsumexp": _reduction(along="one", keepdim=False),
     "var": _spread, "std": _spread,
     "linear": _linear, "matmul": _matmul, "mm": _product("nk", "kp"), "bmm": _product("bnk", "bkp"),

@@ -177,6 +177,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     "rotary_embedding": rotary_embedding,
     "scatter_add": lambda x, index, src, *, dim: torch.scatter_add(x, dim, index, src),
     "slice": _slice,
+    "sort": lambda x, *, dim, descending: torch.sort(x, dim=dim, descending=descending, stable=True).values,
     "split": _split,
     "squeeze": _squeeze,
     "stack": _joined(torch.stack),
