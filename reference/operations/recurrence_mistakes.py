@@ -35,7 +35,7 @@ def of_cell(gates: Gates) -> dict[str, Variant]:
     for one, other in _EXCHANGED.get(gates.blocks, ()):
         found[f"the gates {one} and {other} exchanged"] = Variant(_exchanged(gates, one, other))
     if gates.blocks == "rzn":
-        found["the reset gate left out of the gradient of b_hn"] = Variant(
+        found["the reset gate left out of the hidden part of n"] = Variant(
             replace(gates, backward=_without_reset(gates))
         )
     return found
