@@ -26,8 +26,9 @@ ROOMS = {
     "linear_collapse": "claims", "depth_and_complexity": "claims", "output_layer": "claims", "polynomial": "claims",
     "information_loss": "claims", "reuse": "claims", "vanishing_gradients": "claims", "training": "claims",
     "optimizers": "claims", "activations_compared": "claims",
-    "digits": "exactness", "accuracy": "exactness", "operations": "exactness", "differences": "exactness",
-    "certificates": "exactness", "detection": "detection", "operation_mistakes": "detection",
+    "digits": "exactness", "accuracy": "exactness", "operations": "exactness", "opinfo": "exactness",
+    "differences": "exactness", "certificates": "exactness",
+    "detection": "detection", "operation_mistakes": "detection",
 }  # fmt: skip
 """The room of each script: in the chapter's order, then what measures this package itself."""
 CLAIMS = {

@@ -56,10 +56,28 @@ def _log1p(x: arb) -> arb:
     return arb("-inf") if x == -1 else x.log1p()
 
 
+def _trunc(x: arb) -> arb:
+    """The whole number towards 0; of a ball around 0 both neighbours of it and 0."""
+    if x >= 0:
+        return x.floor()
+    return x.ceil() if x <= 0 else x.floor().union(x.ceil())
+
+
+def _rint(x: arb) -> arb:
+    """The nearest whole number, an even one of two."""
+    above = (x + arb(0.5)).floor()
+    tie = above - x == arb(0.5)
+    return above - 1 if tie and not (above / 2).is_integer() else above
+
+
 UNARY: Mapping[np.ufunc, Callable[[arb], arb]] = MappingProxyType({
     np.negative: operator.neg, np.positive: operator.pos, np.absolute: abs, np.exp: arb.exp, np.expm1: arb.expm1,
     np.log: _log, np.log1p: _log1p, np.tanh: arb.tanh, np.sqrt: arb.sqrt,
-    np.sin: arb.sin, np.cos: arb.cos, special.erf: _erf, special.erfc: _erfc, special.erfcx: _erfcx,
+    np.sin: arb.sin, np.cos: arb.cos, np.tan: arb.tan, np.sinh: arb.sinh, np.cosh: arb.cosh, np.arcsin: arb.asin,
+    np.arccos: arb.acos, np.arctan: arb.atan, np.arcsinh: arb.asinh, np.arccosh: arb.acosh, np.arctanh: arb.atanh,
+    np.exp2: lambda x: arb(2) ** x, np.log2: lambda x: _log(x) / arb(2).log(),
+    np.log10: lambda x: _log(x) / arb(10).log(), np.floor: arb.floor, np.ceil: arb.ceil, np.trunc: _trunc,
+    np.rint: _rint, special.erf: _erf, special.erfc: _erfc, special.erfcx: _erfcx,
 })  # fmt: skip
 
 

@@ -45,6 +45,7 @@ interval, NumPy's float32 tanh errs by up to 0.46 ulps, its sine by 0.29, its ex
 0.1 or less; this is 0.14 ulps by root mean square."""
 _ARITHMETIC = {np.add, np.subtract, np.multiply, np.true_divide, np.reciprocal, np.sqrt, np.square}
 """Operations that IEEE 754 rounds correctly: they err to neither side."""
+_INEXACT_AT_ZERO = {np.log, np.log2, np.log10, np.arccos}
 _EXPONENT = np.uint64(0x7FF << 52)
 _EVERYWHERE = np.array(True)
 
@@ -90,7 +91,7 @@ def is_inexact(source: NoiseSource, ufunc: np.ufunc, x: list[NumPyArray], y: Num
         return np.asarray(~_power_of_two(x[0]))
     if ufunc is np.power:
         return np.asarray((x[0] != 0) & (x[0] != 1) & (x[1] != 0) & (x[1] != 1))
-    return np.asarray(np.isfinite(x[0])) if ufunc is np.log else np.asarray(np.isfinite(x[0]) & (x[0] != 0))
+    return np.asarray(np.isfinite(x[0])) if ufunc in _INEXACT_AT_ZERO else np.asarray(np.isfinite(x[0]) & (x[0] != 0))
 
 
 def _inexact_sum(source: NoiseSource, a: NumPyArray, b: NumPyArray, y: NumPyArray, ufunc: np.ufunc) -> NumPyArray:

@@ -22,7 +22,8 @@ from .noise_sums import added, compared, cumulated, unheld
 from .places import MOVING, answered, as_matrices, axes_of, is_basic, moved
 from .shaped import Shaped
 
-_EXACT = {np.negative, np.positive, np.absolute, np.maximum, np.minimum, np.logical_and, np.logical_or,
+_EXACT = {np.negative, np.positive, np.absolute, np.maximum, np.minimum, np.floor, np.ceil, np.trunc, np.rint,
+          np.logical_and, np.logical_or,
           np.logical_xor, np.logical_not, np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert}  # fmt: skip
 _COMPARISONS = {np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal}
 

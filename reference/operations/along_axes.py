@@ -26,13 +26,14 @@ SQUARE = ((probe(3, 3),),)
 
 
 def axes(dim: Dim, x: Array, name: str) -> tuple[int, ...]:
-    """The axes that are reduced, counted from 0; all for None and for ().
+    """The axes that are reduced, counted from 0; all for None and for (). A single number has 0 and −1 (torch's).
 
     Raises:
         ValueError: x has no such axis, or one is named twice.
     """
     try:
-        return axes_of(None if dim == () else dim, x.ndim)
+        found = axes_of(None if dim == () else dim, x.ndim or 1)
+        return found if x.ndim else ()
     except ValueError as error:
         raise ValueError(
             f"{name}: dim: expected axes of an array of shape {tuple(x.shape)}, got {dim} ({error})"

@@ -20,7 +20,7 @@ from .probe import probe
 from .row import Operation
 
 
-def _sign(x: Array) -> Array:
+def sign_of(x: Array) -> Array:
     """1, −1, and 0 at 0, in the arithmetic of x."""
     return indicator(x > 0, x) - indicator(x < 0, x)
 
@@ -38,7 +38,7 @@ def abs() -> Operation:
         "torch.abs",
         ("input",),
         magnitude,
-        (lambda v, y, x: v * _sign(x),),
+        (lambda v, y, x: v * sign_of(x),),
         ((probe(3),),),
         switches=lambda x: (x,),
         conventions={
@@ -198,7 +198,8 @@ def _by_channel(weight: Array, x: Array) -> Array:
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.ndim > 1 or weight.size not in (1, channels):
         raise ValueError(f"prelu: weight: expected shape (1,) or ({channels},), got {weight.shape}")
-    return weight.reshape(weight.size, *(1,) * (x.ndim - 2)) if x.ndim > 1 else weight.reshape(weight.size)
+    axes = (weight.size, *(1,) * (x.ndim - 2)) if x.ndim > 1 else (weight.size,) if x.ndim else ()
+    return weight.reshape(axes)
 
 
 @recorded

@@ -35,6 +35,8 @@ def _running(
     textbook_pullback: Along | None = None,
 ) -> Operation:
     def moved(f: Callable[..., Array], *arrays: Array) -> Array:
+        if not axes(dim, arrays[0], name):  # a single number
+            return f(*(a.reshape(1) for a in arrays)).reshape(())
         (axis,) = axes(dim, arrays[0], name)
         return f(*(a.swapaxes(axis, -1) for a in arrays)).swapaxes(axis, -1)
 
@@ -123,7 +125,7 @@ def _products_pushforward(z: Array, y: Array, dz: Array) -> Array:
 
 @recorded
 def cumprod(dim: int) -> Operation:
-    """Π_{j ≤ k} x_j along an axis."""
+    """Π_{j ≤ k} x_j along an axis; the customary Σ d∘y/x rounds what is exact here beside a 0."""
     return _running(
         "cumprod",
         "y_k = Π_{j ≤ k} x_j",
@@ -133,6 +135,7 @@ def cumprod(dim: int) -> Operation:
         _products_pushforward,
         dim,
         {"not reversed": lambda z, y, d: _sums(d * y) / z},
+        textbook_pullback=lambda z, y, d: _products_pullback(magnitude(z), magnitude(y), magnitude(d)),
     )
 
 

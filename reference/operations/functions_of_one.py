@@ -33,7 +33,7 @@ TWO_OVER_SQRT_PI = Constant(
 )
 
 
-def _of_one(
+def of_one(
     name: str,
     formula: str,
     source: str,
@@ -42,6 +42,7 @@ def _of_one(
     probes: tuple[tuple[Any, ...], ...] = _REAL,
     **rest: Any,
 ) -> Operation:
+    """The row of a smooth function: (v, y, x) ↦ v·f′(x) is its product; see `by_element`."""
     return by_element(name, formula, source, ("input",), value, (product,), probes, **rest)
 
 
@@ -86,7 +87,7 @@ def _power_of_number(c: float) -> Operation:
     def product(v: Array, y: Array, x: Array) -> Array:
         return v * 0 if c == 0 else v * (c * power(x, c, 1))
 
-    return _of_one(
+    return of_one(
         "pow",
         "x^c",
         f"{_TABLE}, 4.2.7",
@@ -104,7 +105,7 @@ def _power_of_number(c: float) -> Operation:
 @recorded
 def exp() -> Operation:
     """Eˣ, its own derivative."""
-    return _of_one("exp", "e^x", f"{_TABLE}, 4.2.1", _exp, lambda v, y, x: v * y)
+    return of_one("exp", "e^x", f"{_TABLE}, 4.2.1", _exp, lambda v, y, x: v * y)
 
 
 def _exp(x: Array) -> Array:
@@ -114,7 +115,7 @@ def _exp(x: Array) -> Array:
 @recorded
 def expm1() -> Operation:
     """Eˣ − 1. Its derivative is eˣ: y + 1 (torch's) has lost it where y is close to −1."""
-    return _of_one(
+    return of_one(
         "expm1",
         "e^x − 1",
         f"{_TABLE}, 4.2.1",
@@ -128,13 +129,13 @@ def expm1() -> Operation:
 @recorded
 def log() -> Operation:
     """Log x."""
-    return _of_one("log", "log x", f"{_TABLE}, 4.1.1", np.log, lambda v, y, x: v / x, _POSITIVE)
+    return of_one("log", "log x", f"{_TABLE}, 4.1.1", np.log, lambda v, y, x: v / x, _POSITIVE)
 
 
 @recorded
 def log1p() -> Operation:
     """log(1 + x)."""
-    return _of_one(
+    return of_one(
         "log1p",
         "log(1 + x)",
         f"{_TABLE}, 4.1.24",
@@ -148,7 +149,7 @@ def log1p() -> Operation:
 @recorded
 def sqrt() -> Operation:
     """√x."""
-    return _of_one(
+    return of_one(
         "sqrt",
         "√x",
         f"{_TABLE}, 3.3.4",
@@ -162,7 +163,7 @@ def sqrt() -> Operation:
 @recorded
 def rsqrt() -> Operation:
     """1/√x. Its derivative is −y/(2x): the third power of y, which people take, is the same."""
-    return _of_one(
+    return of_one(
         "rsqrt",
         "1/√x",
         f"{_TABLE}, 3.3.4",
@@ -179,7 +180,7 @@ def rsqrt() -> Operation:
 @recorded
 def reciprocal() -> Operation:
     """1/x; −y² is taken as two products with y, so that v·y² does not overflow where it need not."""
-    return _of_one(
+    return of_one(
         "reciprocal",
         "1/x",
         f"{_TABLE}, 3.3.4",
@@ -193,7 +194,7 @@ def reciprocal() -> Operation:
 @recorded
 def sin() -> Operation:
     """Sin x."""
-    return _of_one(
+    return of_one(
         "sin",
         "sin x",
         f"{_TABLE}, 4.3.105",
@@ -206,7 +207,7 @@ def sin() -> Operation:
 @recorded
 def cos() -> Operation:
     """Cos x."""
-    return _of_one(
+    return of_one(
         "cos",
         "cos x",
         f"{_TABLE}, 4.3.106",
@@ -216,25 +217,39 @@ def cos() -> Operation:
     )
 
 
-def _erf(x: Array) -> Array:
-    y: Array = special.erf(x)  # type: ignore[call-overload]
+def _of_scipy(ufunc: Any, x: Array) -> Array:
+    y: Array = ufunc(x)
     return y
 
 
 @recorded
 def erf() -> Operation:
     """2/√π ∫₀ˣ exp(−t²) dt; the customary derivative rounds x² before the exponential multiplies that error by it."""
-    return _of_one(
+    return of_one(
         "erf",
         "2/√π ∫₀^x e^(−t²) dt",
         f"{_TABLE}, 7.1.1",
-        _erf,
+        lambda x: _of_scipy(special.erf, x),
         lambda v, y, x: v * (constant(TWO_OVER_SQRT_PI, x) * exp_of_minus_square(x)),
         textbook_pullback=scaled(lambda y, x: (exp_of_minus_square(x) * (1 + x * x),)),
         mistakes={"the factor 2/√π left out": (lambda v, y, x: v * exp_of_minus_square(x),)},
     )
 
 
+@recorded
+def erfc() -> Operation:
+    """1 − erf x, and not as that difference: for large x it is as small as exp(−x²)."""
+    return of_one(
+        "erfc",
+        "2/√π ∫_x^∞ e^(−t²) dt",
+        f"{_TABLE}, 7.1.2",
+        lambda x: _of_scipy(special.erfc, x),
+        lambda v, y, x: -(v * (constant(TWO_OVER_SQRT_PI, x) * exp_of_minus_square(x))),
+        textbook_pullback=scaled(lambda y, x: (exp_of_minus_square(x) * (1 + x * x),)),
+        mistakes={"the sign": (lambda v, y, x: v * (constant(TWO_OVER_SQRT_PI, x) * exp_of_minus_square(x)),)},
+    )
+
+
 MAKERS: tuple[Callable[..., Operation], ...] = (
-    pow, exp, expm1, log, log1p, sqrt, rsqrt, reciprocal, sin, cos, erf,
+    pow, exp, expm1, log, log1p, sqrt, rsqrt, reciprocal, sin, cos, erf, erfc,
 )  # fmt: skip

@@ -21,7 +21,7 @@ def _parts(x: Array, lengths: Sequence[int], axis: int) -> tuple[Array, ...]:
     return tuple(x[along(axis, slice(a, b))] for a, b in pairwise(accumulate(lengths, initial=0)))
 
 
-def _all(inputs: Inputs, changes: Inputs) -> list[Array]:
+def all_changes(inputs: Inputs, changes: Inputs) -> list[Array]:
     """The changes, 0 for what stays as it is."""
     return [zeros(x.shape, x) if dx is None else dx for x, dx in zip(inputs, changes, strict=True)]
 
@@ -60,7 +60,7 @@ def cat(dim: int = 0) -> Operation:
         ("tensors",),
         value,
         pullback,
-        lambda inputs, y, changes: np.concatenate(_all(inputs, changes), axis=dim),
+        lambda inputs, y, changes: np.concatenate(all_changes(inputs, changes), axis=dim),
         probes=(
             (probe(*(2,) * ndim), probe(*(2,) * ndim, start=4), probe(*(2,) * ndim, start=9)),
             (probe(*(2,) * ndim),),
@@ -92,7 +92,7 @@ def stack(dim: int = 0) -> Operation:
         ("tensors",),
         value,
         pullback,
-        lambda inputs, y, changes: np.stack(_all(inputs, changes), axis=dim),
+        lambda inputs, y, changes: np.stack(all_changes(inputs, changes), axis=dim),
         probes=((probe(*shape), probe(*shape, start=4)), (probe(*shape),)),
         variadic=True,
         parameters={"dim": dim},

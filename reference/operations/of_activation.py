@@ -11,13 +11,15 @@ from ..activations.row import Activation
 from ..arithmetic.array import Array, NumPyArray, Term
 from ..functions.recipe import recorded
 from .probe import probe
-from .row import Inputs, Operation, Pullback
+from .row import Operation, Pullback
 
 
 def _along(row: Activation, f: Callable[..., Array], axis: int, *arrays: Array) -> Array:
     """A function of rows (N, K) along an axis of arrays of any number of dimensions."""
     if not row.rowwise:
         return f(*arrays)
+    if not arrays[0].ndim:
+        return _along(row, f, axis, *(a.reshape(1) for a in arrays)).reshape(())
     last = axis in (-1, arrays[0].ndim - 1)
     moved = arrays if last else tuple(a.swapaxes(axis, -1) for a in arrays)
     y = f(*(m.reshape(-1, m.shape[-1]) for m in moved))
@@ -25,18 +27,17 @@ def _along(row: Activation, f: Callable[..., Array], axis: int, *arrays: Array) 
     return y if last else y.swapaxes(axis, -1)
 
 
+def sided_pullback(row: Activation, side: str, x: Array, d_y: Array) -> Array:
+    """d_x with another slope at the kinks: that from the "left", from the "right", or the "mean" of both."""
+    d_x = row.pullback(x, d_y)
+    for kink in row.kinks:
+        slope = {"left": kink.left, "right": kink.right, "mean": (kink.left + kink.right) / 2}[side]
+        d_x = np.where(x == kink.at, d_y * slope, d_x)
+    return d_x
+
+
 def _slopes(row: Activation, side: str) -> Pullback:
-    """The pullback with another slope at the kinks: that from the left, from the right, or the mean of both."""
-
-    def pullback(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array]:
-        (x,) = inputs
-        d_x = row.pullback(x, d_y)
-        for kink in row.kinks:
-            slope = {"left": kink.left, "right": kink.right, "mean": (kink.left + kink.right) / 2}[side]
-            d_x = np.where(x == kink.at, d_y * slope, d_x)
-        return (d_x,)
-
-    return pullback
+    return lambda inputs, y, d_y: (sided_pullback(row, side, inputs[0], d_y),)
 
 
 def of_activation(activation: str | Activation, dim: int = -1) -> Operation:

@@ -169,7 +169,7 @@ def _interpolated(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int
 
 def _compared(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
     """Every element with every other along the axis, as noise and balls find their order."""
-    return prod(shapes[0]) * shapes[0][parameters["dim"]]
+    return prod(shapes[0]) * (shapes[0][parameters["dim"]] if shapes[0] else 1)
 
 
 def _pairs(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
@@ -180,14 +180,35 @@ def _pairs(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
 
 _SLIDING = ("lp_pool1d", "lp_pool2d", *(f"{kind}_pool{axes}d" for kind in ("max", "avg") for axes in (1, 2, 3)))
 _ADAPTIVE = tuple(f"adaptive_{kind}_pool{axes}d" for kind in ("avg", "max") for axes in (1, 2, 3))
+
+
+def _on_diagonals(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
+    """A matrix for every row that is put on a diagonal."""
+    *rest, size = shapes[0] or (1,)
+    return max(prod(rest), 1) * (size + abs(int(parameters.get("offset", parameters.get("diagonal", 0))))) ** 2
+
+
+_RECURRENT = ("gru", "gru_cell", "lstm", "lstm_cell", "rnn_relu", "rnn_relu_cell", "rnn_tanh", "rnn_tanh_cell")
+
+
+def _recurrent(shapes: Sequence[Shape], parameters: Mapping[str, Any]) -> int:
+    """What all gates of all layers get at every step."""
+    weights = [shape for shape in shapes[2:] if len(shape) == 2]
+    steps = prod(shapes[0][:-1])
+    return max(steps * sum(shape[0] for shape in weights), sum(map(prod, shapes)))
+
+
 _GROWING: Mapping[str, Callable[[Sequence[Shape], Mapping[str, Any]], int]] = MappingProxyType({
     "addmm": lambda s, p: _matmul(s[1], s[2]),
     "baddbmm": lambda s, p: _matmul(s[1], s[2]),
     "bmm": lambda s, p: _matmul(s[0], s[1]),
+    "diag": _on_diagonals,
+    "diag_embed": _on_diagonals,
     "einsum": _einsum,
     "embedding": lambda s, p: prod(s[0]) * s[1][-1] + prod(s[1]),
     "expand": _expanded,
     "gather": lambda s, p: prod(s[0]) + prod(s[1]),
+    **dict.fromkeys(_RECURRENT, _recurrent),
     "index_select": _along,
     "linear": lambda s, p: max(prod(s[0][:-1]) * s[1][0], prod(s[0]), prod(s[1])),
     "matmul": lambda s, p: _matmul(s[0], s[1]),
@@ -206,4 +227,4 @@ _GROWING: Mapping[str, Callable[[Sequence[Shape], Mapping[str, Any]], int]] = Ma
     "take_along_dim": lambda s, p: prod(map(max, s[0], s[1])) if len(s[0]) == len(s[1]) else sum(map(prod, s)),
 })  # fmt: skip
 """Operations that make more numbers than they are given, or than their inputs have broadcast."""
-_PRODUCTS = ("addmm", "baddbmm", "bmm", "linear", "matmul", "mm", "scaled_dot_product_attention")
+_PRODUCTS = ("addmm", "baddbmm", "bmm", "linear", "matmul", "mm", "scaled_dot_product_attention", *_RECURRENT)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from .diagonals import DIAGONALS
 from .drawn import Draw, Drawn, row_of
 from .numbers import real
 from .shapes import Shape, axis_of, length, shape
@@ -215,6 +216,7 @@ MOVES: Mapping[str, Draw] = MappingProxyType({
     "cat": _cat, "stack": _stack, "split": _moved(_parted),
     "chunk": _moved(lambda rng, size: {"chunks": int(rng.integers(1, 4)), "dim": axis_of(rng, size)}),
     "unbind": _moved(lambda rng, size: {"dim": axis_of(rng, size)}),
+    **DIAGONALS,
     "embedding": _embedding, "index_select": _index_select, "gather": _gather, "take_along_dim": _take_along_dim,
     "scatter_add": _scatter_add, "index_add": _index_add, "index_put": _index_put,
 })  # fmt: skip

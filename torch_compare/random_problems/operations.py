@@ -26,6 +26,7 @@ from .moves import MOVES
 from .norms import NORMS
 from .numbers import away_from_zero, masks, positive, real
 from .pools import POOLS
+from .recurrent import RECURRENT
 from .shapes import axis_of, broadcast_pair, broadcastable, shape
 from .targets import drawn_loss, drawn_target
 
@@ -244,6 +245,20 @@ def _bounded(rng: Generator, size: tuple[int, ...]) -> Any:
     return np.clip(real(rng, size), -20, 20)
 
 
+def _within_one(rng: Generator, size: tuple[int, ...]) -> Any:
+    """Numbers between −1 and 1, some of them close to these."""
+    return np.tanh(rng.normal(size=size) * float(rng.choice([0.1, 1.0, 4.0])))
+
+
+def _above_one(rng: Generator, size: tuple[int, ...]) -> Any:
+    return 1 + positive(rng, size)
+
+
+def _logit(rng: Generator, name: str) -> Drawn:
+    found = {"eps": float(rng.choice([0.1, 0.25]))} if rng.random() < 0.5 else {}
+    return row_of(name, **found), (np.asarray(0.5 + 0.5 * _within_one(rng, shape(rng))),)
+
+
 def _above_minus_one(rng: Generator, size: tuple[int, ...]) -> Any:
     return positive(rng, size) - 0.9
 
@@ -255,7 +270,13 @@ DRAWS: Mapping[str, Draw] = MappingProxyType({
     "addcdiv": _three(third=away_from_zero, value=_factor), "lerp": _three(),
     **{name: _one(real) for name in ("neg", "abs", "erf")},
     **{name: _one(_bounded) for name in ("exp", "expm1", "sin", "cos")},
-    **{name: _one(positive) for name in ("log", "sqrt", "rsqrt")},
+    **{name: _one(real) for name in ("atan", "asinh", "erfc", "sign", "floor", "ceil", "trunc", "round")},
+    **{name: _one(_bounded) for name in ("sinh", "cosh", "tan", "exp2")},
+    **{name: _one(_within_one) for name in ("asin", "acos", "atanh")},
+    **{name: _two() for name in ("atan2", "logaddexp")}, "hypot": _two(away_from_zero, away_from_zero),
+    "acosh": _one(_above_one), "logit": _logit,
+    **{name: _two(second=away_from_zero) for name in ("fmod", "remainder")},
+    **{name: _one(positive) for name in ("log", "sqrt", "rsqrt", "log2", "log10")},
     "log1p": _one(_above_minus_one), "reciprocal": _one(away_from_zero),
     "sum": _reduction(), "mean": _reduction(), "amax": _reduction(_tied_values), "amin": _reduction(_tied_values),
     "logsumexp": _reduction(), "vector_norm": _reduction(ord=lambda rng: float(rng.choice([2.0, 1.0, 3.0]))),
@@ -271,5 +292,6 @@ DRAWS: Mapping[str, Draw] = MappingProxyType({
     **NORMS,
     **IMAGES,
     **POOLS,
+    **RECURRENT,
     "addmm": _added_product("np", "nk", "kp"), "baddbmm": _added_product("bnp", "bnk", "bkp"), "einsum": _einsum,
 })  # fmt: skip

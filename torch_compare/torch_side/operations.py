@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .functions import ACTIVATIONS, LOSSES, loss_of
 from .positions import UNITS, alibi, rotary_embedding
+from .recurrent import RECURRENT
 
 Output = Tensor | tuple[Tensor, ...]
 
@@ -167,6 +168,13 @@ _OF_TORCH = (
     "minimum", "mm", "movedim", "mul", "mv", "narrow", "neg", "outer", "permute", "reciprocal", "repeat_interleave",
     "reshape", "rsqrt", "select", "sin", "sqrt", "sub", "take_along_dim", "transpose", "tril", "triu", "unbind",
     "unflatten", "unsqueeze", "where",
+    "abs", "acos", "acosh", "add", "addcdiv", "addcmul", "addmm", "asin", "asinh", "atan", "atan2", "atanh", "baddbmm",
+    "bmm", "ceil", "chunk", "clamp", "clone", "cos", "cosh", "cross", "cumsum", "diag", "diag_embed", "diagonal",
+    "diff", "dist", "div", "dot", "erf", "erfc", "exp", "exp2", "expm1", "flatten", "floor", "fmod", "hypot", "log",
+    "log10", "log1p", "log2", "logaddexp", "logit", "masked_fill", "matmul", "max", "maximum", "min", "minimum", "mm",
+    "movedim", "mul", "mv", "narrow", "neg", "outer", "permute", "reciprocal", "remainder", "repeat_interleave",
+    "reshape", "round", "rsqrt", "select", "sign", "sin", "sinh", "sqrt", "sub", "take_along_dim", "tan", "trace",
+    "transpose", "tril", "triu", "trunc", "unbind", "unflatten", "unsqueeze", "where",
 )  # fmt: skip
 _OF_FUNCTIONAL = (
     "channel_shuffle", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold", "pixel_shuffle",
@@ -185,6 +193,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     **{name: _along(getattr(torch, name)) for name in ("amax", "amin", "logsumexp", "mean", "std", "sum", "var")},
     **{name: _convolution(getattr(F, name)) for name in ("conv1d", "conv2d", "conv3d")},
     **UNITS,
+    **RECURRENT,
     "alibi": alibi,
     "batch_norm": _batch_norm,
     "cat": _joined(torch.cat),
