@@ -11,9 +11,9 @@ That is backpropagation in general (Griewank & Walther 2008, §3.2; the sum over
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from .. import operations
 from ..arithmetic.array import Array, DType, is_numpy
@@ -23,8 +23,10 @@ from ..functions.recipe import ReadOnly
 from ..operations.row import Operation
 from .gradients import Gradients
 from .graph_checks import check_names, constant, parameter
-from .mlp import MLP
 from .unchecked import restore
+
+Pull: TypeAlias = "Callable[[Any], tuple[Any, ...]]"
+"""d_output ↦ the gradients of a step's inputs."""
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -75,9 +77,9 @@ class Step:
                     get_format(fmt)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{at}: {error}") from None
-        for field, value in (("output", names), ("operation", row), ("inputs", inputs), ("compute", compute),
+        for part, value in (("output", names), ("operation", row), ("inputs", inputs), ("compute", compute),
                              ("store", store)):  # fmt: skip
-            object.__setattr__(self, field, value)
+            object.__setattr__(self, part, value)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -140,9 +142,9 @@ class Network:
             if first is not None and values.dtype != first[1].dtype:
                 raise TypeError(f"{name}: expected {first[1].dtype} like {first[0]}, got {values.dtype}")
         check_names(names, checked, fixed, program, output)
-        for field, value in (("parameters", ReadOnly(checked)), ("steps", program), ("inputs", names),
+        for part, value in (("parameters", ReadOnly(checked)), ("steps", program), ("inputs", names),
                              ("output", output), ("constants", ReadOnly(fixed))):  # fmt: skip
-            object.__setattr__(self, field, value)
+            object.__setattr__(self, part, value)
 
     def __copy__(self) -> Network:
         return self
@@ -174,23 +176,40 @@ class NetworkTrace:
     Attributes:
         values: by name: parameters, inputs, constants, and what each step made.
         output: the value that the loss gets.
+        pullbacks: by the name of a step: its pullback, which has what the forward pass kept for it.
     """
 
     values: Mapping[str, Any]
     output: Array
+    pullbacks: Mapping[str, Pull] = field(default_factory=dict)
 
 
-def forward(network: Network, x: Mapping[str, Array]) -> NetworkTrace:
-    """Run every step on the inputs x, by name, and keep every value."""
-    values: dict[str, Any] = {**network.constants, **network.parameters, **x}
+def forward(network: Network, x: Mapping[str, Array], *, keep: bool = False) -> NetworkTrace:
+    """Run every step on the inputs x, by name, and keep every value.
+
+    Args:
+        network: the network.
+        x: its inputs.
+        keep: whether a step that can do so keeps for its pullback what its output was computed from. Noise must not:
+            some kernels keep it, others compute it again, and the rounding of either is right.
+    """
+    values, pullbacks = {**network.constants, **network.parameters, **x}, dict[str, Pull]()
     for step in network.steps:
-        values.update(made_by(step, values))
-    return NetworkTrace(values, values[network.output])
+        keeps = keep and step.operation.kept is not None
+        if keeps and all(is_numpy(values[name]) for name in step.inputs if name is not None):
+            made, pullbacks[step.name] = step.operation.linearized(inputs_of(step, values))
+            values.update(_stored(step, made))
+        else:
+            values.update(made_by(step, values))
+    return NetworkTrace(values, values[network.output], pullbacks)
 
 
 def made_by(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
     """What a step makes of the values, by name, in the format that it is stored in."""
-    made = step.operation.value(*inputs_of(step, values))
+    return _stored(step, step.operation.value(*inputs_of(step, values)))
+
+
+def _stored(step: Step, made: Any) -> dict[str, Any]:
     parts = zip(step.outputs, _parts(step, made), strict=True)
     return {name: in_format(value, step.store or step.compute) for name, value in parts}
 
@@ -227,24 +246,32 @@ def cotangents(network: Network, trace: NetworkTrace, d: Mapping[str, Any], leav
     for step in reversed(network.steps):
         if not any(name in found for name in step.outputs):
             continue
-        for name, change in zip(step.inputs, pulled_back(step, trace.values, found), strict=True):
+        pull = trace.pullbacks.get(step.name)
+        for name, change in zip(step.inputs, pulled_back(step, trace.values, found, pull), strict=True):
             if name in wanted and change is not None:
                 found[name] = found[name] + change if name in found else change
     return found
 
 
-def pulled_back(step: Step, values: Mapping[str, Any], d: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The gradients that a step hands to its inputs, from those of its outputs; one that nothing used is 0."""
+def pulled_back(
+    step: Step, values: Mapping[str, Any], d: Mapping[str, Any], pull: Pull | None = None
+) -> tuple[Any, ...]:
+    """The gradients that a step hands to its inputs, from those of its outputs; one that nothing used is 0.
+
+    Args:
+        step: the step.
+        values: every value by name.
+        d: the gradients of values by name.
+        pull: the step's pullback, if the forward pass kept what it needs; see `NetworkTrace`.
+    """
     parts = [values[name] for name in step.outputs]
     given = [
         in_format(d[name] if name in d else zeros(part.shape, part), step.compute)
         for name, part in zip(step.outputs, parts, strict=True)
     ]
     parts = [in_format(part, step.compute) for part in parts]
-    single = isinstance(step.output, str)
-    found = step.operation.pullback(
-        inputs_of(step, values), parts[0] if single else tuple(parts), given[0] if single else tuple(given)
-    )
+    d_output, output = (given[0], parts[0]) if isinstance(step.output, str) else (tuple(given), tuple(parts))
+    found = step.operation.pullback(inputs_of(step, values), output, d_output) if pull is None else pull(d_output)
     stored = (None if name is None else values[name] for name in step.inputs)
     return tuple(None if g is None else stored_like(g, value) for g, value in zip(found, stored, strict=True))
 
@@ -273,24 +300,3 @@ def _parts(step: Step, made: Any) -> Iterator[Any]:
         count = len(made) if isinstance(made, tuple) else 1
         raise ValueError(f"step {step.name!r}: {step.operation.name} has {count} outputs, got {len(step.output)} names")
     yield from made
-
-
-# ── the chapter's network as one of operations ───────────────────────────────────────────────────────
-
-
-def as_network(mlp: MLP) -> Network:
-    """The same network as one of operations, with the same leaves: "layers[0].weight", "layers[0].bias", "input".
-
-    >>> from reference.network.initialization import initialize
-    >>> as_network(initialize([2, 3, 1], ["tanh", "identity"], seed=0)).steps[1].name
-    'layers[0]'
-    """
-    steps, h = [], "input"
-    for index, layer in enumerate(mlp.layers):
-        place = f"layers[{index}]"
-        steps.append(
-            Step(f"{place}.z", "linear", h, f"{place}.weight", None if layer.bias is None else f"{place}.bias")
-        )
-        steps.append(Step(place, operations.of_activation(layer.activation), f"{place}.z"))
-        h = place
-    return Network(mlp.named_parameters(), steps, inputs=("input",), output=h)

@@ -1,0 +1,134 @@
+"""How functions of elements and of rows are evaluated: their common parts once, and in blocks that a cache holds.
+
+A formula of twenty operations writes twenty arrays. In a block that the cache holds each of them is there when the next
+operation reads it; a large array would come from memory every time.
+
+A NumPy type of fewer digits is evaluated in float64, which has more than twice as many, and rounded once. What
+`two_sum` and `two_product` would keep is far below that rounding, so that they keep nothing there (`Wide`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..arithmetic.array import Array, NumPyArray, is_numpy
+from ..arithmetic.wide import Wide
+
+Parts: TypeAlias = "tuple[Any, ...]"
+Function: TypeAlias = "Callable[[Array], Array]"
+
+BLOCK = 2**14
+"""Elements: 128 KiB of float64, four of which a second-level cache of 512 KiB holds."""
+
+
+def elementwise(shared: Callable[[Array], Parts] | None = None) -> Callable[[Callable[..., Array]], Function]:
+    """The function z ↦ formula(z, *shared(z)) of a formula.
+
+    Args:
+        shared: z ↦ parts that several formulas are made of; None for a formula of z alone.
+
+    >>> @elementwise()
+    ... def cube(z):
+    ...     return z * z * z
+    >>> cube(np.array([2.0, 3.0]))
+    array([ 8., 27.])
+    """
+
+    def decorate(formula: Callable[..., Array]) -> Function:
+        @wraps(formula)
+        def function(z: Array) -> Array:
+            (y,) = _of_elements(_with_parts(shared, formula), z)
+            return y
+
+        function.written = (shared, formula)  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def share_parts(f: Function | None, g: Function | None) -> bool:
+    """Whether `together` saves anything."""
+    shared, _ = _written(f)
+    return shared is not None and shared is _written(g)[0]
+
+
+def together(f: Function, g: Function, z: Array) -> tuple[Array, Array]:
+    """f(z) and g(z), of two functions with the same parts, which are computed once.
+
+    >>> from reference.functions.gates import silu, silu_derivative
+    >>> together(silu, silu_derivative, np.array([0.0]))
+    (array([0.]), array([0.5]))
+    """
+    (shared, first), (_, second) = _written(f), _written(g)
+    y, slope = _of_elements(_with_parts(shared, first, second), z)
+    return y, slope
+
+
+def rowwise(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of a formula that acts along the last axis: (*arrays (…, K), or None) ↦ arrays (…, M).
+
+    >>> rowwise(lambda z: (z * 2, z.sum(axis=-1, keepdims=True)))(np.array([[[1.0, 2.0]]]))
+    (array([[[2., 4.]]]), array([[[3.]]]))
+    """
+
+    @wraps(formula)
+    def function(z: Array, *more: Array | None) -> Any:
+        if not is_numpy(z) or not _pays(z):
+            return formula(z, *more)
+        shape = np.broadcast_shapes(z.shape, *(a.shape for a in more if a is not None))
+        rows = tuple(None if a is None else np.broadcast_to(a, shape).reshape(-1, shape[-1]) for a in (z, *more))
+        found = _in_blocks(formula, rows, max(1, BLOCK // shape[-1]), z.dtype)
+        shaped = tuple(y.reshape(*shape[:-1], y.shape[-1]) for y in found)
+        return shaped if len(shaped) > 1 else shaped[0]
+
+    return function
+
+
+def _written(f: Function | None) -> tuple[Any, Any]:
+    """The parts and the formula of a function."""
+    return getattr(f, "written", (None, None))
+
+
+def _with_parts(shared: Callable[[Array], Parts] | None, *formulas: Callable[..., Array]) -> Callable[[Array], Parts]:
+    def evaluate(z: Array) -> Parts:
+        parts = () if shared is None else shared(z)
+        return tuple(formula(z, *parts) for formula in formulas)
+
+    return evaluate
+
+
+def _of_elements(evaluate: Callable[[Array], Parts], z: Array) -> Parts:
+    if not is_numpy(z) or not _pays(z):
+        return evaluate(z)
+    return tuple(y.reshape(z.shape)[()] for y in _in_blocks(evaluate, (z.reshape(-1),), BLOCK, z.dtype))
+
+
+def _narrow(z: NumPyArray) -> bool:
+    return z.dtype.kind == "f" and z.dtype.itemsize < np.dtype(np.float64).itemsize
+
+
+def _pays(z: NumPyArray) -> bool:
+    """Whether an array is evaluated in blocks: it is of a narrow type, or larger than one."""
+    return z.size > BLOCK or (_narrow(z) and z.size > 0)
+
+
+def _in_blocks(f: Callable[..., Any], arrays: Parts, length: int, dtype: np.dtype[Any]) -> list[NumPyArray]:
+    """f of so many elements or rows of the arrays at a time; what it gives is rounded to the type."""
+    count, found = len(arrays[0]), list[NumPyArray]()
+    for start in range(0, count, length):
+        here = slice(start, start + length)
+        blocks = (None if a is None else _widened(a[here]) for a in arrays)
+        made = f(*blocks)
+        for k, block in enumerate(made if isinstance(made, tuple) else (made,)):
+            if not start:
+                found.append(np.empty((count, *block.shape[1:]), dtype))
+            found[k][here] = block
+    return found
+
+
+def _widened(block: NumPyArray) -> NumPyArray:
+    return block.astype(np.float64).view(Wide) if _narrow(block) else block
