@@ -170,6 +170,14 @@ def added_at(shape: tuple[int, ...], index: Any, values: Array) -> Array:
     return total
 
 
+def added_to(y: Array, more: Array) -> Array:
+    """y + more for a y that nobody else has: in its own memory, where it is NumPy's and has room for the sum."""
+    if not isinstance(y, np.ndarray) or not is_numpy(more) or y.dtype != np.result_type(y, more):
+        return y + more
+    y += more
+    return y
+
+
 def in_format(z: Array, form: Format | str | None) -> Array:
     """z as a step that computes and stores in a format takes it; None stands for the format of the whole problem.
 

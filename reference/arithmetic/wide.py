@@ -31,11 +31,8 @@ class Nothing(float):
     __slots__ = ()
     __array_ufunc__ = None  # NumPy's operators leave the answer to these
 
-    def _other(self, x: Any) -> Any:
+    def __add__(self, x: Any) -> Any:
         return x
-
-    def _itself(self, x: Any) -> Nothing:
-        return self
 
     def __rsub__(self, x: Any) -> Any:
         return x
@@ -46,8 +43,10 @@ class Nothing(float):
     def __neg__(self) -> Nothing:
         return self
 
-    __add__ = __radd__ = _other
-    __mul__ = __rmul__ = __truediv__ = _itself
+    def __mul__(self, _: Any) -> Nothing:
+        return self
+
+    __radd__, __rmul__, __truediv__ = __add__, __mul__, __mul__
 
 
 NOTHING = Nothing()

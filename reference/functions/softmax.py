@@ -14,7 +14,7 @@ from .logistic import WIDEST
 def _exponentials(z: Array, peak: Array) -> Array:
     """exp(z − peak), z not above it: with what the difference loses."""
     difference, lost = two_sum(finite(z), -finite(peak))
-    error = lost if isinstance(lost, float) else np.where(difference < -WIDEST, zero(difference), lost)
+    error = lost if isinstance(lost, float) else np.where(difference < -WIDEST, zero(lost), lost)
     e, rest = exp_of_sum(difference, error)
     return e + e * rest
 

@@ -229,7 +229,7 @@ def backward(network: Network, trace: NetworkTrace, d_output: Array, *, to_input
     (array([[3.]]), array([[3.]]))
     """
     leaves = [*network.parameters, *(network.inputs if to_input else ())]
-    return of_leaves(trace, cotangents(network, trace, {network.output: d_output}, leaves), leaves)
+    return of_leaves(trace, cotangents(network, trace, {network.output: d_output}, leaves, keep=False), leaves)
 
 
 def of_leaves(trace: NetworkTrace, d: Mapping[str, Any], leaves: Iterable[str]) -> Gradients:
@@ -240,8 +240,13 @@ def of_leaves(trace: NetworkTrace, d: Mapping[str, Any], leaves: Iterable[str]) 
     })  # fmt: skip
 
 
-def cotangents(network: Network, trace: NetworkTrace, d: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:
-    """The gradients of every value that lies between the leaves and the values whose gradients d are given."""
+def cotangents(
+    network: Network, trace: NetworkTrace, d: Mapping[str, Any], leaves: Iterable[str], *, keep: bool = True
+) -> dict[str, Any]:
+    """The gradients of every value that lies between the leaves and the values whose gradients d are given.
+
+    Without `keep`, of the leaves alone: the others are forgotten as soon as they have been handed on.
+    """
     wanted, found = depending(network, leaves), dict(d)
     for step in reversed(network.steps):
         if not any(name in found for name in step.outputs):
@@ -250,6 +255,8 @@ def cotangents(network: Network, trace: NetworkTrace, d: Mapping[str, Any], leav
         for name, change in zip(step.inputs, pulled_back(step, trace.values, found, pull), strict=True):
             if name in wanted and change is not None:
                 found[name] = found[name] + change if name in found else change
+        for name in () if keep else step.outputs:
+            found.pop(name, None)
     return found
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from math import prod
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -119,8 +121,8 @@ class Operation(Recorded):
             raise ValueError(f"operation {self.name!r}: {unknown[0]!r} is no input; it has {', '.join(self.inputs)}")
         if not self.probes:
             raise ValueError(f"operation {self.name!r}: give it probes, or it cannot check itself")
-        for inputs in self.probes:
-            with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):
+            for inputs in self.probes:
                 self._check(inputs)
 
     def linearized(self, inputs: Inputs) -> tuple[Output, Callable[[Output], tuple[Array | None, ...]]]:
@@ -174,7 +176,7 @@ class Operation(Recorded):
             for k, x in enumerate(inputs)
         )
         stepped = (x if dx is None else x + 1j * STEP * dx for x, dx in zip(inputs, directions, strict=True))
-        exact = [np.imag(y) / STEP for y in _parts(self.value(*stepped))]
+        exact = [y.imag / STEP for y in _parts(self.value(*stepped))]
         output, pull = self.linearized(inputs)
         pushed = _parts(self.pushforward(inputs, output, directions))
         for got, expected in zip(pushed, exact, strict=True):
@@ -197,12 +199,12 @@ class Operation(Recorded):
                 raise ValueError(
                     f"operation {self.name!r}: its pullback gives {got} for {self.name_of(k)} of shape {x.shape}"
                 )
-            total += float(np.sum(d_x * dx))
-        pulled = sum(float(np.sum(d * y)) for d, y in zip(d_output, exact, strict=True))
+            total += float((d_x * dx).sum())
+        pulled = sum(float((d * y).sum()) for d, y in zip(d_output, exact, strict=True))
         self._require("pullback, along a direction,", np.asarray(total), np.asarray(pulled))
 
     def _require(self, what: str, got: Any, expected: Any) -> None:
-        if got.shape != expected.shape or not np.all(np.abs(got - expected) <= AGREE * np.maximum(1, np.abs(expected))):
+        if got.shape != expected.shape or not (abs(got - expected) <= AGREE * np.maximum(1, abs(expected))).all():
             raise ValueError(f"operation {self.name!r}: its {what} is {got}, its value says {expected}")
 
 
@@ -210,7 +212,9 @@ def _parts(output: Output) -> tuple[Any, ...]:
     return output if isinstance(output, tuple) else (output,)
 
 
+@cache
 def _direction(shape: tuple[int, ...], k: int) -> Any:
-    """A direction of numbers of both signs, another one for each k."""
-    size = int(np.prod(shape))
-    return np.sin(1.0 + 2.3 * np.arange(size) + 0.7 * k).reshape(shape)
+    """A direction of numbers of both signs, another one for each k; read-only, for it is handed out again."""
+    found = np.sin(1.0 + 2.3 * np.arange(prod(shape)) + 0.7 * k).reshape(shape)
+    found.flags.writeable = False
+    return found
