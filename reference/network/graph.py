@@ -11,22 +11,19 @@ That is backpropagation in general (Griewank & Walther 2008, §3.2; the sum over
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from .. import operations
 from ..arithmetic.array import Array, DType, is_numpy
 from ..arithmetic.dispatch import in_format, stored_like, zeros
 from ..arithmetic.formats import Format, get_format
 from ..functions.recipe import ReadOnly
-from ..operations.row import Operation
+from ..operations.row import Operation, Pull
 from .gradients import Gradients
 from .graph_checks import check_names, constant, parameter
 from .unchecked import restore
-
-Pull: TypeAlias = "Callable[[Any], tuple[Any, ...]]"
-"""d_output ↦ the gradients of a step's inputs."""
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -176,7 +173,7 @@ class NetworkTrace:
     Attributes:
         values: by name: parameters, inputs, constants, and what each step made.
         output: the value that the loss gets.
-        pullbacks: by the name of a step: its pullback, which has what the forward pass kept for it.
+        pullbacks: by the name of a step: its pullback, where the forward pass kept for it what it needs.
     """
 
     values: Mapping[str, Any]
@@ -187,20 +184,17 @@ class NetworkTrace:
 def forward(network: Network, x: Mapping[str, Array], *, keep: bool = False) -> NetworkTrace:
     """Run every step on the inputs x, by name, and keep every value.
 
-    Args:
-        network: the network.
-        x: its inputs.
-        keep: whether a step that can do so keeps for its pullback what its output was computed from. Noise must not:
-            some kernels keep it, others compute it again, and the rounding of either is right.
+    With `keep`, a step that can do so keeps for its pullback what its output was computed from. Noise does not: some
+    kernels keep it, others compute it again, and the rounding of either is right.
     """
     values, pullbacks = {**network.constants, **network.parameters, **x}, dict[str, Pull]()
     for step in network.steps:
-        keeps = keep and step.operation.kept is not None
-        if keeps and all(is_numpy(values[name]) for name in step.inputs if name is not None):
-            made, pullbacks[step.name] = step.operation.linearized(inputs_of(step, values))
-            values.update(_stored(step, made))
+        given, keeps = inputs_of(step, values), keep and step.operation.kept is not None
+        if keeps and all(x is None or is_numpy(x) for x in given):
+            made, pullbacks[step.name] = step.operation.linearized(given)
         else:
-            values.update(made_by(step, values))
+            made = step.operation.value(*given)
+        values.update(_stored(step, made))
     return NetworkTrace(values, values[network.output], pullbacks)
 
 
@@ -210,8 +204,8 @@ def made_by(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stored(step: Step, made: Any) -> dict[str, Any]:
-    parts = zip(step.outputs, _parts(step, made), strict=True)
-    return {name: in_format(value, step.store or step.compute) for name, value in parts}
+    form = step.store or step.compute
+    return {name: in_format(part, form) for name, part in zip(step.outputs, _parts(step, made), strict=True)}
 
 
 def inputs_of(step: Step, values: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -245,7 +239,7 @@ def cotangents(
 ) -> dict[str, Any]:
     """The gradients of every value that lies between the leaves and the values whose gradients d are given.
 
-    Without `keep`, of the leaves alone: the others are forgotten as soon as they have been handed on.
+    Without `keep` the gradients of the others are forgotten as soon as they have been handed on.
     """
     wanted, found = depending(network, leaves), dict(d)
     for step in reversed(network.steps):
@@ -265,11 +259,7 @@ def pulled_back(
 ) -> tuple[Any, ...]:
     """The gradients that a step hands to its inputs, from those of its outputs; one that nothing used is 0.
 
-    Args:
-        step: the step.
-        values: every value by name.
-        d: the gradients of values by name.
-        pull: the step's pullback, if the forward pass kept what it needs; see `NetworkTrace`.
+    `pull` is the step's pullback if the forward pass kept what it needs; see `NetworkTrace`.
     """
     parts = [values[name] for name in step.outputs]
     given = [

@@ -25,6 +25,8 @@ Inputs: TypeAlias = "tuple[Any, ...]"
 Output: TypeAlias = "Any"
 """An array, or a tuple of them from an operation with several outputs."""
 Pullback: TypeAlias = "Callable[[Inputs, Output, Output], tuple[Array | None, ...]]"
+Pull: TypeAlias = "Callable[[Output], tuple[Array | None, ...]]"
+"""d_output ↦ one gradient an input, at inputs that it knows."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Operation(Recorded):
             for inputs in self.probes:
                 self._check(inputs)
 
-    def linearized(self, inputs: Inputs) -> tuple[Output, Callable[[Output], tuple[Array | None, ...]]]:
+    def linearized(self, inputs: Inputs) -> tuple[Output, Pull]:
         """The output, and d_output ↦ one gradient an input, which uses what the output was computed from.
 
         >>> from reference.operations.table import OPERATIONS
