@@ -28,6 +28,7 @@ ROOMS = {
     "optimizers": "claims", "activations_compared": "claims",
     "digits": "exactness", "accuracy": "exactness", "operations": "exactness", "differences": "exactness",
     "certificates": "exactness", "detection": "detection", "operation_mistakes": "detection",
+    "speed": "speed",
 }  # fmt: skip
 """The room of each script: in the chapter's order, then what measures this package itself."""
 CLAIMS = {
