@@ -71,7 +71,7 @@ def gelu_tanh_derivative(
     """σ(A) + z·A′·σ′(A), with zA′ = A + 2·(cubic term)."""
     rise, rise_low = two_product(2 * a, cubic)
     a_slope, low = two_sum(exponent, rise)
-    low = low + (error + rise_low + 2 * a * cubic_low)
+    low = low + (error + rise_low + 2 * (a * cubic_low))
     return _gate_derivative(z, a_slope, low, *e)
 
 

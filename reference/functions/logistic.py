@@ -41,7 +41,7 @@ def over(e: Array, rest: Term) -> Array:
 
 def over_square(e: Array, rest: Term) -> Array:
     """(1 + ê)²/(1 + rest), ê = e(1 + rest): what divides e in ê/(1 + ê)²."""
-    return 1 + (e * (2 + e) - rest * (1 - e * e))
+    return 1 + (e * (2 + e) - (rest - rest * e * e))
 
 
 # ── the logistic function ────────────────────────────────────────────────────────────────────────────
