@@ -184,7 +184,7 @@ def forward(mlp: MLP, x: Array, *, keep: bool = False) -> Trace:
         else:
             h = layer.activation.value(z)
         slopes.append(slope)
-    return Trace(tuple(inputs), tuple(preactivations), h, tuple(slopes))
+    return Trace(tuple(inputs), tuple(preactivations), h, tuple(slopes) if keep else ())
 
 
 def backward(mlp: MLP, trace: Trace, d_output: Array, *, to_input: bool = True) -> Gradients:
