@@ -15,9 +15,9 @@ from .activations.table import ACTIVATIONS
 from .arithmetic.ball import Ball
 from .losses.row import Loss
 from .losses.table import LOSSES
-from .network.architectures import collapse, linear_bottleneck
+from .network.architectures import as_network, collapse, linear_bottleneck
 from .network.gradients import Gradients, LayerGradients
-from .network.graph import Network, Step, as_network
+from .network.graph import Network, Step
 from .network.initialization import initialize
 from .network.mlp import MLP, Layer, Trace, backward, forward
 from .network.problem import Problem, gradients, loss_gradient, loss_value

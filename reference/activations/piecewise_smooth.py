@@ -12,6 +12,7 @@ from ..arithmetic.constants import SELU_SCALE, SELU_SCALE_ALPHA
 from ..arithmetic.dispatch import constant, exp_of_sum, finite, indicator, limited, magnitude, two_product, two_sum
 from ..functions import logistic
 from ..functions.basics import one, size, zero
+from ..functions.elementwise import elementwise
 from ..functions.parameters import check_finite
 from ..functions.recipe import recorded
 from .row import Activation, Kink
@@ -164,21 +165,22 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
         e, rest = exp_of_sum(-magnitude(x), np.where(x < 0, low, -low))
         return e + e * rest
 
-    def linear(z: Array) -> Array:
-        return (
-            limited(z, max(2 * logistic.WIDEST, 2 * threshold if isfinite(threshold) else 0) / beta) * beta > threshold
-        )
+    def parts(z: Array) -> tuple[Array, Array]:
+        """Where βz > threshold, as the type of z rounds it; exp(−|βz|)."""
+        widest = max(2 * logistic.WIDEST, 2 * threshold if isfinite(threshold) else 0)
+        return limited(z, widest / beta) * beta > threshold, exponential(z)
 
-    def value(z: Array) -> Array:
-        return np.where(linear(z), z, np.maximum(z, 0) + np.log1p(exponential(z)) / beta)
+    @elementwise(parts, widen=False)
+    def value(z: Array, linear: Array, e: Array) -> Array:
+        return np.where(linear, z, np.maximum(z, 0) + np.log1p(e) / beta)
 
-    def derivative(z: Array) -> Array:
-        e = exponential(z)
-        return np.where(linear(z), one(z), np.where(z < 0, e, 1) / (1 + e))
+    @elementwise(parts, widen=False)
+    def derivative(z: Array, linear: Array, e: Array) -> Array:
+        return np.where(linear, one(z), np.where(z < 0, e, 1) / (1 + e))
 
-    def second(z: Array) -> Array:
-        e = exponential(z)
-        return np.where(linear(z), zero(z), beta * e / (1 + e * (2 + e)))
+    @elementwise(parts, widen=False)
+    def second(z: Array, linear: Array, e: Array) -> Array:
+        return np.where(linear, zero(z), beta * e / (1 + e * (2 + e)))
 
     kinks: tuple[Kink, ...] = ()
     if threshold < 36 * 2:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic.array import Array, Term
+from ..functions.elementwise import share_parts, together
 from ..functions.recipe import Recorded, frozen
 
 Elementwise = Callable[[Array], Array]
@@ -128,6 +129,15 @@ class Activation(Recorded):
     def all_breaks(self) -> tuple[float, ...]:
         """Every point where the formula changes, in order."""
         return tuple(sorted({k.at for k in self.kinks} | set(self.breaks)))
+
+    @property
+    def shares_parts(self) -> bool:
+        """Whether `with_slope` costs less than value and derivative one after the other."""
+        return share_parts(self.value, self.derivative)
+
+    def with_slope(self, z: Array) -> tuple[Array, Array]:
+        """a(z) and a′(z), of an elementwise row whose formulas share their parts."""
+        return together(self.value, self.derivative, z)  # type: ignore[arg-type]
 
     def pullback(self, z: Array, d_y: Array) -> Array:
         """d_z = Jᵀ d_y, whichever kind the row is."""

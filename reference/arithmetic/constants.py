@@ -75,14 +75,8 @@ SELU_SCALE_ALPHA = Constant(
 )
 HALF_LOG_2PI = Constant("0.91893853320467274178032973640561763986139747363778", lambda make, pi: np.log(2 * pi) / 2)
 LOG_SCALE = Constant("31.88477030575748423319267758707612213147300618057174", lambda make, pi: 46 * np.log(make(2)))
-LOG_SCALE_FLOAT16 = Constant(
-    "7.624618986159398403589553336039942248830501477962808", lambda make, pi: 11 * np.log(make(2))
-)
 LOG_SCALED_DENSITY = Constant(
     "30.96583177255281149141234785067050449161160870693396", lambda make, pi: np.log(make(2**46) / np.sqrt(2 * pi))
 )
-LOG_SCALED_DENSITY_FLOAT16 = Constant(
-    "6.705680452954725661809223599634324608969104004325024", lambda make, pi: np.log(make(2**11) / np.sqrt(2 * pi))
-)
-"""46 log 2, for float16 11 log 2, and the logarithms of 2⁴⁶ and 2¹¹ times the normal density at 0: the tops from which
-`functions.logistic.exp_below` comes down."""
+"""46 log 2, and the logarithm of 2⁴⁶ times the normal density at 0: the tops from which `functions.logistic.exp_below`
+comes down."""

@@ -17,6 +17,7 @@ import numpy as np
 from .array import Arithmetic, Array, NumPyArray, Term, is_numpy
 from .constants import Constant
 from .formats import Format, step_format
+from .wide import NOTHING, Wide
 
 _SPLITTER = {53: 2**27 + 1, 24: 2**12 + 1, 11: 2**6 + 1, 64: 2**32 + 1}
 """2^⌈p/2⌉ + 1 by the significand's bits p: Veltkamp's splitting constant (Dekker 1971, §5)."""
@@ -61,23 +62,25 @@ def finite(z: Array) -> Array:
     return limited(z, np.finfo(z.dtype).max)
 
 
-def two_sum(x: Array, y: Term) -> tuple[Array, Array]:
+def two_sum(x: Array, y: Term) -> tuple[Array, Term]:
     """s and e with s = fl(x + y) and s + e = x + y exactly (Knuth, TAOCP 2, §4.2.2, theorem B).
 
-    An arithmetic that does not round, or that carries its own error, returns e = 0.
+    An arithmetic that does not round, that carries its own error, or that has digits to spare returns e = 0.
     """
     if not is_numpy(x):
         return _other(x).two_sum(y)
     if not isinstance(y, float | int) and not is_numpy(y):
         return _other(y).two_sum(x)
     s = x + y
+    if isinstance(s, Wide):
+        return s, NOTHING
     if s.dtype.kind == "c":
         return s, np.zeros_like(s)
     part = s - x
     return s, (x - (s - part)) + (y - part)
 
 
-def two_product(x: Array, y: Term) -> tuple[Array, Array]:
+def two_product(x: Array, y: Term) -> tuple[Array, Term]:
     """p and e with p = fl(x·y) and p + e = x·y exactly, barring underflow (Dekker 1971, §5).
 
     |x| and |y| must stay below 2^(emax − p/2 − 1), or the splitting overflows; see `limited`.
@@ -85,6 +88,8 @@ def two_product(x: Array, y: Term) -> tuple[Array, Array]:
     if not is_numpy(x):
         return _other(x).two_product(y)
     p = x * y
+    if isinstance(p, Wide):
+        return p, NOTHING
     if p.dtype.kind == "c":
         return p, np.zeros_like(p)
     splitter = p.dtype.type(_SPLITTER[np.finfo(p.dtype).nmant + 1])
@@ -105,9 +110,12 @@ def constant(c: Constant, z: Array) -> Array:
     return constant_parts(c, z)[0]
 
 
-def constant_parts(c: Constant, z: Array) -> tuple[Array, Array]:
+def constant_parts(c: Constant, z: Array) -> tuple[Array, Term]:
     """The constant in the arithmetic of z as a sum of a high and a low part."""
-    return c.in_dtype(z.dtype) if is_numpy(z) else _other(z).constant(c)
+    if not is_numpy(z):
+        return _other(z).constant(c)
+    high, low = c.in_dtype(z.dtype)
+    return high, NOTHING if isinstance(z, Wide) else low
 
 
 def indicator(mask: Array, z: Array) -> Array:
@@ -174,6 +182,14 @@ def added_at(shape: tuple[int, ...], index: Any, values: Array) -> Array:
     # NumPy adds at one flat index several times as fast as at any other
     np.add.at(total.reshape(-1), places.ravel(), np.broadcast_to(values, places.shape).ravel())
     return total
+
+
+def added_to(y: Array, more: Array) -> Array:
+    """y + more for a y that nobody else has: in its own memory, where it is NumPy's and has room for the sum."""
+    if not isinstance(y, np.ndarray) or not is_numpy(more) or y.dtype != np.result_type(y, more):
+        return y + more
+    y += more
+    return y
 
 
 def in_format(z: Array, form: Format | str | None) -> Array:

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arithmetic.array import Array, Term, is_numpy
-from ..arithmetic.constants import (
-    LOG_SCALE,
-    LOG_SCALE_FLOAT16,
-    Constant,
-)
+from ..arithmetic.array import Array, Term
+from ..arithmetic.constants import LOG_SCALE, Constant
 from ..arithmetic.dispatch import constant_parts, exp_of_sum, limited, magnitude, two_sum
+from .elementwise import Parts, elementwise
 
 WIDEST = 1024.0
 """exp(−1024) is 0 in every NumPy type up to float64; beyond it |z| changes no exponential."""
@@ -25,22 +22,16 @@ WIDEST = 1024.0
 def scaled_exp(a: Array, error: Term = 0.0) -> tuple[Array, Term, float]:
     """E, r and 2⁻⁴⁶ with exp(−a − error) = E(1 + r)2⁻⁴⁶, a ≥ 0, error and r ≪ 1: to be multiplied in this order.
 
-    In float16, whose largest number is 2¹⁶, 2⁻¹¹ takes the place of 2⁻⁴⁶.
+    float16, which has no room for E, is evaluated in float64 (see `elementwise`).
     """
-    half = is_float16(a)
-    return exp_below(LOG_SCALE_FLOAT16 if half else LOG_SCALE, a, error)
+    return exp_below(LOG_SCALE, a, error)
 
 
 def exp_below(top: Constant, a: Array, error: Term) -> tuple[Array, Term, float]:
-    """E, r and the scale with exp(top − a − error) = E(1 + r)."""
+    """E, r and 2⁻⁴⁶ with exp(top − a − error) = E(1 + r)."""
     high, low = constant_parts(top, a)
     s, lost = two_sum(-a, high)
-    return *exp_of_sum(s, (lost + low) - error), 2.0 ** (-11 if is_float16(a) else -46)
-
-
-def is_float16(z: Array) -> bool:
-    """Whether these are NumPy's half precision numbers, whose largest is 65504."""
-    return is_numpy(z) and z.dtype.itemsize == 2
+    return *exp_of_sum(s, (lost + low) - error), 2.0**-46
 
 
 def over(e: Array, rest: Term) -> Array:
@@ -50,29 +41,36 @@ def over(e: Array, rest: Term) -> Array:
 
 def over_square(e: Array, rest: Term) -> Array:
     """(1 + ê)²/(1 + rest), ê = e(1 + rest): what divides e in ê/(1 + ê)²."""
-    return 1 + (e * (2 + e) - rest * (1 - e * e))
+    return 1 + (e * (2 + e) - (rest - rest * e * e))
 
 
 # ── the logistic function ────────────────────────────────────────────────────────────────────────────
 
 
-def sigmoid(z: Array) -> Array:
+def _exponential(z: Array) -> Parts:
+    """exp(−|z|)."""
+    return (exp_of_sum(-magnitude(z))[0],)
+
+
+@elementwise(_exponential)
+def sigmoid(z: Array, e: Array) -> Array:
     """σ(z) = 1/(1 + e^−z)."""
-    e = np.exp(-magnitude(z))
     return np.where(z < 0, e, 1) / (1 + e)
 
 
-def sigmoid_derivative(z: Array) -> Array:
+@elementwise(_exponential)
+def sigmoid_derivative(z: Array, e: Array) -> Array:
     """σ(z)σ(−z) = e/(1 + e)²."""
-    e, _ = exp_of_sum(-magnitude(z))
     return e / (1 + e * (2 + e))
 
 
+@elementwise()
 def sigmoid_second(z: Array) -> Array:
     """−σ′(z) tanh(z/2)."""
     return -np.tanh(z / 2) * sigmoid_derivative(z)
 
 
+@elementwise()
 def softplus(z: Array) -> Array:
     """log(1 + e^z) = max(z, 0) + log(1 + e^−|z|)."""
     return np.maximum(z, 0) + np.log1p(np.exp(-magnitude(z)))
@@ -81,12 +79,14 @@ def softplus(z: Array) -> Array:
 # ── the hyperbolic tangent ───────────────────────────────────────────────────────────────────────────
 
 
+@elementwise()
 def tanh_derivative(z: Array) -> Array:
     """sech²z = 4e/(1 + e)², e = exp(−2|z|)."""
     e, _ = exp_of_sum(-2 * magnitude(limited(z, WIDEST)))
     return 4 * e / (1 + e * (2 + e))
 
 
+@elementwise()
 def tanh_second(z: Array) -> Array:
     """−2 tanh z sech²z."""
     scaled, rest, small = scaled_exp(2 * magnitude(limited(z, WIDEST)))

@@ -10,23 +10,30 @@ import numpy as np
 
 from ..arithmetic.array import Array, Term
 from ..arithmetic.dispatch import exp_of_sum, indicator, limited, magnitude, two_product, two_sum
+from .elementwise import Parts, elementwise
 from .logistic import WIDEST, scaled_exp
 
 
-def mish(z: Array) -> Array:
-    """z·T(z); T = e(1 − e(1 + e)/D) on the left, D = 2 + 2e + e², and 1 − 2e²/q on the right, q = 1 + 2e + 2e²."""
+def _mish_parts(z: Array) -> Parts:
+    """z within bounds; E, e, r and a power of two with e = exp(−|z|) = E(1 + r)·(power of two)."""
     bounded = limited(z, WIDEST)
-    scaled, e, rest, small = _mish_exponential(bounded)
+    scaled, rest, small = scaled_exp(magnitude(bounded))
+    e = scaled * small
+    return bounded, scaled, e + e * rest, rest, small
+
+
+@elementwise(_mish_parts)
+def mish(z: Array, bounded: Array, scaled: Array, e: Array, rest: Term, small: float) -> Array:
+    """z·T(z); T = e(1 − e(1 + e)/D) on the left, D = 2 + 2e + e², and 1 − 2e²/q on the right, q = 1 + 2e + 2e²."""
     d = (e + 2) * e + 2
     left = scaled * (bounded * _less(e * (1 + e) / d, rest)) * small
     right = z - bounded * (2 * e * e / (1 + 2 * e * (1 + e)))
     return np.where(z < 0, left, right)
 
 
-def mish_derivative(z: Array) -> Array:
+@elementwise(_mish_parts)
+def mish_derivative(z: Array, bounded: Array, scaled: Array, e: Array, rest: Term, small: float) -> Array:
     """T + z·T′, T′ = 4w(w + 1)/(w² + 2w + 2)²."""
-    bounded = limited(z, WIDEST)
-    scaled, e, rest, small = _mish_exponential(bounded)
     up, p, d = 1 + e, 2 + e, 2 + e * (2 + e)
     lost = (e * p - (d - 2) + e * (e - (p - 2))) / d
     flat = _less(e * up / d, rest, (e - (up - 1)) - lost)
@@ -37,6 +44,7 @@ def mish_derivative(z: Array) -> Array:
     return np.where(z < 0, left, right)
 
 
+@elementwise()
 def mish_second(z: Array) -> Array:
     """2T′ + z·T″ = 4w[2(w + 1)/D² + z(2 + 2w − 3w² − 2w³)/D³], D = w² + 2w + 2.
 
@@ -61,13 +69,6 @@ def mish_second(z: Array) -> Array:
     correction = steep * (up_low / up - square_low + rest)
     correction = correction - bent * (n_low / n - square_low - cube_low / cube - d_low + rest)
     return scaled * (4 * ((steep + correction) - bent)) * small
-
-
-def _mish_exponential(z: Array) -> tuple[Array, Array, Term, float]:
-    """E, e, r and a power of two with e = exp(−|z|) = E(1 + r)·(power of two)."""
-    scaled, rest, small = scaled_exp(magnitude(z))
-    e = scaled * small
-    return scaled, e + e * rest, rest, small
 
 
 def _less(x: Array, rest: Term, more: Term = 0.0) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arithmetic.array import Array, NumPyArray, is_numpy
 from ..arithmetic.dispatch import exp_of_sum, limited, parameter, two_product, two_sum
+from .elementwise import elementwise
 
 GONE = 32.0
 """exp(−32²) is 0 in every NumPy type up to float64."""
@@ -40,6 +41,7 @@ def power_less_one(z: Array, exponent: Array) -> Array:
     return np.where(low == 0, y, y * (1 + low * np.log(np.where(z.real > 0, z, 1))))
 
 
+@elementwise()
 def exp_of_minus_square(z: Array) -> Array:
     """exp(−z²): a rounded square would cost z² roundings.
 

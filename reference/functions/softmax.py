@@ -7,15 +7,29 @@ import numpy as np
 from ..arithmetic.array import Array
 from ..arithmetic.dispatch import exp_of_sum, finite, indicator, largest, two_sum
 from .basics import zero
+from .elementwise import rowwise
 from .logistic import WIDEST
 
 
 def _exponentials(z: Array, peak: Array) -> Array:
     """exp(z − peak), z not above it: with what the difference loses."""
     difference, lost = two_sum(finite(z), -finite(peak))
-    error: Array = np.where(difference < -WIDEST, zero(lost), lost)
+    error = lost if isinstance(lost, float) else np.where(difference < -WIDEST, zero(lost), lost)
     e, rest = exp_of_sum(difference, error)
     return e + e * rest
+
+
+@rowwise
+def _softmax_parts(z: Array) -> tuple[Array, ...]:
+    """`softmax_parts` in one tuple."""
+    top, peak = largest(z)
+    e = _exponentials(z, peak)
+    one = indicator(top, z)
+    others = (e * (1 - one)).sum(axis=-1, keepdims=True)
+    at_top = (e * one).sum(axis=-1, keepdims=True)
+    total = at_top + others
+    rest = np.where(top, zero(e) + others, total - e) / total
+    return one, e / total, rest, peak, np.log1p(others + (at_top - 1))
 
 
 def softmax_parts(z: Array) -> tuple[Array, Array, Array, tuple[Array, Array]]:
@@ -25,14 +39,8 @@ def softmax_parts(z: Array) -> tuple[Array, Array, Array, tuple[Array, Array]]:
     1 − y without cancellation at the top (N, K); and log Σ exp z split as (the largest entry, log of the
     sum over exp(z − it)), each (N, 1).
     """
-    top, peak = largest(z)
-    e = _exponentials(z, peak)
-    one = indicator(top, z)
-    others = (e * (1 - one)).sum(axis=1, keepdims=True)
-    at_top = (e * one).sum(axis=1, keepdims=True)
-    total = at_top + others
-    rest = np.where(top, zero(e) + others, total - e) / total
-    return one, e / total, rest, (peak, np.log1p(others + (at_top - 1)))
+    one, y, rest, peak, log_sum = _softmax_parts(z)
+    return one, y, rest, (peak, log_sum)
 
 
 def softmax_product(one: Array, y: Array, v: Array) -> Array:
@@ -43,10 +51,16 @@ def softmax_product(one: Array, y: Array, v: Array) -> Array:
         y: the softmax, (…, K).
         v: what the Jacobian is multiplied by, (…, K).
     """
+    return _softmax_product(v, one, y)
+
+
+@rowwise
+def _softmax_product(v: Array, one: Array, y: Array) -> Array:
     relative = v - (v * one).sum(axis=-1, keepdims=True)
     return y * (relative - (y * relative).sum(axis=-1, keepdims=True))
 
 
+@rowwise
 def masked_softmax(z: Array, take: Array | None) -> tuple[Array, Array]:
     """1 at one largest entry of each row and the softmax, over the entries that a mask takes (None: all), (…, K) each.
 

@@ -1,5 +1,7 @@
 """Networks by their choice of activations: one layer if all are linear, and a rule for linear ones among others.
 
+And the chapter's network as one of operations.
+
 Shapes: I a layer's fan-in, O its fan-out.
 """
 
@@ -9,8 +11,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from .. import activations as table
+from .. import operations
 from ..activations.row import Activation
 from ..arithmetic.array import Array
+from .graph import Network, Step
 from .initialization import check_widths
 from .mlp import MLP, Layer
 
@@ -76,3 +80,21 @@ def linear_bottleneck(
     wide, narrow = table.get(activation), table.ACTIVATIONS["identity"]
     inner = [narrow if width < fan_in else wide for fan_in, width in pairwise(widths[:-1])]
     return (*inner, table.get(last))
+
+
+def as_network(mlp: MLP) -> Network:
+    """The same network as one of operations, with the same leaves: "layers[0].weight", "layers[0].bias", "input".
+
+    >>> from reference.network.initialization import initialize
+    >>> as_network(initialize([2, 3, 1], ["tanh", "identity"], seed=0)).steps[1].name
+    'layers[0]'
+    """
+    steps, h = [], "input"
+    for index, layer in enumerate(mlp.layers):
+        place = f"layers[{index}]"
+        steps.append(
+            Step(f"{place}.z", "linear", h, f"{place}.weight", None if layer.bias is None else f"{place}.bias")
+        )
+        steps.append(Step(place, operations.of_activation(layer.activation), f"{place}.z"))
+        h = place
+    return Network(mlp.named_parameters(), steps, inputs=("input",), output=h)

@@ -12,7 +12,7 @@ That is backpropagation in general (Griewank & Walther 2008, §3.2; the sum over
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .. import operations
@@ -20,10 +20,9 @@ from ..arithmetic.array import Array, DType, is_numpy
 from ..arithmetic.dispatch import in_format, stored_like, zeros
 from ..arithmetic.formats import Format, get_format
 from ..functions.recipe import ReadOnly
-from ..operations.row import Operation
+from ..operations.row import Operation, Pull
 from .gradients import Gradients
 from .graph_checks import check_names, constant, parameter
-from .mlp import MLP
 from .unchecked import restore
 
 
@@ -75,9 +74,9 @@ class Step:
                     get_format(fmt)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{at}: {error}") from None
-        for field, value in (("output", names), ("operation", row), ("inputs", inputs), ("compute", compute),
+        for part, value in (("output", names), ("operation", row), ("inputs", inputs), ("compute", compute),
                              ("store", store)):  # fmt: skip
-            object.__setattr__(self, field, value)
+            object.__setattr__(self, part, value)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -140,9 +139,9 @@ class Network:
             if first is not None and values.dtype != first[1].dtype:
                 raise TypeError(f"{name}: expected {first[1].dtype} like {first[0]}, got {values.dtype}")
         check_names(names, checked, fixed, program, output)
-        for field, value in (("parameters", ReadOnly(checked)), ("steps", program), ("inputs", names),
+        for part, value in (("parameters", ReadOnly(checked)), ("steps", program), ("inputs", names),
                              ("output", output), ("constants", ReadOnly(fixed))):  # fmt: skip
-            object.__setattr__(self, field, value)
+            object.__setattr__(self, part, value)
 
     def __copy__(self) -> Network:
         return self
@@ -174,25 +173,39 @@ class NetworkTrace:
     Attributes:
         values: by name: parameters, inputs, constants, and what each step made.
         output: the value that the loss gets.
+        pullbacks: by the name of a step: its pullback, where the forward pass kept for it what it needs.
     """
 
     values: Mapping[str, Any]
     output: Array
+    pullbacks: Mapping[str, Pull] = field(default_factory=dict)
 
 
-def forward(network: Network, x: Mapping[str, Array]) -> NetworkTrace:
-    """Run every step on the inputs x, by name, and keep every value."""
-    values: dict[str, Any] = {**network.constants, **network.parameters, **x}
+def forward(network: Network, x: Mapping[str, Array], *, keep: bool = False) -> NetworkTrace:
+    """Run every step on the inputs x, by name, and keep every value.
+
+    With `keep`, a step that can do so keeps for its pullback what its output was computed from. Noise does not: some
+    kernels keep it, others compute it again, and the rounding of either is right.
+    """
+    values, pullbacks = {**network.constants, **network.parameters, **x}, dict[str, Pull]()
     for step in network.steps:
-        values.update(made_by(step, values))
-    return NetworkTrace(values, values[network.output])
+        given, keeps = inputs_of(step, values), keep and step.operation.kept is not None
+        if keeps and all(x is None or is_numpy(x) for x in given):
+            made, pullbacks[step.name] = step.operation.linearized(given)
+        else:
+            made = step.operation.value(*given)
+        values.update(_stored(step, made))
+    return NetworkTrace(values, values[network.output], pullbacks)
 
 
 def made_by(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
     """What a step makes of the values, by name, in the format that it is stored in."""
-    made = step.operation.value(*inputs_of(step, values))
-    parts = zip(step.outputs, _parts(step, made), strict=True)
-    return {name: in_format(value, step.store or step.compute) for name, value in parts}
+    return _stored(step, step.operation.value(*inputs_of(step, values)))
+
+
+def _stored(step: Step, made: Any) -> dict[str, Any]:
+    form = step.store or step.compute
+    return {name: in_format(part, form) for name, part in zip(step.outputs, _parts(step, made), strict=True)}
 
 
 def inputs_of(step: Step, values: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -210,7 +223,7 @@ def backward(network: Network, trace: NetworkTrace, d_output: Array, *, to_input
     (array([[3.]]), array([[3.]]))
     """
     leaves = [*network.parameters, *(network.inputs if to_input else ())]
-    return of_leaves(trace, cotangents(network, trace, {network.output: d_output}, leaves), leaves)
+    return of_leaves(trace, cotangents(network, trace, {network.output: d_output}, leaves, keep=False), leaves)
 
 
 def of_leaves(trace: NetworkTrace, d: Mapping[str, Any], leaves: Iterable[str]) -> Gradients:
@@ -221,30 +234,41 @@ def of_leaves(trace: NetworkTrace, d: Mapping[str, Any], leaves: Iterable[str]) 
     })  # fmt: skip
 
 
-def cotangents(network: Network, trace: NetworkTrace, d: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:
-    """The gradients of every value that lies between the leaves and the values whose gradients d are given."""
+def cotangents(
+    network: Network, trace: NetworkTrace, d: Mapping[str, Any], leaves: Iterable[str], *, keep: bool = True
+) -> dict[str, Any]:
+    """The gradients of every value that lies between the leaves and the values whose gradients d are given.
+
+    Without `keep` the gradients of the others are forgotten as soon as they have been handed on.
+    """
     wanted, found = depending(network, leaves), dict(d)
     for step in reversed(network.steps):
         if not any(name in found for name in step.outputs):
             continue
-        for name, change in zip(step.inputs, pulled_back(step, trace.values, found), strict=True):
+        pull = trace.pullbacks.get(step.name)
+        for name, change in zip(step.inputs, pulled_back(step, trace.values, found, pull), strict=True):
             if name in wanted and change is not None:
                 found[name] = found[name] + change if name in found else change
+        for name in () if keep else step.outputs:
+            found.pop(name, None)
     return found
 
 
-def pulled_back(step: Step, values: Mapping[str, Any], d: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The gradients that a step hands to its inputs, from those of its outputs; one that nothing used is 0."""
+def pulled_back(
+    step: Step, values: Mapping[str, Any], d: Mapping[str, Any], pull: Pull | None = None
+) -> tuple[Any, ...]:
+    """The gradients that a step hands to its inputs, from those of its outputs; one that nothing used is 0.
+
+    `pull` is the step's pullback if the forward pass kept what it needs; see `NetworkTrace`.
+    """
     parts = [values[name] for name in step.outputs]
     given = [
         in_format(d[name] if name in d else zeros(part.shape, part), step.compute)
         for name, part in zip(step.outputs, parts, strict=True)
     ]
     parts = [in_format(part, step.compute) for part in parts]
-    single = isinstance(step.output, str)
-    found = step.operation.pullback(
-        inputs_of(step, values), parts[0] if single else tuple(parts), given[0] if single else tuple(given)
-    )
+    d_output, output = (given[0], parts[0]) if isinstance(step.output, str) else (tuple(given), tuple(parts))
+    found = step.operation.pullback(inputs_of(step, values), output, d_output) if pull is None else pull(d_output)
     stored = (None if name is None else values[name] for name in step.inputs)
     return tuple(None if g is None else stored_like(g, value) for g, value in zip(found, stored, strict=True))
 
@@ -273,24 +297,3 @@ def _parts(step: Step, made: Any) -> Iterator[Any]:
         count = len(made) if isinstance(made, tuple) else 1
         raise ValueError(f"step {step.name!r}: {step.operation.name} has {count} outputs, got {len(step.output)} names")
     yield from made
-
-
-# ── the chapter's network as one of operations ───────────────────────────────────────────────────────
-
-
-def as_network(mlp: MLP) -> Network:
-    """The same network as one of operations, with the same leaves: "layers[0].weight", "layers[0].bias", "input".
-
-    >>> from reference.network.initialization import initialize
-    >>> as_network(initialize([2, 3, 1], ["tanh", "identity"], seed=0)).steps[1].name
-    'layers[0]'
-    """
-    steps, h = [], "input"
-    for index, layer in enumerate(mlp.layers):
-        place = f"layers[{index}]"
-        steps.append(
-            Step(f"{place}.z", "linear", h, f"{place}.weight", None if layer.bias is None else f"{place}.bias")
-        )
-        steps.append(Step(place, operations.of_activation(layer.activation), f"{place}.z"))
-        h = place
-    return Network(mlp.named_parameters(), steps, inputs=("input",), output=h)

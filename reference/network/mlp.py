@@ -149,21 +149,28 @@ class Trace:
         inputs: each layer's input, (N, I).
         preactivations: each layer's z, (N, O).
         output: the last layer's output, (N, K).
+        slopes: each layer's a′(z), (N, O), where it was computed together with a(z); else None; () if nothing was kept.
     """
 
     inputs: tuple[Array, ...]
     preactivations: tuple[Array, ...]
     output: Array
+    slopes: tuple[Array | None, ...] = ()
 
 
-def forward(mlp: MLP, x: Array) -> Trace:
+def forward(mlp: MLP, x: Array, *, keep: bool = False) -> Trace:
     """Run the network on x (N, I) and store what the backward pass needs: one product per layer.
+
+    Args:
+        mlp: the network.
+        x: the batch.
+        keep: whether to store a′(z) too, where a(z) and a′(z) have parts in common; not in noise, see `graph.forward`.
 
     >>> trace = forward(MLP((Layer(np.array([[2.0, -1.0]]), np.array([0.5]), "relu"),)), np.array([[1.0, 3.0]]))
     >>> trace.preactivations[0], trace.output
     (array([[-0.5]]), array([[0.]]))
     """
-    inputs, preactivations = [], []
+    inputs, preactivations, slopes = [], [], list[Array | None]()
     h = x
     for layer in mlp.layers:
         inputs.append(h)
@@ -171,8 +178,13 @@ def forward(mlp: MLP, x: Array) -> Trace:
         if layer.bias is not None:
             z = z + layer.bias
         preactivations.append(z)
-        h = layer.activation.value(z)
-    return Trace(tuple(inputs), tuple(preactivations), h)
+        slope = None
+        if keep and layer.activation.shares_parts and is_numpy(z):
+            h, slope = layer.activation.with_slope(z)
+        else:
+            h = layer.activation.value(z)
+        slopes.append(slope)
+    return Trace(tuple(inputs), tuple(preactivations), h, tuple(slopes) if keep else ())
 
 
 def backward(mlp: MLP, trace: Trace, d_output: Array, *, to_input: bool = True) -> Gradients:
@@ -191,9 +203,11 @@ def backward(mlp: MLP, trace: Trace, d_output: Array, *, to_input: bool = True) 
     """
     found: list[LayerGradients] = []
     d_h: Array | None = d_output
-    for layer, x, z in zip(reversed(mlp.layers), reversed(trace.inputs), reversed(trace.preactivations), strict=True):
+    slopes = trace.slopes or (None,) * len(mlp.layers)
+    kept = zip(trace.inputs, trace.preactivations, slopes, strict=True)
+    for layer, (x, z, slope) in zip(reversed(mlp.layers), reversed(list(kept)), strict=True):
         assert d_h is not None
-        d_z = layer.activation.pullback(z, d_h)
+        d_z = layer.activation.pullback(z, d_h) if slope is None else d_h * slope
         d_bias = None if layer.bias is None else d_z.sum(axis=0)
         found.append(LayerGradients(weight=d_z.T @ x, bias=d_bias))
         d_h = d_z @ layer.weight if to_input or len(found) < len(mlp.layers) else None

@@ -26,9 +26,11 @@ AnyNetwork = MLP | Network
 AnyTrace = Trace | NetworkTrace
 
 
-def forward(network: AnyNetwork, x: Any) -> AnyTrace:
-    """The forward pass of either kind."""
-    return graph.forward(network, x) if isinstance(network, Network) else mlp.forward(network, x)
+def forward(network: AnyNetwork, x: Any, *, keep: bool = False) -> AnyTrace:
+    """The forward pass of either kind; `keep` for a backward pass that follows, see `graph.forward`."""
+    if isinstance(network, Network):
+        return graph.forward(network, x, keep=keep)
+    return mlp.forward(network, x, keep=keep)
 
 
 def backward(network: AnyNetwork, trace: AnyTrace, d_output: Array, *, to_input: bool = True) -> Gradients:

@@ -238,6 +238,6 @@ def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
             'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
         )
     problem = problem.as_one()
-    trace = passes.forward(problem.network, problem.x)
+    trace = passes.forward(problem.network, problem.x, keep=True)
     found = passes.backward(problem.network, trace, loss_gradient(problem, trace.output), to_input=to_input)
     return Gradients(found.layers, found.input, loss_value(problem, trace.output), found.named)

@@ -14,7 +14,7 @@ from . import attended as passes
 from .attended import NAME, Attended, Options, attended
 from .attention_mistakes import attention_mistakes
 from .probe import probe
-from .row import Inputs, Operation
+from .row import Inputs, Kept, Operation
 
 _SOME = np.array([[True, False], [True, True]])
 _LEARNED = np.where(np.eye(2, 3, dtype=bool), -np.inf, probe(2, 3, start=2))
@@ -43,6 +43,10 @@ def scaled_dot_product_attention(
     if scale is not None and not np.isfinite(scale):
         raise ValueError(f"{NAME}: expected a finite scale, got {scale}")
 
+    def forward(*inputs: Array | None) -> tuple[Array, Attended]:
+        a = attended(inputs, options)
+        return passes.value(a), a
+
     heads = (1,) if enable_gqa else (2,)
     query, key, value = probe(2, 2, 2), probe(*heads, 3, 2, start=8), probe(*heads, 3, 1, start=3)
     square = (query, key[:, :2], probe(*heads, 2, 2, start=3))
@@ -51,7 +55,7 @@ def scaled_dot_product_attention(
         "softmax(c·Q Kᵀ + mask) V",
         "Vaswani et al. 2017, arXiv:1706.03762, eq. 1; Ainslie et al. 2023, arXiv:2305.13245 (groups)",
         ("query", "key", "value", "attn_mask"),
-        lambda *inputs: passes.value(attended(inputs, options)),
+        lambda *inputs: forward(*inputs)[0],
         lambda inputs, y, d_y: passes.pullback(inputs, d_y, attended(inputs, options), options),
         lambda inputs, y, changes: passes.pushforward(inputs, changes, attended(inputs, options), options),
         probes=((query, key, value, _LEARNED), (*square, _SOME)),
@@ -60,6 +64,7 @@ def scaled_dot_product_attention(
         parameters={"is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa},
         textbook_value=lambda inputs, y: _error(attended(inputs, options)) @ np.abs(attended(inputs, options).value),
         textbook_pullback=lambda inputs, y, d_y: _textbook_pullback(inputs, d_y, options),
+        kept=Kept(forward, lambda inputs, a, d_y: passes.pullback(inputs, d_y, a, options)),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..arithmetic.array import Array
 from ..arithmetic.constants import Constant
 from .broadcasting import unbroadcast
-from .standardized import root_of, standardized
+from .standardized import Standardized, root_of, standardized
 
 Triple = tuple[Array | None, Array | None, Array | None]
 """Gradients of x, weight and bias."""
@@ -66,8 +66,14 @@ def norm(
 
 def value(n: Norm, x: Array, weight: Array | None, bias: Array | None) -> Array:
     """y = x̂ ∘ weight + bias, of the shape of x."""
+    return forward(n, x, weight, bias)[0]
+
+
+def forward(n: Norm, x: Array, weight: Array | None, bias: Array | None) -> tuple[Array, Standardized]:
+    """The value, and the rows that it was made of."""
     n.check(x, weight, bias)
-    return scaled(n, n.unrow(standardized(n.rows(x), n.root, centre=n.centre).values, x.shape), weight, bias)
+    s = standardized(n.rows(x), n.root, centre=n.centre)
+    return scaled(n, n.unrow(s.values, x.shape), weight, bias), s
 
 
 def scaled(n: Norm, y: Array, weight: Array | None, bias: Array | None) -> Array:
@@ -78,7 +84,11 @@ def scaled(n: Norm, y: Array, weight: Array | None, bias: Array | None) -> Array
 
 def pullback(n: Norm, x: Array, weight: Array | None, bias: Array | None, d_y: Array) -> Triple:
     """d_x = Jᵀ(d_y ∘ weight), d_weight = Σ d_y ∘ x̂, d_bias = Σ d_y, over all that a weight was copied to."""
-    s = standardized(n.rows(x), n.root, centre=n.centre)
+    return backward(n, standardized(n.rows(x), n.root, centre=n.centre), x, weight, bias, d_y)
+
+
+def backward(n: Norm, s: Standardized, x: Array, weight: Array | None, bias: Array | None, d_y: Array) -> Triple:
+    """The pullback, from the rows that the value was made of."""
     d_x = n.unrow(s.product(n.rows(scaled(n, d_y, weight, None))), x.shape)
     d_weight = None if weight is None else gathered(n, d_y * n.unrow(s.values, x.shape), weight)
     return d_x, d_weight, None if bias is None else gathered(n, d_y, bias)

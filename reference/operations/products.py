@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from ..arithmetic.array import Array
-from ..arithmetic.dispatch import zeros
+from ..arithmetic.dispatch import added_to, zeros
 from ..functions.recipe import recorded
 from .arguments import check_axes, check_fits, expect
 from .broadcasting import unbroadcast
@@ -41,11 +41,12 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     expect("linear", weight.ndim in (1, 2), "weight", "shape (O, I) or (I,)", weight.shape)
     fits = x.ndim > 0 and x.shape[-1] == weight.shape[-1]
     expect("linear", fits, "x", f"shape (…, {weight.shape[-1]}) for weight {weight.shape}", x.shape)
-    y = x @ weight.T
+    y = _rows(x) @ weight.T if x.ndim > 2 else x @ weight.T
+    y = y.reshape(*x.shape[:-1], *weight.shape[:-1])
     if bias is None:
         return y
     check_fits("linear", "bias", bias, y.shape)
-    return y + bias
+    return added_to(y, bias)
 
 
 def _linear_pullback(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:

@@ -8,7 +8,9 @@ change of the output, J dx. Both are written by hand, beside the value.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
+from math import prod
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -23,6 +25,24 @@ Inputs: TypeAlias = "tuple[Any, ...]"
 Output: TypeAlias = "Any"
 """An array, or a tuple of them from an operation with several outputs."""
 Pullback: TypeAlias = "Callable[[Inputs, Output, Output], tuple[Array | None, ...]]"
+Pull: TypeAlias = "Callable[[Output], tuple[Array | None, ...]]"
+"""d_output ↦ one gradient an input, at inputs that it knows."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A row's value and pullback where the pullback has at hand what the value was computed from.
+
+    Attributes:
+        forward: (*inputs) ↦ (output, what is kept).
+        backward: (inputs, what is kept, d_output) ↦ one gradient an input.
+        row: the value and pullback that these are another form of; the row sets it.
+    """
+
+    forward: Callable[..., tuple[Output, Any]]
+    backward: Callable[[Inputs, Any, Output], tuple[Array | None, ...]]
+    row: tuple[Any, ...] = ()
+
 
 STEP = 1e-100
 """Of the complex step: f(x + iεv) = f(x) + iεf′(x)v with nothing lost, for any ε whose square underflows."""
@@ -66,6 +86,7 @@ class Operation(Recorded):
             for the textbook rounding scale; 0 where none exceeds the result.
         textbook_pullback: (inputs, output, d_output) ↦ the same for each gradient.
         activation: the row of `ACTIVATIONS` that the operation applies along the last axis, if it is one.
+        kept: the same value and pullback with less to compute, for a forward pass that is followed by a backward one.
 
     Raises:
         ValueError: pullback or pushforward contradict `value` at a probe, or a name is not among the inputs.
@@ -89,19 +110,37 @@ class Operation(Recorded):
     textbook_value: Callable[[Inputs, Output], Term] = field(default=_no_term, repr=False)
     textbook_pullback: Callable[[Inputs, Output, Output], tuple[Term, ...]] = field(default=_no_terms, repr=False)
     activation: Any = field(default=None, repr=False)
+    kept: Kept | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", frozen(self.parameters))
         for name in ("conventions", "mistakes"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        if self.kept is not None:
+            object.__setattr__(self, "kept", replace(self.kept, row=(self.value, self.pullback)))
         unknown = [name for name in (*self.optional, *self.data) if name not in self.inputs]
         if unknown:
             raise ValueError(f"operation {self.name!r}: {unknown[0]!r} is no input; it has {', '.join(self.inputs)}")
         if not self.probes:
             raise ValueError(f"operation {self.name!r}: give it probes, or it cannot check itself")
-        for inputs in self.probes:
-            with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):
+            for inputs in self.probes:
                 self._check(inputs)
+
+    def linearized(self, inputs: Inputs) -> tuple[Output, Pull]:
+        """The output, and d_output ↦ one gradient an input, which uses what the output was computed from.
+
+        >>> from reference.operations.table import OPERATIONS
+        >>> y, pull = OPERATIONS["silu"].linearized((np.array([0.0, 40.0]),))
+        >>> y, pull(np.array([1.0, 2.0]))
+        (array([ 0., 40.]), (array([0.5, 2. ]),))
+        """
+        kept = self.kept
+        if kept is None or kept.row != (self.value, self.pullback):  # a noisy or a wrong one took the place of either
+            y = self.value(*inputs)
+            return y, lambda d_y: self.pullback(inputs, y, d_y)
+        y, parts = kept.forward(*inputs)
+        return y, lambda d_y: kept.backward(inputs, parts, d_y)
 
     def name_of(self, position: int) -> str:
         """The name of an input by its position.
@@ -139,13 +178,18 @@ class Operation(Recorded):
             for k, x in enumerate(inputs)
         )
         stepped = (x if dx is None else x + 1j * STEP * dx for x, dx in zip(inputs, directions, strict=True))
-        exact = [np.imag(y) / STEP for y in _parts(self.value(*stepped))]
-        output = self.value(*inputs)
+        exact = [y.imag / STEP for y in _parts(self.value(*stepped))]
+        output, pull = self.linearized(inputs)
         pushed = _parts(self.pushforward(inputs, output, directions))
         for got, expected in zip(pushed, exact, strict=True):
             self._require("pushforward", np.asarray(got), expected)
         d_output = tuple(_direction(y.shape, 7 + k) for k, y in enumerate(exact))
-        found = self.pullback(inputs, output, d_output if isinstance(output, tuple) else d_output[0])
+        cotangent = d_output if isinstance(output, tuple) else d_output[0]
+        found = self.pullback(inputs, output, cotangent)
+        if self.kept is not None:
+            for got, expected in zip((output, *pull(cotangent)), (self.value(*inputs), *found), strict=True):
+                if got is not None:
+                    self._require("kept form", got, expected)
         if len(found) != len(inputs):
             raise ValueError(f"operation {self.name!r}: {len(inputs)} inputs, but its pullback gives {len(found)}")
         total = 0.0
@@ -157,12 +201,12 @@ class Operation(Recorded):
                 raise ValueError(
                     f"operation {self.name!r}: its pullback gives {got} for {self.name_of(k)} of shape {x.shape}"
                 )
-            total += float(np.sum(d_x * dx))
-        pulled = sum(float(np.sum(d * y)) for d, y in zip(d_output, exact, strict=True))
+            total += float((d_x * dx).sum())
+        pulled = sum(float((d * y).sum()) for d, y in zip(d_output, exact, strict=True))
         self._require("pullback, along a direction,", np.asarray(total), np.asarray(pulled))
 
     def _require(self, what: str, got: Any, expected: Any) -> None:
-        if got.shape != expected.shape or not np.all(np.abs(got - expected) <= AGREE * np.maximum(1, np.abs(expected))):
+        if got.shape != expected.shape or not (abs(got - expected) <= AGREE * np.maximum(1, abs(expected))).all():
             raise ValueError(f"operation {self.name!r}: its {what} is {got}, its value says {expected}")
 
 
@@ -170,7 +214,9 @@ def _parts(output: Output) -> tuple[Any, ...]:
     return output if isinstance(output, tuple) else (output,)
 
 
+@cache
 def _direction(shape: tuple[int, ...], k: int) -> Any:
-    """A direction of numbers of both signs, another one for each k."""
-    size = int(np.prod(shape))
-    return np.sin(1.0 + 2.3 * np.arange(size) + 0.7 * k).reshape(shape)
+    """A direction of numbers of both signs, another one for each k; read-only, for it is handed out again."""
+    found = np.sin(1.0 + 2.3 * np.arange(prod(shape)) + 0.7 * k).reshape(shape)
+    found.flags.writeable = False
+    return found

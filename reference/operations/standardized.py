@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
 from functools import cache
+from typing import cast
 
 import numpy as np
 
 from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import Constant
 from ..arithmetic.dispatch import constant, indicator, largest, magnitude, two_sum
+from ..functions.elementwise import rowwise
 
 
 @cache
@@ -49,7 +51,7 @@ class Standardized:
         centred: whether the mean was taken away.
         t: d/scale, d = x or x without its mean, (R, n); no element above 1 in magnitude.
         scale: max(|d|, √ε), real, (R, 1).
-        wide: whether the scale is |d|, (R, 1).
+        wide: 1 where the scale is |d|, else 0, (R, 1).
         square: the mean of t², (R, 1).
         eps: ε/scale², (R, 1).
     """
@@ -77,18 +79,22 @@ class Standardized:
         With the mean of g taken away, J g = (g − t·mean(g∘t)/v)/(scale·√v), v = mean t² + e. What g has along t is
         nearly lost where mean t² ≫ e, the share e/v of it is left; so it is split off first, g = h + b·t.
         """
-        keep = indicator(self.wide, self.t) * self.eps
-        own = self.square + (self.eps - keep)
+        return cast(Array, rowwise(self._product)(g, self.t, self.scale, self.wide, self.square, self.eps))
+
+    def _product(self, g: Array, t: Array, scale: Array, wide: Array, square: Array, eps: Array) -> Array:
+        keep = wide * eps
+        own = square + (eps - keep)
         if self.centred:
             g = centred(g)
-        b = mean(g * self.t) / own
-        h = g - b * self.t
+        b = mean(g * t) / own
+        h = g - b * t
         if self.centred:
             h = h - mean(h)
         # Once more: what rounding left of t and of the mean in h is as large as all the rest may be.
-        c = indicator(self.wide, self.t) * (mean(h * self.t) / own)
-        h = h - c * self.t
-        return (h + self.t * ((b + c) * (keep / (self.square + self.eps)))) / self.scale / self.root
+        c = wide * (mean(h * t) / own)
+        h = h - c * t
+        total = square + eps
+        return (h + t * ((b + c) * (keep / total))) / scale / np.sqrt(total)
 
 
 def standardized(x: Array, eps: Constant | None, *, centre: bool) -> Standardized:
@@ -104,11 +110,15 @@ def standardized(x: Array, eps: Constant | None, *, centre: bool) -> Standardize
     >>> standardized(np.array([[3e200, 4e200]]), None, centre=False).values ** 2
     array([[0.72, 1.28]])
     """
-    d = centred(x) if centre else x
-    _, peak = largest(magnitude(d))
-    root: Term = 0.0 if eps is None else constant(eps, x)
-    wide = peak > root
-    scale = np.where(wide, peak, root)
-    t = d / scale
-    e = root / scale
-    return Standardized(centre, t, scale, wide, mean(t * t), e * e)
+
+    def parts(x: Array) -> tuple[Array, ...]:
+        d = centred(x) if centre else x
+        _, peak = largest(magnitude(d))
+        root: Term = 0.0 if eps is None else constant(eps, x)
+        wide = peak > root
+        scale = np.where(wide, peak, root)
+        t = d / scale
+        e = root / scale
+        return t, scale, indicator(wide, x), mean(t * t), e * e
+
+    return Standardized(centre, *rowwise(parts)(x))

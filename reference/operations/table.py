@@ -113,7 +113,9 @@ _ONE_AT_LEAST = (choices.clamp, interpolation.interpolate)
 
 
 def _needs_parameters(make: Callable[..., Operation]) -> bool:
-    return make in _ONE_AT_LEAST or any(p.default is p.empty for p in inspect.signature(make).parameters.values())
+    f = inspect.unwrap(make)  # its counts are there already, where a signature is built and takes longer than a row
+    positional, named = len(f.__defaults__ or ()), len(f.__kwdefaults__ or ())
+    return make in _ONE_AT_LEAST or f.__code__.co_argcount > positional or f.__code__.co_kwonlyargcount > named
 
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(

@@ -26,7 +26,7 @@ def test_the_digits_hold_on_the_whole_range(function, terms, dtype):
         assert_digits(function, terms, dtype)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])  # float16 has no room for E; it goes through float64
 def test_a_scaled_exponential_is_the_exponential_in_three_factors(dtype):
     """E is off by its own rounding, one ulp of a good library; r takes up an error of a few ulps of 1."""
     at = points(dtype)

@@ -308,7 +308,11 @@ def test_a_trace_holds_the_inputs_and_preactivations_and_nothing_else(seed, dept
     mlp = random_mlp(rng, depth)
     x = rng.normal(size=(3, mlp.layers[0].fan_in))
     trace = ref.forward(mlp, x)
-    assert set(trace.__slots__) == {"inputs", "preactivations", "output"}
+    assert set(trace.__slots__) == {"inputs", "preactivations", "output", "slopes"}
+    assert trace.slopes == ()  # without a backward pass to follow, nothing is kept for it
+    for layer, z, slope in zip(mlp.layers, trace.preactivations, ref.forward(mlp, x, keep=True).slopes, strict=True):
+        assert (slope is not None) == layer.activation.shares_parts
+        assert slope is None or np.array_equal(slope, layer.activation.derivative(z))
     assert trace.inputs[0] is x
     h = x
     for layer, stored, z in zip(mlp.layers, trace.inputs, trace.preactivations, strict=True):

@@ -8,9 +8,9 @@ import pytest
 
 import reference as ref
 import torch_compare as tc
+from benchmarks.implementations.transformers import gpt2, llama, next_tokens
 from reference import operations as ops
 from reference.network.unchecked import changed
-from tests.helpers.transformers import gpt2, llama, next_tokens
 from tests.torch_compare.files.helpers import refused
 from torch_compare.cases import vectors
 from torch_compare.files import problem_file

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import reference as ref
-from tests.helpers.transformers import llama, next_tokens
+from benchmarks.implementations.transformers import llama, next_tokens
 from torch_compare.mistakes.mistake import leaves_with
 from torch_compare.mistakes.network_pass import NetworkPass
 from torch_compare.mistakes.of_network import loss_alone

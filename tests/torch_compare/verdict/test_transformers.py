@@ -7,8 +7,8 @@ import pytest
 
 import reference as ref
 import torch_compare as tc
-from tests.helpers import transformers
-from tests.helpers.transformers import gpt2, llama, next_tokens
+from benchmarks.implementations import transformers
+from benchmarks.implementations.transformers import gpt2, llama, next_tokens
 from torch_compare.mistakes.mistake import leaves_with
 from torch_compare.mistakes.single import single_mistakes
 from torch_compare.torch_side.gradients import torch_gradients

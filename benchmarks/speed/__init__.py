@@ -1,0 +1,1 @@
+"""What loss and all gradients cost."""

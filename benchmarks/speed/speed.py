@@ -1,0 +1,166 @@
+"""Loss and all gradients: how long this project takes, beside torch.autograd (eager) and the matrix products alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+import reference as ref
+from torch_compare.torch_side.functions import LOSSES
+from torch_compare.torch_side.networks import run_network
+from torch_compare.torch_side.tensors import tensor
+
+from ..harness.report import GREY, Report, interleaved_medians, panels, save_picture
+from ..implementations.transformers import gpt2, next_tokens
+
+GOAL, TRANSFORMER_GOAL = 1.0, 1.5
+"""Times torch eager: what this project aims at. They are goals, not tolerances: the claim is refuted beyond them."""
+MLPS: Sequence[tuple[tuple[int, ...], int]] = (
+    ((2, 2, 1), 1), ((64, 64, 64, 10), 32), ((256, 256, 256, 10), 128), ((784, 1024, 1024, 10), 256),
+)  # fmt: skip
+"""Widths and batch."""
+ACTIVATIONS = ("tanh", "relu", "gelu", "softplus")
+TYPES: tuple[type[Any], ...] = (np.float32, np.float64)
+THREADS = 1
+
+
+@dataclass(frozen=True)
+class Work:
+    """A problem whose gradients are timed.
+
+    Attributes:
+        name: as the table has it.
+        problem: the problem.
+        goal: how many times torch's time it may take.
+    """
+
+    name: str
+    problem: ref.Problem
+    goal: float
+
+
+def perceptron(widths: Sequence[int], batch: int, activation: str, dtype: type[Any], seed: int) -> ref.Problem:
+    """An MLP with softmax cross-entropy, or half squared error where it has one output."""
+    rng = np.random.default_rng([seed, *widths])
+    mlp = ref.initialize(widths, [activation] * (len(widths) - 2) + ["identity"], seed=seed, dtype=dtype)
+    x = rng.normal(size=(batch, widths[0])).astype(dtype)
+    if widths[-1] == 1:
+        return ref.Problem(mlp, x, rng.normal(size=(batch, 1)).astype(dtype), "half_squared_error")
+    return ref.Problem(mlp, x, rng.integers(0, widths[-1], batch), "cross_entropy")
+
+
+def transformer(seed: int, width: int = 256, layers: int = 4, shape: tuple[int, int] = (4, 128)) -> ref.Problem:
+    """The hand-built GPT-2 in float32, heads of 32 features."""
+    network = gpt2(layers=layers, width=width, heads=width // 32, shape=shape, seed=seed, dtype=np.float32)
+    return next_tokens(network, shape, seed)
+
+
+def works(quick: bool, seed: int) -> list[Work]:
+    """What is measured."""
+    activations = ACTIVATIONS[::2] if quick else ACTIVATIONS
+    found = [
+        Work(f"{'-'.join(map(str, widths))} {activation}", perceptron(widths, n, activation, dtype, seed), GOAL)
+        for widths, n in MLPS for activation in activations for dtype in TYPES
+    ]  # fmt: skip
+    return [*found, Work("GPT-2, 4 layers of 256", transformer(seed), TRANSFORMER_GOAL)]
+
+
+def eager(problem: ref.Problem) -> Callable[[], Any]:
+    """Loss and gradients by torch, of tensors that are there already: what is timed copies nothing."""
+    problem = problem.replace(network=ref.as_network(problem.mlp), x={"input": problem.x}) if isinstance(
+        problem.network, ref.MLP) else problem  # fmt: skip
+    number = torch.float32 if problem.dtype == np.float32 else torch.float64
+    made: dict[int, torch.Tensor] = {}
+
+    def leaf(values: Any, _: torch.dtype) -> torch.Tensor:
+        if id(values) not in made:
+            made[id(values)] = tensor(values, number).requires_grad_()
+        return made[id(values)]
+
+    target, loss = tensor(problem.target, number), LOSSES[problem.loss.name]
+
+    def run() -> Any:
+        output, leaves = run_network(problem.graph, problem.x, number, leaf)
+        rows = output.reshape(-1, output.shape[-1])
+        t = target.reshape(-1) if target.ndim < output.ndim else target.reshape(rows.shape)
+        total = loss(rows, t, reduction=problem.reduction, **problem.loss.parameters)
+        return torch.autograd.grad(total, list(leaves.values()))
+
+    return run
+
+
+def products(problem: ref.Problem) -> Callable[[], Any]:
+    """The matrix products of an MLP's two passes alone, through NumPy."""
+    weights, inputs = [layer.weight for layer in problem.mlp.layers], [problem.x]
+    for weight in weights:
+        inputs.append(np.ascontiguousarray(inputs[-1] @ weight.T))
+
+    def run() -> None:
+        for weight, x, y in zip(weights, inputs, inputs[1:], strict=False):
+            x @ weight.T, y.T @ x, y @ weight
+
+    return run
+
+
+def times(work: Work, repetitions: int) -> dict[str, Any]:
+    """One row of the table: medians of interleaved turns."""
+    problem = work.problem
+    pieces: dict[str, Callable[[], Any]] = {"ours": lambda: ref.gradients(problem), "torch": eager(problem)}
+    if isinstance(problem.network, ref.MLP):
+        pieces["products"] = products(problem)
+    found = interleaved_medians(pieces, repetitions=repetitions)
+    floor = found.get("products", float("nan"))
+    return {
+        "name": work.name, "type": str(problem.dtype), "ours": 1e3 * found["ours"], "torch": 1e3 * found["torch"],
+        "ratio": found["ours"] / found["torch"], "goal": work.goal, "floor": found["ours"] / floor,
+    }  # fmt: skip
+
+
+def holds(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every row is within its goal."""
+    return all(row["ratio"] <= row["goal"] for row in rows)
+
+
+def measure(quick: bool, seed: int) -> Report:
+    """Every piece of work on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        with threadpool_limits(THREADS):
+            rows = [times(work, 7 if quick else 31) for work in works(quick, seed)]
+    finally:
+        torch.set_num_threads(threads)
+    return Report(
+        question="What do loss and all gradients cost, beside torch.autograd and the matrix products alone?",
+        claim="no more than torch eager, and 1.5 times as much for a GPT-2",
+        refuted_by="a row whose ratio to torch exceeds its goal",
+        columns={
+            "name": "network", "type": "type", "ours": "ours [ms]", "torch": "torch [ms]", "ratio": "ours/torch",
+            "goal": "goal", "floor": "ours/products",
+        },
+        rows=rows,
+        figures={
+            "threads": THREADS,
+            "largest ratio to torch, MLP": max(r["ratio"] for r in rows if r["goal"] == GOAL),
+            "ratio to torch, GPT-2": rows[-1]["ratio"],
+        },
+        holds=holds(rows),
+    )  # fmt: skip
+
+
+def draw(report: Report, path: Path) -> None:
+    """The ratio to torch against torch's own time, by number type."""
+    figure, (panel,) = panels(1)
+    for (shade, marker, _), kind in zip(GREY, sorted({row["type"] for row in report.rows}), strict=False):
+        rows = [row for row in report.rows if row["type"] == kind]
+        panel.plot([r["torch"] for r in rows], [r["ratio"] for r in rows], marker, color=shade, label=kind)
+    panel.axhline(GOAL, color="0.7", linewidth=1)
+    panel.set(xscale="log", xlabel="torch eager [ms]", ylabel="ours/torch")
+    panel.legend()
+    save_picture(figure, path)
