@@ -35,7 +35,7 @@ COMMITTED = Path(__file__).parents[1] / "vectors"
 MANIFEST = "manifest.json"
 INDEX = "README.md"
 SCHEMAS = ("case.schema.json", "manifest.schema.json", "result.schema.json")
-GENERATOR_VERSION = "3"
+GENERATOR_VERSION = "4"
 """Raised when the named set or the random cases change."""
 FORMAT = "gradient-oracle manifest"
 _NAME = re.compile(r"(schema/)?[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
