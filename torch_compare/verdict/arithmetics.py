@@ -17,6 +17,7 @@ from reference.rounding.scale import RUNS, Rounding, rounding_errors
 from ..diagnosis.wording import Diagnosis
 from .by_scale import ByScale
 from .given import Given
+from .losing_forms import losing_form
 from .lower_precision import looks_like_rounding, lower_precision
 from .overflow import beyond_rounding, underflows
 from .rounded_kinks import rounded_kinks
@@ -65,6 +66,9 @@ def more_rounding(
             return imprecise(found, f"sums accumulated in {fmt.name}, not in float32")
     if np.isnan(verdict.worst.scales):
         return None
+    losing = losing_form(problem, given.leaves, expected, wider(), arithmetic, seed)
+    if losing:
+        return imprecise(verdict, losing)
     return coarser_precision(problem, given, expected, verdict, wider(), arithmetic, seed)
 
 

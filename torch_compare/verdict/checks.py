@@ -13,6 +13,7 @@ from reference.rounding.distance import FACTOR, digits
 from reference.rounding.statistics import LIMITS, SIZE
 
 from ..diagnosis import diagnosis
+from ..diagnosis.named_factors import UNNAMED
 from ..diagnosis.small_mistake import small_mistake
 from ..diagnosis.wording import Diagnosis
 from .arithmetics import Judged, arithmetic_of, coarser_precision, judge_with, more_rounding
@@ -26,8 +27,6 @@ from .verdict import NOTHING, Verdict, expected_leaves, judge
 
 __all__ = ["Verdict", "assert_gradients", "check", "check_module", "expected_leaves", "judge"]
 
-UNNAMED = ("constant factor",)
-"""What a factor is called that means nothing: a mistake with a name says more, if it explains the numbers too."""
 COARSE = TYPICAL[1] / LIMITS[SIZE]
 """Numbers that a coarser format holds, and errors larger than rounding makes as a rule, may be of that format."""
 

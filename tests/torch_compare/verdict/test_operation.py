@@ -184,3 +184,36 @@ def test_rows_added_up_exactly_in_float32_are_rounded_once():
     assert verdict.status == "wrong"
     assert verdict.worst.index[0] == 3
     assert "repeated rows overwritten" not in verdict.diagnosis
+
+
+def norm_of_squares(x, w, d):
+    """Layer norm's gradients with the variance as mean x² − (mean x)², in the type of its inputs."""
+    n = x.shape[-1]
+    mean = x.mean(-1, keepdims=True)
+    root = np.sqrt((x * x).mean(-1, keepdims=True) - mean * mean + x.dtype.type(1e-5))
+    normal, g = (x - mean) / root, d * w
+    d_x = (g - g.mean(-1, keepdims=True) - normal * (g * normal).sum(-1, keepdims=True) / n) / root
+    return {"x": d_x, "weight": (d * normal).sum(0)}
+
+
+def test_a_variance_of_squares_is_imprecise_and_said_to_be():
+    rng = np.random.default_rng(0)
+    x, w, d = (rng.normal(size=s).astype(np.float32) for s in ((4, 32), (32,), (4, 32)))
+    assert tc.check_operation("layer_norm", {"x": x, "weight": w}, d, norm_of_squares(x, w, d)).status == "agrees"
+    x += np.float32(100)
+    found = norm_of_squares(x, w, d)
+    verdict = tc.check_operation("layer_norm", {"x": x, "weight": w}, d, found)
+    assert verdict.status == "imprecise"
+    assert "layer_norm computes the variance as mean x² − (mean x)²" in verdict.diagnosis
+    wrong = {place: leaf * np.float32(1.01) for place, leaf in found.items()}
+    assert tc.check_operation("layer_norm", {"x": x, "weight": w}, d, wrong, diagnose=False).status == "wrong"
+
+
+@pytest.mark.parametrize("rows", [4, 64])
+def test_torchs_sums_in_bfloat16_are_said_to_be(rows):
+    torch.manual_seed(rows)
+    ids, w = torch.randint(0, 4, (16 * rows,)), torch.randn(4, 8).bfloat16().requires_grad_()
+    d = torch.randn(16 * rows, 8).bfloat16()
+    torch.nn.functional.embedding(ids, w).backward(d)
+    verdict = tc.check_operation("embedding", {"input": ids, "weight": w}, d, {"weight": w.grad})
+    assert verdict.status == "agrees" or verdict.diagnosis == "sums accumulated in bfloat16, not in float32"
