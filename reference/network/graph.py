@@ -24,6 +24,7 @@ from ..operations.row import Operation
 from .gradients import Gradients
 from .graph_checks import check_names, constant, parameter
 from .mlp import MLP
+from .shown import shown
 from .unchecked import restore
 
 
@@ -51,6 +52,7 @@ class Step:
     inputs: tuple[str | None, ...]
     compute: str | Format | None
     store: str | Format | None
+    __repr__ = shown
 
     def __init__(
         self,
@@ -119,6 +121,7 @@ class Network:
     inputs: tuple[str, ...]
     output: str
     constants: Mapping[str, Array]
+    __repr__ = shown
 
     def __init__(
         self,

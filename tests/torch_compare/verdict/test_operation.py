@@ -217,3 +217,10 @@ def test_torchs_sums_in_bfloat16_are_said_to_be(rows):
     torch.nn.functional.embedding(ids, w).backward(d)
     verdict = tc.check_operation("embedding", {"input": ids, "weight": w}, d, {"weight": w.grad})
     assert verdict.status == "agrees" or verdict.diagnosis == "sums accumulated in bfloat16, not in float32"
+
+
+def test_errors_of_bfloat16_numbers_are_counted_in_its_ulps():
+    x, d = torch.tensor([[0.5, -2.0]]).bfloat16(), torch.tensor([[1.0, 3.0]]).bfloat16()
+    given = {"input": (d * (x > 0)) * (1 + 2**-6)}  # two ulps at 1
+    verdict = tc.check_operation("relu", {"input": x}, d, given, dtype="float32", diagnose=False)
+    assert verdict.worst.ulps == 2
