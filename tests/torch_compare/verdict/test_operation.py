@@ -224,3 +224,15 @@ def test_errors_of_bfloat16_numbers_are_counted_in_its_ulps():
     given = {"input": (d * (x > 0)) * (1 + 2**-6)}  # two ulps at 1
     verdict = tc.check_operation("relu", {"input": x}, d, given, dtype="float32", diagnose=False)
     assert verdict.worst.ulps == 2
+
+
+@pytest.mark.parametrize("operation", ["layer_norm", "batch_norm"])
+def test_a_small_factor_is_no_rounding_of_sums_or_steps_in_bfloat16(operation):
+    rng = np.random.default_rng(5)
+    x, d = (torch.tensor(rng.normal(size=(64, 32))).bfloat16() for _ in range(2))
+    w, b = (torch.tensor(rng.normal(size=32)).bfloat16() for _ in range(2))
+    inputs, options = {"x": x, "weight": w, "bias": b}, {} if operation == "layer_norm" else {"training": True}
+    right = {"bias": d.double().sum(0).bfloat16()}
+    wrong = {"bias": (1.03 * d.double().sum(0)).bfloat16()}
+    given = [tc.check_operation(operation, inputs, d, g, diagnose=False, **options) for g in (right, wrong)]
+    assert [verdict.status for verdict in given] == ["agrees", "wrong"]
