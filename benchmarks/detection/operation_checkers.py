@@ -74,8 +74,14 @@ def _leaves(found: ref.Gradients) -> dict[str, Any]:
 Check = Callable[[Subject, Leaves], bool]
 
 
+SUMS = "sums accumulated in bfloat16, not in float32"
+"""What is said of torch's embedding, whose gradient torch adds up in bfloat16 on the CPU: true, and no refusal. A wrong
+gradient of which it is said counts as let through."""
+
+
 def _ours(subject: Subject, given: Leaves) -> bool:
-    return tc.check(subject.problem, dict(given), subject.name, diagnose=False).status in PASSED
+    verdict = tc.check(subject.problem, dict(given), subject.name, diagnose=False)
+    return verdict.status in PASSED or (verdict.status == "imprecise" and verdict.diagnosis == SUMS)
 
 
 def _close(rtol: float, atol: float) -> Check:

@@ -11,7 +11,7 @@ That is backpropagation in general (Griewank & Walther 2008, §3.2; the sum over
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,8 @@ from ..arithmetic.formats import Format, get_format
 from ..functions.recipe import ReadOnly
 from ..operations.row import Operation, Pull
 from .gradients import Gradients
-from .graph_checks import check_names, constant, parameter
+from .graph_checks import check_names, constant, parameter, parts_of
+from .shown import shown
 from .unchecked import restore
 
 
@@ -50,6 +51,7 @@ class Step:
     inputs: tuple[str | None, ...]
     compute: str | Format | None
     store: str | Format | None
+    __repr__ = shown
 
     def __init__(
         self,
@@ -118,6 +120,7 @@ class Network:
     inputs: tuple[str, ...]
     output: str
     constants: Mapping[str, Array]
+    __repr__ = shown
 
     def __init__(
         self,
@@ -205,7 +208,7 @@ def made_by(step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _stored(step: Step, made: Any) -> dict[str, Any]:
     form = step.store or step.compute
-    return {name: in_format(part, form) for name, part in zip(step.outputs, _parts(step, made), strict=True)}
+    return {name: in_format(part, form) for name, part in zip(step.outputs, parts_of(step, made), strict=True)}
 
 
 def inputs_of(step: Step, values: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -285,15 +288,3 @@ def depending(network: Network, leaves: Iterable[str]) -> set[str]:
         if found.intersection(name for name in step.inputs if name is not None):
             found.update(step.outputs)
     return found
-
-
-def _parts(step: Step, made: Any) -> Iterator[Any]:
-    if isinstance(step.output, str):
-        if isinstance(made, tuple):
-            raise ValueError(f"step {step.name!r}: {step.operation.name} has {len(made)} outputs: name them all")
-        yield made
-        return
-    if not isinstance(made, tuple) or len(made) != len(step.output):
-        count = len(made) if isinstance(made, tuple) else 1
-        raise ValueError(f"step {step.name!r}: {step.operation.name} has {count} outputs, got {len(step.output)} names")
-    yield from made

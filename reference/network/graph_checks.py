@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,6 +24,8 @@ class NamedStep(Protocol):
     def operation(self) -> Operation: ...  # noqa: D102
     @property
     def inputs(self) -> tuple[str | None, ...]: ...  # noqa: D102
+    @property
+    def output(self) -> str | tuple[str, ...]: ...  # noqa: D102
     @property
     def outputs(self) -> tuple[str, ...]: ...  # noqa: D102
 
@@ -98,3 +100,20 @@ def _check_reached(steps: Sequence[NamedStep], output: str, parameters: Mapping[
     for name in parameters:
         if name not in needed:
             raise ValueError(f"{name}: the output {output!r} does not depend on it")
+
+
+def parts_of(step: NamedStep, made: Any) -> Iterator[Any]:
+    """What an operation made, one part for each name of the step's outputs.
+
+    Raises:
+        ValueError: there are more or fewer.
+    """
+    if isinstance(step.output, str):
+        if isinstance(made, tuple):
+            raise ValueError(f"step {step.name!r}: {step.operation.name} has {len(made)} outputs: name them all")
+        yield made
+        return
+    if not isinstance(made, tuple) or len(made) != len(step.output):
+        count = len(made) if isinstance(made, tuple) else 1
+        raise ValueError(f"step {step.name!r}: {step.operation.name} has {count} outputs, got {len(step.output)} names")
+    yield from made

@@ -21,6 +21,7 @@ from .. import activations
 from ..activations.row import Activation
 from ..arithmetic.array import Array, DType, is_numpy, kept
 from .gradients import Gradients, LayerGradients, place_of
+from .shown import shown
 from .unchecked import restore, unchecked
 from .validation import check_array
 
@@ -42,6 +43,7 @@ class Layer:
     weight: Array
     bias: Array | None
     activation: Activation
+    __repr__ = shown
 
     def __init__(self, weight: Array, bias: Array | None, activation: Activation | str) -> None:
         weight = check_array("weight", weight, ndim=2)
@@ -84,6 +86,7 @@ class MLP:
     """
 
     layers: tuple[Layer, ...]
+    __repr__ = shown
 
     def __post_init__(self) -> None:
         if not isinstance(self.layers, Iterable):

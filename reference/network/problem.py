@@ -18,6 +18,7 @@ from . import passes
 from .gradients import Gradients
 from .graph import Network
 from .mlp import MLP
+from .shown import shown
 from .unchecked import restore, unchecked
 from .validation import check_output, check_target
 
@@ -56,6 +57,7 @@ class Problem:
     target: Array
     loss: Loss
     reduction: str
+    __repr__ = shown
 
     def __init__(
         self, network: MLP | Network, x: Any, target: Array, loss: Loss | str, reduction: str = "mean"

@@ -12,7 +12,7 @@ from ..arithmetic.dispatch import largest
 from ..functions.recipe import recorded
 from . import attended as passes
 from .attended import NAME, Attended, Options, attended
-from .attention_mistakes import attention_mistakes
+from .attention_mistakes import attention_mistakes, other_attentions
 from .probe import probe
 from .row import Inputs, Kept, Operation
 
@@ -61,6 +61,7 @@ def scaled_dot_product_attention(
         probes=((query, key, value, _LEARNED), (*square, _SOME)),
         optional=("attn_mask",),
         mistakes=attention_mistakes(options),
+        other_passes=other_attentions(options),
         parameters={"is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa},
         textbook_value=lambda inputs, y: _error(attended(inputs, options)) @ np.abs(attended(inputs, options).value),
         textbook_pullback=lambda inputs, y, d_y: _textbook_pullback(inputs, d_y, options),

@@ -1,4 +1,4 @@
-"""What people get wrong in the backward pass of attention, as variants of it."""
+"""What people get wrong in the passes of attention, as variants of them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from ..arithmetic.array import Array
 from ..functions.softmax import softmax_product
-from .attended import Attended, Options, attended, from_scores, gathered, pullback
+from .attended import Attended, Options, attended, from_scores, gathered, pullback, value
 from .broadcasting import unbroadcast
-from .row import Inputs, Pullback
+from .row import Inputs, Passes, Pullback
 
 
 def attention_mistakes(options: Options) -> dict[str, Pullback]:
@@ -30,6 +30,43 @@ def attention_mistakes(options: Options) -> dict[str, Pullback]:
     if options.grouped:
         found["heads_of_a_group_not_added"] = _one_head(options)
     return found
+
+
+def other_attentions(options: Options) -> dict[str, Passes]:
+    """Attention with another scale or mask in both passes, by the mistakes' names."""
+    found = {
+        "scale_left_out": _passes(lambda inputs: replace(options, scale=1.0)),
+        "scale_without_the_root": _passes(lambda inputs: replace(options, scale=1 / inputs[0].shape[-1])),
+        "mask_not_applied": _passes(lambda inputs: options, masked=False),
+    }
+    if options.scale is None:
+        found["scale_of_all_heads_width"] = _passes(lambda inputs: replace(options, scale=_of_all_heads(inputs[0])))
+    else:
+        found["scale_of_the_width"] = _passes(lambda inputs: replace(options, scale=None))
+    if options.causal:
+        found["causal_left_out"] = _passes(lambda inputs: replace(options, causal=False))
+        found["causal_off_by_one"] = _passes(lambda inputs: replace(options, offset=1))
+        found["causal_without_its_own_place"] = _passes(lambda inputs: replace(options, offset=-1))
+    else:
+        found["causal_without_being_asked"] = _passes(lambda inputs: replace(options, causal=True))
+    return found
+
+
+def _of_all_heads(query: Array) -> float:
+    return float((query.shape[-1] * (query.shape[-3] if query.ndim > 2 else 1)) ** -0.5)
+
+
+def _passes(options: Callable[[Inputs], Options], *, masked: bool = True) -> Passes:
+    """Both passes of attention with other options, or without the mask."""
+
+    def taken(inputs: Inputs) -> Attended:
+        return attended(inputs if masked else inputs[:3], options(inputs))
+
+    def back(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
+        found = pullback(inputs if masked else inputs[:3], d_y, taken(inputs), options(inputs))
+        return (*found, *(None,) * (len(inputs) - len(found)))
+
+    return lambda *inputs: value(taken(inputs)), back
 
 
 def _without_transpose(weights: Array, d_y: Array) -> Array | None:

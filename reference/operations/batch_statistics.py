@@ -5,7 +5,7 @@ x (N, C, …); running_mean, running_var, weight, bias (C,).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from ..arithmetic.array import Array
 from ..arithmetic.dispatch import parameter
 from ..functions.recipe import recorded
 from . import norm as n_
-from .norm import Norm, norm
-from .norm_mistakes import norm_mistakes
+from .norm import Norm, Triple, norm
+from .norm_mistakes import losing_norms, norm_mistakes, other_norms
 from .probe import probe
-from .row import Inputs, Operation
+from .row import Inputs, Operation, Passes
 
 _SOURCE = "Ioffe & Szegedy 2015, arXiv:1502.03167, algorithm 1 and the formulas of §3"
 _INPUTS = ("x", "running_mean", "running_var", "weight", "bias")
@@ -100,6 +100,12 @@ def _of_batch(n: Norm, eps: float) -> Operation:
         dx, _, _, dw, db = _five(changes)
         return n_.pushforward(n, inputs[0], _five(inputs)[3], (dx, dw, db))
 
+    def passes(found: Mapping[str, tuple[Callable[..., Array], Callable[..., Triple]]]) -> dict[str, Passes]:
+        return {
+            name: (lambda *inputs, value=value: value(inputs[0], *_five(inputs)[3:]), from_batch(back))
+            for name, (value, back) in found.items()
+        }
+
     return Operation(
         "batch_norm",
         "(x − mean x)/√(var x + ε) ∘ weight + bias, over the batch",
@@ -115,6 +121,8 @@ def _of_batch(n: Norm, eps: float) -> Operation:
         optional=_INPUTS[1:],
         data=_INPUTS[1:3],
         mistakes={name: from_batch(wrong) for name, wrong in norm_mistakes(n, one_weight=True).items()},
+        other_passes=passes(other_norms(n)),
+        losing=passes(losing_norms(n)),
         parameters={"training": True, "eps": eps},
         textbook_value=lambda inputs, y: n_.textbook_value(n, inputs[0], *_five(inputs)[3:]),
         textbook_pullback=textbook,

@@ -14,7 +14,7 @@ from ..activations.row import Activation
 from ..arithmetic.array import Array
 from ..functions.recipe import recorded
 from .probe import probe
-from .row import Inputs, Operation, Pullback
+from .row import Inputs, Operation, Passes, Pullback
 
 PACKED = (None, "gate_first", "gate_last")
 _SOURCE = "Shazeer 2020, arXiv:2002.05202, eq. 5 and 6"
@@ -65,23 +65,10 @@ def _gated(name: str, formula: str, row: Activation, packed: str | None, paramet
     assert rise is not None  # the three activations act element by element
 
     def halves(inputs: Inputs) -> tuple[Array, Array]:
-        """Gate and up."""
-        if packed is None:
-            gate, up = inputs
-            if tuple(gate.shape) != tuple(up.shape):
-                raise ValueError(f"{name}: up: expected the shape of gate {gate.shape}, got {up.shape}")
-            return gate, up
-        (x,) = inputs
-        if not x.ndim or x.shape[-1] % 2:
-            raise ValueError(f"{name}: x: expected an even number of features, got shape {x.shape}")
-        first, second = x[..., : x.shape[-1] // 2], x[..., x.shape[-1] // 2 :]
-        return (first, second) if packed == "gate_first" else (second, first)
+        return _halves(name, packed, inputs)
 
     def whole(gate: Array, up: Array) -> tuple[Array, ...]:
-        """What has the layout of the inputs."""
-        if packed is None:
-            return gate, up
-        return (np.concatenate([gate, up] if packed == "gate_first" else [up, gate], axis=-1),)
+        return _whole(packed, gate, up)
 
     def back(f: Callable[[Array, Array, Array], tuple[Array, Array]]) -> Pullback:
         return lambda inputs, y, d_y: whole(*f(*halves(inputs), d_y))
@@ -126,10 +113,71 @@ def _gated(name: str, formula: str, row: Activation, packed: str | None, paramet
                 lambda gate, up, d: (d * up * row.value(gate), d * row.value(gate))
             ),
         },
+        other_passes={
+            "halves_exchanged": (
+                lambda *inputs: halves(inputs)[0] * row.value(halves(inputs)[1]),
+                back(lambda gate, up, d: (d * row.value(up), d * gate * rise(up))),
+            )
+        },
         parameters=parameters | {"packed": packed},
         textbook_value=lambda inputs, y: np.abs(halves(inputs)[1]) * row.textbook_value(halves(inputs)[0]),
         textbook_pullback=lambda inputs, y, d_y: whole(*_sizes(row, *halves(inputs), np.abs(d_y))),
     )
+
+
+def _halves(name: str, packed: str | None, inputs: Inputs) -> tuple[Array, Array]:
+    """Gate and up."""
+    if packed is None:
+        gate, up = inputs
+        if tuple(gate.shape) != tuple(up.shape):
+            raise ValueError(f"{name}: up: expected the shape of gate {gate.shape}, got {up.shape}")
+        return gate, up
+    (x,) = inputs
+    if not x.ndim or x.shape[-1] % 2:
+        raise ValueError(f"{name}: x: expected an even number of features, got shape {x.shape}")
+    first, second = x[..., : x.shape[-1] // 2], x[..., x.shape[-1] // 2 :]
+    return (first, second) if packed == "gate_first" else (second, first)
+
+
+def _whole(packed: str | None, gate: Array, up: Array) -> tuple[Array, ...]:
+    """What has the layout of the inputs."""
+    if packed is None:
+        return gate, up
+    return (np.concatenate([gate, up] if packed == "gate_first" else [up, gate], axis=-1),)
+
+
+def gate_of(row: Operation) -> Activation | None:
+    """The activation of a gated unit's gate; None of another operation.
+
+    >>> gate_of(geglu("tanh")).name
+    'gelu_tanh'
+    """
+    gates = {"swiglu": "silu", "geglu": "gelu", "reglu": "relu"}
+    if row.name not in gates:
+        return None
+    name = gates[row.name]
+    return activations.get("gelu_tanh" if row.parameters.get("approximate") == "tanh" else name)
+
+
+def with_gate(row: Operation, value: Callable[[Array], Array], product: Callable[[Array, Array], Array]) -> Passes:
+    """Both passes of a gated unit with another activation in it.
+
+    Args:
+        row: the unit.
+        value: gate ↦ a(gate).
+        product: (gate, d) ↦ what stands for d ∘ a′(gate).
+    """
+    name, packed = row.name, row.parameters["packed"]
+
+    def passed(*inputs: Array) -> Array:
+        gate, up = _halves(name, packed, inputs)
+        return value(gate) * up
+
+    def pullback(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array, ...]:
+        gate, up = _halves(name, packed, inputs)
+        return _whole(packed, product(gate, d_y * up), d_y * value(gate))
+
+    return passed, pullback
 
 
 def _sizes(row: Activation, gate: Array, up: Array, size: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""What people get wrong in the backward pass of a norm, as variants of the customary formula.
+"""What people get wrong in the passes of a norm, as variants of the customary formula.
 
 d_x = (g − mean g − x̂·mean(g∘x̂))/√(var + ε),  g = d_y ∘ weight
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from ..arithmetic.array import Array
 from ..arithmetic.dispatch import parameter
 from .norm import Norm, Triple, gathered, pullback, scaled
 
+Value = Callable[[Array, "Array | None", "Array | None"], Array]
+"""(x, weight, bias) ↦ y."""
 Variant = Callable[[Array, "Array | None", "Array | None", Array], Triple]
 """(x, weight, bias, d_y) ↦ the three gradients."""
 
@@ -27,7 +30,8 @@ def norm_mistakes(n: Norm, *, one_weight: bool = False) -> dict[str, Variant]:
     """
     found: dict[str, Variant] = {
         "projection_left_out": _variant(n, projection=False),
-        "weight_after_the_reduction": _variant(n, weight_late=True),
+        "weight_left_out": _variant(n, weight=""),
+        "weight_after_the_reduction": _variant(n, weight="after"),
         "statistics_along_the_wrong_axis": _variant(n, axis=0),
         "weight_gradient_of_the_last_row": partial(_last_row, n),
         "mean_of_the_bias_gradient": partial(_mean_bias, n),
@@ -45,16 +49,90 @@ def norm_mistakes(n: Norm, *, one_weight: bool = False) -> dict[str, Variant]:
     return found
 
 
+def other_norms(n: Norm) -> dict[str, tuple[Value, Variant]]:
+    """Other functions that are computed in a norm's place: value and pullback, by the mistakes' names.
+
+    Who writes the backward pass by hand takes the customary formula with the root that the forward pass kept.
+    """
+    found: dict[str, tuple[Value, Variant]] = {}
+    if n.centre:
+        fewer = _value(n, fewer=1)
+        found["n_minus_1_for_n"] = fewer, _variant(n, fewer=1)
+        found["n_minus_1_for_n, the rest of the formula as it is"] = fewer, _variant(n, fewer=1, fewer_of_g=0)
+        found["mean_not_subtracted"] = _value(n, uncentred=True), _variant(n, uncentred=True, mean=False)
+    if n.eps:
+        outside = _value(n, outside=True)
+        found["epsilon_outside_the_root"] = outside, _variant(n, outside=True, through_root=True)
+        found["epsilon_outside_the_root, the rest of the formula as it is"] = outside, _variant(n, outside=True)
+        found["epsilon_left_out"] = _value(n, without=True), _variant(n, without=True)
+    return found
+
+
+def losing_norms(n: Norm) -> dict[str, tuple[Value, Variant]]:
+    """Formulas of the same norm that lose digits, by what they do; of the variance, log10(1 + mean²/var).
+
+    Chan, Golub & LeVeque 1983, Algorithms for computing the sample variance, eq. 1.1: one pass over the numbers, as in
+    flax's LayerNorm (use_fast_variance).
+    """
+    if not n.centre:
+        return {}
+    what = "the variance as mean x² − (mean x)²; subtract the mean before squaring"
+    return {what: (_value(n, of_squares=True), _variant(n, of_squares=True))}
+
+
+def _parts(
+    n: Norm,
+    rows: Array,
+    *,
+    fewer: int = 0,
+    outside: bool = False,
+    without: bool = False,
+    uncentred: bool = False,
+    of_squares: bool = False,
+) -> tuple[Array, Array, Array]:
+    """X̂ (R, n), what it was divided by, and √(var + what stands in the root), both (R, 1).
+
+    Args:
+        n: the norm.
+        rows: x, (R, n).
+        fewer: how many fewer than n the variance is divided by.
+        outside: √var + ε for √(var + ε).
+        without: √var for √(var + ε).
+        uncentred: whether the mean stays.
+        of_squares: whether the variance is the mean of the squares less the square of the mean.
+    """
+    count = rows.shape[-1]
+    mean = rows.sum(axis=-1, keepdims=True) / count
+    d = rows - mean if n.centre and not uncentred else rows
+    squares = rows * rows if of_squares else d * d
+    var = squares.sum(axis=-1, keepdims=True) / max(count - fewer, 1)
+    var = var - mean * mean if of_squares else var
+    eps = parameter(n.eps, rows)
+    inner = np.sqrt(var if outside or without else var + eps)
+    root = inner + eps if outside else inner
+    return d / root, root, inner
+
+
+def _value(n: Norm, **other: Any) -> Value:
+    """The value with something else in it; see `_parts`."""
+
+    def value(x: Array, weight: Array | None, bias: Array | None) -> Array:
+        return scaled(n, n.unrow(_parts(n, n.rows(x), **other)[0], x.shape), weight, bias)
+
+    return value
+
+
 def _variant(
     n: Norm,
     *,
     mean: bool = True,
     projection: bool = True,
-    weight_late: bool = False,
+    weight: str = "before",
     axis: int = -1,
     fewer: int = 0,
-    outside: bool = False,
-    without: bool = False,
+    fewer_of_g: int | None = None,
+    through_root: bool = False,
+    **other: Any,
 ) -> Variant:
     """The customary formula with something wrong.
 
@@ -62,32 +140,29 @@ def _variant(
         n: the norm.
         mean: the term mean g.
         projection: the term x̂·mean(g∘x̂).
-        weight_late: d_x of d_y alone, times the weight in the end.
+        weight: where d_y is multiplied by it: "before" the means; "after" them, d_x times the weight; "" nowhere.
         axis: of the rows, that the means of g are taken along.
         fewer: how many fewer than n the variance is divided by.
-        outside: √var + ε for √(var + ε).
-        without: √var for √(var + ε).
+        fewer_of_g: the same of mean(g∘x̂); as of the variance if not given.
+        through_root: whether the projection counts what ε does outside the root.
+        other: see `_parts`.
     """
+    less = fewer if fewer_of_g is None else fewer_of_g
 
-    def gradients(x: Array, weight: Array | None, bias: Array | None, d_y: Array) -> Triple:
+    def gradients(x: Array, w: Array | None, bias: Array | None, d_y: Array) -> Triple:
         rows = n.rows(x)
-        count = rows.shape[-1]
-        d = rows - rows.sum(axis=-1, keepdims=True) / count if n.centre else rows
-        var = (d * d).sum(axis=-1, keepdims=True) / max(count - fewer, 1)
-        eps = parameter(n.eps, x)
-        root = np.sqrt(var) + eps if outside else np.sqrt(var if without else var + eps)
-        normal = d / root
-        g = n.rows(d_y if weight_late else scaled(n, d_y, weight, None))
+        normal, root, inner = _parts(n, rows, fewer=fewer, **other)
+        g = n.rows(scaled(n, d_y, w if weight == "before" else None, None))
         total = g
         if n.centre and mean:
             total = total - g.sum(axis=axis, keepdims=True) / g.shape[axis]
         if projection:
-            divisor = max(g.shape[axis] - fewer, 1)
-            total = total - normal * (g * normal).sum(axis=axis, keepdims=True) / divisor
+            along = normal * (g * normal).sum(axis=axis, keepdims=True) / max(g.shape[axis] - less, 1)
+            total = total - (along * (root / inner) if through_root else along)
         d_x = n.unrow(total / root, x.shape)
-        if weight_late:
-            d_x = scaled(n, d_x, weight, None)
-        d_weight = None if weight is None else gathered(n, d_y * n.unrow(normal, x.shape), weight)
+        if weight == "after":
+            d_x = scaled(n, d_x, w, None)
+        d_weight = None if w is None else gathered(n, d_y * n.unrow(normal, x.shape), w)
         return d_x, d_weight, None if bias is None else gathered(n, d_y, bias)
 
     return gradients

@@ -15,9 +15,9 @@ from ..functions.recipe import recorded
 from . import norm as n_
 from .batch_statistics import batch_norm
 from .norm import Norm, Triple, norm
-from .norm_mistakes import norm_mistakes
+from .norm_mistakes import losing_norms, norm_mistakes, other_norms
 from .probe import probe
-from .row import Inputs, Kept, Operation
+from .row import Inputs, Kept, Operation, Passes
 
 Size = int | tuple[int, ...] | None
 
@@ -87,6 +87,12 @@ def _row(n: Norm, formula: str, source: str, probes: tuple[Inputs, ...], paramet
     def variant(wrong: Callable[..., Triple]) -> Callable[..., tuple[Array | None, ...]]:
         return lambda inputs, y, d_y: cut(wrong(*three(inputs), d_y), inputs)
 
+    def passes(found: Mapping[str, tuple[Callable[..., Array], Callable[..., Triple]]]) -> dict[str, Passes]:
+        return {
+            name: (lambda *inputs, value=value: value(*three(inputs)), variant(back))
+            for name, (value, back) in found.items()
+        }
+
     return Operation(
         n.name,
         formula,
@@ -98,6 +104,8 @@ def _row(n: Norm, formula: str, source: str, probes: tuple[Inputs, ...], paramet
         probes=probes,
         optional=("weight", "bias")[: count - 1],
         mistakes={name: variant(wrong) for name, wrong in norm_mistakes(n, one_weight=one_weight).items()},
+        other_passes=passes(other_norms(n)),
+        losing=passes(losing_norms(n)),
         parameters=parameters,
         textbook_value=lambda inputs, y: n_.textbook_value(n, *three(inputs)),  # type: ignore[arg-type]
         textbook_pullback=lambda inputs, y, d_y: tuple(

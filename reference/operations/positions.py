@@ -19,7 +19,7 @@ from ..functions.recipe import recorded
 from .broadcasting import unbroadcast
 from .probe import probe
 from .products import sum_of
-from .row import Inputs, Operation, Pullback
+from .row import Inputs, Operation, Passes, Pullback
 
 LAYOUTS = ("half", "interleaved")
 
@@ -110,6 +110,20 @@ def rotary_embedding(layout: str = "half") -> Operation:
 
         return pullback
 
+    def passes(pairs: str, sign: int) -> Passes:
+        """Both passes with other pairs, or turned the other way."""
+
+        def other_value(x: Array, cos: Array, sin: Array) -> Array:
+            wide_cos, wide_sin = (_widened(table, x.shape[-1], pairs) for table in (cos, sin))
+            return x * wide_cos + sign * _turned(x, pairs) * wide_sin
+
+        def pullback(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
+            x, cos, sin = inputs
+            d_sin = sign * _narrowed(d_y * _turned(x, pairs), sin.shape, pairs)
+            return back(pairs, -sign)(inputs, y, d_y)[0], _narrowed(d_y * x, cos.shape, pairs), d_sin
+
+        return other_value, pullback
+
     def pushforward(inputs: Inputs, y: Array, changes: Inputs) -> Array:
         (x, _, sin), (dx, dcos, dsin) = inputs, changes
         width = x.shape[-1]
@@ -137,6 +151,10 @@ def rotary_embedding(layout: str = "half") -> Operation:
             f"{other}_layout_for_{layout}": back(pairs=other),
             # Right for one number a pair, wrong where cos and sin have one a feature.
             "turned_before_sin": back(turn_first=True),
+        },
+        other_passes={
+            "sign_of_the_rotation": passes(layout, -1),
+            f"{other}_layout_for_{layout}": passes(other, 1),
         },
         parameters={"layout": layout},
         textbook_value=lambda inputs, y: (

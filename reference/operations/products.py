@@ -76,6 +76,21 @@ def _with_bias(d_bias: Callable[[Array, Array], Array]) -> Pullback:
     )
 
 
+def _of_turned(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
+    """The right gradients, that of a square weight transposed."""
+    d_x, d_weight, *d_bias = _linear_pullback(inputs, y, d_y)
+    return d_x, d_weight.T if d_weight is not None and _is_square(inputs[1]) else d_weight, *d_bias
+
+
+def _turned(inputs: Inputs) -> Inputs:
+    """The inputs with a square weight transposed: x·W for x·Wᵀ."""
+    return (inputs[0], inputs[1].T, *inputs[2:]) if _is_square(inputs[1]) else inputs
+
+
+def _turned_pullback(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
+    return _of_turned(_turned(inputs), y, d_y)
+
+
 @recorded
 def linear() -> Operation:
     """X Wᵀ + b, over the last axis."""
@@ -100,7 +115,9 @@ def linear() -> Operation:
                 d_y @ inputs[1].T if _is_square(inputs[1]) else _linear_pullback(inputs, y, d_y)[0],
                 *_linear_pullback(inputs, y, d_y)[1:],
             ),
+            "weight_gradient_transposed": _of_turned,
         },
+        other_passes={"weight_not_transposed": (lambda *inputs: _linear(*_turned(inputs)), _turned_pullback)},
     )
 
 

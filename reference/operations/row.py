@@ -44,6 +44,9 @@ class Kept:
     row: tuple[Any, ...] = ()
 
 
+Passes: TypeAlias = "tuple[Callable[..., Output], Pullback]"
+"""A value and its pullback."""
+
 STEP = 1e-100
 """Of the complex step: f(x + iεv) = f(x) + iεf′(x)v with nothing lost, for any ε whose square underflows."""
 
@@ -80,6 +83,9 @@ class Operation(Recorded):
         switches: (*inputs) ↦ real arrays; the formula changes where one of them passes 0.
         conventions: pullbacks with other slopes where a switch is exactly 0, by what they take there; not wrong.
         mistakes: pullbacks as they are known to be got wrong, by what is wrong with them.
+        other_passes: other functions that are known to be computed in the operation's place, value and pullback, by
+            what they do otherwise.
+        losing: other formulas of the same function that lose digits, value and pullback, by what they do.
         parameters: the numbers that the row was made with, read-only.
         probes: inputs that the row is checked with when it is made, on no switch.
         textbook_value: (inputs, output) ↦ size of the largest intermediate term of the customary formula of `value`,
@@ -106,6 +112,8 @@ class Operation(Recorded):
     switches: Callable[..., tuple[Array, ...]] = field(default=_no_switches, repr=False)
     conventions: Mapping[str, Pullback] = field(default_factory=dict, repr=False)
     mistakes: Mapping[str, Pullback] = field(default_factory=dict, repr=False)
+    other_passes: Mapping[str, Passes] = field(default_factory=dict, repr=False)
+    losing: Mapping[str, Passes] = field(default_factory=dict, repr=False)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     textbook_value: Callable[[Inputs, Output], Term] = field(default=_no_term, repr=False)
     textbook_pullback: Callable[[Inputs, Output, Output], tuple[Term, ...]] = field(default=_no_terms, repr=False)
@@ -114,7 +122,7 @@ class Operation(Recorded):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", frozen(self.parameters))
-        for name in ("conventions", "mistakes"):
+        for name in ("conventions", "mistakes", "other_passes", "losing"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         if self.kept is not None:
             object.__setattr__(self, "kept", replace(self.kept, row=(self.value, self.pullback)))

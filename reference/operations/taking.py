@@ -62,6 +62,11 @@ def _taking(
 # ── whole rows ───────────────────────────────────────────────────────────────────────────────────────
 
 
+def _root(weight: Array) -> float:
+    """√D, by which Vaswani et al. 2017, §3.4, multiply the rows of an embedding (V, D)."""
+    return float(weight.shape[1] ** 0.5)
+
+
 @recorded
 def embedding(padding_idx: int | None = None) -> Operation:
     """Rows of a weight (V, D) by their indices (…): (…, D).
@@ -96,6 +101,11 @@ def embedding(padding_idx: int | None = None) -> Operation:
 
         return pulled
 
+    right = pullback(added_at)
+
+    def scaled(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
+        return right(inputs, y, d_y * _root(inputs[1]))
+
     mistakes = {"repeated_rows_overwritten": pullback(_overwritten)}
     if padding_idx is not None:
         mistakes["padding_row_not_zero"] = pullback(added_at, padded=False)
@@ -108,12 +118,18 @@ def embedding(padding_idx: int | None = None) -> Operation:
         "torch.nn.functional.embedding",
         ("input", "weight"),
         lambda index, weight: weight[rows(index, weight)],
-        pullback(added_at),
+        right,
         lambda inputs, y, changes: without_padding(rows(*inputs), inputs[1], changes[1][rows(*inputs)]),
         probes=((index, probe(count, 2)), (index[0], probe(count, 1))),
         data=("input",),
         parameters={"padding_idx": padding_idx},
-        mistakes=mistakes,
+        mistakes=mistakes | {"times_the_root_of_the_width": scaled},
+        other_passes={
+            "times_the_root_of_the_width": (
+                lambda index, weight: weight[rows(index, weight)] * _root(weight),
+                scaled,
+            )
+        },
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -44,6 +44,12 @@ class WorstElement:
     scales: float
     ulps: float
 
+    def in_ulps_of(self, fmt: Format) -> WorstElement:
+        """The same with its error in units in the last place of a format."""
+        with np.errstate(all="ignore"):
+            apart = abs(self.given - self.expected)
+            return replace(self, ulps=float(apart / fmt.ulp(self.expected)) if self.given != self.expected else 0.0)
+
     def __str__(self) -> str:
         at = f"{self.leaf}{list(self.index)}" if self.index else self.leaf
         return (
@@ -76,10 +82,8 @@ def worst_places(leaves: Leaves, expected: Leaves, scale: Leaves, fmt: Format) -
         judged = np.where(np.isnan(ratio), -1.0, ratio)
         index = tuple(int(i) for i in np.unravel_index(np.argmax(judged), judged.shape))
         value, truth = float(numbers[index]), float(exact[index])
-        with np.errstate(all="ignore"):
-            ulps = float(abs(value - truth) / fmt.ulp(truth)) if value != truth else 0.0
-        scales = float(judged[index])
-        found[leaf] = WorstElement(leaf, index, value, truth, float("nan") if scales < 0 else scales, ulps)
+        scales = float("nan") if judged[index] < 0 else float(judged[index])
+        found[leaf] = WorstElement(leaf, index, value, truth, scales, 0.0).in_ulps_of(fmt)
     return found
 
 

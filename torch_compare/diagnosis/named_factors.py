@@ -15,6 +15,8 @@ from reference.losses.reduced import in_rows
 from reference.network import passes
 from reference.network.problem import loss_divisor
 
+UNNAMED = ("constant factor",)
+"""What a factor is called that means nothing: a mistake with a name says more, if it explains the numbers too."""
 CALLS = range(2, 9)
 """Over so many calls gradients may have been accumulated."""
 LOSS_SCALES = range(7, 25)

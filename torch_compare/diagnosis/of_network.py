@@ -8,52 +8,30 @@ step, on the way back from the loss, the numbers first differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import Format
-from reference.network import graph, passes
+from reference.network import graph
 from reference.rounding.distance import FACTOR, worst_place, worst_places
 from reference.rounding.scale import rounding_errors
 
 from ..mistakes.finished import factor_at
 from ..mistakes.mistake import Mistake, leaves_with
-from ..mistakes.network_pass import NetworkPass
-from ..mistakes.of_network import network_mistakes
-from .named_factors import constants, nearest, product
+from ..torch_side.deviations import deviations
+from .named_factors import UNNAMED, constants, product
+from .named_factors import nearest as nearest_factors
+from .network_search import Fit, Numbers, Subject, nearest, pairs
 from .wording import Diagnosis, listed, number, sentence
 
-Numbers = Mapping[str, Any]
-"""Arrays by place."""
-WORK = 2e10
-"""Multiply-adds that making the mistakes may take; a pass costs `OVERHEAD` a step besides, in the same units."""
-OVERHEAD = 2e5
 TRIED = 6
 """So many of the nearest are tried in noisy arithmetic."""
 RUNS = 16
-SHARE = 4.0
-"""An explanation leaves a fourth of the error at the most, by root mean square and in rounding scales."""
 CLOSER = 8.0
 """One that leaves so many times more than another, and more than rounding, is no rival of it."""
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """A mistake that comes near.
-
-    Attributes:
-        mistake: what was done.
-        away: root mean square of what it leaves of the worst leaf, in rounding scales of the right gradients.
-        scales: the largest distance of an element, in its own rounding scales.
-    """
-
-    mistake: Mistake
-    away: float
-    scales: float = np.inf
 
 
 def diagnose_network(
@@ -77,107 +55,52 @@ def diagnose_network(
     broken = _not_finite(problem, held, fmt)
     if broken:
         return Diagnosis(broken, ("not finite",))
-    wrong = _wrong(held, expected, scale, fmt)
-    fits, stopped = _nearest(problem, held, expected, scale, wrong)
-    tried = [_tried(fit, problem, held, fmt, seed) for fit in fits[:TRIED]]
-    standing = sorted((f for f in tried if f.scales <= FACTOR), key=lambda f: (f.mistake.vague, f.scales > 1.0, f.away))
+    subject = Subject(problem, held, expected, scale, fmt)
+    wrong = subject.wrong()
+    fits, firsts, stopped = nearest(subject, wrong)
+    standing = _standing(fits, subject, seed)
     factor = _factor(problem, held, expected, scale, wrong, fmt)
+    if factor and factor.names != UNNAMED and standing and standing[0].of_forward and not subject.loss_is_wrong():
+        return factor  # it asks for no other function
+    if not standing and factor is None:
+        standing = _standing(pairs(subject, wrong, firsts), subject, seed)
     if not standing:
-        return factor or Diagnosis(_nothing_fits(problem, held, wrong), stopped=stopped)
+        return factor or Diagnosis(_nothing_fits(subject, wrong), stopped=stopped)
     first, *rest = standing
-    rivals = [f.mistake for f in rest if f.away <= max(CLOSER * first.away, 1.0)]
-    names = [(m.name,) for m in rivals if m.name != first.mistake.name]
-    told = dict.fromkeys(sentence((m,), problem) for m in rivals)
-    text = sentence((first.mistake,), problem, first.scales)
+    rivals = [f for f in rest if f.away <= max(CLOSER * first.away, 1.0) and f.loss >= first.loss]
+    names = [_names(f) for f in rivals if _names(f) != _names(first)]
+    said = [m.habit for m in first.mistakes]
+    told = dict.fromkeys(sentence(f.mistakes, problem) for f in rivals if [m.habit for m in f.mistakes] != said)
+    text = sentence(first.mistakes, problem, first.scales)
     return Diagnosis(
-        text, (first.mistake.name,), first.scales, " or ".join(list(told)[:2]), tuple(dict.fromkeys(names)),
-        stopped=stopped,
-    )  # fmt: skip
+        text, _names(first), first.scales, " or ".join(list(told)[:2]), tuple(dict.fromkeys(names)), stopped=stopped
+    )
 
 
-def _wrong(held: Numbers, expected: Numbers, scale: Numbers, fmt: Format) -> set[str]:
-    """The leaves that have an element beyond rounding, the loss left out."""
-    places = worst_places(held, expected, scale, fmt)
-    return {place for place, worst in places.items() if place != "loss" and worst.scales > FACTOR}
+def _names(fit: Fit) -> tuple[str, ...]:
+    return tuple(mistake.name for mistake in fit.mistakes)
 
 
-# ── known mistakes ───────────────────────────────────────────────────────────────────────────────────
+def _standing(fits: Sequence[Fit], subject: Subject, seed: int) -> list[Fit]:
+    """Those of the nearest that explain every element within the rounding of the wrong gradients, the best first."""
+    tried = [_tried(fit, subject, seed) for fit in fits[:TRIED]]
+    return sorted(
+        (f for f in tried if f.scales <= FACTOR),
+        key=lambda f: (not f.loss, any(m.vague for m in f.mistakes), f.scales > 1.0, f.away),
+    )
 
 
-def _nearest(
-    problem: ref.Problem,
-    held: Numbers,
-    expected: Numbers,
-    scale: Numbers,
-    wrong: set[str],
-) -> tuple[list[_Fit], str]:
-    """The mistakes that leave little of the errors, the nearest first, and what was left out of the search."""
-    network = problem.graph
-    before = {place: _rms(held[place], expected[place], scale[place]) for place in held if place != "loss"}
-    most = max(before.values(), default=0.0)
-    spent, each = 0.0, 3.0 * passes.work(network, problem.x) + OVERHEAD * len(network.steps)
-    found, stopped, right = [], "", NetworkPass.of(problem)
-    for mistake in _likely(problem, wrong):
-        spent += each
-        if spent > WORK:
-            stopped = f"stopped after {WORK:.0e} multiply-adds: it looked at the likeliest mistakes".replace("e+", "e")
-            break
-        try:
-            made = leaves_with((mistake,), problem, right)
-        except (ValueError, IndexError, AssertionError, np.linalg.LinAlgError):
-            continue  # it cannot be made here
-        away = max(
-            (_rms(held[place], made[place], _wider(scale, made, expected, place)) for place in before), default=0
-        )
-        if away <= most / SHARE:
-            found.append(_Fit(mistake, float(away)))
-    return sorted(found, key=lambda f: f.away), stopped
-
-
-def _likely(problem: ref.Problem, wrong: set[str]) -> Iterator[Mistake]:
-    """The mistakes that reach every leaf that is wrong: those of a step from which all of them can be reached."""
-    network = problem.graph
-    reached = {step.name: _leaves_behind(network, step, problem) for step in network.steps}
-    for mistake in network_mistakes(problem):
-        behind = reached.get(mistake.where)
-        if behind is None or wrong <= behind:
-            yield mistake
-
-
-def _leaves_behind(network: ref.Network, step: ref.Step, problem: ref.Problem) -> set[str]:
-    """The leaves that a step's output depends on."""
-    needed = set(step.outputs)
-    for earlier in reversed(network.steps):
-        if needed & set(earlier.outputs):
-            needed |= {name for name in earlier.inputs if name is not None}
-    return needed & set(problem.leaves())
-
-
-def _wider(scale: Numbers, made: Numbers, expected: Numbers, place: str) -> Any:
-    """The rounding scale of a leaf, as many times as the wrong one is larger than the right one."""
-    size = float(np.abs(expected[place]).max(initial=0.0))
-    times = max(1.0, float(np.abs(made[place]).max(initial=0.0)) / size) if size else 1.0
-    usual = float(np.median(scale[place])) if np.size(scale[place]) else 0.0
-    return np.maximum(scale[place], usual) * times
-
-
-def _rms(given: Any, made: Any, sigma: Any) -> float:
-    """The root mean square of a difference in rounding scales; ∞ where there is none and the numbers differ."""
-    apart = np.abs(np.asarray(given, dtype=float) - made)
-    with np.errstate(all="ignore"):
-        off = np.where(apart == 0, 0.0, apart / np.where(sigma > 0, sigma, 0.0))
-    off = np.where(np.isnan(off), np.inf, off)
-    return float(np.sqrt(np.mean(np.square(np.minimum(off, 1e150)))))
-
-
-def _tried(fit: _Fit, problem: ref.Problem, held: Numbers, fmt: Format, seed: int) -> _Fit:
+def _tried(fit: Fit, subject: Subject, seed: int) -> Fit:
     """The fit with its distance in the rounding scales of the wrong gradients."""
-    other = fit.mistake.problem(problem)
-    made = leaves_with((fit.mistake,), problem)
+    other, fmt = subject.problem, subject.fmt
+    for mistake in fit.mistakes:
+        other = mistake.problem(other)
+    made = leaves_with(fit.mistakes, subject.problem)
     sigma = rounding_errors(other, fmt, textbook=True, runs=RUNS, seed=seed).sigma
-    judged = {place: values for place, values in held.items() if place != "loss"}
-    worst = worst_place(judged, made, sigma, fmt)
-    return _Fit(fit.mistake, fit.away, float(np.inf if np.isnan(worst.scales) else worst.scales))
+    worst = worst_places(subject.held, made, sigma, fmt)
+    scales = max((np.inf if np.isnan(w.scales) else w.scales for p, w in worst.items() if p != "loss"), default=0.0)
+    loss = "loss" not in worst or worst["loss"].scales <= FACTOR
+    return replace(fit, scales=float(scales), loss=loss)
 
 
 # ── factors ──────────────────────────────────────────────────────────────────────────────────────────
@@ -205,7 +128,7 @@ def _factor(
     worst = worst_place({place: held[place] for place in places}, made, wide, fmt)
     if not worst.scales <= FACTOR:
         return None
-    named = nearest(constants(problem), c, fmt.unit_roundoff)
+    named = nearest_factors(constants(problem), c, fmt.unit_roundoff)
     where = "every gradient" if len(places) == len([p for p in held if p != "loss"]) else listed(places)
     if len(named) == 1 and abs(product(named) - c) <= FACTOR * fmt.unit_roundoff * abs(c):
         like = Mistake(
@@ -231,21 +154,26 @@ def _common(held: Numbers, expected: Numbers, places: Sequence[str]) -> float:
 # ── where nothing fits ───────────────────────────────────────────────────────────────────────────────
 
 
-def _nothing_fits(problem: ref.Problem, held: Numbers, wrong: set[str]) -> str:
+def _nothing_fits(subject: Subject, wrong: set[str]) -> str:
     """The step at which the numbers first differ on the way back from the loss."""
-    right = [place for place in held if place not in wrong and place != "loss"]
-    for step in reversed(problem.graph.steps):
-        own = [name for name in step.inputs if name is not None and name in held]
+    text = "no known mistake explains it"
+    for row in deviations(subject.problem):
+        text += f"; torch is known to deviate here, {row.name}: {row.where}, where it {row.what}"
+    if subject.loss_is_wrong():
+        text += "; the loss is wrong, too, so the forward pass differs: compare the values of the steps first"
+    right, steps = [place for place in subject.places if place not in wrong], subject.problem.graph.steps
+    for step in reversed(steps):
+        own = [name for name in step.inputs if name is not None and name in subject.held]
         bad = [name for name in own if name in wrong]
         if bad:
-            text = f"no known mistake explains it; going back from the loss, {listed(bad)} of the step {step.name} "
+            text += f"; going back from the loss, {listed(bad)} of the step {step.name} "
             text += f"({step.operation.name}) {_are(bad)} the first that {_are(bad)} wrong"
             good = [name for name in own if name not in wrong]
             text += f", while {listed(good)} of the same step {_are(good)} right" if good else ""
-            if not right and len(problem.graph.steps) > 1:
+            if not right and len(steps) > 1 and not subject.loss_is_wrong():
                 return text + "; nothing given is right, so the forward pass or the loss may be another one"
             return text + (f"; right {_are(right)} {listed(right)}" if right and not good else "")
-    return "no known mistake explains it"
+    return text
 
 
 def _are(names: Sequence[str]) -> str:

@@ -94,6 +94,8 @@ def _silu(row: ref.Activation) -> Iterator[WrongDerivative]:
         what,
         lambda z, h, d: d * (logistic.sigmoid(z) + logistic.sigmoid_derivative(z)),
     )
+    what = "the derivative of the sigmoid, σ(1 − σ), stands for that of silu"
+    yield WrongDerivative("derivative of the sigmoid", what, lambda z, h, d: d * logistic.sigmoid_derivative(z))
 
 
 def _mish(row: ref.Activation) -> Iterator[WrongDerivative]:

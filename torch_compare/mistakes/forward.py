@@ -71,37 +71,39 @@ def _biases(problem: ref.Problem) -> Iterator[Mistake]:
 
 
 @dataclass(frozen=True)
-class _Affine:
+class Affine:
     """x ↦ (x − shift)·scale, both numbers or one for each feature, and the words for it."""
 
     shift: Any
     scale: Any
     done: str
 
+    def of(self, x: Any) -> Any:
+        """The inputs that are used for x."""
+        return (x - self.shift if np.any(self.shift) else x) * self.scale
+
     def __call__(self, problem: ref.Problem) -> ref.Problem:
-        x = problem.x - self.shift if np.any(self.shift) else problem.x
-        return problem.replace(x=x * self.scale)
+        """The problem with the inputs that are used."""
+        return problem.replace(x=self.of(problem.x))
 
 
 def _inputs(problem: ref.Problem) -> Iterator[Mistake]:
-    """Inputs that are scaled otherwise: bytes for numbers up to 1, [0, 1] for [−1, 1], standardised once too often.
+    """The gradient of the input is that of the inputs that are used."""
+    for one in affine(np.asarray(problem.x)):
+        yield Mistake("inputs scaled", "inputs", f"{SAID}: {one.done}", problem=one)
 
-    The gradient of the input is that of the inputs that are used.
-    """
-    x = np.asarray(problem.x)
-    affine = [_Affine(0.0, c, f"the inputs are multiplied by {c:g}") for c in (255.0, 256.0, 2.0, -1.0)]
-    affine += [_Affine(0.0, 1 / c, f"the inputs are divided by {c:g}") for c in (255.0, 256.0, 2.0)]
-    affine += [
-        _Affine(0.5, 2.0, "the inputs x are taken as 2x − 1"),
-        _Affine(-1.0, 0.5, "the inputs x are taken as (x + 1)/2"),
-    ]
+
+def affine(x: Any) -> Iterator[Affine]:
+    """Inputs that are scaled otherwise: bytes for numbers up to 1, [0, 1] for [−1, 1], standardised once too often."""
+    yield from (Affine(0.0, c, f"the inputs are multiplied by {c:g}") for c in (255.0, 256.0, 2.0, -1.0))
+    yield from (Affine(0.0, 1 / c, f"the inputs are divided by {c:g}") for c in (255.0, 256.0, 2.0))
+    yield Affine(0.5, 2.0, "the inputs x are taken as 2x − 1")
+    yield Affine(-1.0, 0.5, "the inputs x are taken as (x + 1)/2")
     features, everything = (x.mean(axis=0), x.std(axis=0)), (x.mean(), x.std())
     for (mean, std), of in ((features, "over the batch, feature by feature"), (everything, "all of them together")):
         if x.size > 1 and np.all(std > 0):
-            affine.append(_Affine(mean, 1 / std, f"the inputs are standardised, {of}"))
-            affine.append(_Affine(mean, np.ones_like(std), f"their mean is subtracted from the inputs, {of}"))
-    for one in affine:
-        yield Mistake("inputs scaled", "inputs", f"{SAID}: {one.done}", problem=one)
+            yield Affine(mean, 1 / std, f"the inputs are standardised, {of}")
+            yield Affine(mean, np.ones_like(std), f"their mean is subtracted from the inputs, {of}")
 
 
 # ── weights ──────────────────────────────────────────────────────────────────────────────────────────
@@ -120,18 +122,19 @@ def _transposed(problem: ref.Problem) -> Iterator[Mistake]:
 
 
 def _stored(problem: ref.Problem) -> Iterator[Mistake]:
-    """Weights that are rounded to a coarser format, or to bytes by their largest magnitude."""
     weights = [np.asarray(layer.weight) for layer in problem.mlp.layers]
-    ways: list[tuple[str, Callable[[Any], Any]]] = [
-        ("float16", lambda w: w.astype(np.float16).astype(float)),
-        ("bfloat16", lambda w: _rounded(w, FORMATS["bfloat16"].bits)),
-        ("tf32", lambda w: _rounded(w, FORMATS["float16"].bits)),
-        ("int8, by the largest of each weight", lambda w: _bytes(w, np.abs(w).max())),
-        ("int8, by the largest of each row", lambda w: _bytes(w, np.abs(w).max(axis=1, keepdims=True))),
-    ]
-    for title, kept in ways:
+    for title, kept in stored_ways():
         deltas = [kept(w) - w for w in weights]
         yield from _moved("quantised weights", f"its weights are rounded to {title}", deltas)
+
+
+def stored_ways() -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    """Weights (O, I) rounded to a coarser format, or to bytes by their largest magnitude, by the words for it."""
+    yield "float16", lambda w: w.astype(np.float16).astype(float)
+    yield "bfloat16", lambda w: _rounded(w, FORMATS["bfloat16"].bits)
+    yield "tf32", lambda w: _rounded(w, FORMATS["float16"].bits)
+    yield "int8, by the largest of each weight", lambda w: _bytes(w, np.abs(w).max())
+    yield "int8, by the largest of each row", lambda w: _bytes(w, np.abs(w).max(axis=-1, keepdims=True))
 
 
 def _rounded(w: Any, bits: int) -> Any:

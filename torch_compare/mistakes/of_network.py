@@ -17,11 +17,13 @@ from reference.losses.reduced import in_rows
 from reference.network import passes
 from reference.network.graph import depending
 from reference.network.unchecked import changed, unchecked
+from reference.operations.gated import gate_of, with_gate
 
 from .backward import diagonal
 from .derivatives import wrong_derivatives
 from .loss import loss_mistakes
 from .mistake import Mistake
+from .network_forward import everywhere, with_passes
 from .rules import RIGHT, Rules
 
 Pullback = Callable[[Any, Any, Any], tuple[Any, ...]]
@@ -41,24 +43,13 @@ def network_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
     found: dict[tuple[str, str], list[Mistake]] = {}
     for index, step in enumerate(problem.graph.steps):
         for name, what, pullback in _of_operation(step.operation):
-            mistake = Mistake(name, step.name, what, problem=_with_pullback(index, pullback))
+            mistake = Mistake(name, step.name, what, problem=with_passes(index, pullback=pullback))
             found.setdefault((step.operation.name, name), []).append(mistake)
             yield mistake
     yield from _of_uses(problem)
     for (operation, _), same in found.items():
         if len(same) > 1:
-            yield _everywhere(operation, same)
-
-
-def _everywhere(operation: str, same: list[Mistake]) -> Mistake:
-    """One mistake in all steps of an operation, as who writes it once makes it."""
-
-    def change(problem: ref.Problem) -> ref.Problem:
-        for mistake in same:
-            problem = mistake.problem(problem)
-        return problem
-
-    return replace(same[0], where=f"every {operation}", problem=change)
+            yield everywhere(operation, same)
 
 
 # ── in a step ────────────────────────────────────────────────────────────────────────────────────────
@@ -69,6 +60,10 @@ def _of_operation(row: ref.Operation) -> Iterator[tuple[str, str, Pullback]]:
     for key, pullback in row.mistakes.items():
         name = key.replace("_", " ")
         yield name, f"backward through {row.name}: {name}", pullback
+    gate = gate_of(row)
+    if gate is not None:
+        for wrong in wrong_derivatives(gate):
+            yield wrong.name, wrong.what, _of_gate(row, gate, wrong.pullback)
     activation = row.activation
     if activation is None or activation.name == "identity":
         return
@@ -102,6 +97,11 @@ def _of_operation(row: ref.Operation) -> Iterator[tuple[str, str, Pullback]]:
     )
 
 
+def _of_gate(row: ref.Operation, gate: ref.Activation, wrong: Callable[[Any, Any, Any], Any]) -> Pullback:
+    """The pullback of a gated unit, whose activation has that one."""
+    return with_gate(row, gate.value, lambda z, d: wrong(z, gate.value(z), d))[1]
+
+
 def _in_rows(wrong: Callable[[Any, Any, Any], Any]) -> Pullback:
     """The pullback of arrays of any number of dimensions, from that of rows."""
 
@@ -110,17 +110,6 @@ def _in_rows(wrong: Callable[[Any, Any, Any], Any]) -> Pullback:
         return (wrong(in_rows(z), in_rows(y), in_rows(d_y)).reshape(*z.shape),)
 
     return pullback
-
-
-def _with_pullback(index: int, pullback: Pullback) -> Change:
-    """problem ↦ the problem in which one step has another pullback; scales and noise of the customary formulas stay."""
-
-    def change(problem: ref.Problem) -> ref.Problem:
-        steps = list(problem.graph.steps)
-        steps[index] = changed(steps[index], operation=changed(steps[index].operation, pullback=pullback))
-        return problem.replace(network=changed(problem.graph, steps=tuple(steps)))
-
-    return change
 
 
 # ── at a use of a value ──────────────────────────────────────────────────────────────────────────────
@@ -142,7 +131,9 @@ def _of_uses(problem: ref.Problem) -> Iterator[Mistake]:
             step = network.steps[index]
             what = f"the gradient that {name} gets from {step.name} ({step.operation.name}) is "
             for kind, text, times in (("branch lost", "left out", 0.0), ("branch added twice", "added twice", 2.0)):
-                yield Mistake(kind, name, what + text, problem=_with_pullback(index, _scaled(step, position, times)))
+                yield Mistake(
+                    kind, name, what + text, problem=with_passes(index, pullback=_scaled(step, position, times))
+                )
 
 
 def _scaled(step: ref.Step, position: int, times: float) -> Pullback:

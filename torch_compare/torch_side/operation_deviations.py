@@ -89,6 +89,20 @@ def _of_one_axis(parameters: Any, axis: int) -> dict[str, Any]:
     return {key: np.ravel(value).tolist()[axis % np.size(value)] for key, value in both.items()}
 
 
+def _products_out_of_range(problem: ref.Problem, trace: AnyTrace) -> bool:
+    """Whether a running product of numbers that are not 0 leaves the range in which the type keeps all its digits."""
+    for step in problem.network.steps if isinstance(problem.network, ref.Network) else ():
+        if step.operation.name != "cumprod":
+            continue
+        with np.errstate(all="ignore"):
+            (x,) = inputs_of(step, trace.values)  # type: ignore[union-attr]
+            size = np.abs(step.operation.value(np.where(x == 0, 1, x).astype(problem.dtype)))
+        limits = np.finfo(problem.dtype)
+        if np.any((size < limits.tiny / limits.eps) | np.isinf(size)):
+            return True
+    return False
+
+
 OPERATION_DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "group_norm_bias_alone",
@@ -122,6 +136,15 @@ OPERATION_DEVIATIONS: tuple[Deviation, ...] = (
         AT_LEAST,
         "aten/src/ATen/native/UpSample.h, compute_source_index_and_lambda and nearest_idx; PyTorch issue 65200",
         _other_places,
+    ),
+    Deviation(
+        "products_out_of_range",
+        "cumprod where the running product of the numbers that are not 0 underflows or overflows",
+        "divides the sums of d_y∘y by x, so that what y lost is lost; Π z_j · s_i, without a division, keeps it",
+        "all of it: from a product of 1e−308 (1e−38 in float32) on the gradient of an element of the order of 1 is 0",
+        AT_LEAST,
+        "aten/src/ATen/native/ReduceOps.cpp, cumprod_backward",
+        _products_out_of_range,
     ),
 )
 """Found by drawing every row of the table of operations at random, 12 problems each, in four number types;

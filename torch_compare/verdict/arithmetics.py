@@ -14,10 +14,12 @@ from reference.arithmetic.formats import FORMATS, STORED, Format
 from reference.rounding.distance import WorstElement
 from reference.rounding.scale import RUNS, Rounding, rounding_errors
 
+from ..diagnosis.small_mistake import small_mistake
 from ..diagnosis.wording import Diagnosis
 from .by_scale import ByScale
 from .given import Given
-from .lower_precision import looks_like_rounding, lower_precision
+from .losing_forms import losing_form
+from .lower_precision import ENOUGH, looks_like_rounding, lower_precision
 from .overflow import beyond_rounding, underflows
 from .rounded_kinks import rounded_kinks
 from .status import Status
@@ -61,10 +63,14 @@ def more_rounding(
     if coarse_sums:
         found, of_sums = by(fmt)
         explains = found.agrees or (found.within and _sums(given, expected))
-        if explains and looks_like_rounding(ByScale(problem, given.leaves, expected, of_sums(), fmt)):
+        looks_so = explains and looks_like_rounding(ByScale(problem, given.leaves, expected, of_sums(), fmt))
+        if looks_so and not _is_one_mistake(problem, given, expected, verdict, wider(), arithmetic):
             return imprecise(found, f"sums accumulated in {fmt.name}, not in float32")
     if np.isnan(verdict.worst.scales):
         return None
+    losing = losing_form(problem, given.leaves, expected, wider(), arithmetic, seed)
+    if losing:
+        return imprecise(verdict, losing)
     return coarser_precision(problem, given, expected, verdict, wider(), arithmetic, seed)
 
 
@@ -83,6 +89,21 @@ def coarser_precision(
         return None
     text = f"the errors are those of {lower}, not of {_name(fmt)}"
     return replace(verdict, status=Status.IMPRECISE, diagnosis=Diagnosis(text, sought=False), coarser=lower)
+
+
+def _is_one_mistake(
+    problem: ref.Problem, given: Given, expected: Mapping[str, Any], verdict: Verdict, wider: Rounding, fmt: Format
+) -> bool:
+    """Whether a factor or one known mistake leaves no more than the rounding of sums in float32: that explains more.
+
+    The errors of coarse sums are independent, and no one number makes them right, if there are enough of them.
+    """
+    beyond = [place for place, worst in verdict.places.items() if place != "loss" and worst.scales > 1]
+    if not beyond or min(np.size(given.leaves[place]) for place in beyond) < ENOUGH:
+        return False
+    leaves = {place: leaf for place, leaf in given.leaves.items() if np.all(np.isfinite(leaf))}
+    with np.errstate(all="ignore"):
+        return small_mistake(problem, leaves, expected, wider, fmt) is not None
 
 
 def _sums(given: Given, expected: Mapping[str, Any]) -> bool:
@@ -119,6 +140,8 @@ def judge_with(
     if once.agrees or once.status is Status.IMPRECISE:
         return once, wider
     found, _ = by_steps
+    if once.status is Status.WRONG and _is_one_mistake(problem, given, expected, once, wider(), finer):
+        return once, wider
     if once.within or rounded_kinks(problem, fmt) or beyond_rounding(problem, fmt):
         return by(fmt) if strict else by_steps  # what is said there comes before the steps
     text = _in_steps(stepped, fmt, once.worst, strict)

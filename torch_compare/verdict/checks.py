@@ -7,17 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 import reference as ref
-from reference.arithmetic.formats import FORMATS, Format, get_format
+from reference.arithmetic.formats import FORMATS, STORED, Format, get_format
 from reference.network.in_arithmetic import require_exact
 from reference.rounding.distance import FACTOR, digits
 from reference.rounding.statistics import LIMITS, SIZE
 
 from ..diagnosis import diagnosis
+from ..diagnosis.named_factors import UNNAMED
 from ..diagnosis.small_mistake import small_mistake
 from ..diagnosis.wording import Diagnosis
 from .arithmetics import Judged, arithmetic_of, coarser_precision, judge_with, more_rounding
 from .certified import certificate_of, doubted, nearest_certified, reproducible
-from .given import read_given
+from .given import Given, read_given
 from .lower_precision import TYPICAL, holds_coarser
 from .overflow import hangs_on_rounding, in_range
 from .printed import as_printed, settled
@@ -26,8 +27,6 @@ from .verdict import NOTHING, Verdict, expected_leaves, judge
 
 __all__ = ["Verdict", "assert_gradients", "check", "check_module", "expected_leaves", "judge"]
 
-UNNAMED = ("constant factor",)
-"""What a factor is called that means nothing: a mistake with a name says more, if it explains the numbers too."""
 COARSE = TYPICAL[1] / LIMITS[SIZE]
 """Numbers that a coarser format holds, and errors larger than rounding makes as a rule, may be of that format."""
 
@@ -96,7 +95,7 @@ def check(
     if read.prints:
         verdict = settled(verdict, problem, read, expected, wider().sigma, arithmetic)
     agreeing = {place: digits(values, expected[place]) for place, values in read.leaves.items()}
-    verdict = replace(verdict, digits=agreeing)
+    verdict = replace(_in_stored_ulps(verdict, read, arithmetic), digits=agreeing)
     if certificate is not None:
         verdict = doubted(reproducible(verdict), certificate, read, arithmetic)
     accurate = verdict.agrees and verdict.scale == "accurate"
@@ -125,6 +124,13 @@ def check(
         searched = diagnosis.diagnose(problem, held, expected, rounding.sigma, arithmetic, seed)
         found = searched if found is None or (searched.names and searched.names != UNNAMED) else found
     return replace(verdict, diagnosis=found)
+
+
+def _in_stored_ulps(verdict: Verdict, given: Given, fmt: Format) -> Verdict:
+    """The verdict with its errors in ulps of what the numbers are stored in, where that is coarser than the format."""
+    kept = {place: min(STORED[name], fmt, key=lambda f: f.bits) for place, name in given.formats.items()}
+    places = {place: worst.in_ulps_of(kept[place]) for place, worst in verdict.places.items()}
+    return replace(verdict, places=places, worst=verdict.worst.in_ulps_of(kept[verdict.worst.leaf]))
 
 
 def assert_gradients(

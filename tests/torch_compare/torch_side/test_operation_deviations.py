@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import reference as ref
+from reference.rounding.distance import FACTOR
 from torch_compare.torch_side.deviations import deviations
 from torch_compare.torch_side.gradients import torch_gradients, torch_loss
 from torch_compare.verdict.checks import check
@@ -107,3 +108,37 @@ def test_torch_interpolates_from_other_places_than_the_factor_says(problem):
 def test_and_from_the_same_places_elsewhere(problem):
     assert deviations(problem) == ()
     assert check(problem, torch_gradients(problem)).agrees
+
+
+def cumulated(x, row):
+    """torch's gradient of a running product along the last axis, and the problem."""
+    inputs = torch.tensor(x, requires_grad=True)
+    d = torch.tensor(np.sin(1.0 + np.arange(x.size)).reshape(x.shape).astype(x.dtype))
+    torch.cumprod(inputs, -1).backward(d)
+    network = ref.Network({}, [ref.Step("y", row, "x")])
+    return ref.Problem(network, {"x": x}, d.numpy(), "inner_product"), {"x": inputs.grad.numpy()}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_running_products_that_underflow_take_torchs_gradients_away(dtype):
+    row, tiny = ref.operations.cumprod(dim=-1), 1e-51 if dtype is np.float64 else 1e-6
+    x = np.array([[1.5, -0.5, 2.0, 0.75, 1.25, -3.0, 1.0]], dtype=dtype)
+    problem, found = cumulated(x, row)
+    assert deviations(problem) == ()
+    assert check(problem, found, diagnose=False).status == "agrees"
+    problem, found = cumulated(x * dtype(tiny), row)
+    assert [d.name for d in deviations(problem)] == ["products_out_of_range"]
+    exact = float(ref.certified_gradients(problem)["x"].nearest[0, -1])
+    assert exact != 0
+    assert abs(float(found["x"][0, -1]) / exact - 1) > FACTOR * np.finfo(dtype).eps
+    if dtype is np.float64:  # in float32 it is what flushing subnormal numbers to 0 may lose
+        verdict = check(problem, found)
+        assert verdict.status == "wrong"
+        assert "sums divided by the input" in verdict.diagnosis or "products_out_of_range" in verdict.diagnosis
+
+
+def test_a_zero_among_the_factors_is_no_deviation():
+    x = np.array([[1.5, 0.0, 2.0, 0.75], [1.0, -2.0, 3.0, 0.5]])
+    problem, found = cumulated(x, ref.operations.cumprod(dim=-1))
+    assert deviations(problem) == ()
+    assert check(problem, found, diagnose=False).status == "agrees"

@@ -184,3 +184,55 @@ def test_rows_added_up_exactly_in_float32_are_rounded_once():
     assert verdict.status == "wrong"
     assert verdict.worst.index[0] == 3
     assert "repeated rows overwritten" not in verdict.diagnosis
+
+
+def norm_of_squares(x, w, d):
+    """Layer norm's gradients with the variance as mean x² − (mean x)², in the type of its inputs."""
+    n = x.shape[-1]
+    mean = x.mean(-1, keepdims=True)
+    root = np.sqrt((x * x).mean(-1, keepdims=True) - mean * mean + x.dtype.type(1e-5))
+    normal, g = (x - mean) / root, d * w
+    d_x = (g - g.mean(-1, keepdims=True) - normal * (g * normal).sum(-1, keepdims=True) / n) / root
+    return {"x": d_x, "weight": (d * normal).sum(0)}
+
+
+def test_a_variance_of_squares_is_imprecise_and_said_to_be():
+    rng = np.random.default_rng(0)
+    x, w, d = (rng.normal(size=s).astype(np.float32) for s in ((4, 32), (32,), (4, 32)))
+    assert tc.check_operation("layer_norm", {"x": x, "weight": w}, d, norm_of_squares(x, w, d)).status == "agrees"
+    x += np.float32(100)
+    found = norm_of_squares(x, w, d)
+    verdict = tc.check_operation("layer_norm", {"x": x, "weight": w}, d, found)
+    assert verdict.status == "imprecise"
+    assert "layer_norm computes the variance as mean x² − (mean x)²" in verdict.diagnosis
+    wrong = {place: leaf * np.float32(1.01) for place, leaf in found.items()}
+    assert tc.check_operation("layer_norm", {"x": x, "weight": w}, d, wrong, diagnose=False).status == "wrong"
+
+
+@pytest.mark.parametrize("rows", [4, 64])
+def test_torchs_sums_in_bfloat16_are_said_to_be(rows):
+    torch.manual_seed(rows)
+    ids, w = torch.randint(0, 4, (16 * rows,)), torch.randn(4, 8).bfloat16().requires_grad_()
+    d = torch.randn(16 * rows, 8).bfloat16()
+    torch.nn.functional.embedding(ids, w).backward(d)
+    verdict = tc.check_operation("embedding", {"input": ids, "weight": w}, d, {"weight": w.grad})
+    assert verdict.status == "agrees" or verdict.diagnosis == "sums accumulated in bfloat16, not in float32"
+
+
+def test_errors_of_bfloat16_numbers_are_counted_in_its_ulps():
+    x, d = torch.tensor([[0.5, -2.0]]).bfloat16(), torch.tensor([[1.0, 3.0]]).bfloat16()
+    given = {"input": (d * (x > 0)) * (1 + 2**-6)}  # two ulps at 1
+    verdict = tc.check_operation("relu", {"input": x}, d, given, dtype="float32", diagnose=False)
+    assert verdict.worst.ulps == 2
+
+
+@pytest.mark.parametrize("operation", ["layer_norm", "batch_norm"])
+def test_a_small_factor_is_no_rounding_of_sums_or_steps_in_bfloat16(operation):
+    rng = np.random.default_rng(5)
+    x, d = (torch.tensor(rng.normal(size=(64, 32))).bfloat16() for _ in range(2))
+    w, b = (torch.tensor(rng.normal(size=32)).bfloat16() for _ in range(2))
+    inputs, options = {"x": x, "weight": w, "bias": b}, {} if operation == "layer_norm" else {"training": True}
+    right = {"bias": d.double().sum(0).bfloat16()}
+    wrong = {"bias": (1.03 * d.double().sum(0)).bfloat16()}
+    given = [tc.check_operation(operation, inputs, d, g, diagnose=False, **options) for g in (right, wrong)]
+    assert [verdict.status for verdict in given] == ["agrees", "wrong"]
