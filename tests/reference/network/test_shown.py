@@ -3,7 +3,7 @@
 import numpy as np
 
 import reference as ref
-from tests.helpers.transformers import gpt2, next_tokens
+from benchmarks.implementations.transformers import gpt2, next_tokens
 
 
 def test_a_problem_prints_its_types_and_shapes():
