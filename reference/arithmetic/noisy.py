@@ -206,7 +206,9 @@ def _operand(x: object, source: NoiseSource) -> NumPyArray:
     values = np.asarray(x)
     if values.dtype.kind != "f":
         return values[None]
-    values = values.astype(float)
+    values = np.asarray(values, dtype=float)
+    if source.format.bits == 53:
+        return values[None]
     good = source.representable(values) | np.isinf(values)
     return values[None] if np.all(good) else rounded(source, values[None], ~good[None])
 
@@ -214,6 +216,8 @@ def _operand(x: object, source: NoiseSource) -> NumPyArray:
 def widest(operands: Iterable[Any]) -> NoiseSource:
     """The source of the noisy operands, that of the widest format if they have several."""
     sources = [x.source for x in operands if isinstance(x, Noisy)]
+    if len(sources) == 1 or all(source is sources[0] for source in sources):
+        return sources[0]
     return max(sources, key=lambda s: (s.format.bits, -s.format.smallest))
 
 
