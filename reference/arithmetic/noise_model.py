@@ -51,15 +51,12 @@ _EVERYWHERE = np.array(True)
 
 def rounded(source: NoiseSource, y: NumPyArray, inexact: NumPyArray, common: float = 0.0) -> NumPyArray:
     """y with an error of up to one ulp wherever the operation rounds: what good library functions promise."""
-    if inexact is not _EVERYWHERE:
-        rounds = inexact.all()
-        if not rounds and not inexact.any():
-            return y
-    else:
-        rounds = True
+    everywhere = inexact is _EVERYWHERE or bool(inexact.all())
+    if not everywhere and not inexact.any():
+        return y
     amplitude = _binade(y)
     amplitude *= 2 * source.format.unit_roundoff
-    if not rounds:
+    if not everywhere:
         amplitude = amplitude * inexact
     return _erring(source, y, amplitude, inexact, common)
 

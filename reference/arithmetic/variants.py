@@ -113,7 +113,8 @@ class Variants(Stacked):
         """Zeros of the shape with these values added at an index."""
         places = np.arange(prod(shape)).reshape(shape)[index]
         total = np.zeros((len(self.data), prod(shape)), dtype=self.dtype)
-        np.add.at(total, (slice(None), places), aligned([self.data, places[None]])[0])
+        every: Any = (slice(None), places)
+        np.add.at(total, every, aligned([self.data, places[None]])[0])
         return Variants(total.reshape(-1, *shape))
 
     def in_format(self, form: object) -> Variants:  # noqa: ARG002 (as every arithmetic takes it)

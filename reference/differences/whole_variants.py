@@ -44,9 +44,9 @@ def along_leaves(problem: Problem, trace: NetworkTrace, groups: Iterable[tuple[s
         for row, e in enumerate(which):
             by_place.setdefault(elements[e][0], []).append(row)
         made = []
-        for place, row in by_place.items():
-            changes = {place: _moved(trace.values[place], [elements[which[r]][1] for r in row], steps[row])}
-            made.append(_variants(trace, behind[place], changes, len(row) * steps.shape[1]))
+        for place, of_leaf in by_place.items():
+            changes = {place: _moved(trace.values[place], [elements[which[r]][1] for r in of_leaf], steps[of_leaf])}
+            made.append(_variants(trace, behind[place], changes, len(of_leaf) * steps.shape[1]))
         watched = {name for place in by_place for name in _taken(behind[place], {place})}
         return _run(rows, fixed, watched, made, steps.shape[1])
 

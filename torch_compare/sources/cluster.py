@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
-
 Part = TypeVar("Part")
 Made = TypeVar("Made")
 
