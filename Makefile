@@ -18,7 +18,7 @@ help:  ## list the targets
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,benchmarks]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,benchmarks,dask]'
 	@touch $@
 
 verify: $(READY)  ## hold the hand-written gradients against torch.autograd and differences on random networks

@@ -86,6 +86,10 @@ class Arithmetic(Array, Protocol):
         """See `dispatch.limited`."""
         ...
 
+    def finite(self) -> Array:
+        """See `dispatch.finite`."""
+        ...
+
     def two_sum(self, other: Term) -> tuple[Array, Array]:
         """See `dispatch.two_sum`."""
         ...

@@ -58,7 +58,7 @@ def limited(z: Array, bound: float) -> Array:
 def finite(z: Array) -> Array:
     """z with infinities replaced by the largest finite numbers, for formulas whose limit a quotient ∞/∞ hides."""
     if not is_numpy(z):
-        return z
+        return _other(z).finite()
     return limited(z, np.finfo(z.dtype).max)
 
 

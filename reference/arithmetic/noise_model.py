@@ -52,11 +52,12 @@ _EVERYWHERE = np.array(True)
 
 def rounded(source: NoiseSource, y: NumPyArray, inexact: NumPyArray, common: float = 0.0) -> NumPyArray:
     """y with an error of up to one ulp wherever the operation rounds: what good library functions promise."""
-    if not inexact.any():
+    everywhere = inexact is _EVERYWHERE or bool(inexact.all())
+    if not everywhere and not inexact.any():
         return y
     amplitude = _binade(y)
     amplitude *= 2 * source.format.unit_roundoff
-    if inexact.ndim:
+    if not everywhere:
         amplitude = amplitude * inexact
     return _erring(source, y, amplitude, inexact, common)
 
@@ -78,9 +79,10 @@ def is_inexact(source: NoiseSource, ufunc: np.ufunc, x: list[NumPyArray], y: Num
         return _inexact_sum(source, x[0], x[1], y, ufunc)
     if ufunc is np.multiply or ufunc is np.square:
         x = [x[0], x[-1]]
-        exact = _power_of_two(min(x, key=np.size))
-        if not exact.all():
-            exact = exact | _power_of_two(max(reversed(x), key=np.size))
+        few, many = (x[0], x[1]) if x[0].size <= x[1].size else (x[1], x[0])
+        exact = _power_of_two(few)
+        if many is not few and not exact.all():
+            exact = exact | _power_of_two(many)
         if not exact.any():
             return _EVERYWHERE
         tiny = np.abs(y) < source.format.smallest * 2.0**source.format.bits
@@ -108,7 +110,7 @@ def with_noise(
     source: NoiseSource, y: NumPyArray, size: NumPyArray, terms: NumPyArray, common: float = 0.0
 ) -> NumPyArray:
     """y + u·size·ξ + ½η·terms·(ξ + ξ′) wherever the number of terms rounded is not 0."""
-    if not np.any(terms):
+    if not terms.any():
         return y
     return _erring(source, y, source.format.unit_roundoff * size, terms, common)
 
@@ -117,12 +119,15 @@ def _erring(
     source: NoiseSource, y: NumPyArray, amplitude: NumPyArray, terms: NumPyArray, common: float = 0.0
 ) -> NumPyArray:
     """y + amplitude·ξ + ½η·terms·(ξ + ξ′)."""
-    shape = np.broadcast_shapes(y.shape[1:], amplitude.shape[1:])
-    xi = source.errors(np.broadcast_to(y[0], shape), common)
+    exact, shape = y[0], y.shape[1:]
+    if amplitude.shape[1:] != shape:
+        shape = np.broadcast_shapes(shape, amplitude.shape[1:])
+        exact = np.broadcast_to(exact, shape)
+    xi = source.errors(exact, common)
     least = source.format.smallest * 2.0 ** (source.format.bits + 8)
     near = np.abs(y[:1])
     below = None
-    if near.min(initial=np.inf) < least and np.any(terms * (near < least)):
+    if near.size and near.min() < least and np.any(terms * (near < least)):
         alike = source.errors(np.zeros((1,) * len(shape)))
         below = source.format.smallest * np.rint(terms * (xi + alike) * 2.0) / 4
     noise = xi[1:]
@@ -263,4 +268,5 @@ def _exact_sum(source: NoiseSource, terms: NumPyArray, axes: tuple[int, ...], ke
 
 def _power_of_two(x: NumPyArray) -> NumPyArray:
     """Whether each number is 0 or a power of two, by which a product or a quotient is exact."""
-    return np.asarray((np.asarray(x, dtype=float).view(np.uint64) & FRACTION) == 0)
+    floats = x if x.dtype == np.float64 else x.astype(float)
+    return np.asarray((floats.view(np.uint64) & FRACTION) == 0)

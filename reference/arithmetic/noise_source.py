@@ -126,7 +126,7 @@ def repeated(values: NumPyArray, axis: int, bits: int) -> NumPyArray | None:
     """The `multiplicities`, or None where every number occurs once."""
     flat = _rows(values, axis, bits)
     flat.sort(axis=1)
-    return multiplicities(values, axis, bits) if np.any(flat[:, 1:] == flat[:, :-1]) else None
+    return multiplicities(values, axis, bits) if (flat[:, 1:] == flat[:, :-1]).any() else None
 
 
 def multiplicities(values: NumPyArray, axis: int, bits: int) -> NumPyArray:
@@ -150,7 +150,8 @@ def multiplicities(values: NumPyArray, axis: int, bits: int) -> NumPyArray:
 
 def _rows(values: NumPyArray, axis: int, bits: int) -> NumPyArray:
     """A copy of the numbers along the axis, each a row, with a significand of so many bits."""
-    rows = np.array(np.moveaxis(values, axis, -1), dtype=float, order="C").reshape(-1, values.shape[axis])
+    last = values if axis in (-1, values.ndim - 1) else np.moveaxis(values, axis, -1)
+    rows = np.array(last, dtype=float, order="C").reshape(-1, values.shape[axis])
     _to_bits(rows.view(np.uint64), bits)
     return rows
 

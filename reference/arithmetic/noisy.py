@@ -10,7 +10,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_index
 
 from . import dispatch as arithmetic
 from .array import Axes, NumPyArray, Term
@@ -19,8 +19,8 @@ from .formats import Format
 from .noise_model import COMMON, common_error, is_inexact, product, rounded, summed, widened, with_noise
 from .noise_source import NoiseSource
 from .noise_sums import added, compared, cumulated, unheld
-from .places import MOVING, answered, as_matrices, axes_of, is_basic, moved
-from .shaped import Shaped
+from .places import MOVING, answered, as_matrices, moved
+from .stacked import Stacked, aligned, joined
 
 _EXACT = {np.negative, np.positive, np.absolute, np.maximum, np.minimum, np.floor, np.ceil, np.trunc, np.rint,
           np.logical_and, np.logical_or,
@@ -28,7 +28,7 @@ _EXACT = {np.negative, np.positive, np.absolute, np.maximum, np.minimum, np.floo
 _COMPARISONS = {np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal}
 
 
-class Noisy(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
+class Noisy(Stacked):
     """An array whose every operation makes a random rounding error, many runs at once.
 
     Attributes:
@@ -36,7 +36,7 @@ class Noisy(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         source: what draws the errors.
     """
 
-    __slots__ = ("data", "source")
+    __slots__ = ("source",)
 
     def __init__(self, data: NumPyArray, source: NoiseSource) -> None:
         self.data = data
@@ -52,40 +52,8 @@ class Noisy(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         """Values that carry an error where the format cannot hold them."""
         return cls(_operand(values, source), source)
 
-    @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
-        """The shape of one run."""
-        return tuple(self.data.shape[1:])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """float64: the emulated format is that of the source."""
-        return self.data.dtype
-
-    def transpose(self, *axes: Any) -> Noisy:
-        """The axes of each run in another order, as `numpy.ndarray.transpose`."""
-        given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
-        order = range(self.ndim)[::-1] if given is None or axes == () else normalize_axis_tuple(given, self.ndim)
-        return Noisy(self.data.transpose(0, *(a + 1 for a in order)), self.source)
-
-    def swapaxes(self, first: int, second: int) -> Noisy:
-        """Two axes of each run exchanged."""
-        a, b = (normalize_axis_index(axis, self.ndim) + 1 for axis in (first, second))
-        return Noisy(self.data.swapaxes(a, b), self.source)
-
-    def reshape(self, *shape: Any) -> Noisy:
-        """Each run in another shape, as `numpy.ndarray.reshape`."""
-        found = np.broadcast_to(0, self.shape).reshape(*shape).shape
-        return Noisy(self.data.reshape(len(self.data), *found), self.source)
-
-    def __getitem__(self, index: Any) -> Noisy:
-        if not is_basic(index):
-            return super().__getitem__(index)
-        index = index if isinstance(index, tuple) else (index,)
-        return Noisy(self.data[(slice(None), *index)], self.source)
-
-    def _taken(self, places: NumPyArray) -> Noisy:
-        return Noisy(self.data.reshape(len(self.data), self.size)[:, places], self.source)
+    def _like(self, data: NumPyArray) -> Noisy:
+        return Noisy(data, self.source)
 
     def __repr__(self) -> str:
         return f"Noisy({self.data[0]!r}, runs={self.source.runs}, format={self.source.format.name})"
@@ -119,7 +87,7 @@ class Noisy(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         x = [_operand(i, source) for i in inputs]
         if ufunc is np.matmul:
             return Noisy(_matmul(source, *x), source)
-        x = _aligned(x)
+        x = aligned(x)
         if ufunc in _COMPARISONS:
             return Noisy(compared(ufunc, *x), source)
         if ufunc is np.sign:
@@ -132,27 +100,16 @@ class Noisy(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if func is np.where and len(args) == 3:
             source = widest(args)
-            return Noisy(np.where(*_aligned([_operand(a, source) for a in args])), source)
+            return Noisy(np.where(*aligned([_operand(a, source) for a in args])), source)
         if func in MOVING:
             operands, places = moved(func, args, kwargs, Noisy)
             source = widest(operands)
-            return Noisy(_joined([_operand(x, source) for x in operands], places), source)
+            return Noisy(joined([_operand(x, source) for x in operands], places), source)
         return answered(func, args, kwargs)
-
-    def _axes(self, axis: Axes) -> tuple[int, ...]:
-        return tuple(a + 1 for a in axes_of(axis, self.ndim))
 
     def sum(self, axis: Axes = None, keepdims: bool = False) -> Noisy:
         """The sum over one axis, some or all, each run with the error of one order of summation."""
         return Noisy(summed(self.source, self.data, self._axes(axis), keepdims), self.source)
-
-    def max(self, axis: Axes = None, keepdims: bool = False) -> Noisy:
-        """The largest element of each run along one axis, some or all."""
-        return Noisy(self.data.max(axis=self._axes(axis), keepdims=keepdims), self.source)
-
-    def min(self, axis: Axes = None, keepdims: bool = False) -> Noisy:
-        """The smallest element of each run along one axis, some or all."""
-        return Noisy(self.data.min(axis=self._axes(axis), keepdims=keepdims), self.source)
 
     def cumsum(self, axis: int | None = None) -> Noisy:
         """The partial sums along an axis (or of all elements in C order), with the errors of adding one by one."""
@@ -162,24 +119,16 @@ class Noisy(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
 
     # ── what the calculus asks of an arithmetic (see `dispatch`) ─────────────────────────────────────
 
-    def magnitude(self) -> Noisy:
-        """|z|."""
-        return Noisy(np.abs(self.data), self.source)
-
-    def limited(self, bound: float) -> Noisy:
-        """z within ±bound."""
-        return Noisy(np.clip(self.data, -bound, bound), self.source)
-
     def two_sum(self, other: object) -> tuple[Noisy, Noisy]:
         """x + y with its noise, and what the noise took away."""
-        x, y = _aligned([self.data, _operand(other, self.source)])
+        x, y = aligned([self.data, _operand(other, self.source)])
         with np.errstate(invalid="ignore"):  # of infinities
             exact, lost = map(np.asarray, arithmetic.two_sum(x, y))
         return self._split(exact, lost, is_inexact(self.source, np.add, [x, y], exact))
 
     def two_product(self, other: object) -> tuple[Noisy, Noisy]:
         """x·y with its noise, and what the noise took away."""
-        x, y = _aligned([self.data, _operand(other, self.source)])
+        x, y = aligned([self.data, _operand(other, self.source)])
         exact, lost = map(np.asarray, arithmetic.two_product(x, y))
         return self._split(exact, lost, is_inexact(self.source, np.multiply, [x, y], exact))
 
@@ -215,14 +164,10 @@ class Noisy(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         own = self._axes(axis)
         return mask, Noisy(np.where(mask, self.data, 0.0).sum(axis=own, keepdims=True), self.source)
 
-    def zeros(self, shape: tuple[int, ...]) -> Noisy:
-        """Zeros of the shape."""
-        return Noisy(np.zeros((1, *shape)), self.source)
-
     def added_at(self, shape: tuple[int, ...], index: Any) -> Noisy:
         """Zeros of the shape with these values added at an index; where several meet, with the error of their sum."""
         places = np.arange(prod(shape)).reshape(shape)[index]
-        terms = _aligned([self.data, places[None]])[0]
+        terms = aligned([self.data, places[None]])[0]
         terms = np.broadcast_to(terms, (len(terms), *places.shape)).reshape(len(terms), -1)
         sums = added(self.source, terms, places.ravel(), prod(shape))
         return Noisy(sums.reshape(len(sums), *shape), self.source)
@@ -249,7 +194,7 @@ class Noisy(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         to `reach`: they lose results below reach divided by the largest number, and have that error besides.
         A term that is 0 but for rounding, as d_y behind a norm of one number, is as large as most runs make it.
         """
-        x, amounts = _aligned([self.data, _operand(size, self.source)])
+        x, amounts = aligned([self.data, _operand(size, self.source)])
         amount = np.abs(amounts[:1])
         still = amount[0] == 0
         if len(amounts) > 1 and still.any():
@@ -266,7 +211,9 @@ def _operand(x: object, source: NoiseSource) -> NumPyArray:
     values = np.asarray(x)
     if values.dtype.kind != "f":
         return values[None]
-    values = values.astype(float)
+    values = np.asarray(values, dtype=float)
+    if source.format.bits == 53:
+        return values[None]
     good = source.representable(values) | np.isinf(values)
     return values[None] if np.all(good) else rounded(source, values[None], ~good[None])
 
@@ -274,6 +221,8 @@ def _operand(x: object, source: NoiseSource) -> NumPyArray:
 def widest(operands: Iterable[Any]) -> NoiseSource:
     """The source of the noisy operands, that of the widest format if they have several."""
     sources = [x.source for x in operands if isinstance(x, Noisy)]
+    if len(sources) == 1 or all(source is sources[0] for source in sources):
+        return sources[0]
     return max(sources, key=lambda s: (s.format.bits, -s.format.smallest))
 
 
@@ -282,18 +231,5 @@ def _matmul(source: NoiseSource, a: NumPyArray, b: NumPyArray) -> NumPyArray:
     left, right, shape = as_matrices(a.shape[1:], b.shape[1:])
     if prod(right[:-2]) == 1:
         left, right = (prod(left[:-1]), left[-1]), right[-2:]
-    y = product(source, *_aligned([a.reshape(len(a), *left), b.reshape(len(b), *right)]))
+    y = product(source, *aligned([a.reshape(len(a), *left), b.reshape(len(b), *right)]))
     return y.reshape(len(y), *shape)
-
-
-def _joined(parts: list[NumPyArray], places: NumPyArray) -> NumPyArray:
-    """The elements at these places of all parts, one part after the other; place 0 is a zero."""
-    runs = max(map(len, parts))
-    flat = [np.zeros((1, 1), dtype=parts[0].dtype), *(p.reshape(len(p), -1) for p in parts)]
-    return np.concatenate([np.broadcast_to(p, (runs, p.shape[1])) for p in flat], axis=1)[:, places]
-
-
-def _aligned(operands: list[NumPyArray]) -> list[NumPyArray]:
-    """The operands with as many axes each: NumPy would align the axis of runs with another one."""
-    ndim = max(x.ndim for x in operands)
-    return [x.reshape(x.shape[0], *(1,) * (ndim - x.ndim), *x.shape[1:]) for x in operands]

@@ -121,7 +121,7 @@ def as_matrices(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[tuple[int, ...]
     left, right = (1, *a) if len(a) == 1 else a, (*b, 1) if len(b) == 1 else b
     if left[-1] != right[-2]:
         raise ValueError(f"matmul: shapes {a} and {b} do not fit: {left[-1]} columns and {right[-2]} rows")
-    batch = np.broadcast_shapes(left[:-2], right[:-2])
+    batch = left[:-2] if left[:-2] == right[:-2] else np.broadcast_shapes(left[:-2], right[:-2])
     return left, right, (*batch, *left[-2:-1] * (len(a) > 1), *right[-1:] * (len(b) > 1))
 
 

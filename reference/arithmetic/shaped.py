@@ -52,6 +52,10 @@ class Shaped:
         """The same elements in another shape, as `numpy.ndarray.reshape`."""
         return self._taken(self._places().reshape(*shape))
 
+    def finite(self) -> Self:
+        """The same numbers: an arithmetic other than NumPy's has no largest one; see `dispatch.finite`."""
+        return self
+
     def __getitem__(self, index: Any) -> Self:
         return self._taken(self._places()[index])
 

@@ -6,11 +6,12 @@ import numpy as np
 
 from ..arithmetic.array import Array, Term, is_numpy
 from ..arithmetic.dispatch import magnitude
+from ..arithmetic.variants import Variants
 
 
 def zero(z: Array) -> Array:
     """0, of the shape and arithmetic of z."""
-    return np.zeros_like(z) if is_numpy(z) else z * 0
+    return np.zeros_like(z) if _holds_infinities(z) else z * 0
 
 
 def nothing(z: Array) -> Term:
@@ -20,7 +21,12 @@ def nothing(z: Array) -> Term:
 
 def one(z: Array) -> Array:
     """1, of the shape and arithmetic of z."""
-    return np.ones_like(z) if is_numpy(z) else z * 0 + 1
+    return np.ones_like(z) if _holds_infinities(z) else z * 0 + 1
+
+
+def _holds_infinities(z: Array) -> bool:
+    """Whether 0·z may be NaN, as of NumPy's numbers."""
+    return is_numpy(z) or isinstance(z, Variants)
 
 
 def size(z: Array) -> Array:

@@ -8,6 +8,7 @@ from scipy import special
 from ..arithmetic.array import Array, Term, is_numpy
 from ..arithmetic.constants import SQRT_HALF, SQRT_HALF_PI
 from ..arithmetic.dispatch import constant
+from ..arithmetic.variants import Variants
 
 MILLS_CENTRE = 5.0
 """The a that t = (a − 5)/(a + 5) takes to 0."""
@@ -55,6 +56,8 @@ def mills_ratio(a: Array, rest: Term = 0.0) -> Array:
     >>> mills_ratio(np.array([0.0, 1.0, 1e6]))
     array([1.25331414e+00, 6.55679542e-01, 1.00000000e-06])
     """
+    if isinstance(a, Variants):
+        return a.each(mills_ratio, rest)
     if not is_numpy(a) or a.dtype.kind == "c":
         if is_numpy(a) and a.dtype.itemsize > np.dtype(np.complex128).itemsize:
             raise TypeError(f"mills_ratio: there is none in {a.dtype}; float64 is the longest type that gelu takes")

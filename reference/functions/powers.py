@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arithmetic.array import Array, NumPyArray, is_numpy
 from ..arithmetic.dispatch import exp_of_sum, limited, parameter, two_product, two_sum
+from ..arithmetic.variants import Variants
 from .elementwise import elementwise
 
 GONE = 32.0
@@ -23,6 +24,8 @@ def power(z: Array, exponent: float, less: int = 0) -> Array:
     >>> power(np.array([2.0, -3.0]), 4.0, less=1)
     array([  8., -27.])
     """
+    if isinstance(z, Variants):
+        return z.each(lambda values: power(values, exponent, less))
     if not is_numpy(z):
         return np.power(z, parameter(np.asarray(exponent), z) - less)
     near, lost = (float(part) for part in two_sum(np.float64(exponent), np.float64(-less)))  # type: ignore[arg-type]
@@ -34,6 +37,10 @@ def power(z: Array, exponent: float, less: int = 0) -> Array:
 
 def power_less_one(z: Array, exponent: Array) -> Array:
     """z^(exponent − 1), for an exponent that is an array."""
+    if isinstance(z, Variants):
+        return z.each(power_less_one, exponent)
+    if isinstance(exponent, Variants):
+        return exponent.each(lambda exponents, values: power_less_one(values, exponents), z)
     if not is_numpy(z) or not is_numpy(exponent):
         return np.power(z, exponent - 1)
     high, low = two_sum(exponent, -1.0)

@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..arithmetic.array import Array, is_numpy
+from ..arithmetic.array import Array, NumPyArray, is_numpy
 from ..arithmetic.dispatch import largest, magnitude
 from ..arithmetic.places import axes_of
+from ..arithmetic.variants import Variants
 from .probe import probe
 from .row import Inputs, Operation, Pullback
 
@@ -191,8 +192,12 @@ def power_of_two_near(z: Array) -> Array:
     On floats it is a power of two, so that dividing by it rounds nothing. Where z is 0 it is 1.
     """
     peak = largest(magnitude(z))[1]
-    if not is_numpy(peak):
-        return np.where(peak == 0, 1, peak)
+    if isinstance(peak, Variants):
+        return peak.each(_power_of_two)
+    return _power_of_two(peak) if is_numpy(peak) else np.where(peak == 0, 1, peak)
+
+
+def _power_of_two(peak: NumPyArray) -> NumPyArray:
     exponent = np.frexp(np.where(np.isfinite(peak) & (peak > 0), peak, 1))[1]
     limits = np.finfo(peak.dtype)
     return np.ldexp(np.ones_like(peak), np.clip(exponent - 1, limits.minexp - limits.nmant, limits.maxexp - 1))

@@ -1,4 +1,4 @@
-"""The command line: gradient-oracle verify, vectors, check, explain, operations.
+"""The command line: gradient-oracle verify, campaign, vectors, check, explain, operations.
 
 Exit status: 0 agrees, 1 disagrees, 2 bad input or usage, 3 unresolved. `verify` and `explain` are imported when they
 run: what `verify` needs loads for seconds.
@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True)
     _add_verify(commands)
+    _add_campaign(commands)
     add_vectors(commands)
     add_check(commands)
     add_operations(commands)
@@ -70,15 +71,10 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     verify.add_argument("--jobs", type=_positive, default=2, help="processes (default 2)")
     verify.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the report to FILE as JSON; - is the standard output"
+        "--backend", choices=("processes", "dask"), default="processes", help="where they run (default: processes)"
     )
-    verify.add_argument(
-        "--disagreements",
-        type=Path,
-        default=Path("disagreements"),
-        metavar="DIR",
-        help="write every disagreement to DIR, one file each (default: disagreements)",
-    )
+    verify.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, as tcp://HOST:PORT")
+    _add_report(verify)
     verify.add_argument(
         "--first", type=_not_negative, default=0, metavar="N", help="begin with problem N of the seed (default 0)"
     )
@@ -88,8 +84,28 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="FILE",
         help="keep what is found in FILE, a line of JSON for every few problems; what stands there is not run again",
     )
-    verify.add_argument("--merge", type=Path, nargs="+", metavar="FILE", help="report on the problems in such files")
     verify.add_argument("--replay", type=Path, metavar="FILE", help="run only the problem of such a file again")
+
+
+def _add_campaign(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    together = commands.add_parser(
+        "campaign", help="one report of what verify --resume has kept in files, on several machines, say"
+    )
+    together.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a file of verify --resume")
+    _add_report(together)
+
+
+def _add_report(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the report to FILE as JSON; - is the standard output"
+    )
+    command.add_argument(
+        "--disagreements",
+        type=Path,
+        default=Path("disagreements"),
+        metavar="DIR",
+        help="write every disagreement to DIR, one file each (default: disagreements)",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,9 +137,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
         explain(options.activation, console)
         return AGREES
-    from .verify import run_verify  # noqa: PLC0415
+    from .verify import run_campaign, run_verify  # noqa: PLC0415
 
-    return run_verify(options, console)
+    return (run_campaign if options.command == "campaign" else run_verify)(options, console)
 
 
 if __name__ == "__main__":

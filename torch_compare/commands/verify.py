@@ -28,10 +28,15 @@ def run_verify(options: argparse.Namespace, console: Console) -> int:
     """Run the campaign, or replay one file of it; returns the exit status."""
     if options.replay is not None:
         return _replay(options.replay, console)
-    if options.merge is not None:
-        require_folder(options.json)
-        return _finish(campaign.merged(options.merge), {}, options, console)
+    if (options.backend == "dask") != (options.scheduler is not None):
+        raise ValueError("--backend dask and --scheduler tcp://HOST:PORT go together")
     return _verify(options, console)
+
+
+def run_campaign(options: argparse.Namespace, console: Console) -> int:
+    """Report on the pieces in files, which may have come from several machines; returns the exit status."""
+    require_folder(options.json)
+    return _finish(campaign.merged(options.files), {}, options, console)
 
 
 def _verify(options: argparse.Namespace, console: Console) -> int:
@@ -60,6 +65,7 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
             certify_all=options.certify,
             first=options.first,
             path=options.resume,
+            scheduler=options.scheduler,
         )
     return _finish(report, caught, options, console)
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 import reference as ref
 from reference.network import passes
-from reference.rounding.scale import Rounding
+from reference.rounding.scale import RUNS, Rounding
 from reference.rounding.statistics import Whitened, flat
 
-from ..mistakes.mistake import Mistake, leaves_with
+from ..mistakes.mistake import Leaves, Mistake, leaves_with
 from ..mistakes.network_pass import NetworkPass
+from ..mistakes.rules import RIGHT, remembered
 from ..mistakes.single import single_mistakes
 
 WORK = 4e9
 """Multiply-adds that they may take: a second or two; the first ones, if it is too few."""
 OVERHEAD = 1e6
 """What a layer costs besides, however small it is, in the same units: 100 layers would take a minute."""
+
+KEPT = 2**13
+"""Numbers in the gradients up to which what all mistakes make is kept: 20 MB where there are 300."""
 
 
 def known_changes(
@@ -33,22 +39,34 @@ def known_changes(
         expected: the right gradients.
         rounding: their rounding.
     """
-    problem, spent = problem.in_float64(), 0.0
-    runs = max((len(errors) for errors in white.runs.values()), default=0)
     elements = sum(gradient.size for gradient in white.gradient.values())
-    each = 3.0 * passes.work(problem.network, problem.x) + elements * runs + OVERHEAD * _parts(problem)
+    each = 3.0 * passes.work(problem.network, problem.x) + elements * RUNS + OVERHEAD * _parts(problem)
+    make = _kept if elements <= KEPT else _made
+    for mistake, made in make(problem, int(WORK // each)):
+        with np.errstate(all="ignore"):
+            yield mistake, changes(made, white, expected, rounding)
+
+
+def _made(problem: ref.Problem, most: int) -> Iterator[tuple[Mistake, Leaves]]:
+    """The first known mistakes, and the gradients that each makes."""
+    problem = problem.in_float64()
     network = isinstance(problem.network, ref.Network)
-    trace = NetworkPass.of(problem) if network else ref.forward(problem.mlp, problem.x)
-    for mistake in single_mistakes(problem):
-        spent += each
-        if spent > WORK:
-            return
+    with np.errstate(all="ignore"):
+        trace = NetworkPass.of(problem) if network else ref.forward(problem.mlp, problem.x)
+        right = remembered(problem, trace) if isinstance(trace, ref.Trace) else RIGHT
+    for mistake in islice(single_mistakes(problem), most):
         with np.errstate(all="ignore"):
             try:
-                made = leaves_with((mistake,), problem, trace)
+                made = leaves_with((mistake,), problem, trace, right)
             except (ValueError, IndexError, AssertionError, np.linalg.LinAlgError):
                 continue  # it cannot be made here
-            yield mistake, changes(made, white, expected, rounding)
+        yield mistake, made
+
+
+@lru_cache(maxsize=1)
+def _kept(problem: ref.Problem, most: int) -> tuple[tuple[Mistake, Leaves], ...]:
+    """The same, kept: a verdict asks for them by several scales."""
+    return tuple(_made(problem, most))
 
 
 def _parts(problem: ref.Problem) -> int:

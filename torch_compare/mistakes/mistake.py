@@ -80,7 +80,10 @@ class Mistake:
 
 
 def leaves_with(
-    mistakes: tuple[Mistake, ...], problem: ref.Problem, trace: ref.Trace | NetworkPass | None = None
+    mistakes: tuple[Mistake, ...],
+    problem: ref.Problem,
+    trace: ref.Trace | NetworkPass | None = None,
+    right: Rules = RIGHT,
 ) -> Leaves:
     """The gradients by place, the loss included, that somebody who makes these mistakes computes.
 
@@ -89,6 +92,7 @@ def leaves_with(
         problem: the problem.
         trace: of its forward pass, if it is at hand, of a network both passes; taken where no mistake changes what is
             differentiated.
+        right: the right rules, as `remembered` has them of that trace.
 
     >>> import numpy as np
     >>> mlp = ref.initialize([2, 1], ["identity"], seed=0)
@@ -96,10 +100,11 @@ def leaves_with(
     >>> bool(np.all(leaves_with((), problem)["input"] == ref.gradients(problem).input))
     True
     """
-    rules = RIGHT
     differentiated = problem
     for mistake in mistakes:
         differentiated = mistake.problem(differentiated)
+    rules = right if differentiated is problem else RIGHT
+    for mistake in mistakes:
         rules = mistake.rules(rules)
     if isinstance(problem.network, ref.Network):
         made = trace.leaves_of(differentiated) if isinstance(trace, NetworkPass) else None

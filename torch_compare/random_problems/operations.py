@@ -199,7 +199,7 @@ def _product(left: str, right: str) -> Draw:
     """A product of letters for lengths, as "bnk" and "bkp"."""
 
     def drawn(rng: Generator, name: str) -> Drawn:
-        lengths = {letter: shapes.length(rng) for letter in {*left, *right}}
+        lengths = {letter: shapes.length(rng) for letter in dict.fromkeys(left + right)}
         return row_of(name), tuple(real(rng, tuple(lengths[letter] for letter in term)) for term in (left, right))
 
     return drawn
@@ -207,7 +207,7 @@ def _product(left: str, right: str) -> Draw:
 
 def _added_product(added: str, left: str, right: str) -> Draw:
     def drawn(rng: Generator, name: str) -> Drawn:
-        lengths = {letter: shapes.length(rng) for letter in {*left, *right}}
+        lengths = {letter: shapes.length(rng) for letter in dict.fromkeys(left + right)}
         term = broadcastable(rng, tuple(lengths[letter] for letter in added))
         found = {"beta": 0.5, "alpha": -2.0} if rng.random() < 0.5 else {}
         factors = (real(rng, tuple(lengths[letter] for letter in factor)) for factor in (left, right))

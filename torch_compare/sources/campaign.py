@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ CERTIFY_EVERY = 3
 NETWORK_EVERY = 3
 """One problem in so many is one of operations: of a single one, or of a network."""
 FORMAT = "gradient-oracle campaign 2"
+_ONE_AT_A_TIME = Lock()
+"""The precision of balls and the number of BLAS's threads belong to the process: its threads take turns."""
 
 
 def spec_of(seed: int, case: int, dtype: str) -> Spec | NetworkSpec:
@@ -68,9 +71,16 @@ def _rows(problem: ref.Problem) -> tuple[str, ...]:
     return tuple(dict.fromkeys(layer.activation.name for layer in problem.network.layers))
 
 
-def _chunk(seed: int, dtype: str, certify_all: bool, cases: range) -> dict[str, Any]:
+def _chunk(seed: int, dtype: str, certify_all: bool, versions: Mapping[str, str], cases: range) -> dict[str, Any]:
+    """What is found in some cases.
+
+    Raises:
+        RuntimeError: another machine has other versions, whose pieces make no one report with those of this one.
+    """
+    if versions != _versions():
+        raise RuntimeError(f"versions: expected {versions}, got {_versions()}")
     report = CampaignReport(dtype, certify_all)
-    with threadpool_limits(1):
+    with _ONE_AT_A_TIME, threadpool_limits(1):
         for case in cases:
             found = run_case(spec_of(seed, case, dtype), certify_all or None)
             report.add(replace(found, place=(seed, case)))
@@ -87,6 +97,7 @@ def run(
     certify_all: bool = False,
     first: int = 0,
     path: Path | None = None,
+    scheduler: str | None = None,
 ) -> CampaignReport:
     """Run a campaign of so many problems.
 
@@ -102,17 +113,17 @@ def run(
         first: the number of the first problem; the campaign may be run in pieces.
         path: a file of JSON lines that what is found is added to, piece by piece; what stands there is not run again,
             and is part of the report.
+        scheduler: the address of a Dask cluster, which runs them in place of processes on this machine.
 
     Raises:
         ValueError: the file is of another campaign, or damaged.
         OSError: it cannot be read or written.
     """
     report = CampaignReport(dtype, certify_all)
-    work = partial(_chunk, seed, dtype, certify_all)
+    work = partial(_chunk, seed, dtype, certify_all, _versions())
+    header = _header(seed, dtype, certify_all)
     try:
-        pieces = run_in_pieces(
-            work, range(first, first + cases), CHUNK, jobs, _header(seed, dtype, certify_all), path
-        )  # fmt: skip
+        pieces = run_in_pieces(work, range(first, first + cases), CHUNK, jobs, header, path, scheduler)
         for piece in pieces:
             report.merge(of_piece(piece, seed, dtype, certify_all))
             if progress is not None:
@@ -124,8 +135,11 @@ def run(
 
 def _header(seed: int, dtype: str, certify_all: bool) -> dict[str, Any]:
     """What a file of pieces begins with: other versions round otherwise, and their pieces make no one report."""
-    versions = {name: version(name) for name in ("gradient-oracle", "numpy", "torch")}
-    return {"format": FORMAT, "seed": seed, "dtype": dtype, "certify_all": certify_all, "versions": versions}
+    return {"format": FORMAT, "seed": seed, "dtype": dtype, "certify_all": certify_all, "versions": _versions()}
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("gradient-oracle", "numpy", "torch")}
 
 
 def merged(paths: Iterable[Path]) -> CampaignReport:

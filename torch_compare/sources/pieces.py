@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from ..files.untrusted import parse_json, short
+from .cluster import on_cluster
 
 Found = Mapping[str, Any]
 Header = Mapping[str, Any]
@@ -39,6 +41,7 @@ def run_in_pieces(
     jobs: int,
     header: Header | None = None,
     path: Path | None = None,
+    scheduler: str | None = None,
 ) -> Iterator[Piece]:
     """Every piece: those that the file holds, then the others, as they end, which are added to it.
 
@@ -49,6 +52,7 @@ def run_in_pieces(
         jobs: processes.
         header: says what is run; the file must begin with the same.
         path: the file; it is begun if there is none. Nothing is kept if it is not given.
+        scheduler: the address of a Dask cluster, whose workers run the pieces in place of processes on this machine.
 
     Raises:
         ValueError: the file is of another run, or damaged; the message names it and the line.
@@ -60,8 +64,11 @@ def run_in_pieces(
         done = _begun(path, dict(header or {}))
     yield from done
     gaps = (range(start, min(start + size, gap.stop)) for gap in missing(cases, done) for start in gap[::size])
-    with _undisturbed():  # the processes are started here
-        results = Parallel(n_jobs=jobs, return_as="generator")(delayed(_piece)(work, gap) for gap in gaps)
+    if scheduler is not None:
+        results = on_cluster(partial(_piece, work), gaps, scheduler)
+    else:
+        with _undisturbed():  # the processes are started here
+            results = Parallel(n_jobs=jobs, return_as="generator")(delayed(_piece)(work, gap) for gap in gaps)
     try:
         for piece in results:
             if path is not None:

@@ -55,16 +55,26 @@ class ByScale:
         """The worst element of all."""
         return worst_of(self.places)
 
-    @cached_property
+    @property
     def _white(self) -> Whitened:
         """Errors and gradient in rounding scales; without the rounding of 1/N if that is what their statistics see."""
+        return self._whitened[0]
+
+    @cached_property
+    def together(self) -> tuple[Statistic, ...]:
+        """The projections on the gradient, and the sizes."""
+        return self._whitened[1]
+
+    @cached_property
+    def _whitened(self) -> tuple[Whitened, tuple[Statistic, ...]]:
         white = Whitened.of(self.leaves, self.expected, self.rounding)
-        if all(statistic.excess <= 1 for statistic in statistics(white)):
-            return white
+        found = tuple(statistics(white))
+        if all(statistic.excess <= 1 for statistic in found):
+            return white, found
         together = fitted_factor(white, tuple(white.gradient))[0]
         shared = shared_error(self.problem, self.fmt, together)
-        without = white.without(shared)
-        return without if shared and all(statistic.excess <= 1 for statistic in statistics(without)) else white
+        less = (without := white.without(shared)), tuple(statistics(without))
+        return less if shared and all(statistic.excess <= 1 for statistic in less[1]) else (white, found)
 
     @property
     def statistics(self) -> tuple[Statistic, ...]:
@@ -74,11 +84,6 @@ class ByScale:
         """
         coarse = self.fmt.bits < FORMATS["float32"].bits
         return self.together + (self.towards_mistakes if coarse and all(s.excess <= 1 for s in self.together) else ())
-
-    @cached_property
-    def together(self) -> tuple[Statistic, ...]:
-        """The projections on the gradient, and the sizes."""
-        return tuple(statistics(self._white))
 
     @cached_property
     def towards_mistakes(self) -> tuple[Statistic, ...]:

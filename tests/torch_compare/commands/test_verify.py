@@ -41,7 +41,7 @@ def test_pieces_in_files_are_merged_into_the_report_of_the_whole(tmp_path, capsy
     for first, file in zip(("0", "4"), files, strict=True):
         assert cli.main([*common, "--cases", "4", "--first", first, "--resume", str(file)]) == cli.AGREES
     merged, whole = tmp_path / "merged.json", tmp_path / "whole.json"
-    assert cli.main(["verify", "--merge", *map(str, files), "--json", str(merged)]) == cli.AGREES
+    assert cli.main(["campaign", *map(str, files), "--json", str(merged)]) == cli.AGREES
     assert cli.main([*common, "--cases", "8", "--json", str(whole)]) == cli.AGREES
     capsys.readouterr()
     a, b = (json.loads(path.read_text()) for path in (merged, whole))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -108,3 +111,18 @@ def test_the_strategy_is_narrowed_to_operations(spec):
 @given(network_specs(operations=()))
 def test_the_strategy_is_narrowed_to_networks(spec):
     assert spec.operation == ""
+
+
+def test_the_lengths_of_a_product_do_not_depend_on_the_order_of_a_set():
+    """A set of letters is in another order in every process: what is drawn in it makes another problem of the seed."""
+    code = (
+        "import numpy as np; from torch_compare.random_problems.operations import draw; "
+        "print([[np.shape(x) for x in draw(np.random.default_rng([s, 4]), name)[1]] "
+        "for name in ('bmm', 'mm', 'addmm', 'baddbmm') for s in range(8)])"
+    )
+    told = set()
+    for hashes in ("1", "2"):
+        given = os.environ | {"PYTHONHASHSEED": hashes}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=given)
+        told.add(done.stdout)
+    assert len(told) == 1

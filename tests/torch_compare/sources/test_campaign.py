@@ -42,15 +42,7 @@ def test_a_campaign_agrees_counts_and_certifies_its_stated_share(tmp_path):
 
 def test_campaigns_are_reproducible_and_do_not_depend_on_the_number_of_processes(whole):
     assert WHOLE > campaign.CHUNK
-    found = campaign.run(WHOLE, seed=5, jobs=2).as_data()
-    assert {key: value for key, value in found.items() if key != "pairs"} == {
-        k: whole[k] for k in whole if k != "pairs"
-    }
-    for pair, tally in whole["pairs"].items():
-        for key, value in tally.items():
-            # the last bits of a network's differences depend on where a process puts its arrays, and so does a bar
-            expected = pytest.approx(value, rel=0.1) if "central" in pair and isinstance(value, float) else value
-            assert found["pairs"][pair][key] == expected, (pair, key)
+    assert json.dumps(campaign.run(WHOLE, seed=5, jobs=2).as_data()) == json.dumps(whole)
 
 
 def test_any_split_gives_the_same_report(whole, tmp_path):
