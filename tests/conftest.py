@@ -26,6 +26,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = str(secrets.randbelow(2**32))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out of the gate what is marked `explore`."""
+    if not exploring(config):
+        left_out = [item for item in items if item.get_closest_marker("explore")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if exploring(config):
         seed = config.getoption("--hypothesis-seed")

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from reference import __version__
+
+from ..torch_side import extras
 from .check import add_check, run_check
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, INTERRUPTED, UNRESOLVED
 from .terminal import STANDARD_OUTPUT, consoles, finish
@@ -43,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
         prog="gradient-oracle",
         description="Reference gradients of multi-layer perceptrons, and what they say of others'.",
     )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(dest="command", required=True)
     _add_verify(commands)
     add_vectors(commands)
@@ -96,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser().parse_args(arguments)
         return _run(options, errors if getattr(options, "json", None) == STANDARD_OUTPUT else console)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         text = str(error).encode("utf-8", "backslashreplace").decode()  # a path may hold what UTF-8 does not have
         errors.print(f"gradient-oracle: {text}", markup=False, highlight=False, soft_wrap=True)
         return BAD_INPUT
@@ -117,7 +121,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
         explain(options.activation, console)
         return AGREES
-    from .verify import run_verify  # noqa: PLC0415
+    with extras.named("verify"):
+        from .verify import run_verify  # noqa: PLC0415
 
     return run_verify(options, console)
 

@@ -15,6 +15,7 @@ from reference.rounding.statistics import LIMITS, SIZE
 from ..diagnosis import diagnosis
 from ..diagnosis.small_mistake import small_mistake
 from ..diagnosis.wording import Diagnosis
+from ..torch_side import extras
 from .arithmetics import Judged, arithmetic_of, coarser_precision, judge_with, more_rounding
 from .certified import certificate_of, doubted, nearest_certified, reproducible
 from .given import read_given
@@ -194,11 +195,13 @@ def check_module(
         operations: rows for operations of ATen that the oracle does not know; see `network_from_module`.
 
     Raises:
+        ModuleNotFoundError: torch is not installed; the message names the extra that brings it.
         TypeError: the module calls an operation that the oracle lacks, or cannot be traced; the message names the
             operation, the submodule and the line, and says what to do.
         ValueError: shapes or targets do not fit, or the module is random in training mode.
     """
-    from ..torch_side import module_layers, module_problem, modules  # noqa: PLC0415  (torch loads for seconds)
+    with extras.named():
+        from ..torch_side import module_layers, module_problem, modules  # noqa: PLC0415  (torch loads for seconds)
 
     options: dict[str, Any] = {
         "accumulate": accumulate, "certified": certified, "strict": strict, "diagnose": diagnose, "seed": seed
