@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reference import __version__
 from reference.rounding.distance import WorstElement
 
+from ..cases.vectors import Edition
 from ..verdict.verdict import Verdict
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
 
@@ -127,9 +129,15 @@ def print_summary(checked: list[Checked], status: int, console: Console) -> None
 # ── the report ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def as_json(checked: Iterable[Checked], status: int) -> str:
+def as_json(checked: Iterable[Checked], status: int, edition: Edition | None = None) -> str:
     """The report as a JSON text; numbers that JSON does not have are the words inf, -inf and nan."""
-    data = {"format": REPORT, "exit_status": status, "cases": [_as_data(one) for one in checked]}
+    data = {
+        "format": REPORT,
+        "version": __version__,
+        "vectors": None if edition is None else asdict(edition),
+        "exit_status": status,
+        "cases": [_as_data(one) for one in checked],
+    }
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 

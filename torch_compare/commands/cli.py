@@ -23,6 +23,7 @@ from .vectors import add_vectors, run_vectors
 
 __all__ = ["AGREES", "BAD_INPUT", "DISAGREES", "INTERRUPTED", "UNRESOLVED", "main", "parser"]
 
+COMMANDS = ("verify", "vectors", "check", "explain")
 DEFAULT_CASES = 1200
 
 
@@ -44,21 +45,29 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     top = argparse.ArgumentParser(
         prog="gradient-oracle",
-        description="Reference gradients of multi-layer perceptrons, and what they say of others'.",
+        description="Says whether gradients are right, and if they are not, which mistake was made.",
+        epilog="Example: gradient-oracle check vectors/activation_tanh.json result.json; of each command: "
+        "gradient-oracle COMMAND --help",
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(dest="command", required=True)
     _add_verify(commands)
     add_vectors(commands)
     add_check(commands)
-    show = commands.add_parser("explain", help="print backpropagation through a 2-2-1 network, step by step")
+    show = commands.add_parser(
+        "explain",
+        help="print backpropagation through a 2-2-1 network, step by step",
+        epilog="Example: gradient-oracle explain --activation sigmoid",
+    )
     show.add_argument("--activation", default="tanh", help="of both layers (default tanh)")
     return top
 
 
 def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verify = commands.add_parser(
-        "verify", help="hold the hand-written gradients against torch.autograd and differences on random problems"
+        "verify",
+        help="hold the hand-written gradients against torch.autograd and differences on random problems",
+        epilog="Example: gradient-oracle verify --cases 100 --seed 7 --dtype float32 --json report.json",
     )
     verify.add_argument(
         "--cases", type=_positive, default=DEFAULT_CASES, help=f"random problems (default {DEFAULT_CASES})"

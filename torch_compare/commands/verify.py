@@ -21,21 +21,21 @@ from ..sources.outcome import PAIRS, PairVerdict
 from ..sources.report import CampaignReport
 from ..verdict.status import Status
 from .exit_status import AGREES, DISAGREES, INTERRUPTED, UNRESOLVED
-from .terminal import require_folder, write_report
+from .terminal import require_file, require_folder, write_report
 
 
 def run_verify(options: argparse.Namespace, console: Console) -> int:
     """Run the campaign, or replay one file of it; returns the exit status."""
     if options.replay is not None:
         return _replay(options.replay, console)
+    require_file("--json", options.json)
+    require_folder("--disagreements", options.disagreements)
     if options.merge is not None:
-        require_folder(options.json)
         return _finish(campaign.merged(options.merge), {}, options, console)
     return _verify(options, console)
 
 
 def _verify(options: argparse.Namespace, console: Console) -> int:
-    require_folder(options.json)
     seed = randbelow(2**32) if options.seed is None else options.seed
     dtype = options.dtype or "both"
     first = f" --first {options.first}" if options.first else ""

@@ -16,8 +16,8 @@ from torch_compare.torch_side.extras import EXTRAS, named
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-BARE = '''
-import json, sys, traceback
+BARE = """
+import json, sys
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
@@ -64,7 +64,7 @@ found["torch"] = said(lambda: tc.SOURCES["torch"](problem))
 found["problems"] = said(lambda: tc.problems)
 found["loaded"] = sorted(MISSING & set(sys.modules))
 print(json.dumps(found))
-'''
+"""
 """A program that plays an environment with nothing but the base dependencies, and says what it met there."""
 
 
