@@ -24,6 +24,7 @@ from ..steps.step_result import judge_step
 from ..verdict.checks import Verdict, check
 from ..verdict.result_file import STANDARD_INPUT, read_result
 from ..verdict.status import Status
+from .check_page import as_html, require_html
 from .check_report import NOT_JUDGED, Checked, as_json, print_leaves, print_summary, print_table, print_verdicts
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
 from .terminal import require_file, write_report
@@ -70,6 +71,7 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="write the report to FILE as JSON; - is the standard output"
     )
+    command.add_argument("--html", type=Path, metavar="FILE", help="write the report to FILE as a page of HTML")
     command.add_argument(
         "--no-diagnose",
         dest="diagnose",
@@ -92,6 +94,8 @@ def run_check(options: argparse.Namespace, console: Console) -> int:
         OSError: one cannot be read or written.
     """
     require_file("--json", options.json)
+    if options.html is not None:
+        require_html(options.html)
     folders = [path for path in (options.case, options.result) if path.is_dir()]
     if len(folders) == 1:
         other = options.result if folders[0] == options.case else options.case
@@ -110,6 +114,9 @@ def run_check(options: argparse.Namespace, console: Console) -> int:
     print_summary(checked, status, console)
     if options.json is not None:
         write_report(as_json(checked, status, found), options.json)
+    if options.html is not None:
+        paths = str(options.case), str(options.result)
+        write_report(as_html(checked, paths, status, found), options.html)
     return status
 
 

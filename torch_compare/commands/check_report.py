@@ -71,7 +71,7 @@ def print_table(checked: list[Checked], console: Console) -> None:
     for one in checked:
         verdict = one.verdict
         if verdict is None:
-            table.add_row(Text(one.case), one.status, "", "", "", Text(one.reason), style="yellow")
+            table.add_row(Text(one.case), one.status, "", "", "", Text(in_short(one)), style="yellow")
             continue
         scales, digits = f"{verdict.worst.scales:.3g}", _digits(verdict.fewest_digits[1])
         style = "" if verdict.agrees else "red"
@@ -81,7 +81,7 @@ def print_table(checked: list[Checked], console: Console) -> None:
             Text(_where(verdict.worst)),
             scales,
             digits,
-            Text(_in_short(verdict)),
+            Text(in_short(one)),
             style=style,
         )
     console.print(table)
@@ -105,8 +105,11 @@ def _where(place: WorstElement) -> str:
     return f"{place.leaf}{list(place.index)}" if place.index else place.leaf
 
 
-def _in_short(verdict: Verdict) -> str:
-    """The kinds of the mistakes; or what the status means, unless it is that all is well."""
+def in_short(one: Checked) -> str:
+    """The kinds of the mistakes, or why nothing was judged; or what the status means, unless it is that all is well."""
+    verdict = one.verdict
+    if verdict is None:
+        return one.reason
     if verdict.diagnosis.sought:
         return " and ".join(verdict.diagnosis.names) or "no known mistake"
     return verdict.diagnosis if not verdict.agrees or verdict.scale == "textbook" else ""
@@ -116,12 +119,17 @@ def _digits(digits: float) -> str:
     return f"{digits:.1f}" if isfinite(digits) else "all"
 
 
+def in_a_word(status: int) -> str:
+    """The exit status in a word."""
+    return {AGREES: "AGREES", DISAGREES: "DISAGREES", BAD_INPUT: "NOT JUDGED", UNRESOLVED: "UNRESOLVED"}[status]
+
+
 def print_summary(checked: list[Checked], status: int, console: Console) -> None:
     """The exit status in a word, and how many cases came to what."""
     counts: dict[str, int] = {}
     for one in checked:
         counts[one.status] = counts.get(one.status, 0) + 1
-    word = {AGREES: "AGREES", DISAGREES: "DISAGREES", BAD_INPUT: "NOT JUDGED", UNRESOLVED: "UNRESOLVED"}[status]
+    word = in_a_word(status)
     text = f"{word}: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
     console.print(text if len(checked) > 1 else word, style="bold green" if status == AGREES else "bold red")
 

@@ -85,7 +85,7 @@ def finish() -> None:
 
 
 def write_report(text: str, path: Path) -> None:
-    """Write a JSON report to a file, or to the standard output if the path is `STANDARD_OUTPUT`.
+    """Write a report to a file; one of JSON to the standard output if the path is `STANDARD_OUTPUT`.
 
     Halves of surrogate pairs, which names of files may hold, become JSON's escapes.
 

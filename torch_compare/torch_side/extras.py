@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 
 EXTRAS: Mapping[str, str] = MappingProxyType(
-    {"torch": "torch", "hypothesis": "hypothesis", "joblib": "verify", "threadpoolctl": "verify"}
+    {"torch": "torch", "hypothesis": "hypothesis", "joblib": "verify", "threadpoolctl": "verify", "jinja2": "html"}
 )
 """The extra that brings each library, by the library's name."""
 

@@ -26,7 +26,9 @@ from reference.rounding.scale import Rounding
 from ..diagnosis.wording import Diagnosis
 from .by_scale import ByScale
 from .conventions import another_convention
+from .error_map import ErrorMap
 from .overflow import in_range
+from .page import part
 from .rounded_kinks import rounded_kinks
 from .status import Status
 
@@ -52,6 +54,7 @@ class Verdict:
         statistics: the worst element and the worst statistic of every kind, in units of their limits, by kind.
         decided: the statistic that decided, with its size in standard errors; "" if the worst element did.
         coarser: the coarser format whose errors the numbers have, of an imprecise verdict; "" if there is none.
+        maps: the errors of every leaf in rounding scales, several elements a cell where there are many.
     """
 
     status: Status
@@ -66,6 +69,7 @@ class Verdict:
     statistics: Mapping[str, float] = field(default_factory=dict, repr=False)
     decided: str = ""
     coarser: str = ""
+    maps: Mapping[str, ErrorMap] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "diagnosis", Diagnosis.of(self.diagnosis))
@@ -104,6 +108,13 @@ class Verdict:
             lines.append("digits that agree: all" if isinf(fewest) else f"digits that agree: {fewest:.1f}, in {place}")
         return "\n  ".join([*lines, f"expected is {self.reproduce}"])
 
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows; None, for which it shows the text, where Jinja2 is not installed."""
+        try:
+            return part(self)
+        except ModuleNotFoundError:
+            return None
+
 
 def judge(
     problem: ref.Problem,
@@ -129,7 +140,7 @@ def judge(
         reproduce = f"ref.gradients(problem){leaf}{_at(place)}"
         return Verdict(
             status, place, scale, fmt.name, said, reproduce, first.worst.scales, places=found.places,
-            statistics=found.in_limits(), decided=_decided(found),
+            statistics=found.in_limits(), decided=_decided(found), maps=found.maps(),
         )  # fmt: skip
 
     if np.isnan(first.worst.scales):
