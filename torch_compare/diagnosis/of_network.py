@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from ..mistakes.mistake import Mistake, leaves_with
 from ..mistakes.network_pass import NetworkPass
 from ..mistakes.of_network import network_mistakes
 from .named_factors import constants, nearest, product
+from .trial import with_storing
 from .wording import Diagnosis, listed, number, sentence
 
 Numbers = Mapping[str, Any]
@@ -63,6 +65,7 @@ def diagnose_network(
     scale: Numbers,
     fmt: Format,
     seed: int = 0,
+    stored: Mapping[str, Format] = MappingProxyType({}),
 ) -> Diagnosis:
     """Name the mistake that explains gradients of a network which are not the problem's; arguments as of `diagnose`.
 
@@ -79,7 +82,7 @@ def diagnose_network(
         return Diagnosis(broken, ("not finite",))
     wrong = _wrong(held, expected, scale, fmt)
     fits, stopped = _nearest(problem, held, expected, scale, wrong)
-    tried = [_tried(fit, problem, held, fmt, seed) for fit in fits[:TRIED]]
+    tried = [_tried(fit, problem, held, fmt, seed, stored) for fit in fits[:TRIED]]
     standing = sorted((f for f in tried if f.scales <= FACTOR), key=lambda f: (f.mistake.vague, f.scales > 1.0, f.away))
     factor = _factor(problem, held, expected, scale, wrong, fmt)
     if not standing:
@@ -170,13 +173,15 @@ def _rms(given: Any, made: Any, sigma: Any) -> float:
     return float(np.sqrt(np.mean(np.square(np.minimum(off, 1e150)))))
 
 
-def _tried(fit: _Fit, problem: ref.Problem, held: Numbers, fmt: Format, seed: int) -> _Fit:
+def _tried(
+    fit: _Fit, problem: ref.Problem, held: Numbers, fmt: Format, seed: int, stored: Mapping[str, Format]
+) -> _Fit:
     """The fit with its distance in the rounding scales of the wrong gradients."""
     other = fit.mistake.problem(problem)
     made = leaves_with((fit.mistake,), problem)
     sigma = rounding_errors(other, fmt, textbook=True, runs=RUNS, seed=seed).sigma
     judged = {place: values for place, values in held.items() if place != "loss"}
-    worst = worst_place(judged, made, sigma, fmt)
+    worst = worst_place(judged, made, with_storing(sigma, made, stored), fmt)
     return _Fit(fit.mistake, fit.away, float(np.inf if np.isnan(worst.scales) else worst.scales))
 
 

@@ -106,7 +106,7 @@ def check(
         return replace(verdict, status=Status.UNRESOLVED, diagnosis=Diagnosis(text, sought=False))
     if verdict.status is Status.IMPRECISE and not verdict.decided and verdict.coarser:
         held, sigma = in_range(problem, read.leaves, arithmetic), wider().sigma
-        behind = diagnosis.diagnose(problem, held, expected, sigma, arithmetic, seed)
+        behind = diagnosis.diagnose(problem, held, expected, sigma, arithmetic, seed, read.stored_coarser(arithmetic))
         # A small mistake looks like a low precision. It is one if it leaves no more of the error than rounding leaves.
         if behind.scales * FACTOR <= verdict.worst.scales:
             said = behind if diagnose else Diagnosis(NOTHING, sought=False)
@@ -123,7 +123,8 @@ def check(
     small = verdict.worst.scales <= FACTOR or arithmetic.bits < FORMATS["float32"].bits
     found = small_mistake(problem, held, expected, rounding, arithmetic) if small else None
     if found is None or found.names == UNNAMED:
-        searched = diagnosis.diagnose(problem, held, expected, rounding.sigma, arithmetic, seed)
+        stored = read.stored_coarser(arithmetic)
+        searched = diagnosis.diagnose(problem, held, expected, rounding.sigma, arithmetic, seed, stored)
         found = searched if found is None or (searched.names and searched.names != UNNAMED) else found
     return replace(verdict, diagnosis=found)
 

@@ -53,6 +53,7 @@ gradients = {name: (2 * value).tolist() for name, value in ref.gradients(problem
 with open(f"{folder}/result", "w") as file:
     json.dump({"gradients": gradients}, file)
 found["check"] = run("check", case, f"{folder}/result")
+found["html"] = run("check", case, f"{folder}/result", "--html", f"{folder}/page.html")
 found["explain"] = run("explain")
 found["verify"] = run("verify", "--cases", "1")
 found["version"] = run("--version")
@@ -86,6 +87,8 @@ def judge_the_bare(found):
     assert status == 2
     assert text.count("\n") == 1
     assert installing("verify") in text
+    assert found["html"][0] == 2
+    assert installing("html") in found["html"][1]
     assert "torch is not installed; it comes with gradient-oracle[torch]" in found["check_module"]
     assert installing("torch") in found["check_module"]
     assert found["torch"] == found["check_module"]
