@@ -8,6 +8,7 @@
 """
 
 import sys
+from importlib.metadata import PackageNotFoundError, version
 
 from . import activations, losses, operations, optimizers
 from .activations.row import Activation, Kink
@@ -31,10 +32,15 @@ from .training.training import Training, train
 __all__ = [
     "ACTIVATIONS", "LOSSES", "MLP", "OPERATIONS", "Activation", "Ball", "CertifiedGradients", "Gradients", "Kink",
     "Layer", "LayerGradients", "Loss", "Network", "Operation", "Problem", "Step", "Trace", "Training",
-    "activations", "as_network", "backward",
+    "__version__", "activations", "as_network", "backward",
     "certified_gradients", "checkpoint", "collapse", "forward", "gradients", "initialize", "linear_bottleneck",
     "loss_gradient", "loss_value", "losses", "operations", "optimizers", "rounding_scale", "train",
 ]  # fmt: skip
+
+try:
+    __version__ = version("gradient-oracle")
+except PackageNotFoundError:  # the folder is on the path, and no package is installed
+    __version__ = "unknown"
 
 sys.modules[f"{__name__}.checkpoint"] = checkpoint
 """It stands in the room of training, and `import reference.checkpoint` finds it there."""

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reference import __version__
     from reference.rounding.distance import WorstElement
 
     from .files.case_file import Case, read_case
@@ -38,6 +39,7 @@ __all__ = [
     "StepVerdict",
     "Verdict",
     "WorstElement",
+    "__version__",
     "assert_gradients",
     "build",
     "build_network",
@@ -58,6 +60,7 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
+    "reference": ("__version__",),
     "torch_compare.torch_side.deviation_row": ("Deviation",),
     "torch_compare.torch_side.deviations": ("DEVIATIONS",),
     "reference.rounding.distance": ("WorstElement",),
@@ -76,10 +79,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name where it is first used (PEP 562): pytest loads the plugin, and torch takes seconds."""
+    """Import a name where it is first used (PEP 562): pytest loads the plugin, torch takes seconds or is not there."""
     for home, names in _HOMES.items():
         if name in names:
-            value = getattr(import_module(home), name)
+            extras = import_module("torch_compare.torch_side.extras")
+            with extras.named():
+                value = getattr(import_module(home), name)
             globals()[name] = value
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

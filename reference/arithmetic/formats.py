@@ -87,6 +87,10 @@ class Format:
         _, exponent = np.frexp(np.asarray(values, dtype=float))
         return np.maximum(np.ldexp(1.0, exponent - self.bits), self.smallest)
 
+    def rounding(self, values: ArrayLike) -> NumPyArray:
+        """The most that rounding to the format changes each value by, as float64."""
+        return self.unit_roundoff * np.abs(np.asarray(values, dtype=float)) + self.smallest / 2
+
 
 _SINGLE = Format("float32", 24, 2.0**-149, float(np.finfo(np.float32).max))
 

@@ -13,9 +13,10 @@ True
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import wraps
 from typing import Any, NoReturn, ParamSpec, TypeVar
@@ -154,8 +155,20 @@ def row_named(kind: str, row: str | R, rows: Mapping[str, R], of: type[R]) -> R:
     if not isinstance(row, str):
         raise TypeError(f"{kind}: expected a name or a row, got {type(row).__name__}")
     if row not in rows:
-        raise ValueError(f"{kind}: no row is named {row!r}; there are {', '.join(sorted(rows))}")
+        raise ValueError(no_row(kind, row, rows))
     return rows[row]
+
+
+def no_row(kind: str, name: str, names: Iterable[str]) -> str:
+    """What is said of a name that no row of a table has: the one that is likely meant, and all that there are.
+
+    >>> no_row("activation", "rellu", ["tanh", "relu"])
+    "activation: no row is named 'rellu', is relu meant?; there are relu, tanh"
+    """
+    known = sorted(names)
+    like = difflib.get_close_matches(name, known, n=1)
+    meant = f", is {like[0]} meant?" if like else ""
+    return f"{kind}: no row is named {name!r}{meant}; there are {', '.join(known)}"
 
 
 def frozen(value: Any) -> Any:

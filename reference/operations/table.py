@@ -9,14 +9,13 @@ functions by name, and `OPERATIONS` every row that needs no parameters, activati
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from itertools import chain
 from types import MappingProxyType
 
 from ..activations.table import ACTIVATIONS
-from ..functions.recipe import row_named
+from ..functions.recipe import no_row, row_named
 from ..losses.table import LOSSES
 from . import (
     added_products,
@@ -144,9 +143,7 @@ def get(row: str | Operation) -> Operation:
 def _unknown(name: str) -> str:
     if name in MAKERS:
         return f"operation: {name} needs parameters: give ref.operations.{signature(name)}"
-    like = difflib.get_close_matches(name, {*OPERATIONS, *MAKERS}, n=1)
-    meant = f", is {like[0]} meant?" if like else ""
-    return f"operation: no row is named {name!r}{meant}; there are {', '.join(sorted({*OPERATIONS, *MAKERS}))}"
+    return no_row("operation", name, {*OPERATIONS, *MAKERS})
 
 
 def signature(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The examples of the README that are no doctests: they are cut out of it, run, and judged."""
+"""The examples of the README and docs/ that are no doctests: cut out, run, and judged; so is the program in C."""
 
 import json
 import os
@@ -16,14 +16,16 @@ from torch_compare.files.case_file import read_case
 pytest_plugins = ("pytester",)
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+ANY_LANGUAGE = (ROOT / "docs" / "any-language.md").read_text(encoding="utf-8")
+PROGRAM = ROOT / "torch_compare" / "cases" / "examples" / "backprop.c"
 COMPILER = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
 
 
-def block(language, holding):
-    """The one block of code in that language that holds a text."""
-    found = [b for b in re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL) if holding in b]
-    assert len(found) == 1, f"README.md: expected one {language} block with {holding!r}, found {len(found)}"
+def block(document, language, holding):
+    """The one block of code of a document in that language that holds a text."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    found = [b for b in re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL) if holding in b]
+    assert len(found) == 1, f"{document}: expected one {language} block with {holding!r}, found {len(found)}"
     return found[0]
 
 
@@ -32,15 +34,15 @@ def block(language, holding):
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory):
-    """Compiles the README's program with some texts replaced, and runs it on a committed case ↦ its result file."""
+    """Compiles the program with some texts replaced, and runs it on a committed case ↦ its result file."""
     if COMPILER is None:
         pytest.skip("there is no C compiler on this machine (cc, gcc, clang): the program cannot be compiled")
-    program = block("c", "int main")
+    program = PROGRAM.read_text(encoding="utf-8")
 
     def built(case, *replacements):
         text = program
         for old, new in replacements:
-            assert text.count(old) == 1, f"README.md: the C program has {text.count(old)} times {old!r}"
+            assert text.count(old) == 1, f"{PROGRAM.name} has {text.count(old)} times {old!r}"
             text = text.replace(old, new)
         folder = tmp_path_factory.mktemp("c")
         source, binary, result = folder / "backprop.c", folder / "backprop", folder / "result.json"
@@ -99,26 +101,27 @@ def test_a_bug_in_the_c_program_is_named(build, tmp_path, name, bug, capsys):
     assert f"diagnosis: {found['diagnosis']}" in capsys.readouterr().out
 
 
-SAID = re.findall(r"[Ww]ith `([^`]*?)` in place of\s+`([^`]*?)`.*?\n\n((?:> .*\n)+)", README)
-"""New text, old text, and what the README says is printed then."""
+SAID = re.findall(r"[Ww]ith `([^`]*?)` in place of\s+`([^`]*?)`.*?\n\n((?:> .*\n)+)", ANY_LANGUAGE)
+"""New text, old text, and what the document says is printed then."""
 
 
 @pytest.mark.parametrize(("new", "old", "said"), SAID, ids=["a sum left out", "a division left out"])
-def test_what_the_readme_says_of_a_bug_is_what_is_printed(build, capsys, new, old, said):
+def test_what_the_document_says_of_a_bug_is_what_is_printed(build, capsys, new, old, said):
     result = build("network_batch_8", (old, new))
     assert cli.main(["check", str(COMMITTED / "network_batch_8.json"), str(result)]) == cli.DISAGREES
     printed = " ".join(capsys.readouterr().out.split())
     assert " ".join(said.replace("> ", " ").split()) in printed
 
 
-def test_the_commands_of_the_readme_name_the_case_that_is_committed():
-    commands = block("sh", "backprop.c")
+@pytest.mark.parametrize("document", ["README.md", "docs/any-language.md"])
+def test_the_commands_name_the_files_that_are_committed(document):
+    commands = block(document, "sh", "backprop.c")
     paths = re.findall(r"torch_compare/\S+", commands)
     assert paths
     for path in paths:
         assert (ROOT / path).is_file(), path
     compiling, computing, checking = commands.splitlines()
-    assert compiling.split()[1:] == ["-O2", "backprop.c", "-o", "backprop", "-lm"]
+    assert compiling.split()[1:] == ["-O2", str(PROGRAM.relative_to(ROOT)), "-o", "backprop", "-lm"]
     assert checking.split()[2] == computing.split()[1]
 
 
@@ -129,7 +132,7 @@ def test_the_layout_of_a_result_is_what_the_reader_takes(tmp_path):
     from torch_compare.verdict.result_file import read_result
 
     path = tmp_path / "result.json"
-    path.write_text(block("json", "layers[0].weight"), encoding="utf-8")
+    path.write_text(block("docs/any-language.md", "json", "layers[0].weight"), encoding="utf-8")
     mlp = ref.MLP((ref.Layer(np.ones((1, 2)), np.ones(1), "tanh"),))
     found = read_result(path, ref.Problem(mlp, np.ones((1, 2)), np.ones((1, 1)), "mse"))
     assert (found.dtype, found.given.leaves["loss"]) == ("float64", 0.125)
@@ -141,18 +144,18 @@ def test_the_layout_of_a_result_is_what_the_reader_takes(tmp_path):
 @pytest.mark.parametrize("fault", ["", "** 2", "+ b0", "jnp.tanh"])
 def test_the_jax_example_runs_and_a_fault_in_it_fails(fault):
     pytest.importorskip("jax", reason="JAX is an optional extra, which the benchmarks install")
-    code = block("python", "import jax")
+    code = block("docs/jax.md", "python", "import jax")
     if not fault:
-        exec(compile(code, "README.md", "exec"), {})
+        exec(compile(code, "docs/jax.md", "exec"), {})
         return
     replaced = {"** 2": "** 2 / 2", "+ b0": "+ 10 * b0", "jnp.tanh": "jax.nn.sigmoid"}[fault]
     at = code.index("def loss")
     with pytest.raises(AssertionError, match=r"^wrong \(float32"):
-        exec(compile(code[:at] + code[at:].replace(fault, replaced, 1), "README.md", "exec"), {})
+        exec(compile(code[:at] + code[at:].replace(fault, replaced, 1), "docs/jax.md", "exec"), {})
 
 
 def test_the_pytest_example_passes_and_its_fault_fails(pytester):
-    example = block("python", "def test_my_backward(gradient_oracle)")
+    example = block("docs/tests.md", "python", "def test_my_backward(gradient_oracle)")
     for name, factor in (("test_right", 1), ("test_wrong", 2)):
         mine = f"def my_gradients(p):\n    return ref.gradients(p).map(lambda a: {factor} * a)\n"
         pytester.makepyfile(**{name: "import reference as ref\n" + mine + example})

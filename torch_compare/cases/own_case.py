@@ -50,22 +50,20 @@ def own_case(
         raise ValueError(f"widths: expected two numbers or more, each at least 1, got {','.join(map(str, widths))}")
     if batch < 1:
         raise ValueError(f"batch: expected at least 1, got {batch}")
+    hidden, judged = ref.activations.get(activation), ref.losses.get(loss)
     for kind, value, known in (
-        ("activation", activation, tuple(ref.ACTIVATIONS)),
-        ("loss", loss, tuple(ref.LOSSES)),
         ("dtype", dtype, ("float64", "float32")),
         ("reduction", reduction, ("mean", "sum")),
     ):
         if value not in known:
             raise ValueError(f"{kind}: expected one of {', '.join(known)}, got {value}")
-    shrink = ref.ACTIVATIONS[activation].shrink
-    work = batch * sum(i * o * shrink for i, o in pairwise(widths))
+    work = batch * sum(i * o * hidden.shrink for i, o in pairwise(widths))
     if work > LARGEST:
         raise ValueError(f"widths and batch: {work} multiply-adds in a forward pass, more than {LARGEST}")
     last = OUTPUTS[loss][0] if loss in OUTPUTS else "identity"
     rows = (*[activation] * (len(widths) - 2), last)
     spec = Spec(tuple(widths), rows, loss, batch, seed, reduction=reduction, dtype=dtype, variants=False)
-    problem = next(found for found in _problems(spec) if same_parameters(found.loss, ref.LOSSES[loss]))
+    problem = next(found for found in _problems(spec) if same_parameters(found.loss, judged))
     if problem.loss.target in ("classes", "indices"):  # of one class each, none of them ignored
         classes = np.random.default_rng([seed, 1]).integers(0, widths[-1], batch)
         problem = ref.Problem(problem.mlp, problem.x, classes, loss, reduction)

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -26,8 +26,8 @@ from .index import index
 from .random_cases import random_cases
 
 __all__ = [
-    "COMMITTED", "FLAGS", "GENERATOR_VERSION", "MANIFEST", "Entry", "Manifest", "case_paths", "check_manifest",
-    "named_set", "write", "write_one",
+    "COMMITTED", "FLAGS", "GENERATOR_VERSION", "MANIFEST", "Edition", "Entry", "Manifest", "case_paths",
+    "check_manifest", "edition", "named_set", "write", "write_one",
 ]  # fmt: skip
 
 COMMITTED = Path(__file__).parents[1] / "vectors"
@@ -192,6 +192,54 @@ def _manifest(data: Any) -> Manifest:
     return Manifest(version, generator, seed, entries)
 
 
+@dataclass(frozen=True)
+class Edition:
+    """Which test vectors cases are from, so that whoever was judged by them can say by which.
+
+    Attributes:
+        version: of what wrote them, `Manifest.generator_version`.
+        sha256: of the manifest, which holds the hash of every file.
+        changed: files that are no longer what the manifest says, or that it does not name.
+    """
+
+    version: str
+    sha256: str
+    changed: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """A line for a report."""
+        text = f"test vectors {self.version}, SHA-256 of their manifest {self.sha256}"
+        return text + (f"; changed since then: {', '.join(self.changed)}" if self.changed else "")
+
+
+def edition(paths: Sequence[Path]) -> Edition | None:
+    """The edition of cases of one directory; None where no manifest lies beside them, or none that can be read.
+
+    >>> found = edition(case_paths(COMMITTED)[:2])
+    >>> found.version == GENERATOR_VERSION, found.changed
+    (True, ())
+    """
+    if not paths:
+        return None
+    manifest = paths[0].parent / MANIFEST
+    try:
+        read, digest = read_manifest(manifest), _digest(manifest)
+    except (ValueError, OSError):
+        return None
+
+    def kept(path: Path) -> bool:
+        try:
+            return path.name in read.files and _digest(path) == read.files[path.name].sha256
+        except (ValueError, OSError):
+            return False
+
+    return Edition(read.generator_version, digest, tuple(path.name for path in paths if not kept(path)))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(read_bytes(path)).hexdigest()
+
+
 def check_manifest(directory: str | Path) -> Manifest:
     """The manifest of a directory, once every file of it is what the manifest says, and no case is missing there.
 
@@ -214,7 +262,7 @@ def check_manifest(directory: str | Path) -> Manifest:
         if size != entry.bytes:
             raise ValueError(f"{path}: expected {entry.bytes} bytes, as the manifest says, got {size}")
         try:
-            found = hashlib.sha256(read_bytes(path)).hexdigest()
+            found = _digest(path)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         if found != entry.sha256:

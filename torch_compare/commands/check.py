@@ -13,19 +13,21 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import track
+from rich.text import Text
 
 from reference.arithmetic.formats import FORMATS
 
-from ..cases.vectors import case_paths
+from ..cases.vectors import case_paths, edition
 from ..files.case_file import read_case
 from ..steps.step_file import is_step
 from ..steps.step_result import judge_step
 from ..verdict.checks import Verdict, check
 from ..verdict.result_file import STANDARD_INPUT, read_result
 from ..verdict.status import Status
+from .check_page import as_html, require_html
 from .check_report import NOT_JUDGED, Checked, as_json, print_leaves, print_summary, print_table, print_verdicts
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
-from .terminal import require_folder, write_report
+from .terminal import require_file, write_report
 
 SUFFIXES = (".json", ".safetensors")
 
@@ -37,6 +39,7 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="judge gradients that any program computed of a case, in units of the rounding scale",
         description="Judge gradients of a case, or of a folder of cases: within the rounding of their precision or "
         "not, where they are furthest off, and which known mistake makes such gradients.",
+        epilog="Example: gradient-oracle check vectors/activation_tanh.json result.json --json report.json",
     )
     command.add_argument(
         "case",
@@ -68,6 +71,7 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="write the report to FILE as JSON; - is the standard output"
     )
+    command.add_argument("--html", type=Path, metavar="FILE", help="write the report to FILE as a page of HTML")
     command.add_argument(
         "--no-diagnose",
         dest="diagnose",
@@ -89,7 +93,9 @@ def run_check(options: argparse.Namespace, console: Console) -> int:
         ValueError: a file or folder is not what it should be; the message names it.
         OSError: one cannot be read or written.
     """
-    require_folder(options.json)
+    require_file("--json", options.json)
+    if options.html is not None:
+        require_html(options.html)
     folders = [path for path in (options.case, options.result) if path.is_dir()]
     if len(folders) == 1:
         other = options.result if folders[0] == options.case else options.case
@@ -101,10 +107,16 @@ def run_check(options: argparse.Namespace, console: Console) -> int:
         checked = [Checked(options.case.stem, _judge(options.case, options.result, options))]
         print_leaves(checked[0], console)
     print_verdicts([one for one in checked if one.status != Status.AGREES or not folders], console)
+    found = edition(case_paths(options.case) if folders else [options.case])
+    if found is not None:
+        console.print(Text(str(found)), style="dim", soft_wrap=True)
     status = exit_status(checked, accept_conventions=options.accept_conventions, partial=options.partial)
     print_summary(checked, status, console)
     if options.json is not None:
-        write_report(as_json(checked, status), options.json)
+        write_report(as_json(checked, status, found), options.json)
+    if options.html is not None:
+        paths = str(options.case), str(options.result)
+        write_report(as_html(checked, paths, status, found), options.html)
     return status
 
 

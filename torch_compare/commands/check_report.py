@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reference import __version__
 from reference.rounding.distance import WorstElement
 
+from ..cases.vectors import Edition
 from ..verdict.verdict import Verdict
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
 
@@ -69,7 +71,7 @@ def print_table(checked: list[Checked], console: Console) -> None:
     for one in checked:
         verdict = one.verdict
         if verdict is None:
-            table.add_row(Text(one.case), one.status, "", "", "", Text(one.reason), style="yellow")
+            table.add_row(Text(one.case), one.status, "", "", "", Text(in_short(one)), style="yellow")
             continue
         scales, digits = f"{verdict.worst.scales:.3g}", _digits(verdict.fewest_digits[1])
         style = "" if verdict.agrees else "red"
@@ -79,7 +81,7 @@ def print_table(checked: list[Checked], console: Console) -> None:
             Text(_where(verdict.worst)),
             scales,
             digits,
-            Text(_in_short(verdict)),
+            Text(in_short(one)),
             style=style,
         )
     console.print(table)
@@ -103,8 +105,11 @@ def _where(place: WorstElement) -> str:
     return f"{place.leaf}{list(place.index)}" if place.index else place.leaf
 
 
-def _in_short(verdict: Verdict) -> str:
-    """The kinds of the mistakes; or what the status means, unless it is that all is well."""
+def in_short(one: Checked) -> str:
+    """The kinds of the mistakes, or why nothing was judged; or what the status means, unless it is that all is well."""
+    verdict = one.verdict
+    if verdict is None:
+        return one.reason
     if verdict.diagnosis.sought:
         return " and ".join(verdict.diagnosis.names) or "no known mistake"
     return verdict.diagnosis if not verdict.agrees or verdict.scale == "textbook" else ""
@@ -114,12 +119,17 @@ def _digits(digits: float) -> str:
     return f"{digits:.1f}" if isfinite(digits) else "all"
 
 
+def in_a_word(status: int) -> str:
+    """The exit status in a word."""
+    return {AGREES: "AGREES", DISAGREES: "DISAGREES", BAD_INPUT: "NOT JUDGED", UNRESOLVED: "UNRESOLVED"}[status]
+
+
 def print_summary(checked: list[Checked], status: int, console: Console) -> None:
     """The exit status in a word, and how many cases came to what."""
     counts: dict[str, int] = {}
     for one in checked:
         counts[one.status] = counts.get(one.status, 0) + 1
-    word = {AGREES: "AGREES", DISAGREES: "DISAGREES", BAD_INPUT: "NOT JUDGED", UNRESOLVED: "UNRESOLVED"}[status]
+    word = in_a_word(status)
     text = f"{word}: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
     console.print(text if len(checked) > 1 else word, style="bold green" if status == AGREES else "bold red")
 
@@ -127,9 +137,15 @@ def print_summary(checked: list[Checked], status: int, console: Console) -> None
 # ── the report ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def as_json(checked: Iterable[Checked], status: int) -> str:
+def as_json(checked: Iterable[Checked], status: int, edition: Edition | None = None) -> str:
     """The report as a JSON text; numbers that JSON does not have are the words inf, -inf and nan."""
-    data = {"format": REPORT, "exit_status": status, "cases": [_as_data(one) for one in checked]}
+    data = {
+        "format": REPORT,
+        "version": __version__,
+        "vectors": None if edition is None else asdict(edition),
+        "exit_status": status,
+        "cases": [_as_data(one) for one in checked],
+    }
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from reference import __version__
+
+from ..torch_side import extras
 from .check import add_check, run_check
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, INTERRUPTED, UNRESOLVED
 from .operations import add_operations, run_operations
@@ -21,6 +24,7 @@ from .vectors import add_vectors, run_vectors
 
 __all__ = ["AGREES", "BAD_INPUT", "DISAGREES", "INTERRUPTED", "UNRESOLVED", "main", "parser"]
 
+COMMANDS = ("verify", "vectors", "check", "explain")
 DEFAULT_CASES = 1200
 
 
@@ -42,22 +46,31 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     top = argparse.ArgumentParser(
         prog="gradient-oracle",
-        description="Reference gradients of multi-layer perceptrons, and what they say of others'.",
+        description="Says whether gradients are right, and if they are not, which mistake was made.",
+        epilog="Example: gradient-oracle check vectors/activation_tanh.json result.json; of each command: "
+        "gradient-oracle COMMAND --help",
     )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(dest="command", required=True)
     _add_verify(commands)
     _add_campaign(commands)
     add_vectors(commands)
     add_check(commands)
     add_operations(commands)
-    show = commands.add_parser("explain", help="print backpropagation through a 2-2-1 network, step by step")
+    show = commands.add_parser(
+        "explain",
+        help="print backpropagation through a 2-2-1 network, step by step",
+        epilog="Example: gradient-oracle explain --activation sigmoid",
+    )
     show.add_argument("--activation", default="tanh", help="of both layers (default tanh)")
     return top
 
 
 def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verify = commands.add_parser(
-        "verify", help="hold the hand-written gradients against torch.autograd and differences on random problems"
+        "verify",
+        help="hold the hand-written gradients against torch.autograd and differences on random problems",
+        epilog="Example: gradient-oracle verify --cases 100 --seed 7 --dtype float32 --json report.json",
     )
     verify.add_argument(
         "--cases", type=_positive, default=DEFAULT_CASES, help=f"random problems (default {DEFAULT_CASES})"
@@ -89,7 +102,9 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _add_campaign(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     together = commands.add_parser(
-        "campaign", help="one report of what verify --resume has kept in files, on several machines, say"
+        "campaign",
+        help="one report of what verify --resume has kept in files, on several machines, say",
+        epilog="Example: gradient-oracle campaign here.jsonl there.jsonl --json report.json",
     )
     together.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a file of verify --resume")
     _add_report(together)
@@ -114,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser().parse_args(arguments)
         return _run(options, errors if getattr(options, "json", None) == STANDARD_OUTPUT else console)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         text = str(error).encode("utf-8", "backslashreplace").decode()  # a path may hold what UTF-8 does not have
         errors.print(f"gradient-oracle: {text}", markup=False, highlight=False, soft_wrap=True)
         return BAD_INPUT
@@ -137,7 +152,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
         explain(options.activation, console)
         return AGREES
-    from .verify import run_campaign, run_verify  # noqa: PLC0415
+    with extras.named("verify"):
+        from .verify import run_campaign, run_verify  # noqa: PLC0415
 
     return (run_campaign if options.command == "campaign" else run_verify)(options, console)
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .exit_status import AGREES
-from .terminal import require_folder, write_report
+from .terminal import require_file, write_report
 
 
 def add_operations(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,6 +23,7 @@ def add_operations(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         description="List the operations of ATen that network_from_module and check_module take, by the names that "
         "torch.export gives them, each with its schema; and the rows that operations= may use. A name, or a part of "
         "one, lists those alone.",
+        epilog="Example: gradient-oracle operations layer_norm",
     )
     command.add_argument("part", nargs="?", default="", metavar="NAME", help="list only names that contain this")
     command.add_argument(
@@ -37,10 +38,13 @@ def run_operations(options: argparse.Namespace, console: Console) -> int:
         ValueError: no name contains the part that was asked for.
         OSError: the file cannot be written.
     """
-    require_folder(options.json)
+    require_file("--json", options.json)
     from reference.operations.table import MAKERS, OPERATIONS, signature  # noqa: PLC0415
 
-    from ..torch_side.aten import schemas  # noqa: PLC0415  (torch loads for seconds)
+    from ..torch_side import extras  # noqa: PLC0415
+
+    with extras.named("torch"):
+        from ..torch_side.aten import schemas  # noqa: PLC0415  (torch loads for seconds)
 
     calls = {name: schema for name, schema in schemas().items() if options.part in name}
     rows = {

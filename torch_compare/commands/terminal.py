@@ -85,7 +85,7 @@ def finish() -> None:
 
 
 def write_report(text: str, path: Path) -> None:
-    """Write a JSON report to a file, or to the standard output if the path is `STANDARD_OUTPUT`.
+    """Write a report to a file; one of JSON to the standard output if the path is `STANDARD_OUTPUT`.
 
     Halves of surrogate pairs, which names of files may hold, become JSON's escapes.
 
@@ -99,10 +99,28 @@ def write_report(text: str, path: Path) -> None:
             sys.stdout.write(json.dumps(json.loads(text), indent=1) + "\n")
 
 
-def require_folder(path: Path | None) -> None:
-    """Raise ValueError if a report cannot be written to a path, before the work is done."""
-    if path is not None and not path.parent.is_dir():
-        raise ValueError(f"--json: there is no folder {path.parent}")
+def require_file(option: str, path: Path | None) -> None:
+    """Raise ValueError if no file can be written to an option's path, before the work is done; `-` always can."""
+    if path is None or path == STANDARD_OUTPUT:
+        return
+    if path.is_dir():
+        raise ValueError(f"{option}: {path} is a folder; expected the path of a file")
+    if not path.parent.is_dir():
+        raise ValueError(f"{option}: there is no folder {path.parent}")
+    _require_writable(option, path if path.exists() else path.parent)
+
+
+def require_folder(option: str, path: Path) -> None:
+    """Raise ValueError if no files can be written to a folder, or it cannot be made, before the work is done."""
+    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not there.is_dir():
+        raise ValueError(f"{option}: {there} is a file; expected a folder")
+    _require_writable(option, there)
+
+
+def _require_writable(option: str, path: Path) -> None:
+    if not os.access(path, os.W_OK):
+        raise ValueError(f"{option}: {path} cannot be written to")
 
 
 def consoles() -> tuple[Console, Console]:

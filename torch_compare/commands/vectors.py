@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from .exit_status import AGREES
+from .terminal import require_folder
 
 
 def _number(text: str) -> int:
@@ -32,6 +33,7 @@ def add_vectors(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description="Write the named test vectors to a folder, and random ones if asked: each as JSON and as "
         "safetensors, with an index, JSON Schemas and a manifest. Or, with --widths, one case of a network of your "
         "own. The same seed makes the same bytes.",
+        epilog="Example: gradient-oracle vectors mine --widths 4,6,5,3 --activation relu --loss cross_entropy",
     )
     command.add_argument("directory", type=Path, metavar="DIR", help="where to; made if it is not there")
     command.add_argument(
@@ -58,6 +60,7 @@ def run_vectors(options: argparse.Namespace, console: Console) -> int:
         ValueError: there is no such activation or loss, the network is too large, or options do not go together.
         OSError: a file cannot be written.
     """
+    require_folder("DIR", options.directory)
     if options.widths is not None:
         return _one(options, console)
     for option in ("activation", "loss", "batch", "reduction"):

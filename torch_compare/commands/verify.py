@@ -21,7 +21,7 @@ from ..sources.outcome import PAIRS, PairVerdict
 from ..sources.report import CampaignReport
 from ..verdict.status import Status
 from .exit_status import AGREES, DISAGREES, INTERRUPTED, UNRESOLVED
-from .terminal import require_folder, write_report
+from .terminal import require_file, require_folder, write_report
 
 
 def run_verify(options: argparse.Namespace, console: Console) -> int:
@@ -30,17 +30,18 @@ def run_verify(options: argparse.Namespace, console: Console) -> int:
         return _replay(options.replay, console)
     if (options.backend == "dask") != (options.scheduler is not None):
         raise ValueError("--backend dask and --scheduler tcp://HOST:PORT go together")
+    require_file("--json", options.json)
+    require_folder("--disagreements", options.disagreements)
     return _verify(options, console)
 
 
 def run_campaign(options: argparse.Namespace, console: Console) -> int:
     """Report on the pieces in files, which may have come from several machines; returns the exit status."""
-    require_folder(options.json)
+    require_file("--json", options.json)
     return _finish(campaign.merged(options.files), {}, options, console)
 
 
 def _verify(options: argparse.Namespace, console: Console) -> int:
-    require_folder(options.json)
     seed = randbelow(2**32) if options.seed is None else options.seed
     dtype = options.dtype or "both"
     first = f" --first {options.first}" if options.first else ""

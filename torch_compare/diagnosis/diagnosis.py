@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -191,6 +192,7 @@ def diagnose(
     scale: Mapping[str, Any],
     fmt: Format,
     seed: int = 0,
+    stored: Mapping[str, Format] = MappingProxyType({}),
 ) -> Diagnosis:
     """Name the mistake that explains gradients which are not the problem's.
 
@@ -201,6 +203,7 @@ def diagnose(
         scale: the rounding scale by place.
         fmt: the format that the gradients were computed in.
         seed: of the noise.
+        stored: the format of every leaf that is stored in a coarser one, by place.
 
     >>> mlp = ref.initialize([3, 4, 2], ["tanh", "identity"], seed=0)
     >>> rng = np.random.default_rng(0)
@@ -212,13 +215,13 @@ def diagnose(
     problem = problem.in_float64()
     if isinstance(problem.network, ref.Network):
         with np.errstate(all="ignore"):
-            return diagnose_network(problem, given, expected, scale, fmt, seed)
+            return diagnose_network(problem, given, expected, scale, fmt, seed, stored)
     with np.errstate(all="ignore"):
         broken = not_finite(problem, given, fmt)
         if broken:
             return Diagnosis(broken, ("not finite",))
         evidence = Evidence.of(problem, given, expected, scale, fmt.unit_roundoff)
-        search = _Search(Trial(evidence, expected, scale, fmt, seed))
+        search = _Search(Trial(evidence, expected, scale, fmt, seed, stored))
         for budget in WORK:
             found = search.best(budget)
             if found is not None:

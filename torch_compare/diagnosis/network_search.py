@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class Subject:
         expected: the right ones.
         scale: the rounding scale of the right ones.
         fmt: the format that they were computed in.
+        stored: the format of every leaf that is stored in a coarser one, by place.
     """
 
     problem: ref.Problem
@@ -77,6 +79,7 @@ class Subject:
     expected: Numbers
     scale: Numbers
     fmt: Format
+    stored: Mapping[str, Format] = MappingProxyType({})
 
     @property
     def places(self) -> list[str]:

@@ -8,8 +8,9 @@ step, on the way back from the loss, the numbers first differ.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from ..torch_side.deviations import deviations
 from .named_factors import UNNAMED, constants, product
 from .named_factors import nearest as nearest_factors
 from .network_search import Fit, Numbers, Subject, nearest, pairs
+from .trial import with_storing
 from .wording import Diagnosis, listed, number, sentence
 
 TRIED = 6
@@ -41,6 +43,7 @@ def diagnose_network(
     scale: Numbers,
     fmt: Format,
     seed: int = 0,
+    stored: Mapping[str, Format] = MappingProxyType({}),
 ) -> Diagnosis:
     """Name the mistake that explains gradients of a network which are not the problem's; arguments as of `diagnose`.
 
@@ -55,7 +58,7 @@ def diagnose_network(
     broken = _not_finite(problem, held, fmt)
     if broken:
         return Diagnosis(broken, ("not finite",))
-    subject = Subject(problem, held, expected, scale, fmt)
+    subject = Subject(problem, held, expected, scale, fmt, stored)
     wrong = subject.wrong()
     fits, firsts, stopped = nearest(subject, wrong)
     standing = _standing(fits, subject, seed)
@@ -97,7 +100,7 @@ def _tried(fit: Fit, subject: Subject, seed: int) -> Fit:
         other = mistake.problem(other)
     made = leaves_with(fit.mistakes, subject.problem)
     sigma = rounding_errors(other, fmt, textbook=True, runs=RUNS, seed=seed).sigma
-    worst = worst_places(subject.held, made, sigma, fmt)
+    worst = worst_places(subject.held, made, with_storing(sigma, made, subject.stored), fmt)
     scales = max((np.inf if np.isnan(w.scales) else w.scales for p, w in worst.items() if p != "loss"), default=0.0)
     loss = "loss" not in worst or worst["loss"].scales <= FACTOR
     return replace(fit, scales=float(scales), loss=loss)

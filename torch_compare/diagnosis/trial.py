@@ -7,7 +7,7 @@ allows, which depends on nothing but the problem's size: the same input has the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -51,6 +51,7 @@ class Trial:
         scale: their rounding scale.
         fmt: the format that the gradients were computed in.
         seed: of the noise.
+        stored: the format of every leaf that is stored in a coarser one, by place.
     """
 
     evidence: Evidence
@@ -58,6 +59,7 @@ class Trial:
     scale: Mapping[str, Any]
     fmt: Format
     seed: int
+    stored: Mapping[str, Format] = field(default_factory=dict)
 
     @property
     def _size(self) -> int:
@@ -108,7 +110,7 @@ class Trial:
             place: np.maximum(pooled(spread_of(noisy[place]), self._runs), uncertainty * np.abs(leaf))
             for place, leaf in made.items()
         }
-        return made, allowed
+        return made, with_storing(allowed, made, self.stored)
 
     def _tell_enough(self, told: Any, mistakes: tuple[Mistake, ...]) -> bool:
         """Whether the mistakes predict enough of how the gradients differ from the right ones (see `BITS`).
@@ -121,6 +123,17 @@ class Trial:
         fitted = len({m.habit for m in mistakes if m.uncertainty > 0})
         less = PARTICULAR if all(m.particular for m in mistakes) else 0.0
         return bool(np.sum(bits[: bits.size - fitted]) >= BITS[habits(mistakes)] - less)
+
+
+def with_storing(scale: Mapping[str, Any], made: Leaves, stored: Mapping[str, Format]) -> Leaves:
+    """The rounding scale of each leaf with that of storing it in a coarser format, where it is stored so.
+
+    Storing rounds the numbers that a mistake makes, which may be far larger than the right ones.
+    """
+    return {
+        place: np.hypot(sigma, stored[place].rounding(made[place])) if place in stored else sigma
+        for place, sigma in scale.items()
+    }
 
 
 def pooled(sigma: Any, runs: int) -> Any:

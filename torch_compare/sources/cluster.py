@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
+from ..torch_side.extras import named
+
 Part = TypeVar("Part")
 Made = TypeVar("Made")
 
@@ -23,10 +25,8 @@ def on_cluster(work: Callable[[Part], Made], parts: Iterable[Part], scheduler: s
         ValueError: Dask is not installed.
         OSError: there is no scheduler at the address.
     """
-    try:
-        from distributed import Client, as_completed  # noqa: PLC0415 (an extra, which few installations have)
-    except ImportError:
-        raise ValueError("a Dask cluster needs: pip install 'gradient-oracle[dask]'") from None
+    with named():
+        from distributed import Client, as_completed  # noqa: PLC0415 (few installations have it)
     with Client(scheduler, set_as_default=False) as client:
         futures: list[Any] = client.map(work, list(parts), pure=False)
         try:

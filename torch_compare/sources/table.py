@@ -12,7 +12,13 @@ from reference import differences
 from reference.differences.multiprecision import multiprecision_difference
 from reference.rounding.certified import certified_gradients
 
-from ..torch_side.gradients import torch_gradients
+from ..torch_side import extras
+
+
+def _torch(problem: ref.Problem) -> ref.Gradients:
+    with extras.named():
+        from ..torch_side.gradients import torch_gradients  # noqa: PLC0415  (the other sources need no torch)
+    return torch_gradients(problem)
 
 
 def _central_difference(problem: ref.Problem) -> ref.Gradients:
@@ -33,7 +39,7 @@ def _multiprecision_difference(problem: ref.Problem) -> ref.Gradients:
 SOURCES: Mapping[str, Callable[[ref.Problem], ref.Gradients]] = MappingProxyType(
     {
         "reference": ref.gradients,
-        "torch": torch_gradients,
+        "torch": _torch,
         "central_difference": _central_difference,
         "complex_step": differences.complex_step,
         "multiprecision_difference": _multiprecision_difference,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.arithmetic.formats import FORMATS, STORED, Format
+from reference.arithmetic.formats import FORMATS, Format
 from reference.rounding.distance import WorstElement
 from reference.rounding.scale import RUNS, Rounding, rounding_errors
 
@@ -210,12 +210,9 @@ def _judge_by(
 
 def _stored(scale: Rounding, given: Given, expected: Mapping[str, Any], fmt: Format) -> Rounding:
     """The scale with the rounding of leaves that are stored more coarsely than they were computed, or were printed."""
-    for place, values in given.leaves.items():
-        kept = STORED[given.formats[place]]
-        if kept.bits < fmt.bits:
-            size = np.abs(expected[place])
-            rounding = np.where(values == expected[place], 0.0, kept.unit_roundoff * size + kept.smallest / 2)
-            scale = scale.with_error(place, rounding)
+    for place, kept in given.stored_coarser(fmt).items():
+        right = given.leaves[place] == expected[place]
+        scale = scale.with_error(place, np.where(right, 0.0, kept.rounding(expected[place])))
     for place, found in given.prints.items():
         scale = scale.with_bounded_error(place, found.half)
     return scale

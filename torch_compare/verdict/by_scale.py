@@ -18,6 +18,7 @@ from reference.rounding.statistics import SIZE, Statistic, Whitened, flat, stati
 
 from ..diagnosis.known_changes import fitted_factor, known_changes
 from ..mistakes.mistake import Mistake
+from .error_map import ErrorMap, error_maps
 from .mean_product import shared_error
 
 ELEMENT = "element"
@@ -134,6 +135,10 @@ class ByScale:
         for statistic in self.statistics:
             found[statistic.kind] = max(found.get(statistic.kind, 0.0), statistic.excess)
         return found
+
+    def maps(self) -> dict[str, ErrorMap]:
+        """The errors of every leaf in rounding scales."""
+        return error_maps(self.leaves, self.expected, self.rounding.sigma, self.fmt)
 
     def sizes(self) -> dict[str, float]:
         """The root mean square of every leaf of several elements, in rounding scales."""

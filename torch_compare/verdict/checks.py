@@ -16,6 +16,7 @@ from ..diagnosis import diagnosis
 from ..diagnosis.named_factors import UNNAMED
 from ..diagnosis.small_mistake import small_mistake
 from ..diagnosis.wording import Diagnosis
+from ..torch_side import extras
 from .arithmetics import Judged, arithmetic_of, coarser_precision, judge_with, more_rounding
 from .certified import certificate_of, doubted, nearest_certified, reproducible
 from .given import Given, read_given
@@ -104,7 +105,7 @@ def check(
         return replace(verdict, status=Status.UNRESOLVED, diagnosis=Diagnosis(text, sought=False))
     if verdict.status is Status.IMPRECISE and not verdict.decided and verdict.coarser:
         held, sigma = in_range(problem, read.leaves, arithmetic), wider().sigma
-        behind = diagnosis.diagnose(problem, held, expected, sigma, arithmetic, seed)
+        behind = diagnosis.diagnose(problem, held, expected, sigma, arithmetic, seed, read.stored_coarser(arithmetic))
         # A small mistake looks like a low precision. It is one if it leaves no more of the error than rounding leaves.
         if behind.scales * FACTOR <= verdict.worst.scales:
             said = behind if diagnose else Diagnosis(NOTHING, sought=False)
@@ -121,7 +122,8 @@ def check(
     small = verdict.worst.scales <= FACTOR or arithmetic.bits < FORMATS["float32"].bits
     found = small_mistake(problem, held, expected, rounding, arithmetic) if small else None
     if found is None or found.names == UNNAMED:
-        searched = diagnosis.diagnose(problem, held, expected, rounding.sigma, arithmetic, seed)
+        stored = read.stored_coarser(arithmetic)
+        searched = diagnosis.diagnose(problem, held, expected, rounding.sigma, arithmetic, seed, stored)
         found = searched if found is None or (searched.names and searched.names != UNNAMED) else found
     return replace(verdict, diagnosis=found)
 
@@ -200,11 +202,13 @@ def check_module(
         operations: rows for operations of ATen that the oracle does not know; see `network_from_module`.
 
     Raises:
+        ModuleNotFoundError: torch is not installed; the message names the extra that brings it.
         TypeError: the module calls an operation that the oracle lacks, or cannot be traced; the message names the
             operation, the submodule and the line, and says what to do.
         ValueError: shapes or targets do not fit, or the module is random in training mode.
     """
-    from ..torch_side import module_layers, module_problem, modules  # noqa: PLC0415  (torch loads for seconds)
+    with extras.named():
+        from ..torch_side import module_layers, module_problem, modules  # noqa: PLC0415  (torch loads for seconds)
 
     options: dict[str, Any] = {
         "accumulate": accumulate, "certified": certified, "strict": strict, "diagnose": diagnose, "seed": seed

@@ -15,7 +15,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.array import refuse_masked
-from reference.arithmetic.formats import FORMATS, Format, get_format
+from reference.arithmetic.formats import FORMATS, STORED, Format, get_format
 from reference.network.gradients import place_of
 
 from ..files.printed import Print
@@ -37,6 +37,11 @@ class Given:
     leaves: Mapping[str, Any]
     formats: Mapping[str, str]
     prints: Mapping[str, Print] = field(default_factory=dict)
+
+    def stored_coarser(self, fmt: Format) -> dict[str, Format]:
+        """The format of every leaf that is stored in a coarser one than it was computed in, by place."""
+        kept = {place: STORED[name] for place, name in self.formats.items()}
+        return {place: found for place, found in kept.items() if found.bits < fmt.bits}
 
     def common_format(self) -> Format:
         """The one format that all are stored in.

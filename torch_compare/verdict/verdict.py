@@ -26,7 +26,9 @@ from reference.rounding.scale import Rounding
 from ..diagnosis.wording import Diagnosis, listed
 from .by_scale import ByScale
 from .conventions import another_convention
+from .error_map import ErrorMap
 from .overflow import in_range
+from .page import part
 from .rounded_kinks import rounded_kinks
 from .status import Status
 
@@ -54,6 +56,7 @@ class Verdict:
         coarser: the coarser format whose errors the numbers have, of an imprecise verdict; "" if there is none.
         formats: the steps of a module that compute in another format than its parameters', by that format.
         calls: where a module makes the steps that the diagnosis names, by step.
+        maps: the errors of every leaf in rounding scales, several elements a cell where there are many.
     """
 
     status: Status
@@ -70,6 +73,7 @@ class Verdict:
     coarser: str = ""
     formats: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     calls: Mapping[str, str] = field(default_factory=dict, repr=False)
+    maps: Mapping[str, ErrorMap] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "diagnosis", Diagnosis.of(self.diagnosis))
@@ -110,6 +114,13 @@ class Verdict:
             lines.append("digits that agree: all" if isinf(fewest) else f"digits that agree: {fewest:.1f}, in {place}")
         return "\n  ".join([*lines, f"expected is {self.reproduce}"])
 
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows; None, for which it shows the text, where Jinja2 is not installed."""
+        try:
+            return part(self)
+        except ModuleNotFoundError:
+            return None
+
 
 def judge(
     problem: ref.Problem,
@@ -135,7 +146,7 @@ def judge(
         reproduce = f"ref.gradients(problem){leaf}{_at(place)}"
         return Verdict(
             status, place, scale, fmt.name, said, reproduce, first.worst.scales, places=found.places,
-            statistics=found.in_limits(), decided=_decided(found),
+            statistics=found.in_limits(), decided=_decided(found), maps=found.maps(),
         )  # fmt: skip
 
     if np.isnan(first.worst.scales):

@@ -1,4 +1,4 @@
-"""The C program of layer norm: compiled, judged, and its planted bug named."""
+"""The C program of layer norm: compiled, judged, and its planted bug named; the Makefile of all programs."""
 
 import json
 import os
@@ -62,7 +62,15 @@ def test_another_case_is_refused(run, case):
     assert "expected a case of layer_norm in float64" in done.stderr
 
 
-def test_the_makefile_runs_the_same_case():
-    text = (FOLDER / "Makefile").read_text(encoding="utf-8")
-    assert (FOLDER / re.search(r"^CASE := (\S+)$", text, re.MULTILINE)[1]).resolve() == CASE.resolve()
-    assert "-DMEAN_TERM_LEFT_OUT" in text
+def test_the_makefile_compiles_runs_and_judges_each_program():
+    if shutil.which("make") is None:
+        pytest.skip("there is no make on this machine")
+    done = subprocess.run(["make", "-n", "-C", FOLDER, "check", "bug"], capture_output=True, text=True, check=True)
+    judged = re.findall(r"^gradient-oracle check (\S+) (\w+)\.json$", done.stdout, re.MULTILINE)
+    assert [name for _, name in judged] == ["backprop", "layer_norm", "layer_norm_bug"]
+    for case, name in judged:
+        assert (FOLDER / case).resolve() == (COMMITTED / "network_batch_8.json" if name == "backprop" else CASE)
+        assert f"./{name} {case} > {name}.json" in done.stdout
+        source = name.removesuffix("_bug")
+        assert re.search(rf" {source}\.c -o {name} -lm$", done.stdout, re.MULTILINE)
+    assert done.stdout.count("-DMEAN_TERM_LEFT_OUT") == 1

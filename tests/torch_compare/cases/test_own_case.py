@@ -41,8 +41,10 @@ def test_a_seed_is_a_problem():
     ({"widths": [3]}, "widths: expected two numbers or more, each at least 1, got 3"),
     ({"widths": [3, 0, 1]}, "widths: expected two numbers or more"),
     ({"widths": [4096, 4096]}, "widths and batch: 134217728 multiply-adds in a forward pass, more than"),
-    ({"batch": 0}, "batch: expected at least 1, got 0"), ({"activation": "swoosh"}, "activation: expected one of"),
-    ({"loss": "mae"}, "loss: expected one of"), ({"dtype": "float16"}, "dtype: expected one of float64, float32"),
+    ({"batch": 0}, "batch: expected at least 1, got 0"),
+    ({"dtype": "float16"}, "dtype: expected one of float64, float32"),
+    ({"activation": "swoosh"}, "activation: no row is named 'swoosh'"),
+    ({"loss": "mes"}, "loss: no row is named 'mes', is mse meant"),
     ({"reduction": "none"}, "reduction: expected one of mean, sum, got none"),
 ])  # fmt: skip
 def test_what_is_refused(changes, message):

@@ -1,5 +1,6 @@
 """The check on the command line: every verdict with its exit status, in every dtype; folders; and what it refuses."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -19,6 +20,7 @@ from tests.torch_compare.commands.helpers import (
     write_case,
     write_result,
 )
+from torch_compare.cases import vectors
 from torch_compare.files.case_writer import as_safetensors
 
 COARSER = {"float64": "float32", "float32": "bfloat16", "tf32": "bfloat16"}
@@ -234,6 +236,26 @@ def test_a_bad_case_or_path_is_one_line(cases, tmp_path, capsys):
         assert str(named) in error
         assert message in error
         assert error.count("\n") == 1
+
+
+def test_the_report_says_by_which_vectors_it_judged(tmp_path, capsys):
+    case = vectors.COMMITTED / "kink_relu.json"
+    result = write_result(tmp_path / "result.json", {"loss": 0.0})
+    report = tmp_path / "report.json"
+    digest = hashlib.sha256((vectors.COMMITTED / "manifest.json").read_bytes()).hexdigest()
+    run(case, result, "--json", report)
+    data = json.loads(report.read_text(encoding="utf-8"))
+    assert data["version"] == ref.__version__
+    assert data["vectors"] == {"version": vectors.GENERATOR_VERSION, "sha256": digest, "changed": []}
+    line = f"test vectors {vectors.GENERATOR_VERSION}, SHA-256 of their manifest {digest}"
+    assert line in capsys.readouterr().out.splitlines()
+    for name in (case.name, "manifest.json"):
+        (tmp_path / name).write_bytes((vectors.COMMITTED / name).read_bytes() + b"\n")
+    run(tmp_path / case.name, result)
+    assert "; changed since then: kink_relu.json\n" in capsys.readouterr().out
+    (tmp_path / "manifest.json").write_text("{}", encoding="utf-8")
+    run(tmp_path / case.name, result, "--json", report)
+    assert json.loads(report.read_text(encoding="utf-8"))["vectors"] is None
 
 
 def test_names_of_files_are_no_markup(tmp_path, capsys):

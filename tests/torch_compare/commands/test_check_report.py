@@ -48,3 +48,24 @@ def test_a_folder_is_judged_case_by_case(cases, results, tmp_path, capsys, monke
     assert "DISAGREES: 2 agrees, 1 wrong" in out
     found = {one["case"]: one["status"] for one in json.loads(report.read_text(encoding="utf-8"))["cases"]}
     assert found == {"two_layers": "wrong", "at_a_kink": "agrees", "undecided": "agrees"}
+
+
+def test_the_page_of_one_case_and_of_a_folder(cases, results, tmp_path, capsys):
+    path = tmp_path / "report.html"
+    hostile = "<script>alert(1)</script>"
+    folder = tmp_path / hostile.replace("/", "")
+    results.rename(folder)
+    write_result(folder / "two_layers.json", {"loss": 1e9})
+    assert run(cases, folder, "--html", path) == 1
+    text = path.read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert text.count("<section") == 1, "the wrong one alone"
+    assert all(f'<th scope="row">{name}</th>' in text for name in ("at_a_kink", "two_layers", "undecided"))
+    assert run(cases / "two_layers.json", folder / "two_layers.json", "--html", path) == 1
+    text = path.read_text(encoding="utf-8")
+    assert text.count("<section") == 1
+    assert "gradient-oracle check" in text
+    for refused, message in (("-", "--html: expected the path of a file"), (tmp_path, "--html: ")):
+        capsys.readouterr()
+        assert run(cases, folder, "--html", refused) == 2
+        assert message in capsys.readouterr().err

@@ -5,9 +5,12 @@ import pickle
 
 import pytest
 
+import reference as ref
 from tests.fuzz.damage import Bomb
 from torch_compare.cases import vectors
 from torch_compare.commands import cli
+
+CASE = str(vectors.COMMITTED / "kink_relu.json")
 
 
 @pytest.mark.parametrize(
@@ -35,12 +38,56 @@ def test_bad_paths_and_names_exit_with_2(tmp_path, capsys):
     assert "swoosh" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_the_help_of_every_command_has_an_example_that_parses(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    _, _, example = " ".join(capsys.readouterr().out.split()).partition("Example: gradient-oracle ")
+    assert cli.parser().parse_args(example.split()).command == command
+
+
+def test_the_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert (stop.value.code, capsys.readouterr().out) == (0, f"gradient-oracle {ref.__version__}\n")
+
+
+def paths_that_cannot_be_written(folder):
+    """Arguments of commands whose work would be lost, and what they are refused with."""
+    file = folder / "file"
+    file.touch()
+    out = "--json", str(folder / "report.json")
+    return (
+        (["verify", "--json", "."], "--json: . is a folder"),
+        (["verify", "--json", str(file / "report.json")], "--json: there is no folder"),
+        (["verify", *out, "--disagreements", str(file)], f"--disagreements: {file} is a file"),
+        (["verify", *out, "--disagreements", str(file / "deeper" / "still")], f"--disagreements: {file} is a file"),
+        (["check", CASE, CASE, "--json", str(folder)], f"--json: {folder} is a folder"),
+        (["vectors", str(file)], f"DIR: {file} is a file"),
+    )
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_path_that_cannot_be_written_is_refused_before_the_work(number, tmp_path, capsys):
+    arguments, message = paths_that_cannot_be_written(tmp_path)[number]
+    assert cli.main(arguments) == cli.BAD_INPUT
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith(f"gradient-oracle: {message}")
+
+
+@pytest.mark.parametrize("option", ["--json", "--disagreements"])
+def test_a_folder_without_the_right_to_write_is_refused(option, tmp_path, capsys, monkeypatch):
+    """The rights are planted: tests may run as root, who may write anywhere."""
+    monkeypatch.setattr("torch_compare.commands.terminal.os.access", lambda path, mode: path != tmp_path)
+    assert cli.main(["verify", "--cases", "1", option, str(tmp_path / "new")]) == cli.BAD_INPUT
+    assert f"{option}: {tmp_path} cannot be written to" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_explain_exits_with_0(capsys):
     assert cli.main(["explain", "--activation", "sigmoid"]) == cli.AGREES
     assert "sigmoid" in capsys.readouterr().out
-
-
-CASE = str(vectors.COMMITTED / "kink_relu.json")
 
 
 class Trap:

@@ -46,7 +46,7 @@ def test_one_case_of_a_network_of_ones_own(tmp_path, capsys):
 @pytest.mark.parametrize(("options", "message"), [
     (["--loss", "mse"], "--loss: of a network of your own; say its --widths too"),
     (["--widths", "2,1", "--cases", "3"], "--cases: of the named set"),
-    (["--widths", "2,1", "--activation", "swoosh"], "activation: expected one of identity, relu"),
+    (["--widths", "2,1", "--activation", "rellu"], "activation: no row is named 'rellu', is relu meant?"),
     (["--widths", "2,1", "--batch", "0"], "batch: expected at least 1"),
 ])  # fmt: skip
 def test_options_that_do_not_go_together(tmp_path, options, message, capsys):

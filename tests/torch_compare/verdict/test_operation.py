@@ -39,6 +39,20 @@ def test_inputs_may_be_torch_tensors_and_broadcast():
     assert wrong.diagnosis.names == ("factor 2",)
 
 
+@pytest.mark.parametrize("dtype", ["float32", None])
+def test_a_mistake_is_named_where_its_numbers_are_stored_in_bfloat16(dtype):
+    """Storing rounds the wrong numbers, far larger than the right ones where the mean of d_s is most of them."""
+    x, d = (torch.randn(64, 32, generator=torch.manual_seed(seed)).bfloat16() for seed in (0, 1))
+    deviation = x.float() - x.float().mean(-1, keepdim=True)
+    r = torch.rsqrt(deviation.square().mean(-1, keepdim=True) + 1e-5)
+    s = deviation * r
+    wrong = r * (d.float() - s * (d.float() * s).mean(-1, keepdim=True))
+    right = wrong - r * d.float().mean(-1, keepdim=True)
+    assert tc.check_operation("layer_norm", {"x": x}, d, {"x": right.bfloat16()}, dtype=dtype).agrees
+    verdict = tc.check_operation("layer_norm", {"x": x}, d, {"x": wrong.bfloat16()}, dtype=dtype)
+    assert (verdict.status, verdict.diagnosis.names) == ("wrong", ("mean term left out",))
+
+
 def test_any_number_of_inputs_have_numbered_gradients():
     parts = [RNG.normal(size=(2, k)) for k in (1, 3)]
     d = RNG.normal(size=(2, 4))
