@@ -47,7 +47,7 @@ class Architecture:
 
 
 class Whole(nn.Module):
-    """A model that takes its inputs in order, and whose output is one tensor."""
+    """A model that takes its inputs in order, and whose output is one tensor; of logits of a text, a row a token."""
 
     def __init__(self, model: nn.Module, names: tuple[str, ...], output: str) -> None:
         super().__init__()
@@ -55,7 +55,8 @@ class Whole(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         """The field of the output that is judged."""
-        return getattr(self.model(**dict(zip(self.names, inputs, strict=True))), self.output)
+        made: Tensor = getattr(self.model(**dict(zip(self.names, inputs, strict=True))), self.output)
+        return made.flatten(0, 1) if self.output == "logits" and made.ndim == 3 else made
 
 
 def made(row: Architecture, seed: int) -> tuple[nn.Module, tuple[Tensor, ...]]:
