@@ -29,7 +29,7 @@ ROOMS = {
     "digits": "exactness", "accuracy": "exactness", "operations": "exactness", "opinfo": "exactness",
     "differences": "exactness", "certificates": "exactness",
     "detection": "detection", "operation_mistakes": "detection",
-    "speed": "speed",
+    "speed": "speed", "zoo": "zoo",
 }  # fmt: skip
 """The room of each script: in the chapter's order, then what measures this package itself."""
 CLAIMS = {
@@ -42,8 +42,13 @@ RESULTS = Path(__file__).parent / "results"
 """The folder that is written to unless another is named."""
 
 
-def run(name: str, quick: bool, seed: int, results: Path, console: Console) -> ScriptOutcome:
-    """Measure, show and draw one benchmark and write its files; whatever it raises is part of the outcome."""
+def run(
+    name: str, quick: bool, seed: int, results: Path, console: Console, chosen: Sequence[str] = ()
+) -> ScriptOutcome:
+    """Measure, show and draw one benchmark and write its files; whatever it raises is part of the outcome.
+
+    `chosen` are the rows of the zoo that are measured.
+    """
     files = results / f"{name}.json", results / f"{name}.png"
     report, error, claim = None, "", CLAIMS.get(name, "")
     for path in files:
@@ -51,7 +56,7 @@ def run(name: str, quick: bool, seed: int, results: Path, console: Console) -> S
     start = perf_counter()
     try:
         module: ModuleType = importlib.import_module(f"{__package__}.{ROOMS[name]}.{name}")
-        report = module.measure(quick, seed)
+        report = module.measure(quick, seed, chosen) if chosen else module.measure(quick, seed)
         claim = report.source_claim or claim
         show(report, header(seed), console)
         write_json(report, header(seed), files[0])
@@ -118,7 +123,13 @@ def main(argv: Sequence[str] | None = None, results: Path = RESULTS, console: Co
         "claim, figures, every row) and NAME.png (the picture) of each, and README.md, a page of those that ran.",
         epilog="The exit status is the number of claims that did not stand and of benchmarks that failed.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all of them if none is named: {', '.join(ROOMS)}")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"all of them if none is named: {', '.join(ROOMS)}; "
+        "other names beside zoo are architectures of it, which are measured alone",
+    )
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--quick", action="store_true", help="small sizes: seconds to a minute each (the default)")
     sizes.add_argument("--full", action="store_true", help="full sizes: many minutes")
@@ -142,11 +153,14 @@ def main(argv: Sequence[str] | None = None, results: Path = RESULTS, console: Co
                 parser.error(f"--{name.replace('_', '-')}: expected a number of at least {least}")
         return survey(arguments, console or Console())
     unknown = [name for name in arguments.names if name not in ROOMS]
-    if unknown:
+    if unknown and "zoo" not in arguments.names:
         parser.error(f"no benchmark is named {unknown[0]!r}; there are {', '.join(ROOMS)}")
     console, results = console or Console(), arguments.results
     results.mkdir(parents=True, exist_ok=True)
-    outcomes = [run(name, not arguments.full, arguments.seed, results, console) for name in arguments.names or ROOMS]
+    outcomes = [
+        run(name, not arguments.full, arguments.seed, results, console, unknown if name == "zoo" else ())
+        for name in [name for name in arguments.names if name in ROOMS] or ROOMS
+    ]
     path = results / "README.md"
     path.write_text(page(outcomes, header(arguments.seed)), "utf-8")
     summarise(outcomes, console)

@@ -67,13 +67,12 @@ def made(row: Architecture, seed: int) -> tuple[nn.Module, tuple[Tensor, ...]]:
     """
     import transformers  # noqa: PLC0415  the extra `zoo`, and seconds
 
+    transformers.logging.set_verbosity_error()  # it tells of kernels that are not installed
     torch.manual_seed(seed)
     kind = getattr(transformers, row.model)
     model = kind(kind.config_class(**row.settings)).float().eval()
-    if row.parts:
-        module = nn.Sequential(*(getattr(model, part) for part in row.parts))
-    else:
-        module = Whole(model, tuple(row.inputs), row.output)
+    parts = [getattr(model, part) for part in row.parts]
+    module: nn.Module = nn.Sequential(*parts) if parts else Whole(model, tuple(row.inputs), row.output)
     randomise(module)
     return module, tuple(INPUTS[word]() for word in row.inputs.values())
 

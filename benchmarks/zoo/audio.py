@@ -58,10 +58,6 @@ AUDIO = (
             "patch_size": 4, "frequency_stride": 2, "time_stride": 2, "max_length": FRAMES, "num_mel_bins": BANDS,
         },
     ),
-    coder(
-        "EnCodec", "EncodecModel", hidden_size=8, num_filters=2, upsampling_ratios=[4, 2], num_lstm_layers=1,
-        kernel_size=3, last_kernel_size=3,
-    ),
     coder("DAC", "DacModel", encoder_hidden_size=4, downsampling_ratios=[2, 2], decoder_hidden_size=8, codebook_size=8),
     Architecture(
         "CLIP", "CLIPModel", {"input_ids": "tokens", "pixel_values": "picture"},

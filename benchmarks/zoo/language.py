@@ -77,11 +77,13 @@ LANGUAGE = (
     ),
     causal("GPT-NeoX", "GPTNeoXForCausalLM"),
     like_gpt2("GPT-BigCode", "GPTBigCodeForCausalLM"),
-    like_gpt2("CodeGen", "CodeGenForCausalLM", n_head=4, rotary_dim=4),
+    like_gpt2("CodeGen", "CodeGenForCausalLM", n_head=4, rotary_dim=2),
     causal("OPT", "OPTForCausalLM", ffn_dim=24, word_embed_proj_dim=16),
     causal("BLOOM", "BloomForCausalLM", n_layer=2, n_head=2),
     causal("Falcon", "FalconForCausalLM"),
-    other("MPT", "MptForCausalLM", d_model=16, n_layers=2, n_heads=2, max_seq_len=16, expansion_ratio=2, use_cache=False),
+    other(
+        "MPT", "MptForCausalLM", d_model=16, n_layers=2, n_heads=2, max_seq_len=16, expansion_ratio=2, use_cache=False
+    ),
     causal("Llama", "LlamaForCausalLM", num_key_value_heads=1),
     causal("Mistral", "MistralForCausalLM", **GROUPED, sliding_window=3),
     causal("Qwen 2", "Qwen2ForCausalLM", num_key_value_heads=1),

@@ -50,7 +50,7 @@ VISION = (
     patches("DINOv3", "DINOv3ViTModel", "pooler_output"),
     patches("SigLIP", "SiglipVisionModel", "pooler_output"),
     patches(
-        "DPT", "DPTForDepthEstimation", "predicted_depth", num_hidden_layers=4, backbone_out_indices=[0, 1, 2, 3],
+        "DPT", "DPTForSemanticSegmentation", num_labels=3, num_hidden_layers=4, backbone_out_indices=[0, 1, 2, 3],
         neck_hidden_sizes=[4, 4, 4, 4], reassemble_factors=[4, 2, 1, 0.5], fusion_hidden_size=4, is_hybrid=False,
     ),
     stages("Swin", "SwinForImageClassification", **WINDOWS),

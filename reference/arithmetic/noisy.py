@@ -136,8 +136,8 @@ class Noisy(Stacked):
         result = Noisy(rounded(self.source, exact, inexact), self.source)
         with np.errstate(invalid="ignore"):
             lost = (exact - result.data) + lost
-        if not np.isfinite(exact).all():
-            lost = np.where(np.isfinite(exact), lost, 0.0)  # an infinity loses nothing
+        if not np.isfinite(lost).all():
+            lost = np.where(np.isfinite(lost), lost, 0.0)  # an infinity loses nothing, that of noise neither
         return result, Noisy(lost, self.source)
 
     def constant(self, c: Constant) -> tuple[Noisy, Noisy]:

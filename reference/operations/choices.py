@@ -94,20 +94,23 @@ def clamp(min: float | None = None, max: float | None = None) -> Operation:
     )
 
 
-def _larger(a: Array, b: Array) -> Array:
-    """What part of a gradient the first gets if the larger one takes it, both a half where they are equal."""
-    return (indicator(a > b, a) + indicator(a >= b, a)) / 2
+def _larger(a: Array, b: Array, y: Array) -> Array:
+    """What part of a gradient the first gets if the larger one takes it, both a half where they are equal.
+
+    In the arithmetic of y, the result: one of the two may be a constant.
+    """
+    return (indicator(a > b, y) + indicator(a >= b, y)) / 2
 
 
 def _extremum(
-    name: str, formula: str, value: Callable[..., Array], share: Callable[[Array, Array], Array]
+    name: str, formula: str, value: Callable[..., Array], share: Callable[[Array, Array, Array], Array]
 ) -> Operation:
     """Of two arrays; share is what the first gets."""
 
     def to_first(which: Callable[[Array], Array]) -> tuple[Callable[..., Array], Callable[..., Array]]:
         return (
-            lambda v, y, a, b: v * which(share(a, b)),
-            lambda v, y, a, b: v * (1 - which(share(a, b))),
+            lambda v, y, a, b: v * which(share(a, b, y)),
+            lambda v, y, a, b: v * (1 - which(share(a, b, y))),
         )
 
     return by_element(
@@ -139,7 +142,7 @@ def maximum() -> Operation:
 @recorded
 def minimum() -> Operation:
     """The smaller of two; equal ones share the gradient evenly."""
-    return _extremum("minimum", "min(a, b)", np.minimum, lambda a, b: _larger(b, a))
+    return _extremum("minimum", "min(a, b)", np.minimum, lambda a, b, y: _larger(b, a, y))
 
 
 @recorded

@@ -13,10 +13,11 @@ import torch
 from .aten_elementwise import ELEMENTWISE
 from .aten_layers import LAYERS
 from .aten_losses import LOSSES
+from .aten_others import OTHERS
 from .aten_shapes import SHAPES
 from .call import Entry
 
-ATEN: Mapping[str, Entry] = MappingProxyType({**ELEMENTWISE, **LAYERS, **LOSSES, **SHAPES})
+ATEN: Mapping[str, Entry] = MappingProxyType({**ELEMENTWISE, **LAYERS, **LOSSES, **OTHERS, **SHAPES})
 """By the overload's name: (the call's arguments by the schema's names) ↦ expression."""
 
 WITHOUT_DERIVATIVE = frozenset(

@@ -212,7 +212,7 @@ def _upsample(mode: str) -> Entry:
 # ── recurrence ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _recurrent(name: str, **parameters: Any) -> Entry:
+def _recurrent(name: str) -> Entry:
     def entry(
         input: Value, hx: Any, params: Sequence[Value], has_biases: bool, num_layers: int, dropout: float,
         train: bool, bidirectional: bool, batch_first: bool,
@@ -223,7 +223,7 @@ def _recurrent(name: str, **parameters: Any) -> Entry:
             )
         options = {"num_layers": num_layers, "bidirectional": bidirectional, "batch_first": batch_first}
         states = hx if isinstance(hx, list | tuple) else (hx,)
-        return (row(name, bias=has_biases, **options, **parameters), input, *states, *params)
+        return (row(name, has_biases=has_biases, **options), input, *states, *params)
 
     return entry
 
@@ -294,6 +294,6 @@ LAYERS: Mapping[str, Entry] = MappingProxyType({
     },
     "aten.lstm.input": _recurrent("lstm"),
     "aten.gru.input": _recurrent("gru"),
-    "aten.rnn_tanh.input": _recurrent("rnn", nonlinearity="tanh"),
-    "aten.rnn_relu.input": _recurrent("rnn", nonlinearity="relu"),
+    "aten.rnn_tanh.input": _recurrent("rnn_tanh"),
+    "aten.rnn_relu.input": _recurrent("rnn_relu"),
 })  # fmt: skip

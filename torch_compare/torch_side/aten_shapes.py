@@ -136,7 +136,7 @@ SHAPES: Mapping[str, Entry] = MappingProxyType({
     **{
         f"aten.{name}.default": _same
         for name in ("_to_copy", "alias", "clone", "contiguous", "lift_fresh", "lift_fresh_copy", "positive",
-                     "resolve_conj", "resolve_neg", "view_as")
+                     "resolve_conj", "resolve_neg", "type_as", "view_as")
     },
     "aten.detach.default": lambda self: (_DETACHED, self),
     "aten.t.default": lambda self: self if len(self.shape) < 2 else (row("transpose", dim0=0, dim1=1), self),

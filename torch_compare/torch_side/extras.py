@@ -23,6 +23,7 @@ EXTRAS: Mapping[str, str] = MappingProxyType(
         "threadpoolctl": "verify",
         "jinja2": "html",
         "distributed": "dask",
+        "transformers": "zoo",
     }
 )
 """The extra that brings each library, by the library's name."""

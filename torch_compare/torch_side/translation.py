@@ -274,6 +274,7 @@ def _values(value: Any) -> list[Value]:
 
 
 def _floats(data: Any) -> bool:
+    """Whether there is a floating number in it: an empty tensor, as the rest of a whole rotation, has none."""
     if isinstance(data, list | tuple):
         return any(map(_floats, data))
-    return isinstance(data, Tensor) and data.is_floating_point()
+    return isinstance(data, Tensor) and data.is_floating_point() and data.numel() > 0

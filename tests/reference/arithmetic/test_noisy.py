@@ -113,6 +113,15 @@ def test_two_sum_and_two_product_give_back_what_the_noise_took():
         assert np.max(np.abs(error)) <= 2.0**-50 * np.max(np.abs(e.data))
 
 
+def test_an_infinity_that_noise_makes_loses_nothing():
+    lowest = np.finfo(float).min  # as a mask is, which float32 does not hold
+    with np.errstate(over="ignore"):
+        x = noisy([lowest]).in_format(FORMATS["float32"])
+        s, e = arithmetic.two_sum(x, 0.0)
+    assert np.isinf(s.data).any()
+    assert np.isfinite(e.data).all()
+
+
 def test_constants_err_and_their_low_part_mends_them():
     high, low = noisy([1.0], "float32").constant(SQRT_HALF)
     assert np.all(high.spread() > 0)

@@ -156,6 +156,16 @@ def test_clamp_needs_a_bound(bounds: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("row", [ops.maximum(), ops.minimum()], ids=_name)
+def test_one_of_two_may_be_a_constant_in_every_arithmetic(row):
+    network = ref.Network({}, [ref.Step("y", row, "bound", "x")], constants={"bound": np.array([0.25])})
+    problem = ref.Problem(network, np.array([[0.5, -1.0]]), np.array([[2.0, 3.0]]), "inner_product")
+    expected = [[2.0, 0.0]] if row.name == "maximum" else [[0.0, 3.0]]
+    assert ref.gradients(problem)["x"].tolist() == expected
+    assert ref.certified_gradients(problem)["x"].nearest.tolist() == expected
+    assert ref.rounding_scale(problem)["x"].shape == (1, 2)
+
+
+@pytest.mark.parametrize("row", [ops.maximum(), ops.minimum()], ids=_name)
 def test_equal_ones_share_evenly(row: Operation) -> None:
     a, b = [1.0, 2.0, -0.0], [1.0, 3.0, 0.0]
     first, second = _pulled(row, a, b)
