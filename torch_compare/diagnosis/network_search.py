@@ -8,10 +8,9 @@ the wrong leaves and spoils no right one, the second is looked for on the proble
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -79,7 +78,7 @@ class Subject:
     expected: Numbers
     scale: Numbers
     fmt: Format
-    stored: Mapping[str, Format] = MappingProxyType({})
+    stored: Mapping[str, Format] = field(default_factory=dict)
 
     @property
     def places(self) -> list[str]:
