@@ -22,7 +22,7 @@ ROOMS = {
         "torch_side", "random_problems", "files", "cases", "mistakes", "diagnosis", "verdict", "steps",
         "sources", "trajectories", "commands",
     ),
-    "benchmarks": ("harness", "implementations", "wrong_gradients", "claims", "exactness", "detection", "speed"),
+    "benchmarks": ("harness", "implementations", "wrong_gradients", "claims", "exactness", "detection", "speed", "zoo"),
 }  # fmt: skip
 """The rooms of each folder; a room imports from itself and from rooms named before it."""
 FOLDERS = {"reference": (), "torch_compare": ("reference",), "benchmarks": ("reference", "torch_compare")}

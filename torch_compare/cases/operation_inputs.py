@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from .image_inputs import IMAGES, Entry
+
 
 @dataclass(frozen=True)
 class Positive:
@@ -44,7 +46,6 @@ def input_at(given: Any, position: int) -> Any:
     return numbers(given, position)
 
 
-Entry = tuple[Mapping[str, Any], tuple[Any, ...]]
 P = Positive
 _PLAIN: tuple[Entry, Entry] = (({}, ((2, 3),)), ({}, ((2, 1, 2),)))
 _POSITIVE: tuple[Entry, Entry] = (({}, (P((2, 3)),)), ({}, (P((4,)),)))
@@ -71,12 +72,6 @@ def _both_ways(blocks: int) -> tuple[tuple[int, ...], ...]:
 
 ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "abs": _PLAIN,
-    "adaptive_avg_pool1d": (({"output_size": 2}, ((1, 5),)), ({"output_size": 4}, ((2, 1, 3),))),
-    "adaptive_avg_pool2d": (({"output_size": 1}, ((1, 2, 3),)), ({"output_size": (2, None)}, ((1, 1, 3, 2),))),
-    "adaptive_avg_pool3d": (({"output_size": 1}, ((1, 2, 1, 3),)), ({"output_size": (1, 2, 2)}, ((1, 1, 2, 3, 2),))),
-    "adaptive_max_pool1d": (({"output_size": 2}, ((1, 5),)), ({"output_size": 4}, ((2, 1, 3),))),
-    "adaptive_max_pool2d": (({"output_size": 1}, ((1, 2, 3),)), ({"output_size": (2, None)}, ((1, 1, 3, 2),))),
-    "adaptive_max_pool3d": (({"output_size": 1}, ((1, 2, 1, 3),)), ({"output_size": (1, 2, 2)}, ((1, 1, 2, 3, 2),))),
     "acos": _BETWEEN,
     "acosh": (({}, ([[1.25, 2.5, 1.5], [3.0, 1.0625, 4.0]],)), ({}, ([2.0, 1.125, 8.0],))),
     "add": (_PAIR[0], ({"alpha": 0.5}, ((2, 1, 2), (3, 1)))),
@@ -86,19 +81,6 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "alibi": (({}, ((2, 2, 3), P((2,)))), ({"symmetric": True}, ((1, 1, 3, 2), P((1,))))),
     "amax": (({}, ((2, 3),)), ({"dim": 1}, ((2, 3, 2),))),
     "amin": (({}, ((2, 3),)), ({"dim": (0, 1), "keepdim": True}, ((2, 3, 2),))),
-    "avg_pool1d": (
-        ({"kernel_size": 2}, ((2, 4),)),
-        ({"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False}, ((1, 1, 5),)),
-    ),
-    "avg_pool2d": (
-        ({"kernel_size": 2, "stride": 1}, ((1, 3, 3),)),
-        ({"kernel_size": (2, 3),
-         "stride": 2, "padding": (1, 0), "ceil_mode": True, "divisor_override": 4}, ((1, 1, 3, 4),)),
-    ),
-    "avg_pool3d": (
-        ({"kernel_size": 2, "stride": 1}, ((1, 2, 3, 2),)),
-        ({"kernel_size": (1, 2, 2), "padding": (0, 1, 0), "count_include_pad": False}, ((1, 1, 2, 2, 2),)),
-    ),
     "asin": _BETWEEN,
     "asinh": _PLAIN,
     "atan": _PLAIN,
@@ -108,37 +90,12 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "batch_norm": (({"training": True}, ((3, 2), None, None, (2,), (2,))), ({}, ((2, 2, 2), (2,), P((2,)), (2,)))),
     "bmm": (({}, ((2, 2, 3), (2, 3, 1))), ({}, ((1, 3, 2), (1, 2, 2)))),
     "cat": (({}, ((1, 3), (2, 3))), ({"dim": -1}, ((2, 2), (2, 1), (2, 1)))),
-    "channel_shuffle": (({"groups": 2}, ((1, 6, 1),)), ({"groups": 3}, ((2, 6, 1),))),
     "cdist": (({}, ((2, 3), (2, 3))), ({"p": 1.0}, ((2, 1, 2), (3, 2)))),
     "ceil": _PLAIN,
     "chunk": (({"chunks": 2}, ((3, 2),)), ({"chunks": 3, "dim": 1}, ((2, 3),))),
     "clamp": (({"min": -0.5, "max": 0.75}, ((2, 3),)), ({"max": 0.25}, ((4,),))),
     "clone": _PLAIN,
     "contiguous": _PLAIN,
-    "conv1d": (
-        ({"padding": 1}, ((2, 2, 3), (2, 2, 2), (2,))),
-        ({"stride": 2, "dilation": 2, "groups": 2}, ((4, 5), (2, 2, 2))),
-    ),
-    "conv2d": (
-        ({"padding": 1}, ((2, 2, 2, 1), (1, 2, 2, 2), (1,))),
-        ({"stride": (1, 2), "dilation": (2, 1), "groups": 2, "padding": (1, 0)}, ((2, 2, 4), (2, 1, 2, 2))),
-    ),
-    "conv3d": (
-        ({"padding": "same"}, ((2, 1, 1, 2, 2), (2, 1, 2, 2, 1), (2,))),
-        ({"stride": 2, "groups": 2}, ((2, 1, 2, 3), (2, 1, 1, 2, 2))),
-    ),
-    "conv_transpose1d": (
-        ({"stride": 2, "padding": 1}, ((2, 2, 3), (2, 2, 2), (2,))),
-        ({"stride": 2, "output_padding": 1, "groups": 2}, ((4, 2), (4, 1, 3))),
-    ),
-    "conv_transpose2d": (
-        ({"stride": 2, "padding": 1}, ((2, 2, 2, 2), (2, 1, 2, 2), (1,))),
-        ({"dilation": (2, 1), "output_padding": (1, 0), "groups": 2}, ((2, 2, 1), (2, 1, 2, 2))),
-    ),
-    "conv_transpose3d": (
-        ({"stride": 2}, ((2, 1, 1, 1, 2), (1, 2, 2, 1, 1), (2,))),
-        ({"padding": (0, 1, 0), "groups": 2}, ((2, 2, 3, 1), (2, 1, 1, 2, 2))),
-    ),
     "cos": _PLAIN,
     "cosine_similarity": (({}, ((2, 3), (2, 3))), ({"dim": 0}, ((3, 2), (3, 1)))),
     "cosh": _PLAIN,
@@ -166,10 +123,6 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "expm1": _PLAIN,
     "flatten": (({}, ((2, 3),)), ({"start_dim": 1}, ((2, 2, 2),))),
     "flip": (({"dims": 1}, ((2, 3),)), ({"dims": (0, 2)}, ((2, 1, 3),))),
-    "fold": (
-        ({"output_size": (3, 3), "kernel_size": 2}, ((1, 4, 4),)),
-        ({"output_size": (2, 4), "kernel_size": (1, 2), "padding": (0, 1), "stride": (1, 2)}, ((2, 6),)),
-    ),
     "floor": _PLAIN,
     "fmod": _DIVIDED,
     "gather": (({"dim": 1}, ((2, 3), [[0, 0], [2, 1]])), ({"dim": 0}, ((3, 2), [[2, 1]]))),
@@ -189,18 +142,10 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     ),
     "index_select": (({"dim": 0}, ((3, 2), [2, 0, 2])), ({"dim": 1}, ((2, 3), [1]))),
     "instance_norm": (({}, ((2, 2, 3), (2,), (2,))), ({"eps": 0.25}, ((1, 2, 3),))),
-    "interpolate": (
-        ({"scale_factor": 2}, ((1, 1, 3),)),
-        ({"size": (3, 4), "mode": "bilinear", "align_corners": True}, ((1, 1, 2, 3),)),
-    ),
     "kthvalue": (({"k": 2}, ((2, 3),)), ({"k": 1, "dim": 0, "keepdim": True}, ((3, 2),))),
     "layer_norm": (({}, _NORM), ({"normalized_shape": (2, 2), "eps": 0.25}, ((2, 2, 2), (2, 2)))),
     "lerp": (({"weight": 0.25}, ((2, 3), (2, 3))), ({}, ((2, 1), (3,), (2, 3)))),
     "linear": (({}, ((2, 3), (2, 3), (2,))), ({}, ((1, 2, 2), (3, 2)))),
-    "local_response_norm": (
-        ({"size": 2, "alpha": 0.5}, ((2, 3, 2),)),
-        ({"size": 3, "alpha": 2.0, "beta": 0.5, "k": 0.25}, ((1, 4, 1, 2),)),
-    ),
     "log": _POSITIVE,
     "log10": _POSITIVE,
     "log1p": _POSITIVE,
@@ -213,14 +158,6 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
         ({"eps": 0.125}, ([0.0625, 0.5625, 0.9375, 0.25],)),
     ),
     "logsumexp": (({"dim": 1}, ((2, 3),)), ({"dim": (0, 2), "keepdim": True}, ((2, 3, 2),))),
-    "lp_pool1d": (
-        ({"norm_type": 2, "kernel_size": 2}, ((2, 4),)),
-        ({"norm_type": 4, "kernel_size": 3, "stride": 2, "ceil_mode": True}, ((1, 1, 4),)),
-    ),
-    "lp_pool2d": (
-        ({"norm_type": 2, "kernel_size": 2, "stride": 1}, ((1, 3, 3),)),
-        ({"norm_type": 2, "kernel_size": (1, 2)}, ((1, 1, 2, 4),)),
-    ),
     "lstm": (
         ({}, ((2, 1, 1), (1, 1, 1), (1, 1, 1), (4, 1), (4, 1), (4,), (4,))),
         ({"has_biases": False, "batch_first": True}, ((1, 2, 1), (1, 1, 1), (1, 1, 2), (8, 1), (8, 1), (1, 2))),
@@ -232,15 +169,6 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "masked_fill": (({"value": -2.0}, ((2, 3), _LOWER)), ({"value": float("-inf")}, ((2,), [False, False]))),
     "matmul": (({}, ((2, 3), (3, 2))), ({}, ((2, 1, 1, 2), (2, 2, 2)))),
     "max": _PLAIN,
-    "max_pool1d": (({"kernel_size": 2}, ((2, 4),)), ({"kernel_size": 3, "stride": 2, "padding": 1}, ((1, 1, 5),))),
-    "max_pool2d": (
-        ({"kernel_size": 2, "stride": 1}, ((1, 3, 3),)),
-        ({"kernel_size": (3, 2), "stride": 2, "padding": 1, "dilation": (1, 2), "ceil_mode": True}, ((1, 1, 3, 4),)),
-    ),
-    "max_pool3d": (
-        ({"kernel_size": 2, "stride": 1}, ((1, 2, 3, 2),)),
-        ({"kernel_size": (1, 2, 2), "padding": (0, 1, 0)}, ((1, 1, 2, 2, 2),)),
-    ),
     "maximum": _PAIR,
     "mean": _REDUCED,
     "median": (({}, ((2, 4),)), ({"dim": 0, "keepdim": True}, ((3, 2),))),
@@ -260,8 +188,6 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "pad": (({"pad": (1, 2)}, ((2, 2),)), ({"pad": (1, 0, 0, 1), "mode": "replicate"}, ((1, 2, 2),))),
     "pairwise_distance": (({}, ((2, 3), (2, 3))), ({"p": 1.0, "eps": 0.0, "keepdim": True}, ((2, 1, 2), (3, 2)))),
     "permute": (({"dims": (1, 0)}, ((2, 3),)), ({"dims": (2, 0, 1)}, ((1, 2, 3),))),
-    "pixel_shuffle": (({"upscale_factor": 2}, ((1, 4, 2, 1),)), ({"upscale_factor": 3}, ((9, 1, 1),))),
-    "pixel_unshuffle": (({"downscale_factor": 2}, ((1, 1, 2, 4),)), ({"downscale_factor": 3}, ((1, 3, 3),))),
     "pow": (({"exponent": 3.0}, ((2, 3),)), ({}, (P((2, 1)), (3,)))),
     "prelu": (({}, ((2, 3), (3,))), ({}, ((3, 2), (1,)))),
     "prod": (({}, ((2, 3),)), ({"dim": 1}, ((2, 3, 1),))),
@@ -317,13 +243,10 @@ ENTRIES: Mapping[str, tuple[Entry, Entry]] = MappingProxyType({
     "trunc": _PLAIN,
     "unbind": (({}, ((2, 3),)), ({"dim": 1}, ((3, 2),))),
     "unflatten": (({"dim": 0, "sizes": (3, 2)}, ((6,),)), ({"dim": 1, "sizes": (2, -1)}, ((2, 4),))),
-    "unfold": (
-        ({"kernel_size": 2}, ((1, 1, 3, 3),)),
-        ({"kernel_size": (1, 2), "padding": (0, 1), "stride": (1, 2), "dilation": 2}, ((2, 2, 4),)),
-    ),
     "unsqueeze": (({"dim": 0}, ((2, 3),)), ({"dim": -1}, ((4,),))),
     "var": (({}, ((2, 3),)), ({"dim": 1, "correction": 0, "keepdim": True}, ((2, 3),))),
     "vector_norm": (({}, ((2, 3),)), ({"ord": 3, "dim": 1, "keepdim": True}, ((2, 3),))),
     "where": (({}, (_LOWER, (2, 3), (2, 3))), ({}, ([[True], [False]], (3,), (2, 3)))),
+    **IMAGES,
 })  # fmt: skip
 """Two entries a row, by its name."""
