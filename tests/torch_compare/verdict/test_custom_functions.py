@@ -13,11 +13,11 @@ NAMED = {
     "activation": ("gelu", "the term z·φ(z) of the derivative of gelu is missing"),
     "embedding": ("embedding", "repeated rows overwritten"),
     "gate": ("silu", "the term z·σ(z)(1 − σ(z)) of the derivative of silu is missing"),
-    "residual": ("embedding", "the gradient that embedding gets from add (add) is left out"),
+    "residual": ("Residual.add", "the gradient that Embedding.embedding gets from Residual.add (add) is left out"),
     "cast": ("every gradient", "128"),
     "loss": ("cross_entropy", "mean over all for those that count"),
-    "convolution": ("conv2d", "kernel not flipped"),
-    "pooling": ("avg_pool2d", ""),
+    "convolution": ("conv2d", "the kernel not flipped"),
+    "pooling": ("avg_pool2d", "the division by the size of the window left out"),
 }
 """The step that the diagnosis names, and the mistake."""
 
@@ -32,8 +32,15 @@ def judged(kind: str, dtype: torch.dtype, of_images: bool) -> tc.Verdict:
     return tc.check_module(module, (ids, labels), None, lambda loss, _: loss)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("kind", KINDS)
+IN_THE_GATE = (("norm", torch.bfloat16), ("convolution", torch.float32), ("loss", torch.float32))
+CASES = [
+    pytest.param(kind, dtype, marks=() if (kind, dtype) in IN_THE_GATE else pytest.mark.explore)
+    for kind in KINDS
+    for dtype in (torch.float32, torch.bfloat16)
+]
+
+
+@pytest.mark.parametrize(("kind", "dtype"), CASES)
 def test_each_kind_is_caught_and_named_with_its_step(kind, dtype):
     verdict = judged(kind, dtype, kind in OF_IMAGES)
     step, mistake = NAMED[kind]
@@ -42,7 +49,9 @@ def test_each_kind_is_caught_and_named_with_its_step(kind, dtype):
     assert mistake in str(verdict.diagnosis)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [pytest.param(torch.float64, marks=pytest.mark.explore), torch.float32, torch.bfloat16]
+)
 @pytest.mark.parametrize("of_images", [False, True])
 def test_right_backward_passes_agree(of_images, dtype):
     assert judged("", dtype, of_images).agrees
