@@ -1,0 +1,114 @@
+"""ResNet-18 at its published size, 11.7 million parameters: judged whole on a picture, certified on a smaller one."""
+
+from __future__ import annotations
+
+import math
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from time import process_time
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+import reference as ref
+import torch_compare as tc
+from torch_compare.torch_side.module_problem import judgement
+
+from ..harness.report import GREY, Report, panels, save_picture
+from .zoo import AGREES, CERTIFIED, HAS_TRANSFORMERS
+
+T = TypeVar("T")
+PICTURE, SMALL, CLASSES = 224, 32, 1000
+"""The side of the picture that is judged (of `SMALL` in a quick run) and of the one that is certified."""
+SECONDS, CERTIFICATE_SECONDS, MEMORY = 180.0, 60.0, 6.0
+"""The processor's time for the verdict and for the certificate, and the most memory in GB."""
+
+
+def resnet18(seed: int) -> nn.Module:
+    """The architecture of He et al. 2016, table 1, 18 layers, with the weights of a seed, in evaluation mode."""
+    import transformers  # noqa: PLC0415  the extra `zoo`, and seconds
+
+    from .architecture import Whole  # noqa: PLC0415
+
+    torch.manual_seed(seed)
+    config = transformers.ResNetConfig(
+        layer_type="basic", hidden_sizes=[64, 128, 256, 512], depths=[2, 2, 2, 2], num_labels=CLASSES
+    )
+    return Whole(transformers.ResNetForImageClassification(config).eval(), ("pixel_values",), "logits")
+
+
+def timed(f: Callable[[], T]) -> tuple[T, float]:
+    """What a function gives, and the processor's time that it took."""
+    start = process_time()
+    made = f()
+    return made, process_time() - start
+
+
+def memory() -> float:
+    """The most memory that the process has had, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def measure(quick: bool, seed: int) -> Report:
+    """The verdict on torch's float32 gradients of all parameters, and the certificate, with time and memory."""
+    if not HAS_TRANSFORMERS:
+        raise ModuleNotFoundError("transformers is not installed (pip install -c constraints.txt '.[zoo]')")
+    module, loss, rows = resnet18(seed), nn.CrossEntropyLoss(), []
+    target = torch.tensor([seed % CLASSES])
+
+    def picture(side: int) -> Tensor:
+        return torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(seed))
+
+    side = SMALL if quick else PICTURE
+    verdict, seconds = timed(lambda: tc.check_module(module, picture(side), target, loss))
+    judged = {"status": str(verdict.status), "error [σ]": float(verdict.worst.scales)}
+    rows.append({"what": "verdict in float32", "side": side, **judged, "seconds": seconds, "memory": memory()})
+    problem = judgement(module, picture(SMALL), target, loss).problem
+    certificate, seconds = timed(lambda: ref.certified_gradients(problem))
+    row = {"what": "certificate", "side": SMALL, "status": certificate.status, "error [σ]": math.nan}
+    rows.append({**row, "seconds": seconds, "memory": memory()})
+    first, second = rows
+    figures: dict[str, Any] = {
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "verdict": f"{first['status']}, {first['seconds']:.0f} s, {first['memory']:.1f} GB",
+        "certificate": f"{second['status']}, {second['seconds']:.0f} s, {certificate.bits} bits",
+    }
+    return Report(
+        question="Can all gradients of a network of 11.7 million parameters be judged and certified?",
+        claim=(
+            f"torch's float32 gradients of ResNet-18 on one picture of {side} × {side} agree, element by element, in "
+            f"less than {SECONDS:g} s and {MEMORY:g} GB, and those on one of {SMALL} × {SMALL} are certified in less "
+            f"than {CERTIFICATE_SECONDS:g} s."
+        ),
+        refuted_by="another verdict, an element without a certificate, more time or more memory.",
+        columns={
+            "what": "what",
+            "side": "side",
+            "status": "status",
+            "error [σ]": "largest error [σ]",
+            "seconds": "time [s]",
+            "memory": "memory so far [GB]",
+        },
+        rows=rows,
+        figures=figures,
+        holds=first["status"] == AGREES
+        and second["status"] == CERTIFIED
+        and first["seconds"] < SECONDS
+        and second["seconds"] < CERTIFICATE_SECONDS
+        and first["memory"] < MEMORY,
+    )
+
+
+def draw(report: Report, path: Path) -> None:
+    """The time of the two, beside what they may take."""
+    figure, axes = panels(1)
+    panel = axes[0]
+    places = range(len(report.rows))
+    panel.barh(places, [row["seconds"] for row in report.rows], color=GREY[0][0])
+    for place, limit in zip(places, (SECONDS, CERTIFICATE_SECONDS), strict=True):
+        panel.plot([limit, limit], [place - 0.4, place + 0.4], color="0", linewidth=1)
+    panel.set_yticks(places, [row["what"] for row in report.rows])
+    panel.set_xlabel("processor time [s]; the lines: what it may take")
+    save_picture(figure, path)
