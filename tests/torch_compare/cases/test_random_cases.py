@@ -8,9 +8,9 @@ from torch_compare.verdict.checks import check
 
 
 def test_random_cases_are_the_same_from_the_same_seed(tmp_path):
-    made = [vectors.write(tmp_path / str(index), cases, seed=5) for index, cases in enumerate((6, 6, 3))]
-    assert made[0] == made[1] == vectors.check_manifest(tmp_path / "1")
-    listed = {name: entry for name, entry in made[2].files.items() if name.startswith("random")}
+    made = [vectors.write(tmp_path / str(index), cases, seed=5) for index, cases in enumerate((6, 3))]
+    assert made[1] == vectors.check_manifest(tmp_path / "1")
+    listed = {name: entry for name, entry in made[1].files.items() if name.startswith("random")}
     assert listed == {name: made[0].files[name] for name in listed}
     assert len(listed) == 6
     assert made[0].files.items() & vectors.write(tmp_path / "other", 6, seed=6).files.items() == {

@@ -145,7 +145,10 @@ def test_the_reference_agrees_with_every_committed_case_and_one_planted_fault_st
 
     folder, report = tmp_path / "results", tmp_path / "report.json"
     folder.mkdir()
-    for path in case_paths(COMMITTED):
+    types = list(UNRESOLVED)
+    for index, path in enumerate(case_paths(COMMITTED)):
+        if path.stem.startswith("operation_") and (index + index // 3) % 3 != types.index(dtype):
+            continue  # each operation in one type
         problem = read_case(path).problem
         real = problem.target.dtype.kind == "f"
         with np.errstate(all="ignore"):
@@ -155,7 +158,7 @@ def test_the_reference_agrees_with_every_committed_case_and_one_planted_fault_st
         text = json.dumps({k: (factor * np.asarray(v, float)).tolist() for k, v in found.leaves().items()})
         text = re.sub(r"-?(?:Infinity|NaN)", lambda match: f'"{match[0].lower().replace("inity", "")}"', text)
         (folder / path.name).write_text(f'{{"dtype": "{dtype}", "gradients": {text}}}')
-    assert run(COMMITTED, folder, "--no-diagnose", "--json", report) == 1
+    assert run(COMMITTED, folder, "--no-diagnose", "--partial", "--json", report) == 1
     found = {one["case"]: one["status"] for one in json.loads(report.read_text(encoding="utf-8"))["cases"]}
     others = {name: status for name, status in found.items() if status != "agrees"}
     assert others == dict.fromkeys(UNRESOLVED[dtype] & set(others), "unresolved") | {"activation_gelu": "wrong"}

@@ -117,7 +117,7 @@ def rounded_as_torch(problem: ref.Problem) -> ref.Problem:
 @pytest.mark.parametrize("fmt", FORMATS)
 @pytest.mark.parametrize("name", names())
 def test_every_operation_agrees_with_the_reference_in_every_format(name, fmt):
-    for seed in range(3):
+    for seed in range(2):
         problem = build_network(NetworkSpec(seed, name, dtype="float64" if fmt == "float64" else "float32"))
         if any(row.name == "group_norm_bias_alone" for row in deviations(problem)):
             with pytest.raises(RuntimeError, match="tensor does not have a device"):

@@ -46,7 +46,7 @@ def rounding_to(number):
     return lambda a: np.asarray(a).astype(np.float32).astype(number).astype(float)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("lower", "asked"), [
     ("float32", "float64"), ("float16", "float64"), ("bfloat16", "float64"), ("float16", "float32"),
     ("bfloat16", "float32"), ("bfloat16", "float16"),
@@ -60,7 +60,7 @@ def test_a_lower_precision_is_imprecise_and_named(lower, asked, seed):
     assert tc.check(problem, given, lower).agrees
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", NUMPY)
 @pytest.mark.parametrize("asked", ["float64", "float32"])
 def test_products_of_rounded_operands_are_imprecise_and_named(name, seed, asked):
