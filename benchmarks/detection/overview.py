@@ -69,7 +69,7 @@ def picture(figures: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def draw(path: Path = PICTURE) -> None:
+def draw_overview(path: Path = PICTURE) -> None:
     """Write the picture; from the same figures come the same bytes."""
     figures = json.loads(FIGURES.read_text(encoding="utf-8"))
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "checkers", "font.family": "sans-serif"}):
@@ -77,4 +77,4 @@ def draw(path: Path = PICTURE) -> None:
 
 
 if __name__ == "__main__":
-    draw()
+    draw_overview()

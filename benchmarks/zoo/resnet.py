@@ -55,7 +55,8 @@ def measure(quick: bool, seed: int) -> Report:
     """The verdict on torch's float32 gradients of all parameters, and the certificate, with time and memory."""
     if not HAS_TRANSFORMERS:
         raise ModuleNotFoundError("transformers is not installed (pip install -c constraints.txt '.[zoo]')")
-    module, loss, rows = resnet18(seed), nn.CrossEntropyLoss(), []
+    module, loss = resnet18(seed), nn.CrossEntropyLoss()
+    rows: list[dict[str, Any]] = []
     target = torch.tensor([seed % CLASSES])
 
     def picture(side: int) -> Tensor:

@@ -150,10 +150,6 @@ class Noisy(Stacked):
         """1 and 0."""
         return Noisy(_operand(mask, self.source).astype(float), self.source)
 
-    def number_holding(self, numbers: NumPyArray) -> Noisy:
-        """Whether so many hold in each run."""
-        return Noisy(arithmetic.number_holding(self.data, numbers), self.source)
-
     def parameter(self, values: object) -> Noisy:
         """The values, with an error where the format cannot hold them."""
         return Noisy(_operand(np.asarray(values, dtype=float), self.source), self.source)

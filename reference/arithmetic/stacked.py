@@ -57,6 +57,10 @@ class Stacked(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         found = np.broadcast_to(0, self.shape).reshape(*shape).shape
         return self._like(self.data.reshape(len(self.data), *found))
 
+    def number_holding(self, numbers: NumPyArray) -> Self:
+        """See `dispatch.number_holding`."""
+        return self._like(arithmetic.number_holding(self.data, numbers))
+
     def __getitem__(self, index: Any) -> Self:
         if not is_basic(index):
             return super().__getitem__(index)

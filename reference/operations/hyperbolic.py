@@ -236,7 +236,7 @@ def _angle(a: Array, b: Array) -> Array:
     """arctan(a/b) where |a| ≤ |b|, ±π beside it where b is negative; ±π/2 − arctan(b/a) elsewhere."""
     steep, pi = magnitude(a) > magnitude(b), constant(PI, a)
     up, flat = np.where(steep, a, 1), np.where(steep | (b == 0), 1, b)
-    half_turn = np.where(b < 0, pi * np.where(a < 0, -1, 1), zero(a))
+    half_turn = np.where(b < 0, np.where(a < 0, -pi, pi), zero(a))
     across = np.arctan(np.where(steep, 0, a) / flat) + half_turn
     return np.where(steep, sign_of(up) * pi / 2 - np.arctan(np.where(steep, b, 0) / up), across)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic.array import Array, is_numpy
+from ..arithmetic.variants import Variants
 from ..functions.basics import zero
 from ..functions.recipe import recorded
 from .by_element import by_element
@@ -76,7 +77,7 @@ def _remainder(name: str, formula: str, exact: np.ufunc, towards: np.ufunc) -> O
     """y = a − b·q with q = a/b made whole: ∂y/∂a = 1, ∂y/∂b = −q, and q is (a − y)/b, for a/b itself is rounded."""
 
     def value(a: Array, b: Array) -> Array:
-        if all(is_numpy(x) and x.dtype.kind == "f" for x in (a, b)):
+        if all(isinstance(x, np.ndarray | np.generic | Variants) and x.dtype.kind == "f" for x in (a, b)):
             found: Array = exact(a, b)
             return found
         return a - b * _whole(towards, a / b)

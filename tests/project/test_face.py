@@ -70,7 +70,7 @@ def words(picture):
 
 
 def test_the_picture_shows_the_committed_figures(tmp_path):
-    overview.draw(tmp_path / "again.svg")
+    overview.draw_overview(tmp_path / "again.svg")
     committed, again = (p.read_text(encoding="utf-8") for p in (overview.PICTURE, tmp_path / "again.svg"))
     assert words(committed) == words(again)
     assert {"from 1e-13", "gradient-oracle, float32", "0 of 21,249"} <= set(words(committed))

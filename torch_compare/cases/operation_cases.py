@@ -14,7 +14,8 @@ import reference as ref
 from reference.operations import MAKERS
 
 from .draft import Draft
-from .operation_inputs import ENTRIES, Entry, input_at, numbers
+from .image_inputs import Entry
+from .operation_inputs import ENTRIES, input_at, numbers
 
 TYPES = (("float64", 0), ("float32", 1), ("bfloat16", 0))
 """Each with the number of the entry that it shows."""

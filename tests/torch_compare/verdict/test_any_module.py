@@ -78,7 +78,7 @@ def test_several_inputs_and_outputs():
     loss = lambda o, t: (o.y * t).sum() + (o.hidden**2).sum() / o.steps  # noqa: E731
     verdict = check(out, loss, inputs=(X, X + 1))
     assert verdict.agrees
-    assert set(verdict.places) == {"l.weight", "l.bias", "x", "rest[0]"}
+    assert set(verdict.places) == {"l.weight", "l.bias", "x", "rest[0]", "loss"}
     assert check(lambda m, x, *, mask: {"y": [m.l(x) * mask, x]}, lambda o, t: product(o["y"][0], t),
                  inputs={"x": X, "mask": X > 0}).agrees  # fmt: skip
     twice = tc.check_module(nn.MultiheadAttention(4, 2).double(), (X, X, X), UP, lambda o, t: product(o[0], t))
