@@ -29,7 +29,7 @@ ROOMS = {
     "digits": "exactness", "accuracy": "exactness", "operations": "exactness", "opinfo": "exactness",
     "differences": "exactness", "certificates": "exactness",
     "detection": "detection", "operation_mistakes": "detection",
-    "speed": "speed", "zoo": "zoo", "resnet": "zoo",
+    "speed": "speed", "zoo": "zoo", "resnet": "zoo", "modules": "zoo",
 }  # fmt: skip
 """The room of each script: in the chapter's order, then what measures this package itself."""
 CLAIMS = {

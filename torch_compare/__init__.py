@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .files.case_writer import write_case
     from .random_problems.networks import NetworkSpec, build_network
     from .random_problems.spec import Spec, build
-    from .random_problems.strategies import network_specs, networks, problems, specs
+    from .random_problems.strategies import modules, network_specs, networks, problems, specs
     from .sources.table import SOURCES
     from .steps.check_step import StepVerdict, check_step
     from .steps.step_file import StepFile, read_step, write_step
@@ -47,6 +47,7 @@ __all__ = [
     "check_module",
     "check_operation",
     "check_step",
+    "modules",
     "network_from_module",
     "network_specs",
     "networks",
@@ -71,7 +72,7 @@ _HOMES = {
     "torch_compare.steps.step_file": ("StepFile", "read_step", "write_step"),
     "torch_compare.random_problems.spec": ("Spec", "build"),
     "torch_compare.random_problems.networks": ("NetworkSpec", "build_network"),
-    "torch_compare.random_problems.strategies": ("network_specs", "networks", "problems", "specs"),
+    "torch_compare.random_problems.strategies": ("modules", "network_specs", "networks", "problems", "specs"),
     "torch_compare.verdict.checks": ("Verdict", "assert_gradients", "check", "check_module"),
     "torch_compare.torch_side.module_network": ("network_from_module",),
     "torch_compare.verdict.operation": ("check_operation", "operation_problem"),

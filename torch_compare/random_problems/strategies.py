@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
 import reference as ref
 
+from ..torch_side.extras import named
 from .networks import LOSSES, MAX_PARTS, NETWORK_FEATURES, NetworkSpec, build_network
 from .operations import names
 from .spec import FEATURES, MAX_BATCH, MAX_DEPTH, MAX_WIDTH, OUTPUTS, Spec, build
+
+if TYPE_CHECKING:
+    from ..torch_side.random_modules import ModuleCase
 
 
 @st.composite
@@ -115,3 +119,32 @@ def networks(**constraints: Any) -> st.SearchStrategy[ref.Problem]:
         ``@given(networks(operations=("layer_norm",), dtypes=("float32",)))``
     """
     return network_specs(**constraints).map(build_network)
+
+
+def modules(
+    *, kinds: Iterable[str] = (), dtypes: Iterable[str] = ("float32", "bfloat16"), max_parts: int = 5
+) -> st.SearchStrategy[ModuleCase]:
+    """Hypothesis strategy of random modules of torch.nn's layers, with inputs, a target and a loss.
+
+    Args:
+        kinds: what they take: "tokens", "sequence", "image"; any of them if not given.
+        dtypes: "float64", "float32", "bfloat16", "float16".
+        max_parts: at most this many parts, one after the other.
+
+    Raises:
+        ModuleNotFoundError: torch is not installed.
+
+    Examples:
+        ``@given(modules(kinds=("image",)))``
+    """
+    with named("torch"):
+        from ..torch_side.random_modules import KINDS, ModuleSpec, build_module  # noqa: PLC0415  (seconds)
+
+    found = st.builds(
+        ModuleSpec,
+        seed=st.integers(0, 2**32 - 1),
+        kind=st.sampled_from(tuple(kinds) or tuple(KINDS)),
+        parts=st.integers(1, max_parts),
+        dtype=st.sampled_from(tuple(dtypes)),
+    )
+    return found.map(build_module)
