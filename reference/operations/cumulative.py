@@ -134,10 +134,7 @@ def cumprod(dim: int) -> Operation:
         _products_pullback,
         _products_pushforward,
         dim,
-        {
-            "not reversed": lambda z, y, d: _sums(d * y) / z,
-            "the sums divided by the input": lambda z, y, d: _reversed_sums(d * y) / z,
-        },
+        {"not reversed": lambda z, y, d: _sums(d * y) / z},
         # Torch multiplies by x and divides by it again, and errs where d_y alone is the gradient.
         textbook_pullback=lambda z, y, d: _products_pullback(magnitude(z), magnitude(y), magnitude(d)),
     )

@@ -100,7 +100,7 @@ class CampaignReport:
         networks: how many of them were networks of operations.
         activations: problems that each activation occurred in.
         operations: problems that each other operation occurred in.
-        losses: problems of each loss.
+        losses: problems of each loss, or in whose network it occurred.
         deviations: problems by the row of the published list of torch's deviations.
         disagreements: every case in which some pair disagrees.
         ran: the cases that were run, as [first, end) by seed; the same seed makes the same cases.
@@ -124,8 +124,9 @@ class CampaignReport:
         """Count one case."""
         self.problems += 1
         self.networks += isinstance(case.spec, NetworkSpec)
+        tables = (self.activations, self.losses, self.operations)
         for name in set(case.rows):
-            (self.activations if name in self.activations else self.operations)[name] += 1
+            next(table for table in tables if name in table)[name] += 1
         self.losses[case.spec.loss] += 1
         for outcome in case.outcomes:
             self.pairs[outcome.pair].add(outcome)

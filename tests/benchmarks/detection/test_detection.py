@@ -106,6 +106,7 @@ def test_the_report_at_its_smallest_holds_and_says_what_passed(tiny):
     assert lines["false alarms"]["gradient-oracle"].startswith("0/")
 
 
+@pytest.mark.explore
 def test_an_error_at_the_goal_that_passes_refutes_the_claim(tiny, monkeypatch):
     rows = at_the_goals()
     monkeypatch.setattr(detection.power, "power", lambda *_: [*rows, {**rows[-1], "caught": False}])
@@ -131,6 +132,7 @@ def test_a_correct_gradient_that_is_called_wrong_refutes_the_claim(tiny, monkeyp
     assert any(name.startswith("false alarm: torch, ") for name in found.figures)
 
 
+@pytest.mark.explore
 def test_a_diagnosis_that_names_nothing_refutes_the_claim(tiny, monkeypatch):
     honest = tc.check
 

@@ -110,6 +110,7 @@ def test_only_what_the_type_can_show_is_counted():
     assert {row["what"] for row in rows if not row["wrong"]} == set(CORRECT)
 
 
+@pytest.mark.explore
 def test_small_kernels_are_judged_right_and_customary_tolerances_err(monkeypatch):
     found = measure(quick=True, seed=0, kernels=FEW, sizes=(SMALL,), jobs=1)
     mine = [row for row in found.digest if row["checker"] == OURS]

@@ -162,7 +162,7 @@ def test_a_wrong_pullback_by_a_tiny_factor_leaves_the_certificate() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ops.max_pool2d((1, 2, 3)), "max_pool2d: kernel_size: expected one number, or 2"),
+        (lambda: ops.max_pool2d((1, 2, 3)), "max_pool2d: kernel_size: expected one number or 2"),
         (lambda: ops.max_pool1d(0), "max_pool1d: kernel_size: expected 1 at least, got 0"),
         (lambda: ops.max_pool1d(2, 0), "max_pool1d: stride: expected 1 at least, got 0"),
         (lambda: ops.max_pool1d(2, 1, 2), "max_pool1d: padding: expected 1 at most, half of the window"),

@@ -8,11 +8,12 @@ import pytest
 import reference as ref
 from tests.torch_compare.sources.helpers import SPEC
 from torch_compare.commands import cli
+from torch_compare.random_problems import operations
 from torch_compare.random_problems.networks import NetworkSpec
 from torch_compare.sources import campaign, certificates
 from torch_compare.sources.outcome import PairVerdict
 from torch_compare.sources.pieces import Piece, plain
-from torch_compare.sources.report import CampaignReport, as_piece, of_piece
+from torch_compare.sources.report import CampaignCase, CampaignReport, as_piece, of_piece
 
 WHOLE = 30
 """Problems of seed 5: one more chunk than one, the second of which is not full."""
@@ -187,3 +188,11 @@ def test_a_disagreement_on_a_network_is_written_and_replayed(tmp_path):
         path.write_text(json.dumps(data | {"spec": data["spec"] | change}), encoding="utf-8")
         with pytest.raises(ValueError, match=r"disagreement-0001\.json: spec"):
             campaign.replay(path)
+
+
+def test_every_row_that_is_drawn_has_its_place_in_the_report():
+    report = CampaignReport("both")
+    for name in operations.names():
+        report.add(CampaignCase(NetworkSpec(0, name), (), rows=(name,)))
+    counted = {**report.activations, **report.losses, **report.operations}
+    assert all(counted[name] for name in operations.names())
