@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic.array import Array, is_numpy
+from ..arithmetic.array import Array
 from ..arithmetic.variants import Variants
 from ..functions.basics import zero
 from ..functions.recipe import recorded
@@ -20,7 +20,7 @@ from .row import Operation
 
 def _whole(ufunc: np.ufunc, x: Array) -> Array:
     """A whole number beside x; complex numbers by their real part."""
-    found: Any = ufunc(x.real) if is_numpy(x) else ufunc(x)
+    found: Any = ufunc(x.real) if isinstance(x, np.ndarray | np.generic | Variants) else ufunc(x)
     return found
 
 

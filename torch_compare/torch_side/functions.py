@@ -113,5 +113,5 @@ def loss_of(
         rows = y.reshape(-1, *y.shape[-1:] or (1,))
     found = LOSSES[name](rows, target, reduction=reduction, **given)
     if reduction == "none" and y.ndim != _ROWS:
-        found = found.reshape(*y.shape[: y.ndim - 2 + found.ndim])
+        found = found.reshape(y.shape[: y.ndim - 2 + found.ndim])
     return found
