@@ -99,8 +99,8 @@ class CampaignReport:
         pairs: a tally by pair of sources.
         networks: how many of them were networks of operations.
         activations: problems that each activation occurred in.
-        operations: problems that each other operation occurred in.
-        losses: problems of each loss, or in whose network it occurred.
+        operations: problems that each other operation occurred in, losses within a network among them.
+        losses: problems of each loss.
         deviations: problems by the row of the published list of torch's deviations.
         disagreements: every case in which some pair disagrees.
         ran: the cases that were run, as [first, end) by seed; the same seed makes the same cases.
@@ -113,7 +113,7 @@ class CampaignReport:
     networks: int = 0
     pairs: dict[str, PairTally] = field(default_factory=lambda: {pair: PairTally() for pair in PAIRS})
     activations: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ref.ACTIVATIONS, 0))
-    operations: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ref.operations.MAKERS, 0))
+    operations: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*ref.operations.MAKERS, *ref.LOSSES), 0))
     losses: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ref.LOSSES, 0))
     deviations: dict[str, int] = field(default_factory=dict)
     disagreements: list[CampaignCase] = field(default_factory=list)
@@ -124,9 +124,8 @@ class CampaignReport:
         """Count one case."""
         self.problems += 1
         self.networks += isinstance(case.spec, NetworkSpec)
-        tables = (self.activations, self.losses, self.operations)
         for name in set(case.rows):
-            next(table for table in tables if name in table)[name] += 1
+            (self.activations if name in self.activations else self.operations)[name] += 1
         self.losses[case.spec.loss] += 1
         for outcome in case.outcomes:
             self.pairs[outcome.pair].add(outcome)
