@@ -195,4 +195,3 @@ def test_every_row_that_is_drawn_has_its_place_in_the_report():
     for name in operations.names():
         report.add(CampaignCase(NetworkSpec(0, name), (), rows=(name,)))
     assert all(report.activations.get(name) or report.operations.get(name) for name in operations.names())
-    of_piece(as_piece(report))  # it is read again
