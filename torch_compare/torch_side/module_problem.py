@@ -18,7 +18,7 @@ from .exported import Loss, Place, original
 from .module_network import ModuleNetwork, read_module
 from .modules import known_loss, scalar
 from .tensors import array, tensor
-from .translation import NAMES, Table
+from .translation import NAMES, Table, base_of
 
 _CLASSES_FIRST = ("cross_entropy", "nll")
 """Losses whose classes torch has on axis 1, before all others but the examples'."""
@@ -160,11 +160,9 @@ def _with_row(
     loss, reduction = known
     y, t = made.outputs[0], np.asarray(array(target)) if isinstance(target, Tensor) else np.asarray(target)
     fits = y.ndim in (1, 2) or (y.ndim > 2 and loss.name in (*_CLASSES_FIRST, *_ELEMENTWISE))
-    if not made.alone or not fits:
+    if not made.alone or not fits or y.dtype != base_of(made.gradients.values()):
         return None
     read = read_module(module, inputs, outputs=made.chosen, operations=operations)
-    if y.dtype != read.base:
-        return None
     network, number = read.network, _number_of(read)
     t = t.astype(number) if t.dtype.kind == "f" else t
     if y.ndim > 2 and loss.name in _CLASSES_FIRST:

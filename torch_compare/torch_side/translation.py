@@ -138,7 +138,7 @@ def translate(program: Exported, table: Table) -> Translated:
     """
     names = program.leaves
     leaves = {names[place]: program.given[place] for place in names}
-    steps = Steps(_base(leaves.values()), leaves)
+    steps = Steps(base_of(leaves.values()), leaves)
     steps.taken.update(leaves, (place for place in program.given if place not in names))
     values: dict[str, Any] = {
         place: Value(names[place], tuple(data.shape), data.dtype) if place in names else _known(place, data)
@@ -249,7 +249,7 @@ def _uses(nodes: Iterable[Node]) -> dict[str, int]:
     return count
 
 
-def _base(leaves: Iterable[Tensor]) -> torch.dtype:
+def base_of(leaves: Iterable[Tensor]) -> torch.dtype:
     """The number type of most numbers."""
     count: dict[torch.dtype, int] = {}
     for leaf in leaves:
