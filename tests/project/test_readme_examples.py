@@ -49,7 +49,10 @@ def build(tmp_path_factory):
         source.write_text(text, encoding="utf-8")
         strict = ["-O2", "-Wall", "-Wextra", "-Werror", "-std=c11"]
         done = subprocess.run(
-            [COMPILER, *strict, str(source), "-o", str(binary), "-lm"], capture_output=True, text=True, check=False
+            [COMPILER, *strict, f"-I{PROGRAM.parent}", str(source), "-o", str(binary), "-lm"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         with result.open("wb") as out:

@@ -1,49 +1,10 @@
 // Backpropagation by hand: layers of tanh, the last one linear, mean squared error, float64.
 // Reads a test vector and writes its own gradients of it.
 #include <math.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include "vector.h"
 
 enum { MOST = 128 };
-
-typedef struct { int rows, cols; double *at; } Array;  // row by row
-
-static char *text;  // of the whole case
-
-static Array zeros(int rows, int cols) {
-    Array a = {rows, cols, calloc((size_t)rows * (size_t)cols, sizeof(double))};
-    if (!a.at) exit(1);
-    return a;
-}
-
-static char *after(char *where, const char *what) {
-    char *found = where ? strstr(where, what) : NULL;
-    return found ? found + strlen(what) : NULL;
-}
-
-// The array of that name, its numbers from their bits; rows = 0 if there is none.
-static Array take(const char *name) {
-    char key[64];
-    snprintf(key, sizeof key, "\"%s\": {", name);
-    char *p = after(after(after(text, "\"arrays\""), key), "\"shape\": [");
-    if (!p) return (Array){0, 0, NULL};
-    int rows = (int)strtol(p, &p, 10);
-    int cols = *p == ',' ? (int)strtol(p + 1, &p, 10) : 1;
-    Array a = zeros(rows, cols);
-    for (int i = 0; i < rows * cols; i++) {
-        uint64_t bits = strtoull(strstr(p, "0x"), &p, 16);
-        memcpy(&a.at[i], &bits, sizeof bits);
-    }
-    return a;
-}
-
-static void put(const char *name, Array a) {
-    printf("  \"%s\": [", name);
-    for (int i = 0; i < a.rows * a.cols; i++) printf("%s%.17g", i ? ", " : "", a.at[i]);
-    printf("],\n");
-}
 
 static const char *place(int layer, const char *kind) {
     static char name[64];
@@ -52,9 +13,7 @@ static const char *place(int layer, const char *kind) {
 }
 
 int main(int argc, char **argv) {
-    FILE *file = argc == 2 ? fopen(argv[1], "rb") : NULL;
-    text = calloc(1 << 24, 1);
-    if (!file || !text || !fread(text, 1, (1 << 24) - 1, file)) return 1;
+    if (!load(argc, argv)) return 1;
 
     Array weight[MOST], bias[MOST], h[MOST + 1] = {take("x")}, target = take("target");
     int layers = 0, n = h[0].rows;
