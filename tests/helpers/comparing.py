@@ -11,7 +11,12 @@ import numpy as np
 import reference as ref
 from reference.arithmetic.array import NumPyArray
 from reference.arithmetic.formats import get_format
+from reference.arithmetic.noise_source import NoiseSource
+from reference.network import passes
+from reference.network.in_arithmetic import in_noise
 from reference.rounding.distance import FACTOR, worst_place
+
+RUNS = 32
 
 DTYPES = (np.float64, np.float32)
 
@@ -61,6 +66,22 @@ def assert_within_rounding(problem: ref.Problem, got: Any, expected: Any, dtype:
     sigma = ref.rounding_scale(problem, fmt, textbook=True).leaves()
     worst = worst_place(got, expected, sigma, fmt)
     assert worst.scales <= FACTOR, str(worst)
+
+
+def output_and_scale(problem: ref.Problem) -> tuple[Any, Any]:
+    """The output of a network, and its rounding scale: the root mean square error of noisy forward passes."""
+    noisy = in_noise(problem, NoiseSource(get_format(problem.dtype), RUNS, np.random.default_rng(0)), textbook=True)
+    with np.errstate(all="ignore"):
+        runs = passes.forward(noisy.network, noisy.x).output.data
+        sigma = np.sqrt(np.mean((runs - runs[0]) ** 2, axis=0))
+    return passes.forward(problem.network, problem.x).output, sigma
+
+
+def assert_output_within_rounding(problem: ref.Problem, expected: Any) -> None:
+    """The output of a network differs from what is expected by `FACTOR` σ at the most."""
+    found, sigma = output_and_scale(problem)
+    assert found.shape == np.shape(expected)
+    assert np.all(np.abs(found - expected) <= FACTOR * sigma), (found, expected, sigma)
 
 
 def gamma(operations: int, dtype: Any = np.float64) -> float:

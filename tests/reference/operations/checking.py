@@ -8,6 +8,7 @@ import numpy as np
 
 import reference as ref
 from reference.operations.row import STEP, Operation
+from tests.helpers.comparing import assert_output_within_rounding
 
 Arrays = tuple[Any, ...]
 
@@ -55,6 +56,11 @@ def assert_every_arithmetic(row: Operation, inputs: Arrays, rng: np.random.Gener
         for place, leaf in certified.leaves().items():
             error = np.abs(np.asarray(found[place], dtype=float) - leaf.nearest)
             assert np.all(error <= 32 * sigma[place]), (row.name, place, dtype)
+
+
+def assert_value(row: Operation, inputs: Arrays, expected: Any) -> None:
+    """The row's value is the expected one, within the rounding of its own formula."""
+    assert_output_within_rounding(problem_of(row, inputs, np.ones(np.shape(expected))), expected)
 
 
 def row_errors(row: Operation, inputs: Arrays, d_y: Any) -> dict[str, float]:

@@ -15,6 +15,7 @@ from tests.reference.operations.checking import (
     assert_derivatives,
     assert_every_arithmetic,
     assert_mistakes_change_the_gradient,
+    assert_value,
     row_errors,
 )
 from tests.reference.operations.linear_in_each import arrays, check
@@ -83,7 +84,7 @@ def test_a_convolution_is_a_product_with_the_columns() -> None:
     x, weight = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(2, 3, 2, 3))
     columns = ops.unfold((2, 3), padding=1, stride=2).value(x)
     y = ops.conv2d(padding=1, stride=2).value(x, weight)
-    np.testing.assert_allclose(y.reshape(2, 2, -1), weight.reshape(2, -1) @ columns, rtol=1e-13)
+    assert_value(ops.conv2d(padding=1, stride=2), (x, weight), (weight.reshape(2, -1) @ columns).reshape(y.shape))
 
 
 def test_shuffles_are_the_orders_of_their_papers() -> None:
@@ -151,7 +152,7 @@ def test_local_response_normalisation_is_what_defines_it(row: Operation, shape: 
         window = x[:, max(0, c - p["size"] // 2) : c + (p["size"] - 1) // 2 + 1]
         s = p["k"] + p["alpha"] / p["size"] * np.sum(window**2, axis=1)
         expected[:, c] = x[:, c] / s ** p["beta"]
-    np.testing.assert_allclose(row.value(x), expected, rtol=1e-13)
+    assert_value(row, (x,), expected)
 
 
 FEW = 16.0
