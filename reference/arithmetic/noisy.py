@@ -188,13 +188,12 @@ class Noisy(Stacked):
 
         Such formulas also divide by what may overflow (1/(1 + e^−z)), and multiply the quotient by numbers up
         to `reach`: they lose results below reach divided by the largest number, and have that error besides.
-        A term that is 0 but for rounding, as d_y behind a norm of one number, is as large as most runs make it.
+        A term that is 0 or tiny but for rounding, as d_y behind a norm of one number, is as large as most runs make it.
         """
         x, amounts = aligned([self.data, _operand(size, self.source)])
         amount = np.abs(amounts[:1])
-        still = amount[0] == 0
-        if len(amounts) > 1 and still.any():
-            amount[0, still] = np.median(np.abs(amounts[1:, still]), axis=0)
+        if len(amounts) > 1:
+            amount = np.fmax(amount, np.median(np.abs(amounts[1:]), axis=0))
         lost = 2 * reach / self.source.format.largest / self.source.format.unit_roundoff
         size = np.where(amount > 0, amount + lost, 0.0)
         return Noisy(with_noise(self.source, x + 0 * size, size, size > 0, COMMON), self.source)

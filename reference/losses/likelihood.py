@@ -153,6 +153,12 @@ def bce(weight: ArrayLike | None = None) -> Loss:
         apart = indicator(right, y) * ((1 - t) / safe_rest) - indicator(left, y) * (t / safe_y)
         return weights_like(weights, y) * np.where(left & right, (y - t) / (safe_y * safe_rest), apart)
 
+    def term(y: Array, t: Array) -> Array:
+        """The larger quotient of (1 − t)/(1 − y) − t/y: the smaller is at most 1, for t and y are probabilities."""
+        log_y, log_rest = logs(y)
+        both = indicator((log_y > LOWEST_LOG) & (log_rest > LOWEST_LOG), y)
+        return magnitude(gradient(y, t)) + magnitude(weights_like(weights, y) * both)
+
     return Loss(
         "bce",
         "−w(t log y + (1 − t) log(1 − y)), logarithms from −100",
@@ -168,6 +174,7 @@ def bce(weight: ArrayLike | None = None) -> Loss:
         outputs=outputs_of("bce", weights),
         logarithms=OfLogarithms(of_logs, d_logs, switches, furthest=-LOWEST_LOG),
         parameters={"weight": weight},
+        textbook_gradient=term,
     )
 
 

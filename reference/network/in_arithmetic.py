@@ -158,25 +158,30 @@ def _rounded_once(row: Activation) -> Activation:
 
 
 def _textbook_activation(row: Activation) -> Activation:
-    """The row with the noise of the customary formula's intermediate terms."""
+    """The row with the noise of the customary formula's intermediate terms.
+
+    They stand in a′(z), as 1 − y² does, or in d_y·a′(z), as in torch's d_y − d_y(1 − y²) of z − tanh z: there the errors
+    of examples that share z, but not d_y, do not cancel with their gradients.
+    """
 
     def value(z: Noisy) -> Noisy:
         return _noisy(row.value(z)).jitter(row.textbook_value(z), _reach(z))
 
-    def derivative(z: Noisy) -> Noisy:
+    def elementwise(z: Noisy, d_y: Array) -> Noisy:
         assert row.derivative is not None
-        size = row.textbook_derivative(z)
+        size, d_y = row.textbook_derivative(z), Noisy.held(d_y, z.source)
+        own = size
         if row.name in TANH_TAIL and z.source.format.bits == FORMATS["float64"].bits:
-            size = np.where(z.magnitude() > TANH_TAIL[row.name], 2 * TANH_ULPS * size, size)
-        return _noisy(row.derivative(z)).jitter(size, _reach(z))
+            own = np.where(z.magnitude() > TANH_TAIL[row.name], 2 * TANH_ULPS * size, size)
+        slope = _noisy(row.derivative(z)).jitter(own, _reach(z))
+        return _noisy(d_y * slope).jitter(size * np.abs(d_y), reach=0.0)
 
-    def vjp(z: Noisy, d_y: Noisy) -> Noisy:
+    def rowwise(z: Noisy, d_y: Noisy) -> Noisy:
         assert row.vjp is not None
         largest = Noisy(np.abs(d_y.data).max(axis=2, keepdims=True), d_y.source)
         return _noisy(row.vjp(z, d_y)).jitter(row.textbook_derivative(z) * largest, _reach(z) * _reach(d_y))
 
-    changes = {"value": value} | ({"vjp": vjp} if row.rowwise else {"derivative": derivative})
-    return changed(row, **changes)
+    return changed(row, value=value, vjp=rowwise if row.rowwise else elementwise)
 
 
 def _noisy(values: Array) -> Noisy:

@@ -12,6 +12,7 @@ import numpy as np
 import reference as ref
 from reference.arithmetic.formats import FORMATS, Format
 from reference.arithmetic.noise_source import nearest, representable
+from reference.rounding.distance import FACTOR
 from reference.rounding.scale import Rounding, rounding_errors
 from reference.rounding.statistics import SIZE
 
@@ -62,12 +63,28 @@ def lower_precision(
             measured = rounding_errors(problem, coarser, textbook=True, seed=seed)
             for place, printed in given.prints.items():
                 measured = measured.with_bounded_error(place, printed.half)
+            if _mostly_right(leaves, expected, wider, measured):
+                continue
             fit = _misfit(ByScale(problem, leaves, expected, wider.wider(measured), coarser))
             if fit < least:
                 best, least = coarser.name, fit
         if best:
             return best
     return None
+
+
+def _mostly_right(leaves: Mapping[str, Any], expected: Mapping[str, Any], fine: Rounding, coarse: Rounding) -> bool:
+    """Whether most numbers are right to the finer format: a coarser one leaves so few as are so by chance.
+
+    Those count whose errors are apart in the two formats: by chance one in `FACTOR` is right at the most.
+    """
+    right = apart = 0
+    for place, values in leaves.items():
+        allowed = FACTOR * fine.sigma[place]
+        told = coarse.sigma[place] > FACTOR * allowed
+        apart += np.count_nonzero(told)
+        right += np.count_nonzero(told & (np.abs(np.asarray(values, dtype=float) - expected[place]) <= allowed))
+    return 2 * right > apart
 
 
 def holds_coarser(given: Given, fmt: Format) -> bool:

@@ -149,6 +149,30 @@ def test_no_pair_of_sources_disagrees_on_networks(problem, seed):
         assert outcome.verdict != "disagrees", outcome.text
 
 
+CANCELLING = {
+    "bce as the difference of its quotients": tc.NetworkSpec(
+        seed=4025758197617933391, operation="bce", parts=9, loss="inner_product", reduction="sum", dtype="float32",
+        features=("scales",),
+    ),
+    "a softmax whose gradient is rounding alone": tc.Spec(
+        widths=(15, 27, 46, 3, 8), activations=("softmax", "softmax", "log_softmax", "softmax"), loss="l1", batch=6,
+        seed=726892204971621510, reduction="sum", dtype="float64",
+        features=("saturated", "dead", "zeros", "integers", "huge"), variants=True,
+    ),
+    "d − d(1 − y²) of examples that share z, but not d": tc.Spec(
+        widths=(1, 1, 2, 2), activations=("tanhshrink",) * 3, loss="soft_margin", batch=2184, seed=9024325501157035561,
+        reduction="mean", dtype="float32", features=("tiny", "huge"), variants=True,
+    ),
+}  # fmt: skip
+"""Problems in which a customary formula loses digits that no scale allowed for, by what it loses them."""
+
+
+@pytest.mark.parametrize("spec", CANCELLING.values(), ids=CANCELLING)
+def test_what_customary_formulas_lose_is_no_disagreement(spec):
+    for outcome in campaign.compare(campaign.problem_of(spec), certify=False):
+        assert outcome.verdict != "disagrees", outcome.text
+
+
 def test_every_source_judges_a_network():
     problem = tc.build_network(tc.NetworkSpec(seed=1, parts=2))
     outcomes = {outcome.pair: outcome.verdict for outcome in campaign.compare(problem)}
