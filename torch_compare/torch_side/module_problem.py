@@ -34,6 +34,7 @@ class Judgement:
         base: the format of its parameters.
         islands: the steps that compute in another format, by format.
         places: the submodule and the source line of every step, by the step's name.
+        untraced: why the loss's derivative is taken as torch.autograd gives it, and not judged; "" if it is judged.
     """
 
     problem: ref.Problem
@@ -41,6 +42,7 @@ class Judgement:
     base: str
     islands: Mapping[str, tuple[str, ...]]
     places: Mapping[str, Place]
+    untraced: str
 
 
 def judgement(module: nn.Module, inputs: Any, target: Any, loss_fn: Any, operations: Table | None = None) -> Judgement:
@@ -65,7 +67,11 @@ def judgement(module: nn.Module, inputs: Any, target: Any, loss_fn: Any, operati
         made = _made(module, arguments, goal, loss_fn)
     known = known_loss(loss_fn)
     found = None if known is None else _with_row(module, inputs, operations, made, goal, known)
-    found = found or _traced(module, inputs, operations, lambda output: loss_fn(output, goal))
+    untraced = ""
+    try:
+        found = found or _traced(module, inputs, operations, lambda output: loss_fn(output, goal))
+    except (TypeError, ValueError) as error:
+        untraced = str(error)
     read, problem = found or _with_cotangents(module, inputs, operations, made)
     network, places = problem.graph, problem.gradient_shapes()
     given = {name: d for name, d in made.gradients.items() if name in places}
@@ -76,7 +82,7 @@ def judgement(module: nn.Module, inputs: Any, target: Any, loss_fn: Any, operati
         if step.compute is not None:
             by_format.setdefault(str(step.compute), []).append(step.name)
     islands = {form: tuple(names) for form, names in by_format.items()}
-    return Judgement(problem, given, NAMES[read.base], islands, read.places)
+    return Judgement(problem, given, NAMES[read.base], islands, read.places, untraced)
 
 
 @dataclass(frozen=True)
@@ -170,12 +176,9 @@ def _with_row(
     return read, ref.Problem(network, read.x, t, loss, reduction)
 
 
-def _traced(module: nn.Module, inputs: Any, operations: Table | None, loss: Loss) -> Stated | None:
-    """The problem whose network computes the loss as well; None where that cannot be traced, or has no such rows."""
-    try:
-        read = read_module(module, inputs, operations=operations, loss=loss)
-    except (TypeError, ValueError):
-        return None
+def _traced(module: nn.Module, inputs: Any, operations: Table | None, loss: Loss) -> Stated:
+    """The problem whose network computes the loss as well. Errors, where it cannot be traced, as for `read_module`."""
+    read = read_module(module, inputs, operations=operations, loss=loss)
     return read, ref.Problem(read.network, read.x, np.ones((), _number_of(read)), "inner_product")
 
 

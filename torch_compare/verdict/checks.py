@@ -189,7 +189,7 @@ def check_module(
         target: what loss_fn compares the output with.
         loss_fn: a loss module, a function of torch.nn.functional, or any callable (output, target) ↦ loss that takes
             whatever the module gives. The last kind is traced and judged like the module; if that cannot be done, its
-            derivative is taken as given.
+            derivative is taken as given, and the verdict says so and why.
         dtype: as for `check`; so are accumulate, certified, diagnose and seed. That of the parameters if not given:
             what the module computes in another one is judged in that.
         accumulate: see `check`.
@@ -213,11 +213,14 @@ def check_module(
     options: dict[str, Any] = {
         "accumulate": accumulate, "certified": certified, "strict": strict, "diagnose": diagnose, "seed": seed
     }  # fmt: skip
-    if as_ is not None or (operations is None and module_layers.is_chain(module, inputs)):
+    known = modules.known_loss(loss_fn) is not None
+    if as_ is not None or (known and operations is None and module_layers.is_chain(module, inputs)):
         problem = modules.problem_from_module(module, inputs, target, loss_fn, as_)
         given: Any = modules.module_gradients(module, inputs, target, loss_fn, as_)
-        return check(problem, given, modules.number_type(module) if dtype is None else dtype, **options)
+        verdict = check(problem, given, modules.number_type(module) if dtype is None else dtype, **options)
+        return verdict if known else replace(verdict, untraced="as_ says what layers compute, not what the loss does")
     found = module_problem.judgement(module, inputs, target, loss_fn, operations)
     verdict = check(found.problem, found.given, found.base if dtype is None else dtype, **options)
     named = verdict.diagnosis.steps(found.places) if verdict.diagnosis.sought else ()
-    return replace(verdict, formats=found.islands, calls={step: str(found.places[step]) for step in named})
+    calls = {step: str(found.places[step]) for step in named}
+    return replace(verdict, formats=found.islands, calls=calls, untraced=found.untraced)

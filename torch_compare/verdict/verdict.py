@@ -56,6 +56,8 @@ class Verdict:
         coarser: the coarser format whose errors the numbers have, of an imprecise verdict; "" if there is none.
         formats: the steps of a module that compute in another format than its parameters', by that format.
         calls: where a module makes the steps that the diagnosis names, by step.
+        untraced: why the derivative of a loss of one's own is not judged but taken as torch.autograd gives it; "" if it
+            is judged.
         maps: the errors of every leaf in rounding scales, several elements a cell where there are many.
     """
 
@@ -73,6 +75,7 @@ class Verdict:
     coarser: str = ""
     formats: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     calls: Mapping[str, str] = field(default_factory=dict, repr=False)
+    untraced: str = ""
     maps: Mapping[str, ErrorMap] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +112,8 @@ class Verdict:
             lines.append(f"or else: {self.runner_up}")
         lines += [f"{step} is made {where}" for step, where in self.calls.items()]
         lines += [f"in {form}, as the module computes them: {listed(steps)}" for form, steps in self.formats.items()]
+        if self.untraced:
+            lines.append(f"not judged: the loss's own derivative, taken as torch.autograd gives it: {self.untraced}")
         if self.digits:
             place, fewest = self.fewest_digits
             lines.append("digits that agree: all" if isinf(fewest) else f"digits that agree: {fewest:.1f}, in {place}")

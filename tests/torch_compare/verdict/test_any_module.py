@@ -123,6 +123,15 @@ def test_a_loss_of_ones_own_is_judged_like_the_module():
     assert "loss" in wrong.places
 
 
+def test_a_loss_of_ones_own_behind_a_chain_of_layers_is_judged_too():
+    chain = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4)).double()
+    wrong = tc.check_module(chain, X, UP, HuberLike.apply)
+    assert (wrong.status, wrong.untraced) == ("wrong", "")
+    taken = tc.check_module(chain, X, UP, HuberLike.apply, as_={"1": "tanh"})
+    assert taken.agrees
+    assert "not judged: the loss's own derivative" in str(taken)
+
+
 def test_a_loss_that_cannot_be_traced_is_taken_at_its_derivative():
     def loss(y, t):
         return (y * t).sum() * (2.0 if float(y.detach().sum()) > -1e9 else 1.0)
@@ -130,6 +139,10 @@ def test_a_loss_that_cannot_be_traced_is_taken_at_its_derivative():
     found = judgement(Calls(lambda m, x: m.l(x)).double(), X, UP, loss)
     assert "loss" not in found.given
     assert tc.check(found.problem, found.given).agrees
+    verdict = check(lambda m, x: m.l(x), loss)
+    assert verdict.agrees
+    assert f"taken as torch.autograd gives it: {found.untraced}" in str(verdict)
+    assert check(lambda m, x: m.l(x)).untraced == ""
 
 
 def test_the_module_stays_as_it_was():
@@ -167,7 +180,7 @@ def test_a_parameter_whose_gradient_is_not_handed_on():
 @pytest.mark.parametrize(("loss_fn", "message"), [
     (lambda y, t: y, "expected a scalar tensor"),
     (lambda y, t: (t * t).sum(), "depends on no parameter"),
-    (nn.MSELoss(reduction="none"), "expected a scalar tensor"),
+    (nn.MSELoss(reduction="none"), "reduction must be"),
 ])  # fmt: skip
 def test_losses_that_are_none(loss_fn, message):
     with pytest.raises(ValueError, match=message):
