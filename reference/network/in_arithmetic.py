@@ -160,8 +160,8 @@ def _rounded_once(row: Activation) -> Activation:
 def _textbook_activation(row: Activation) -> Activation:
     """The row with the noise of the customary formula's intermediate terms.
 
-    They stand in a′(z), as 1 − y² does, or in d_y·a′(z), as in torch's d_y − d_y(1 − y²) of z − tanh z: there the errors
-    of examples that share z but not d_y do not cancel with their gradients.
+    They stand in a′(z), as 1 − y² does, or in d_y·a′(z), as in torch's d_y − d_y(1 − y²) of z − tanh z: there the
+    errors of examples that share z but not d_y do not cancel with their gradients.
     """
 
     def value(z: Noisy) -> Noisy:

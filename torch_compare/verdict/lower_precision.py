@@ -82,8 +82,9 @@ def _mostly_right(leaves: Mapping[str, Any], expected: Mapping[str, Any], fine: 
     for place, values in leaves.items():
         allowed = FACTOR * fine.sigma[place]
         told = coarse.sigma[place] > FACTOR * allowed
-        apart += np.count_nonzero(told)
-        right += np.count_nonzero(told & (np.abs(np.asarray(values, dtype=float) - expected[place]) <= allowed))
+        apart += int(np.count_nonzero(told))
+        error = np.abs(np.asarray(values, dtype=float) - expected[place])
+        right += int(np.count_nonzero(told & (error <= allowed)))
     return 2 * right > apart
 
 
