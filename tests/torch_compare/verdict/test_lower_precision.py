@@ -149,3 +149,13 @@ def test_numbers_that_are_not_finite_are_of_no_precision():
     problem = network()
     given = ref.gradients(problem).leaves() | {"input": np.full((16, 8), np.inf)}
     assert tc.check(problem, given, diagnose=False).status == "wrong"
+
+
+@pytest.mark.parametrize("factor", [1.01, 1.003, 1.001])
+def test_one_wrong_number_among_right_ones_is_no_rounding_of_a_coarser_format(factor):
+    mlp, rng = ref.initialize([3, 4, 2], ["tanh", "identity"], seed=0), np.random.default_rng(0)
+    problem = ref.Problem(mlp, rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), "mse")
+    found = {place: np.array(leaf) for place, leaf in ref.gradients(problem).leaves().items()}
+    found["layers[0].weight"][2, 1] *= factor
+    verdict = tc.check(problem, found, diagnose=False)
+    assert (verdict.status, verdict.coarser) == ("wrong", "")
