@@ -76,8 +76,8 @@ def lower_precision(
 def _mostly_right(leaves: Mapping[str, Any], expected: Mapping[str, Any], fine: Rounding, coarse: Rounding) -> bool:
     """Whether most numbers are right to the finer format: a coarser one leaves so few as are so by chance.
 
-    Those count whose errors are apart in the two formats, where by chance one in `FACTOR` is right at the most, and which
-    are not 0: a dead unit's are 0 in any format.
+    Those count whose errors are apart in the two formats, where by chance one in `FACTOR` is right at the most, and
+    which are not 0: a dead unit's are 0 in any format.
     """
     right = apart = 0
     for place, values in leaves.items():
