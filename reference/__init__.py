@@ -17,6 +17,7 @@ from .arithmetic.ball import Ball
 from .losses.row import Loss
 from .losses.table import LOSSES
 from .network.architectures import as_network, collapse, linear_bottleneck
+from .network.batches import gradients_of_batches
 from .network.gradients import Gradients, LayerGradients
 from .network.graph import Network, Step
 from .network.initialization import initialize
@@ -33,8 +34,8 @@ __all__ = [
     "ACTIVATIONS", "LOSSES", "MLP", "OPERATIONS", "Activation", "Ball", "CertifiedGradients", "Gradients", "Kink",
     "Layer", "LayerGradients", "Loss", "Network", "Operation", "Problem", "Step", "Trace", "Training",
     "__version__", "activations", "as_network", "backward",
-    "certified_gradients", "checkpoint", "collapse", "forward", "gradients", "initialize", "linear_bottleneck",
-    "loss_gradient", "loss_value", "losses", "operations", "optimizers", "rounding_scale", "train",
+    "certified_gradients", "checkpoint", "collapse", "forward", "gradients", "gradients_of_batches", "initialize",
+    "linear_bottleneck", "loss_gradient", "loss_value", "losses", "operations", "optimizers", "rounding_scale", "train",
 ]  # fmt: skip
 
 try:

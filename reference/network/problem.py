@@ -235,6 +235,11 @@ def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
     >>> g.loss, g.layers[0].weight, g.layers[0].bias, g.input
     (np.float64(1.125), array([[4.5, 6. ]]), array([1.5]), array([[1.5, 3. ]]))
     """
+    return gradients_and_output(problem, to_input=to_input)[0]
+
+
+def gradients_and_output(problem: Problem, *, to_input: bool = True) -> tuple[Gradients, Array]:
+    """`gradients`, and the output that the loss takes: where the last activation and the loss are one, the last z."""
     if problem.reduction == "none":
         raise ValueError(
             'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
@@ -242,4 +247,4 @@ def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
     problem = problem.as_one()
     trace = passes.forward(problem.network, problem.x, keep=True)
     found = passes.backward(problem.network, trace, loss_gradient(problem, trace.output), to_input=to_input)
-    return Gradients(found.layers, found.input, loss_value(problem, trace.output), found.named)
+    return Gradients(found.layers, found.input, loss_value(problem, trace.output), found.named), trace.output

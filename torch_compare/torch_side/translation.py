@@ -68,6 +68,7 @@ class Steps:
         constants: arrays by name.
         places: where each step was called, by the step's name.
         taken: the names that are taken.
+        known: the name of each constant, by that of the value in the program that it is.
     """
 
     base: torch.dtype
@@ -76,6 +77,7 @@ class Steps:
     constants: dict[str, Any] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     taken: set[str] = field(default_factory=lambda: set(RESERVED))
+    known: dict[str, str] = field(default_factory=dict)
 
     def unique(self, name: str) -> str:
         """The name, with a number if it is taken."""
@@ -110,14 +112,21 @@ class Steps:
         if x is None:
             return None
         if isinstance(x, Value):
-            if x.data is not None and x.name not in self.constants:
-                self.constants[x.name] = np.asarray(array(x.data))
-            return x.name
+            return x.name if x.data is None else self._constant(x.name, x.data)
         unique = self.unique(name)
         if isinstance(x, tuple):
             self.add(unique, x, number, place)
         else:
             self.constants[unique] = _rounded(x, number)
+        return unique
+
+    def _constant(self, name: str, data: Tensor) -> str:
+        """The name that a value of the program has as a constant, which is one from the first step on that takes it."""
+        if name not in self.known:
+            self.known[name] = self.unique(name)
+        unique = self.known[name]
+        if unique not in self.constants:
+            self.constants[unique] = np.asarray(array(data))
         return unique
 
 
@@ -139,7 +148,8 @@ def translate(program: Exported, table: Table) -> Translated:
     names = program.leaves
     leaves = {names[place]: program.given[place] for place in names}
     steps = Steps(base_of(leaves.values()), leaves)
-    steps.taken.update(leaves, (place for place in program.given if place not in names))
+    steps.known |= {place: place for place in program.given if place not in names}
+    steps.taken.update(leaves, steps.known)
     values: dict[str, Any] = {
         place: Value(names[place], tuple(data.shape), data.dtype) if place in names else _known(place, data)
         for place, data in program.given.items()

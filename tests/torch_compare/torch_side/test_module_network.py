@@ -56,6 +56,7 @@ def test_a_transformer_has_its_names_and_its_layers_whole():
     lambda m, x: torch.einsum("ij,kj->ik", m.l(x), m.l.weight).unfold(1, 2, 1),
     lambda m, x: m.l(x).scatter(1, torch.tensor([[0], [1], [2]]), m.l(x)[:, :1].clone()).std(1),
     lambda m, x: F.prelu(m.l(x), torch.tensor([0.3], dtype=x.dtype)) + F.elu(x, 0.5) + F.gelu(x, approximate="tanh"),
+    lambda m, x: (torch.arange(12.0, dtype=x.dtype).view(3, 4) * m.l(x)).view(12) * m.l(x).view(12),
     lambda m, x: F.softmax(m.l(x), 0) + F.normalize(m.l(x), dim=1) + m.l(x).logsumexp(1, keepdim=True),
     lambda m, x: torch.baddbmm(x[None], m.l(x)[None], m.l.weight[None], beta=0.5, alpha=2) + torch.lerp(x, m.l(x), 0.2),
 ])  # fmt: skip
