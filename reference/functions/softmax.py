@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
 from ..arithmetic.array import Array
@@ -32,7 +34,10 @@ def _softmax_parts(z: Array) -> tuple[Array, ...]:
     return one, e / total, rest, peak, np.log1p(others + (at_top - 1))
 
 
-def softmax_parts(z: Array) -> tuple[Array, Array, Array, tuple[Array, Array]]:
+SoftmaxParts: TypeAlias = "tuple[Array, Array, Array, tuple[Array, Array]]"
+
+
+def softmax_parts(z: Array) -> SoftmaxParts:
     """The parts that softmax and its kin are made of, for z (N, K).
 
     Returns (top, y, rest, shift): the mask of one largest entry per row (N, K); softmax(z) (N, K);
@@ -100,5 +105,10 @@ def without_top(z: Array) -> tuple[Array, Array]:
 
 def log_softmax_value(z: Array) -> Array:
     """z − log Σ exp z; at the largest entry −log(1 + Σ of the others) alone."""
-    _, _, _, (peak, log_sum) = softmax_parts(z)
+    return log_of_parts(z, softmax_parts(z))
+
+
+def log_of_parts(z: Array, parts: SoftmaxParts) -> Array:
+    """`log_softmax_value` of z, of which the parts are there."""
+    _, _, _, (peak, log_sum) = parts
     return (z - peak) - log_sum

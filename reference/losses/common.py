@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arithmetic.array import Array, NumPyArray, Term, refuse_masked, widened
 from ..arithmetic.dispatch import parameter
+
+Function = Callable[[Array, Array], Array]
+"""Of an output and a target."""
 
 
 def elements(y: Array, t: Array) -> int:
@@ -52,3 +59,37 @@ def chosen_class(t: Array, columns: int, ignore_index: int | None) -> Array:
     """The mask (N, K) of the entry that each index names; a row of False where it is ignored."""
     mask = np.arange(columns) == np.asarray(t)[:, None]
     return mask if ignore_index is None else mask & (np.asarray(t) != ignore_index)[:, None]
+
+
+def sharing(parts: Callable[[Array, Array], tuple[Any, ...]]) -> Callable[[Callable[..., Array]], Function]:
+    """A decorator: (y, t, *parts) ↦ … becomes (y, t) ↦ …; value and gradient of the same parts find them once.
+
+    >>> @sharing(lambda y, t: (y - t,))
+    ... def value(y, t, error):
+    ...     return error * error
+    >>> @sharing(lambda y, t: (y - t,))
+    ... def gradient(y, t, error):
+    ...     return 2 * error
+    >>> value(np.array([3.0]), np.array([1.0])), gradient(np.array([3.0]), np.array([1.0]))
+    (array([4.]), array([4.]))
+    """
+
+    def decorate(formula: Callable[..., Array]) -> Function:
+        @wraps(formula)
+        def function(y: Array, t: Array) -> Array:
+            return formula(y, t, *parts(y, t))
+
+        function.written = (parts, formula)  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def together(value: Function, gradient: Function, y: Array, t: Array) -> tuple[Array, Array]:
+    """value(y, t) and gradient(y, t); the parts that they share are computed once."""
+    one_of, other = (getattr(f, "written", None) for f in (value, gradient))
+    if one_of is None or other is None or one_of[0] is not other[0]:
+        return value(y, t), gradient(y, t)
+    (parts, first), (_, second) = one_of, other
+    found = parts(y, t)
+    return first(y, t, *found), second(y, t, *found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -12,8 +14,8 @@ from ..functions import logistic
 from ..functions.basics import one, zero
 from ..functions.parameters import check_number
 from ..functions.recipe import recorded
-from ..functions.softmax import log_softmax_value, softmax_parts
-from .common import check_weights, chosen_class, elements, outputs_of, weights_like
+from ..functions.softmax import SoftmaxParts, log_of_parts, softmax_parts
+from .common import check_weights, chosen_class, elements, outputs_of, sharing, weights_like
 from .row import Loss, OfLogarithms
 
 LOWEST_LOG = -100.0
@@ -46,13 +48,17 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         counted = indicator((np.asarray(t) != ignore_index)[:, None], y)
         return (1 - smoothing) * onehot + counted * (smoothing / k) * w
 
-    def value(y: Array, t: Array) -> Array:
-        return -(distribution(y, t) * log_softmax_value(y)).sum(axis=1)
+    def parts(y: Array, t: Array) -> tuple[Any, ...]:
+        return distribution(y, t), softmax_parts(y)
 
-    def gradient(y: Array, t: Array) -> Array:
+    @sharing(parts)
+    def value(y: Array, t: Array, q: Array, of_y: SoftmaxParts) -> Array:
+        return -(q * log_of_parts(y, of_y)).sum(axis=1)
+
+    @sharing(parts)
+    def gradient(y: Array, t: Array, q: Array, of_y: SoftmaxParts) -> Array:
         """softmax(y)·Σq − q; at the largest |q| as softmax·Σ_{others} q − (1 − softmax)·q, which keeps its digits."""
-        q = distribution(y, t)
-        _, softmax, rest, _ = softmax_parts(y)
+        _, softmax, rest, _ = of_y
         mask, _ = largest(magnitude(q))
         total = q.sum(axis=1, keepdims=True)
         others = (q * (1 - indicator(mask, y))).sum(axis=1, keepdims=True)

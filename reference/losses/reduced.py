@@ -7,6 +7,7 @@ it number the examples, as torch's losses over tokens do.
 from __future__ import annotations
 
 from ..arithmetic.array import Array, Term
+from .common import together
 from .row import Loss
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -24,6 +25,13 @@ def target_in_rows(target: Array, y: Array) -> Array:
     return target.reshape(-1) if target.ndim < y.ndim else in_rows(target)
 
 
+def value_and_gradient(loss: Loss, y: Array, target: Array, reduction: str) -> tuple[Array, Array]:
+    """`reduced` and `gradient`; what the row's two formulas share is computed once."""
+    rows, t = in_rows(y), target_in_rows(target, y)
+    unreduced, d_y = together(loss.value, loss.gradient, rows, t)
+    return _reduced(loss, unreduced, y, target, reduction), _scaled(loss, d_y, y, target, reduction)
+
+
 def reduced(loss: Loss, y: Array, target: Array, reduction: str) -> Array:
     """The loss of an output (…, K): a number; with reduction "none" one for each example (…,) or element (…, K).
 
@@ -32,20 +40,24 @@ def reduced(loss: Loss, y: Array, target: Array, reduction: str) -> Array:
     >>> reduced(LOSSES["mse"], np.array([[1.0], [2.0]]), np.array([[0.0], [0.0]]), "mean")
     np.float64(2.5)
     """
-    rows, t = in_rows(y), target_in_rows(target, y)
-    unreduced = loss.value(rows, t)
+    return _reduced(loss, loss.value(in_rows(y), target_in_rows(target, y)), y, target, reduction)
+
+
+def _reduced(loss: Loss, unreduced: Array, y: Array, target: Array, reduction: str) -> Array:
     if reduction == "none":
         return unreduced if y.ndim == 2 else unreduced.reshape(y.shape[: y.ndim - 2 + unreduced.ndim])
     total = unreduced.sum()
-    return total / loss.divisor(rows, t) if reduction == "mean" else total
+    return total / divisor(loss, y, target) if reduction == "mean" else total
 
 
 def gradient(loss: Loss, y: Array, target: Array, reduction: str) -> Array:
     """The gradient of the reduced loss with respect to the output, of its shape; of "none", of the sum."""
-    rows, t = in_rows(y), target_in_rows(target, y)
-    d_y = loss.gradient(rows, t)
+    return _scaled(loss, loss.gradient(in_rows(y), target_in_rows(target, y)), y, target, reduction)
+
+
+def _scaled(loss: Loss, d_y: Array, y: Array, target: Array, reduction: str) -> Array:
     if reduction == "mean":
-        d_y = d_y / loss.divisor(rows, t)
+        d_y = d_y / divisor(loss, y, target)
     return d_y if y.ndim == 2 else d_y.reshape(y.shape)
 
 

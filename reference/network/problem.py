@@ -246,5 +246,6 @@ def gradients_and_output(problem: Problem, *, to_input: bool = True) -> tuple[Gr
         )
     problem = problem.as_one()
     trace = passes.forward(problem.network, problem.x, keep=True)
-    found = passes.backward(problem.network, trace, loss_gradient(problem, trace.output), to_input=to_input)
-    return Gradients(found.layers, found.input, loss_value(problem, trace.output), found.named), trace.output
+    loss, d_output = reduced.value_and_gradient(problem.loss, trace.output, problem.target, problem.reduction)
+    found = passes.backward(problem.network, trace, d_output, to_input=to_input)
+    return Gradients(found.layers, found.input, loss, found.named), trace.output
