@@ -31,11 +31,13 @@ class TorchTraining:
     Attributes:
         mlp: the network after the last update.
         losses: (steps,), the loss that each update saw, before it.
+        loss: over the whole data, after the last update.
         reached: updates made when the loss over the whole data was first at most `until`; None if it never was.
     """
 
     mlp: ref.MLP
     losses: Array
+    loss: float
     reached: int | None
 
 
@@ -97,10 +99,11 @@ def train_torch(
         else:
             losses.append(closure().detach())
             chosen.step()
-    if until is not None and reached is None and _whole_loss(problem, leaves, x, target) <= until:
+    loss = _whole_loss(problem, leaves, x, target)
+    if until is not None and reached is None and loss <= until:
         reached = steps
     mlp = rebuilt(problem.mlp, [leaf.detach().numpy().copy() for leaf in leaves])
-    return TorchTraining(mlp, torch.stack(losses).numpy(), reached)
+    return TorchTraining(mlp, torch.stack(losses).numpy(), loss, reached)
 
 
 def _arrays(layer: ref.Layer) -> Iterator[Array]:

@@ -45,7 +45,7 @@ from torch_compare.torch_side.optimizer_deviations import as_torch
 
 from ..harness.report import GREY, Report, interleaved_medians, panels, save_picture
 from .torch_training import TorchTraining, train_torch
-from .training_tasks import Task, diabetes_task, digits_task
+from .training_tasks import Task, diabetes_task, digits_task, wide_task
 
 Array = Any
 
@@ -131,7 +131,7 @@ def row(task: Task, name: str, runs: int, repetitions: int, seed: int) -> dict[s
         "torch_reached": theirs.reached,
         "steps": steps,
         "ours_loss": float(ours.loss),
-        "torch_loss": float(np.asarray(ref.loss_value(task.problem.replace(network=theirs.mlp)))),
+        "torch_loss": theirs.loss,
         "ours_held_out": error(task, ours.mlp),
         "torch_held_out": error(task, theirs.mlp),
         "apart": classes_apart(task, ours.mlp, theirs.mlp) if task.name == "digits" else 0,
@@ -154,14 +154,14 @@ def stands(found: Mapping[str, Any]) -> bool:
 
 def time_ratios(task: Task, name: str, repetitions: int, seed: int) -> dict[str, float]:
     """The time of a training, ours divided by torch's: both number types, and torch's fused update."""
-    found = {}
+    found, steps = {}, min(FIRST, task.steps)
     for dtype in (np.float64, np.float32):
         problem = task.problem.map(partial(np.asarray, dtype=dtype))
         first = (problem, task.optimizers[name])
         work: Mapping[str, Callable[[], Any]] = {
-            "ours": partial(ref.train, *first, max_steps=FIRST, batch_size=task.batch_size, seed=seed),
-            "torch": partial(train_torch, *first, FIRST, task.batch_size, seed),
-            "torch's fused update": partial(train_torch, *first, FIRST, task.batch_size, seed, fused=True),
+            "ours": partial(ref.train, *first, max_steps=steps, batch_size=task.batch_size, seed=seed),
+            "torch": partial(train_torch, *first, steps, task.batch_size, seed),
+            "torch's fused update": partial(train_torch, *first, steps, task.batch_size, seed, fused=True),
         }
         seconds = interleaved_medians(work, repetitions=repetitions)
         for rival in ("torch", "torch's fused update"):
@@ -173,6 +173,7 @@ def measure(quick: bool, seed: int, tasks: Sequence[Task] | None = None, runs: i
     """Trainings on real data, ours laid on torch's."""
     runs = runs or (8 if quick else 16)
     repetitions = 3 if quick else 9
+    timed = () if tasks else (wide_task(seed),)
     tasks = tasks or (digits_task(seed), diabetes_task(seed))
     rows = [
         row(task, name, runs, repetitions, seed)
@@ -199,6 +200,9 @@ def measure(quick: bool, seed: int, tasks: Sequence[Task] | None = None, runs: i
     for task in tasks:
         if task.name == "digits" and "adam" in task.optimizers:
             figures |= time_ratios(task, "adam", repetitions, seed)
+    for task in timed:
+        for name in task.optimizers:
+            figures |= time_ratios(task, name, repetitions, seed)
     return Report(
         question="Does training end where it should, and as torch's does?",
         claim=(

@@ -76,3 +76,13 @@ def diabetes_task(seed: int) -> Task:
     }  # fmt: skip
     problem = ref.Problem(mlp, x[rest], target[rest], "half_squared_error")
     return Task("diabetes", problem, (x[held_out], target[held_out]), None, 300, 0.24, chosen)
+
+
+def wide_task(seed: int) -> Task:
+    """784-1024-1024-10 on random pictures: nothing is to be learnt from them, a step is timed."""
+    rng = np.random.default_rng(seed)
+    mlp = ref.initialize([784, 1024, 1024, 10], ["relu", "relu", "identity"], seed=seed)
+    x, labels = rng.uniform(size=(1024, 784)), rng.integers(0, 10, 1024)
+    problem = ref.Problem(mlp, x, labels, "cross_entropy")
+    chosen = {"momentum": opt.sgd(lr=0.01, momentum=0.9), "adam": opt.adam(lr=1e-3)}
+    return Task("784-1024-1024-10", problem, (x, labels), 256, 4, np.inf, chosen)
