@@ -10,7 +10,7 @@ import numpy as np
 from ..arithmetic.array import Array
 from ..functions.recipe import recorded
 from .hyperparameters import FINITE, numbers, require
-from .optimizer import Optimizer, elementwise, moved_towards, real_numbers, zeros_like
+from .optimizer import Optimizer, by_array, moved_towards, real_numbers, zeros_like
 
 
 @recorded
@@ -87,7 +87,7 @@ def adafactor(
         rows, columns = (zero.sum(axis=axis, keepdims=True) for axis in (-1, -2))
         return {"row_var": rows, "col_var": columns, "variance": None}
 
-    return elementwise(
+    return by_array(
         "adafactor",
         "U = g/√(RC/mean R); θ ← θ − ηλθ − min(η, 1/√t)·max(ε₂, RMS(θ))·U/max(1, RMS(U)/d)",
         "Shazeer & Stern 2018",

@@ -11,7 +11,7 @@ import numpy as np
 from ..arithmetic.array import Array
 from ..functions.recipe import recorded
 from .hyperparameters import FINITE, numbers, require
-from .optimizer import Flat, FlatEvaluate, Optimizer, elementwise, moved_towards, real_numbers, zeros_like
+from .optimizer import Flat, FlatEvaluate, Optimizer, by_array, moved_towards, real_numbers, zeros_like
 from .state import State
 
 NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -98,7 +98,7 @@ def muon(
         direction = newton_schulz(ahead, (a, b, c), ns_steps, eps) if orthogonalize is None else orthogonalize(ahead)
         return p * (1 - lr * weight_decay) - lr * adjusted(*p.shape) * direction, {"momentum_buffer": m}
 
-    alone = elementwise(
+    alone = by_array(
         "muon",
         "m ← μm + (1 − μ)g; θ ← θ − ηλθ − ηκ·NS(m, or μm + (1 − μ)g)",
         "Jordan et al. 2024; Liu et al. 2025",

@@ -15,6 +15,7 @@ from ..functions.recipe import Recorded, frozen
 from ..network.gradients import Gradients
 from ..network.mlp import MLP, Layer
 from ..network.unchecked import unchecked
+from .blocks import Rule, in_blocks
 from .state import State, check_steps, require_form, require_same_slots
 
 Flat = tuple[Array, ...]
@@ -22,9 +23,6 @@ Evaluate = Callable[[Any], tuple[Any, Any]]
 """parameters ↦ (loss, gradients), both as `update` takes them: for optimisers that ask for more than one a step."""
 FlatEvaluate = Callable[[Flat], tuple[Any, Flat]]
 Step = Callable[[Flat, Flat, State, FlatEvaluate | None], tuple[Flat, State]]
-Rule = Callable[[Array, Array, Mapping[str, Any], int], tuple[Array, dict[str, Any]]]
-"""(parameter, gradient, slots, step from 1) ↦ (new parameter, new slots)."""
-
 
 P = TypeVar("P")
 """Parameters: an MLP, or a sequence of arrays with None for an absent bias; the kind that goes in comes out."""
@@ -99,6 +97,18 @@ class Optimizer(Recorded):
 
 
 def elementwise(
+    name: str,
+    formula: str,
+    source: str,
+    hyperparameters: Mapping[str, Any],
+    slots: Callable[[Array], Mapping[str, Any]],
+    rule: Rule,
+) -> Optimizer:
+    """An optimiser whose rule treats every element by itself; arguments as for `by_array`."""
+    return by_array(name, formula, source, hyperparameters, slots, in_blocks(rule))
+
+
+def by_array(
     name: str,
     formula: str,
     source: str,
