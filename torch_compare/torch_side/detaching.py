@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -31,13 +31,23 @@ class Detaching(TorchFunctionMode):
         return pytree.tree_map_only(Tensor, lambda t: t.detach() if t.is_floating_point() else t, made)
 
 
-def function_at(file: str, line: int) -> str:
-    """The name of the autograd.Function whose forward pass stands at a line of a file; "" if none does."""
+Spans: TypeAlias = "Mapping[str, Sequence[tuple[range, str]]]"
+"""The lines of forward passes and the names of their Functions, by file."""
+
+
+def forward_passes() -> Spans:
+    """Where the forward pass of every autograd.Function that there is stands."""
+    spans: dict[str, list[tuple[range, str]]] = {}
     for kind, code in _forwards():
         lines = [number for _, _, number in code.co_lines() if number is not None]
-        if code.co_filename == file and lines and min(lines) <= line <= max(lines):
-            return kind.__name__
-    return ""
+        if lines:
+            spans.setdefault(code.co_filename, []).append((range(min(lines), max(lines) + 1), kind.__name__))
+    return spans
+
+
+def function_at(file: str, line: int, spans: Spans) -> str:
+    """The name of the autograd.Function whose forward pass stands at a line of a file; "" if none does."""
+    return next((name for lines, name in spans.get(file, ()) if line in lines), "")
 
 
 _APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]

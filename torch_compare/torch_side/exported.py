@@ -21,7 +21,7 @@ from torch.fx import GraphModule, Interpreter, Node
 from torch.utils import _pytree as pytree
 
 from .arguments import Arguments, named_tensors, plain_name, tensors_of
-from .detaching import Detaching, function_at
+from .detaching import Detaching, Spans, function_at
 
 Loss = Callable[[Any], Tensor]
 """A number from whatever a module gives."""
@@ -171,8 +171,8 @@ class Place:
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in \S+(?:\n    (?! *File )(.*))?')
 
 
-def place_of(node: Node) -> Place:
-    """Where a call was made, from what torch.export noted."""
+def place_of(node: Node, spans: Spans) -> Place:
+    """Where a call was made, from what torch.export noted and where forward passes of Functions stand."""
     path, kind = ([*(node.meta.get("nn_module_stack") or {}).values()] or [("", "")])[-1]
     kind = kind if isinstance(kind, str) else kind.__name__
     frames = [frame for frame in _FRAME.findall(node.meta.get("stack_trace") or "") if frame[0] != __file__]
@@ -181,7 +181,7 @@ def place_of(node: Node) -> Place:
     if own:
         file, number, text = own[-1]
         line = f"{file}:{number}" + (f": {text.strip()}" if text else "")
-    functions = [name for file, number, _ in frames if (name := function_at(file, int(number)))]
+    functions = [name for file, number, _ in frames if (name := function_at(file, int(number), spans))]
     return Place(
         plain_name(str(path).removeprefix("module").removeprefix(".")),
         kind.rpartition(".")[2],

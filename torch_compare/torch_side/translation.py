@@ -25,6 +25,7 @@ from reference.network.graph_checks import RESERVED
 
 from .aten import WITHOUT_DERIVATIVE
 from .call import Entry, Expression, LackingError, RandomError, Value, row
+from .detaching import Spans, forward_passes
 from .exported import Exported, Place, place_of
 from .networks import FORMATS
 from .tensors import array
@@ -69,6 +70,7 @@ class Steps:
         places: where each step was called, by the step's name.
         taken: the names that are taken.
         known: the name of each constant, by that of the value in the program that it is.
+        forwards: where forward passes of autograd.Functions stand.
     """
 
     base: torch.dtype
@@ -78,6 +80,7 @@ class Steps:
     places: dict[str, Place] = field(default_factory=dict)
     taken: set[str] = field(default_factory=lambda: set(RESERVED))
     known: dict[str, str] = field(default_factory=dict)
+    forwards: Spans = field(default_factory=forward_passes)
 
     def unique(self, name: str) -> str:
         """The name, with a number if it is taken."""
@@ -162,7 +165,7 @@ def translate(program: Exported, table: Table) -> Translated:
             try:
                 values[node.name] = _read(node, table, values, made[node.name], steps)
             except LackingError as lack:
-                lacking.setdefault(str(node.target), f"{place_of(node)}{lack}")
+                lacking.setdefault(str(node.target), f"{place_of(node, steps.forwards)}{lack}")
                 values[node.name] = _without_steps(node.name, made[node.name])
         for used in node.all_input_nodes:
             left[used.name] -= 1
@@ -193,7 +196,7 @@ def _read(node: Node, table: Table, values: Mapping[str, Any], data: Any, steps:
     except LackingError as lack:
         raise LackingError(f" (there is no row {lack} of operations)" if str(lack) else "") from None
     except (ValueError, TypeError, IndexError) as error:
-        raise type(error)(f"{name} {place_of(node)}: {error}") from error
+        raise type(error)(f"{name} {place_of(node, steps.forwards)}: {error}") from error
 
 
 def _with_steps(node: Node, entry: Entry | ref.Operation, values: Mapping[str, Any], data: Any, steps: Steps) -> Any:
@@ -204,7 +207,7 @@ def _with_steps(node: Node, entry: Entry | ref.Operation, values: Mapping[str, A
         if "out" in inspect.signature(entry).parameters:
             bound["out"] = _known(node.name, data)
         found = entry(**bound)
-    place = place_of(node)
+    place = place_of(node, steps.forwards)
     name = place.name_of(str(node.target).split(".")[1])
     if isinstance(data, Tensor):
         return steps.value_of(found, name, data, place)
