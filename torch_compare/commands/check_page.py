@@ -23,7 +23,7 @@ def require_html(path: Path) -> None:
     if path == STANDARD_OUTPUT:
         raise ValueError("--html: expected the path of a file; only --json goes to the standard output")
     require_file("--html", path)
-    page.page("", [])
+    page.page("")
 
 
 def as_html(checked: Sequence[Checked], paths: tuple[str, str], status: int, edition: Edition | None = None) -> str:
@@ -36,6 +36,7 @@ def as_html(checked: Sequence[Checked], paths: tuple[str, str], status: int, edi
         for one in checked
         if one.verdict is not None and (alone or not one.verdict.agrees)
     ]
-    rows = [] if alone and sections else [(one.case, one.status, in_short(one)) for one in checked]
+    rows = [(one.case, one.status, in_short(one)) for one in checked]
+    grids = [] if alone and sections else [page.Grid("Every case", ("case", "verdict", "why"), rows)]
     about = f"gradient-oracle {__version__}" + (f"; {edition}" if edition is not None else "")
-    return page.page(f"{in_a_word(status)}: {result}", sections, rows, about)
+    return page.page(f"{in_a_word(status)}: {result}", sections, grids, about)

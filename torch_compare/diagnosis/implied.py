@@ -52,7 +52,7 @@ def product_alone(evidence: Evidence, wrong: Sequence[str], layer: int) -> str:
 
 
 def implied_derivative(evidence: Evidence, expected: Mapping[str, Any], layer: int) -> Implied | None:
-    """The derivative of a layer's activation that the gradients imply, at a few z; None if nothing tells it, or it is right.
+    """The derivative of an activation that the gradients imply, at a few z; None if nothing tells it or it is right.
 
     Args:
         evidence: what was given.

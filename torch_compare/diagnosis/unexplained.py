@@ -73,8 +73,11 @@ def agrees(place: str, given: Mapping[str, Any], expected: Any, scale: Any, fmt:
 def unexplained(
     evidence: Evidence, given: Mapping[str, Any], expected: Mapping[str, Any], scale: Any, fmt: Format
 ) -> tuple[tuple[str, ...], str, Implied | None]:
-    """Where the gradients part, if no known mistake explains them: the kind of mistake if that tells it, the text, and
-    the derivative that they imply."""
+    """Where the gradients part, if no known mistake explains them.
+
+    Returns:
+        The kind of mistake, if that tells it; the text; and the derivative that they imply, if they do.
+    """
     problem = evidence.problem
     order = _from_output(problem, given)
     right = [p for p in order if agrees(p, given, expected, scale, fmt)]
