@@ -24,10 +24,10 @@ from ..steps.step_result import judge_step
 from ..verdict.checks import Verdict, check
 from ..verdict.result_file import STANDARD_INPUT, read_result
 from ..verdict.status import Status
-from .check_page import as_html, require_html
+from .check_page import as_html
 from .check_report import NOT_JUDGED, Checked, as_json, print_leaves, print_summary, print_table, print_verdicts
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
-from .terminal import require_file, write_report
+from .terminal import require_file, require_html, write_report
 
 SUFFIXES = (".json", ".safetensors")
 
@@ -94,8 +94,7 @@ def run_check(options: argparse.Namespace, console: Console) -> int:
         OSError: one cannot be read or written.
     """
     require_file("--json", options.json)
-    if options.html is not None:
-        require_html(options.html)
+    require_html("--html", options.html)
     folders = [path for path in (options.case, options.result) if path.is_dir()]
     if len(folders) == 1:
         other = options.result if folders[0] == options.case else options.case

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from reference import __version__
 
 from ..cases.vectors import Edition
 from ..verdict import page
 from .check_report import Checked, in_a_word, in_short
-from .terminal import STANDARD_OUTPUT, require_file
-
-
-def require_html(path: Path) -> None:
-    """Refuse, before the work is done, a path that cannot be written or a page that cannot be made.
-
-    Raises:
-        ValueError: no file can be written there.
-        ModuleNotFoundError: Jinja2 is missing; the message names the extra.
-    """
-    if path == STANDARD_OUTPUT:
-        raise ValueError("--html: expected the path of a file; only --json goes to the standard output")
-    require_file("--html", path)
-    page.page("")
 
 
 def as_html(checked: Sequence[Checked], paths: tuple[str, str], status: int, edition: Edition | None = None) -> str:

@@ -114,6 +114,7 @@ def _add_report(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="write the report to FILE as JSON; - is the standard output"
     )
+    command.add_argument("--html", type=Path, metavar="FILE", help="write the report to FILE as a page of HTML")
     command.add_argument(
         "--disagreements",
         type=Path,

@@ -3,7 +3,6 @@
 import re
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
@@ -11,40 +10,11 @@ import pytest
 
 import reference as ref
 import torch_compare as tc
+from tests.helpers import Reader
+from tests.helpers.pages import HOSTILE
 from torch_compare.diagnosis.wording import Diagnosis, Implied
 from torch_compare.verdict import page
 from torch_compare.verdict.error_map import COLUMNS, ROWS, error_map
-
-HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&{{ 7 * 7 }}{% raw %}"
-VOID = {"meta", "br", "path"}
-
-
-class Reader(HTMLParser):
-    """Every tag with its attributes, and whether each is closed by its own end."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.open, self.texts = [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    def of(self, wanted):
-        return [attributes for tag, attributes in self.tags if tag == wanted]
 
 
 @pytest.fixture(scope="module")
