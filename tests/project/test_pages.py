@@ -8,7 +8,8 @@ import pytest
 import reference as ref
 import torch_compare as tc
 from tests.helpers.pages import CHROMIUM, HOSTILE, shown
-from torch_compare.commands import verify_page
+from torch_compare.commands import explain, explained, verify_page
+from torch_compare.commands.small_network import example
 from torch_compare.diagnosis.wording import Diagnosis, Implied
 from torch_compare.sources import campaign, plant
 from torch_compare.verdict import page
@@ -40,8 +41,15 @@ def campaign_page(tmp_path):
     return verify_page.as_html(report, planted, f"gradient-oracle {HOSTILE}", [])
 
 
+PAGES = {
+    "check": lambda folder: verdict_page(),
+    "verify": campaign_page,
+    "explain": lambda folder: explain.as_html(explained.parts(example("gelu_tanh", widths=(2, 4, 2)))),
+}
+
+
 @pytest.mark.parametrize("width", [320, 1000])
-@pytest.mark.parametrize("make", [lambda _: verdict_page(), campaign_page], ids=["check", "verify"])
+@pytest.mark.parametrize("make", PAGES.values(), ids=PAGES)
 def test_a_page_stands_alone_on_any_screen(make, width, tmp_path):
     found = shown(make(tmp_path), width, tmp_path)
     assert found["text"] > 500
