@@ -112,19 +112,18 @@ def require_file(option: str, path: Path | None) -> None:
     _require_writable(option, path if path.exists() else path.parent)
 
 
-def require_html(option: str, path: Path | None) -> None:
-    """Refuse, before the work is done, a path that cannot be written or a page that cannot be made.
-
-    Raises:
-        ValueError: no file can be written there.
-        ModuleNotFoundError: Jinja2 is missing; the message names the extra.
-    """
-    if path is None:
-        return
+def require_path(option: str, path: Path | None) -> None:
+    """As `require_file`, of an option that does not go to the standard output."""
     if path == STANDARD_OUTPUT:
         raise ValueError(f"{option}: expected the path of a file; only --json goes to the standard output")
     require_file(option, path)
-    page("")
+
+
+def require_html(option: str, path: Path | None) -> None:
+    """As `require_path`; raises ModuleNotFoundError, which names the extra, where no page can be made."""
+    require_path(option, path)
+    if path is not None:
+        page("")
 
 
 def require_folder(option: str, path: Path) -> None:
