@@ -20,11 +20,12 @@ from .check import add_check, run_check
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, INTERRUPTED, UNRESOLVED
 from .operations import add_operations, run_operations
 from .terminal import STANDARD_OUTPUT, consoles, finish
+from .usage import Parser
 from .vectors import add_vectors, run_vectors, widths
 
 __all__ = ["AGREES", "BAD_INPUT", "DISAGREES", "INTERRUPTED", "UNRESOLVED", "main", "parser"]
 
-COMMANDS = ("verify", "vectors", "check", "explain")
+COMMANDS = ("verify", "campaign", "vectors", "check", "operations", "explain")
 DEFAULT_CASES = 1200
 
 
@@ -44,7 +45,7 @@ def _not_negative(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
-    top = argparse.ArgumentParser(
+    top: argparse.ArgumentParser = Parser(
         prog="gradient-oracle",
         description="Says whether gradients are right, and if they are not, which mistake was made.",
         epilog="Example: gradient-oracle check vectors/activation_tanh.json result.json; of each command: "
@@ -83,7 +84,7 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     verify = commands.add_parser(
         "verify",
         help="hold the hand-written gradients against torch.autograd and differences on random problems",
-        epilog="Example: gradient-oracle verify --cases 100 --seed 7 --dtype float32 --json report.json",
+        epilog="Example: gradient-oracle verify --cases 10 --seed 7 --dtype float32 --json report.json",
     )
     verify.add_argument(
         "--cases", type=_positive, default=DEFAULT_CASES, help=f"random problems (default {DEFAULT_CASES})"
