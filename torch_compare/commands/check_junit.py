@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from .check_report import Checked, in_short
 from .exit_status import AGREES, DISAGREES
 
-NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NOT_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Letters that XML 1.0 does not have, not even escaped."""
 
 
@@ -54,4 +54,4 @@ def as_junit(checked: Sequence[Checked], results: str, status: Callable[[Checked
 
 
 def _letters(text: str) -> str:
-    return NOT_XML.sub("\ufffd", text)
+    return NOT_XML.sub("?", text)

@@ -14,7 +14,7 @@ from reference import __version__
 from ..verdict.page import Grid, page
 from .exit_status import AGREES
 from .explained import Part, Step, parts
-from .small_network import WIDTHS, example
+from .small_network import example
 from .terminal import require_html, write_report
 
 LEFT = 30
@@ -36,7 +36,14 @@ def folded(line: str, width: int) -> Iterator[str]:
 
 
 def print_parts(shown: Sequence[Part], console: Console) -> None:
-    """Print both forms, beside each other where the console is wide enough."""
+    """Print both forms, beside each other where the console is wide enough.
+
+    >>> import io
+    >>> console = Console(file=io.StringIO(), width=80)
+    >>> print_parts(parts(example("tanh")), console)
+    >>> "d_W[0] = d_z[0]ᵀ x" in console.file.getvalue()
+    True
+    """
     beside = console.width >= 2 * LEFT + 10
     for part in shown:
         rule = "─" * (console.width - len(part.heading) - 1)
@@ -78,32 +85,6 @@ def as_html(shown: Sequence[Part]) -> str:
 
 def _cells(step: Step) -> tuple[str, str]:
     return "\n".join(step.matrix), "\n".join(step.node_by_node)
-
-
-def explain(
-    activation: str = "tanh",
-    console: Console | None = None,
-    loss: str = "half_squared_error",
-    widths: Sequence[int] = WIDTHS,
-) -> None:
-    """Print a small network: forward pass, what is stored, loss and backward pass.
-
-    Args:
-        activation: the name of an elementwise row of `reference.ACTIVATIONS`.
-        console: where to print; the terminal if not given.
-        loss: the name of a row of `reference.LOSSES`.
-        widths: features before the first layer and behind each layer.
-
-    Raises:
-        ValueError: as `example`.
-
-    >>> import io
-    >>> console = Console(file=io.StringIO(), width=80)
-    >>> explain("tanh", console)
-    >>> "d_W[0] = d_z[0]ᵀ x" in console.file.getvalue()
-    True
-    """
-    print_parts(parts(example(activation, loss, widths)), console or Console())
 
 
 def run_explain(options: argparse.Namespace, console: Console) -> int:

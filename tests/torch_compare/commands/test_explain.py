@@ -19,7 +19,7 @@ PARAMETERS = [f"W[0,{i},{j}]" for i in (0, 1) for j in (0, 1)] + ["W[1,0,0]", "W
 
 def printed(activation, width=80, **of):
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
-    explain.explain(activation, console, **of)
+    explain.print_parts(explained.parts(example(activation, **of)), console)
     return console.file.getvalue()
 
 
@@ -167,12 +167,12 @@ def test_the_page_has_the_same_numbers(tmp_path, capsys):
 @pytest.mark.parametrize("activation", ["softmax", "log_softmax", "softmin", "glu"])
 def test_a_rowwise_activation_is_refused_by_name(activation):
     with pytest.raises(ValueError, match=rf"{activation} acts along a whole row.*tanh"):
-        explain.explain(activation)
+        example(activation)
 
 
 def test_an_unknown_activation_is_refused_with_the_names_there_are():
     with pytest.raises(ValueError, match=r"no row is named 'tanhh'.*tanh"):
-        explain.explain("tanhh")
+        example("tanhh")
 
 
 def test_units_apart_is_symmetric_and_counts_from_zero():
