@@ -17,7 +17,7 @@ def as_html(checked: Sequence[Checked], paths: tuple[str, str], status: int, edi
     alone = len(checked) == 1
     command = ("gradient-oracle", "check", case, result)
     sections = [
-        page.section(one.verdict, one.case, command if alone else ())
+        page.section(one.verdict, one.case, command)
         for one in checked
         if one.verdict is not None and (alone or not one.verdict.agrees)
     ]
