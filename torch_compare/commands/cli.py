@@ -84,7 +84,7 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     verify = commands.add_parser(
         "verify",
         help="hold the hand-written gradients against torch.autograd and differences on random problems",
-        epilog="Example: gradient-oracle verify --cases 10 --seed 7 --dtype float32 --json report.json",
+        epilog="Example: gradient-oracle verify --cases 4 --seed 7 --dtype float32 --json report.json",
     )
     verify.add_argument(
         "--cases", type=_positive, default=DEFAULT_CASES, help=f"random problems (default {DEFAULT_CASES})"
