@@ -19,6 +19,8 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from reference.arithmetic.names import meant
+
 from .harness.gallery import ScriptOutcome, page
 from .harness.report import header, show, write_json
 
@@ -154,7 +156,7 @@ def main(argv: Sequence[str] | None = None, results: Path = RESULTS, console: Co
         return survey(arguments, console or Console())
     unknown = [name for name in arguments.names if name not in ROOMS]
     if unknown and "zoo" not in arguments.names:
-        parser.error(f"no benchmark is named {unknown[0]!r}; there are {', '.join(ROOMS)}")
+        parser.error(f"no benchmark is named {unknown[0]!r}{meant(unknown[0], ROOMS)}; there are {', '.join(ROOMS)}")
     console, results = console or Console(), arguments.results
     results.mkdir(parents=True, exist_ok=True)
     outcomes = [

@@ -8,7 +8,6 @@
 """
 
 import sys
-from importlib.metadata import PackageNotFoundError, version
 
 from . import activations, losses, operations, optimizers
 from .activations.row import Activation, Kink
@@ -38,10 +37,22 @@ __all__ = [
     "linear_bottleneck", "loss_gradient", "loss_value", "losses", "operations", "optimizers", "rounding_scale", "train",
 ]  # fmt: skip
 
-try:
-    __version__ = version("gradient-oracle")
-except PackageNotFoundError:  # the folder is on the path, and no package is installed
-    __version__ = "unknown"
+__version__: str
+
+
+def __getattr__(name: str) -> str:
+    """The version, where it is first asked for: what reads it loads for as long as a tenth of this package."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    try:
+        found = version("gradient-oracle")
+    except PackageNotFoundError:  # the folder is on the path, and no package is installed
+        found = "unknown"
+    globals()[name] = found
+    return found
+
 
 sys.modules[f"{__name__}.checkpoint"] = checkpoint
 """It stands in the room of training, and `import reference.checkpoint` finds it there."""

@@ -19,7 +19,8 @@ import numpy as np
 
 import reference as ref
 
-from ..harness.report import Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import panels, save_picture
 from . import information_loss, line_pieces
 
 Array = Any

@@ -20,7 +20,8 @@ import numpy as np
 
 import reference as ref
 
-from ..harness.report import Report, growth, panels, save_picture
+from ..harness.report import Report, growth
+from ..harness.style import panels, save_picture
 from . import line_pieces
 
 WIDTH = 8

@@ -23,7 +23,8 @@ from sklearn.datasets import load_digits
 import reference as ref
 from reference.training.training import train
 
-from ..harness.report import GREY, Report, save_picture
+from ..harness.report import Report
+from ..harness.style import GREY, save_picture
 
 Array = Any
 Row = dict[str, Any]

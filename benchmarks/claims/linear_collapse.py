@@ -24,7 +24,8 @@ from reference.arithmetic.noise_source import NoiseSource
 from reference.rounding.distance import FACTOR, in_scales
 from reference.rounding.scale import RUNS, Noisy, get_format
 
-from ..harness.report import GREY, Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import GREY, guide, panels, save_picture
 
 Array = Any
 Exactly = Callable[[Any], Any]
@@ -188,8 +189,7 @@ def draw(report: Report, path: Path) -> None:
         # one layer is itself: its difference is 0 and has no place on a logarithmic axis
         values = [row[key] if row[key] > 0 else np.nan for row in report.rows]
         panel.semilogy(depth, values, color=shade, marker=marker, ls=line, label=label)
-    panel.axhline(FACTOR, color="0.5", lw=1)
-    panel.text(depth[-1], FACTOR * 1.6, f"{FACTOR:g} σ: what rounding explains", ha="right", color="0.3")
+    guide(panel, FACTOR, f"{FACTOR:g} σ: what rounding explains")
     panel.set_ylim(0.1, 1e18)
     panel.set_xlabel("depth [layers]")
     panel.set_ylabel("distance from one linear layer [rounding scales σ]")

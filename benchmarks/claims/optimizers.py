@@ -16,7 +16,8 @@ from torch_compare.trajectories.lbfgs import lbfgs_against_torch
 from torch_compare.trajectories.matrix import MATRIX_SUBJECTS
 from torch_compare.trajectories.random_trajectories import HYPERPARAMETERS
 
-from ..harness.report import GREY, Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import GREY, panels, save_picture
 
 SUBJECTS: dict[str, Subject] = {
     **{name: elementwise_subject(name) for name in HYPERPARAMETERS},

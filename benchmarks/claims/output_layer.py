@@ -25,7 +25,8 @@ from reference.rounding.scale import rounding_scale
 from reference.training.training import train
 
 from ..harness.furthest import furthest
-from ..harness.report import GREY, Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import GREY, panels, save_picture
 
 Array = Any
 

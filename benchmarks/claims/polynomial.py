@@ -20,7 +20,8 @@ import numpy as np
 
 import reference as ref
 
-from ..harness.report import GREY, Report, growth, panels, save_picture
+from ..harness.report import Report, growth
+from ..harness.style import GREY, guide, panels, save_picture
 
 Array = Any
 
@@ -245,8 +246,7 @@ def draw(report: Report, path: Path) -> None:
         widths, error = [r["size"] for r in chosen], [r["value"] for r in chosen]
         around = [[r["value"] - r["least"] for r in chosen], [r["most"] - r["value"] for r in chosen]]
         axes[1].errorbar(widths, error, around, color=shade, marker=marker, ls=line, capsize=3, label=name)
-    axes[1].axhline(root_mean_square(DISTANCE_SQUARED), color="0.5", lw=1, zorder=0)
-    axes[1].text(widths[-1], 1.3 * root_mean_square(DISTANCE_SQUARED), "nearest quadratic, 1/(8√3)", ha="right")
+    guide(axes[1], root_mean_square(DISTANCE_SQUARED), "nearest quadratic, 1/(8√3)")
     axes[1].set_xscale("log", base=2)
     axes[1].set_yscale("log")
     axes[1].set_xticks(widths, [str(width) for width in widths])

@@ -14,7 +14,8 @@ import reference as ref
 from reference.arithmetic.array import NumPyArray
 
 from ..harness.multiply_adds import multiply_adds
-from ..harness.report import GREY, Report, growth, interleaved_medians, panels, save_picture
+from ..harness.report import Report, growth, interleaved_medians
+from ..harness.style import GREY, panels, save_picture
 
 Pairs = list[tuple[Any, Any]]
 """(d_W, d_b) of every layer."""

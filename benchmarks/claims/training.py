@@ -43,7 +43,8 @@ from reference.optimizers import Optimizer
 from reference.rounding.distance import FACTOR, in_scales
 from torch_compare.torch_side.optimizer_deviations import as_torch
 
-from ..harness.report import GREY, Report, interleaved_medians, panels, save_picture
+from ..harness.report import Report, interleaved_medians
+from ..harness.style import GREY, panels, save_picture
 from .torch_training import TorchTraining, train_torch
 from .training_tasks import Task, diabetes_task, digits_task, wide_task
 

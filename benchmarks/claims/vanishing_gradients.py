@@ -21,7 +21,8 @@ from reference.bounds.gradient_norms import gradient_bounds, spectral_norm
 from reference.bounds.slopes import largest_slope
 from reference.network.initialization import SCHEMES
 
-from ..harness.report import GREY, Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import GREY, guide, panels, save_picture
 
 Row = dict[str, Any]
 
@@ -245,8 +246,7 @@ def draw(report: Report, path: Path) -> None:
             panel.semilogy(layers, np.array(row["bound"]) / out, color=shade, ls="--", label="its bound")
             panel.semilogy(layers, np.array(row["d_h"]) / out, color=shade, marker=marker,
                            markevery=max(1, row["depth"] // 10), label=label)  # fmt: skip
-        panel.axhline(VANISHED, color="0.5", lw=0.8, ls=":")
-        panel.text(0.99, VANISHED, "2⁻²⁴", transform=panel.get_yaxis_transform(), ha="right", va="top", color="0.4")
+        guide(panel, VANISHED, "2⁻²⁴: below, no step of float32 moves a weight")
         panel.set_title(f"{name}: max|a′| = {largest_slope(name):.4g}")
         panel.set_xlim(0, max(row["depth"] for row in report.rows))
         handles, labels = panel.get_legend_handles_labels()

@@ -13,7 +13,8 @@ from threadpoolctl import threadpool_limits
 
 import reference as ref
 
-from ..harness.report import Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import panels, save_picture
 from ..implementations.correct_gradients import NUMBERS
 from ..implementations.naive_operations import naive_operation_gradients
 from ..wrong_gradients.operation_bank import KERNELS, UPSTREAM, Kernel, leaves_of, mistakes

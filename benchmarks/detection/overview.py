@@ -14,12 +14,12 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from ..harness.style import INK, PALE, PAPER
+
 ROOT = Path(__file__).parents[2]
 FIGURES = ROOT / "benchmarks" / "campaigns" / "checkers.json"
 PICTURE = ROOT / "docs" / "checkers.svg"
 OURS = "gradient-oracle"
-INK, PALE, PAPER = "#1a1a1a", "#d0d0d0", "#ffffff"
-"""On a page of its own colour, so that a dark page leaves it readable; three greys, and no colour says anything."""
 
 
 def rows(figures: Mapping[str, Any]) -> list[tuple[str, float | None, str]]:

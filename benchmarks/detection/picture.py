@@ -7,7 +7,8 @@ from math import log10
 from pathlib import Path
 from typing import Any
 
-from ..harness.report import GREY, Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import GREY, panels, save_picture
 from . import power
 from .caught import LEAST, of_checker, share_caught, smallest_caught, typical_seconds
 from .checkers import CHECKERS

@@ -12,11 +12,13 @@ from flint import ctx
 
 import reference as ref
 from reference.rounding.certified import certified_gradients
+from reference.rounding.distance import FACTOR
 from reference.rounding.scale import rounding_scale
 from torch_compare.torch_side.gradients import torch_gradients
 
 from ..harness.furthest import furthest
-from ..harness.report import GREY, Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import GREY, guide, panels, save_picture
 from ..implementations.peers import HAS_JAX, Orders, by_jax, by_torch, jax_gradients, ours
 from . import independent_formulas as truths
 from .independent_formulas import ULPS, error_in_ulps, exactly
@@ -192,39 +194,63 @@ def _numbers(rows: Sequence[Mapping[str, Any]], peer: str) -> list[float]:
 
 
 def draw(report: Report, path: Path) -> None:
-    """A heat map a type, darker for more ulps, and the networks' error against their depth."""
+    """A heat map a type, darker for more ulps, and the networks' error in rounding scales against their depth."""
     figure, axes = panels(3, share_vertical=False)
     figure.set_size_inches(16, 9)
     shown = [peer for peer in PEERS if _numbers(report.rows, peer)]
     flat = [row for row in report.rows if not row["function"].startswith("network")]
-    names = list(dict.fromkeys(row["function"] for row in flat))
     for panel, dtype in zip(axes, TYPES, strict=False):
-        cells = np.full((len(names), 3 * len(shown)), np.nan)
-        for row in flat:
-            if row["type"] == dtype.__name__:
-                for k, peer in enumerate(shown):
-                    cells[names.index(row["function"]), 3 * k + ORDERS.index(row["order"])] = row[peer]
-        with np.errstate(divide="ignore"):
-            picture = panel.imshow(np.log10(np.clip(cells, 1, 1e18)), cmap="Greys", vmin=0, vmax=18, aspect="auto")
-        for (i, j), cell in np.ndenumerate(cells):
-            if not np.isnan(cell):
-                text = f"{cell:.1f}" if cell < 100 else ("∞" if np.isinf(cell) else f"1e{int(np.log10(cell))}")
-                panel.text(j, i, text, ha="center", va="center", fontsize=6, color="1" if cell > 1e9 else "0")
-        panel.set_xticks(range(3 * len(shown)), [f"{peer} {mark}" for peer in shown for mark in ("f", "f′", "f″")])
-        panel.tick_params(axis="x", rotation=90)
-        panel.set_yticks(range(len(names)), names)
+        picture = _heat_map(panel, [row for row in flat if row["type"] == dtype.__name__], shown)
         panel.set_title(f"{dtype.__name__}: largest error [ulp]")
-    figure.colorbar(picture, ax=axes[1], label="log₁₀ of the largest error [ulp]")
-    deep = [row for row in report.rows if row["order"] == "gradient [ulp]"]
+    figure.colorbar(picture, ax=axes[1], label="log₁₀ of the largest error [ulp]; hatched: there is no such function")
+    deep = [row for row in report.rows if row["order"] == "gradient [σ]"]
     for peer, (shade, marker, line) in zip(shown, GREY, strict=False):
         for dtype, style in zip(TYPES, (line, ":"), strict=True):
             chosen = [row for row in deep if row["type"] == dtype.__name__ and row[peer] > 0]
             depth = [int(row["function"].split()[1]) for row in chosen]
-            axes[2].loglog(depth, [row[peer] for row in chosen], color=shade, marker=marker, ls=style,
+            axes[2].plot(depth, [row[peer] for row in chosen], color=shade, marker=marker, ls=style,
                            fillstyle="none", label=f"{peer}, {dtype.__name__}")  # fmt: skip
+    guide(axes[2], FACTOR, f"{FACTOR:g} σ: what a verdict calls rounding")
+    depths = sorted({int(row["function"].split()[1]) for row in deep})
+    axes[2].set_xscale("log", base=2)
+    axes[2].set_xticks(depths, map(str, depths))
+    axes[2].set_ylim(bottom=0)
     axes[2].set_xlabel(f"depth [layers], tanh, all {WIDTH} wide")
-    axes[2].set_ylabel("largest error of a gradient's element [ulp]")
+    axes[2].set_ylabel("largest error of a gradient's element [σ]")
+    axes[2].set_title("whole gradients: largest error [rounding scales σ]")
     if deep:
         axes[2].legend()
-    figure.suptitle("Digits of activations and of gradients")
+    figure.suptitle(message(report))
     save_picture(figure, path)
+
+
+def message(report: Report) -> str:
+    """What the picture shows, in a sentence."""
+    flat = [row for row in report.rows if not row["function"].startswith("network")]
+    kept = max(_numbers(flat, "ours"))
+    others = [peer for peer in PEERS if peer != "ours" and _numbers(flat, peer)]
+    losing = [f"{peer}'s in {sum(number > ULPS for number in _numbers(flat, peer))}" for peer in others]
+    return (
+        f"Our activations and derivatives are within {kept:.1f} ulps of the true value; "
+        f"of {len(flat)} cases, errors exceed {ULPS} ulps: {', '.join(losing)}"
+    )
+
+
+def _heat_map(panel: Any, rows: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> Any:
+    """The errors of one type: a row a function, a column for every peer and order; hatched where there is none."""
+    names = list(dict.fromkeys(row["function"] for row in rows))
+    cells = np.full((len(names), len(ORDERS) * len(shown)), np.nan)
+    for row in rows:
+        for k, peer in enumerate(shown):
+            cells[names.index(row["function"]), len(ORDERS) * k + ORDERS.index(row["order"])] = row[peer]
+    panel.patch.set(hatch="xxxx", edgecolor="0.6")
+    with np.errstate(divide="ignore"):
+        picture = panel.imshow(np.log10(np.clip(cells, 1, 1e18)), cmap="Greys", vmin=0, vmax=18, aspect="auto")
+    for (i, j), cell in np.ndenumerate(cells):
+        if not np.isnan(cell):
+            text = f"{cell:.1f}" if cell < 100 else ("∞" if np.isinf(cell) else f"1e{int(np.log10(cell))}")
+            panel.text(j, i, text, ha="center", va="center", fontsize=6, color="1" if cell > 1e9 else "0")
+    panel.set_xticks(range(cells.shape[1]), [f"{peer} {mark}" for peer in shown for mark in ("f", "f′", "f″")])
+    panel.tick_params(axis="x", rotation=90)
+    panel.set_yticks(range(len(names)), names)
+    return picture

@@ -26,7 +26,8 @@ from reference.rounding.certified import FIRST_BITS, certified_gradients
 from torch_compare.torch_side.gradients import torch_gradients
 
 from ..harness.multiply_adds import multiply_adds
-from ..harness.report import GREY, Report, interleaved_medians, panels, save_picture
+from ..harness.report import Report, interleaved_medians
+from ..harness.style import GREY, panels, save_picture
 
 Array = Any
 Row = dict[str, Any]

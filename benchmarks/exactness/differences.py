@@ -18,7 +18,8 @@ from reference.rounding.certified import ball_gradients
 from reference.rounding.distance import FACTOR
 from reference.rounding.scale import rounding_scale
 
-from ..harness.report import GREY, Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import GREY, panels, save_picture
 
 BITS = 1024
 """Of the multiprecision runs and of the truth: 1e-308, far below every error that is shown."""
@@ -163,7 +164,7 @@ def draw(report: Report, path: Path) -> None:
         chosen = [row for row in report.rows if row["method"] == name and row["error"] > 0]
         panel.loglog([row["step"] for row in chosen], [row["error"] for row in chosen], color=shade, marker=marker,
                      ls=line, fillstyle="none", markersize=4, label=name)  # fmt: skip
-    panel.axhline(math.ldexp(1, -53), color="0.5", ls=":", lw=1, label="2⁻⁵³")
+    panel.axhline(math.ldexp(1, -53), color="0.5", ls=":", lw=1, label="2⁻⁵³, the unit roundoff")
     panel.invert_xaxis()
     panel.set_xlabel("step h")
     panel.set_ylabel("relative error of the directional derivative")

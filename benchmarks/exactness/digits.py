@@ -18,7 +18,8 @@ from reference.rounding.distance import FACTOR
 from reference.rounding.scale import rounding_scale
 
 from ..harness.furthest import furthest
-from ..harness.report import GREY, Report, interleaved_medians, panels, save_picture
+from ..harness.report import Report, interleaved_medians
+from ..harness.style import GREY, panels, save_picture
 
 WIDTHS, ACTIVATIONS = (64, 64, 10), ("tanh", "identity")
 LEARNING_RATE = 0.5

@@ -21,7 +21,8 @@ from torch_compare.random_problems.operations import names
 from torch_compare.torch_side.gradients import torch_gradients
 from torch_compare.verdict.operation import operation_problem
 
-from ..harness.report import Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import panels, save_picture
 from ..implementations.peer_operations import jax_operation_gradients
 from ..implementations.peers import HAS_JAX
 from .hard_inputs import HARD, Edge

@@ -17,7 +17,8 @@ from torch_compare.torch_side.deviations import deviation
 from torch_compare.verdict.checks import check
 from torch_compare.verdict.operation import operation_problem
 
-from ..harness.report import Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import panels, save_picture
 from ..implementations.torch_samples import NoCounterpartError, Sample, samples, translated
 
 AGREES, DEVIATION, REFUSED, DEVIATES = "agrees", "published deviation", "refused", "deviates"

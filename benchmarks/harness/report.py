@@ -1,4 +1,4 @@
-"""The report of a benchmark, and how it is timed, printed, written and drawn.
+"""The report of a benchmark, and how it is timed, printed and written; `style` draws.
 
 A benchmark is a module with `measure(quick, seed) -> Report` and `draw(report, path)`; `benchmarks.__main__` does the
 rest.
@@ -17,19 +17,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from threadpoolctl import threadpool_info
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-
-GREY = (("0", "o", "-"), ("0.35", "s", "--"), ("0.55", "^", "-."), ("0.7", "D", ":"))
-"""Shade, marker and line of each curve: told apart without colour."""
 
 
 @dataclass(frozen=True)
@@ -181,18 +174,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def panels(count: int, share_vertical: bool = True, rows: int = 1) -> tuple[Any, Any]:
-    """A figure and its `count` panels side by side, or in rows."""
-    columns = -(-count // rows)
-    size = (1 + 4.5 * columns, 4.2 * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, sharey=share_vertical, squeeze=False, layout="constrained")
-    return figure, axes.ravel()
-
-
-def save_picture(figure: Any, path: Path) -> None:
-    """Write a figure and forget it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, bbox_inches="tight")
-    plt.close(figure)

@@ -16,7 +16,8 @@ from torch_compare.torch_side.functions import LOSSES
 from torch_compare.torch_side.networks import run_network
 from torch_compare.torch_side.tensors import tensor
 
-from ..harness.report import GREY, Report, interleaved_medians, panels, save_picture
+from ..harness.report import Report, interleaved_medians
+from ..harness.style import GREY, guide, panels, save_picture
 from ..implementations.transformers import gpt2, next_tokens
 
 GOAL, TRANSFORMER_GOAL = 1.0, 1.5
@@ -160,7 +161,7 @@ def draw(report: Report, path: Path) -> None:
     for (shade, marker, _), kind in zip(GREY, sorted({row["type"] for row in report.rows}), strict=False):
         rows = [row for row in report.rows if row["type"] == kind]
         panel.plot([r["torch"] for r in rows], [r["ratio"] for r in rows], marker, color=shade, label=kind)
-    panel.axhline(GOAL, color="0.7", linewidth=1)
+    guide(panel, GOAL, f"{GOAL:g}: as fast as torch, the goal")
     panel.set(xscale="log", xlabel="torch eager [ms]", ylabel="ours/torch")
     panel.legend()
     save_picture(figure, path)

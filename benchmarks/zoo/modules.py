@@ -13,7 +13,8 @@ from joblib import Parallel, delayed
 import torch_compare as tc
 from torch_compare.torch_side.random_modules import DTYPES, KINDS, ModuleSpec, build_module, module_spec
 
-from ..harness.report import GREY, Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import GREY, panels, save_picture
 
 QUICK, FULL, JOBS = 12, 2000, 2
 ACCUSED = ("wrong", "imprecise", "another convention")

@@ -16,7 +16,8 @@ import reference as ref
 import torch_compare as tc
 from torch_compare.torch_side.module_problem import judgement
 
-from ..harness.report import GREY, Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import GREY, panels, save_picture
 from .zoo import AGREES, CERTIFIED, HAS_TRANSFORMERS
 
 T = TypeVar("T")

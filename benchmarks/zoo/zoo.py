@@ -22,7 +22,8 @@ from reference.rounding.distance import FACTOR
 from torch_compare.torch_side.deviations import deviations
 from torch_compare.torch_side.module_problem import Judgement, judgement
 
-from ..harness.report import GREY, Report, panels, save_picture
+from ..harness.report import Report
+from ..harness.style import GREY, panels, save_picture
 from . import architecture, torch_modules
 from .audio import AUDIO
 from .language import LANGUAGE

@@ -22,7 +22,7 @@ def _straight(
 @recorded
 def identity() -> Activation:
     """a(z) = z."""
-    return _straight("identity", "z", "the identity", lambda z: z, one, homogeneous=True)
+    return _straight("identity", "z", "the identity", lambda z: z, one, homogeneous=True, slope_formula="1")
 
 
 @recorded
@@ -36,6 +36,7 @@ def relu() -> Activation:
         lambda z: indicator(z > 0, z),
         kinks=(Kink(0.0, 0.0, 0.0, 1.0),),
         homogeneous=True,
+        slope_formula="1 if z > 0 else 0",
     )
 
 
@@ -53,6 +54,7 @@ def hardtanh(min_val: float = -1.0, max_val: float = 1.0) -> Activation:
         lambda z: indicator((z > min_val) & (z < max_val), z),
         kinks=(Kink(min_val, 0.0, 0.0, 1.0), Kink(max_val, 0.0, 1.0, 0.0)),
         parameters={"min_val": min_val, "max_val": max_val},
+        slope_formula="1 if min_val < z < max_val else 0",
     )
 
 
@@ -66,6 +68,7 @@ def relu6() -> Activation:
         lambda z: np.minimum(np.maximum(z, 0), 6),
         lambda z: indicator((z > 0) & (z < 6), z),
         kinks=(Kink(0.0, 0.0, 0.0, 1.0), Kink(6.0, 0.0, 1.0, 0.0)),
+        slope_formula="1 if 0 < z < 6 else 0",
     )
 
 
@@ -83,6 +86,7 @@ def _leaky(name: str, source: str, slope: float, parameters: dict[str, float]) -
         kinks=(Kink(0.0, slope, slope, 1.0),),
         homogeneous=True,
         parameters=parameters,
+        slope_formula="1 if z > 0 else slope",
     )
 
 
@@ -113,6 +117,7 @@ def hardsigmoid() -> Activation:
         lambda z: indicator((z > -3) & (z < 3), z) / 6,
         kinks=(Kink(-3.0, 0.0, 0.0, 1 / 6), Kink(3.0, 0.0, 1 / 6, 0.0)),
         textbook_value=one,
+        slope_formula="1/6 if −3 < z < 3 else 0",
     )
 
 
@@ -135,6 +140,7 @@ def hardshrink(lambd: float = 0.5) -> Activation:
         outside,
         kinks=tuple(Kink(k, 0.0, float(k <= 0), float(k >= 0), jump=lambd) for k in sorted(at)),
         parameters={"lambd": lambd},
+        slope_formula="1 if |z| > λ else 0",
     )
 
 
@@ -152,6 +158,7 @@ def softshrink(lambd: float = 0.5) -> Activation:
         lambda z: indicator((z > lambd) | (z < -lambd), z),
         kinks=tuple(Kink(k, 0.0, float(k <= 0), float(k >= 0)) for k in sorted({-lambd, lambd})),
         parameters={"lambd": lambd},
+        slope_formula="1 if |z| > λ else 0",
     )
 
 
@@ -167,4 +174,5 @@ def threshold(threshold: float = 0.1, value: float = 20.0) -> Activation:
         lambda z: indicator(z > threshold, z),
         kinks=(Kink(threshold, 0.0, 0.0, 1.0, jump=threshold - value),),
         parameters={"threshold": threshold, "value": value},
+        slope_formula="1 if z > threshold else 0",
     )

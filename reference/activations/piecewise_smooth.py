@@ -36,6 +36,7 @@ def hardswish() -> Activation:
         lambda z: indicator((z > -3) & (z < 3), z) / 3,
         kinks=(Kink(-3.0, 0.0, 0.0, -0.5), Kink(3.0, 1.0, 1.5, 1.0)),
         textbook_value=size,
+        slope_formula="0 if z ≤ −3 else 1 if z ≥ 3 else (2z + 3)/6",
     )
 
 
@@ -65,6 +66,7 @@ def elu(alpha: float = 1.0) -> Activation:
         textbook_derivative=lambda z: _left(z, abs(alpha)),
         parameters={"alpha": alpha},
         one_rounding=True,
+        slope_formula="1 if z > 0 else α·e^z",
     )
 
 
@@ -103,6 +105,7 @@ def celu(alpha: float = 1.0) -> Activation:
         textbook_value=lambda z: _left(z, abs(alpha)),
         parameters={"alpha": alpha},
         one_rounding=True,
+        slope_formula="1 if z > 0 else e^(z/α)",
     )
 
 
@@ -125,6 +128,7 @@ def selu() -> Activation:
         textbook_value=lambda z: _left(z, scale_alpha),
         textbook_derivative=lambda z: _left(z, scale_alpha),
         one_rounding=True,
+        slope_formula="λ if z > 0 else λα·e^z",
     )
 
 
@@ -198,6 +202,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
         textbook_value=one if beta == 1 else lambda z: 1 / beta + beta * magnitude(z) * value(z),  # log(1 + e^(βz))
         parameters={"beta": beta, "threshold": threshold},
         one_rounding=True,
+        slope_formula="σ(βz), 1 where βz > threshold",
     )
 
 
@@ -223,4 +228,5 @@ def softsign() -> Activation:
         second,
         breaks=(0.0,),
         textbook_derivative=lambda z: 2 / (1 + magnitude(z)),
+        slope_formula="1/(1 + |z|)²",
     )

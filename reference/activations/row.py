@@ -97,6 +97,7 @@ class Activation(Recorded):
             coarser, as torch's do. Where it is False they round in between: torch takes the derivative from the
             stored output (sigmoid, tanh, softmax, log_softmax), or composes it of several operations (softsign,
             tanhshrink, softmin, glu); or nothing in between is rounded at all (piecewise linear rows, square).
+        slope_formula: its derivative in plain mathematics, where it acts element by element.
 
     Raises:
         ValueError: `derivative`, `second_derivative` or the kinks contradict `value` at a probe point.
@@ -119,6 +120,7 @@ class Activation(Recorded):
     textbook_value: Size = field(default=_none, repr=False)
     textbook_derivative: Size = field(default=_unit, repr=False)
     one_rounding: bool = False
+    slope_formula: str = field(default="", repr=False)
 
     @property
     def rowwise(self) -> bool:

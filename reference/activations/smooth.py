@@ -30,6 +30,7 @@ def sigmoid() -> Activation:
         ),
         textbook_value=logistic.sigmoid,
         textbook_derivative=logistic.sigmoid,
+        slope_formula="σ(z)(1 − σ(z))",
     )
 
 
@@ -49,6 +50,7 @@ def logsigmoid() -> Activation:
         second,
         textbook_value=one,  # log σ(z), or log(1 + e^−z)
         one_rounding=True,
+        slope_formula="σ(−z)",
     )
 
 
@@ -63,6 +65,7 @@ def tanh() -> Activation:
         logistic.tanh_derivative,
         logistic.tanh_second,
         textbook_value=one,  # of exponentials, (e^z − e^−z)/(e^z + e^−z), or 2σ(2z) − 1
+        slope_formula="1 − tanh² z",
     )
 
 
@@ -78,7 +81,14 @@ def tanhshrink() -> Activation:
         return -logistic.tanh_second(z)
 
     return Activation(
-        "tanhshrink", "z − tanh z", "torch.nn.Tanhshrink", tanh_residual, derivative, second, textbook_value=size
+        "tanhshrink",
+        "z − tanh z",
+        "torch.nn.Tanhshrink",
+        tanh_residual,
+        derivative,
+        second,
+        textbook_value=size,
+        slope_formula="tanh² z",
     )
 
 
@@ -95,6 +105,7 @@ def silu() -> Activation:
         textbook_value=size,
         textbook_derivative=one_plus_size,
         one_rounding=True,
+        slope_formula="σ(z)(1 + z(1 − σ(z)))",
     )
 
 
@@ -110,6 +121,7 @@ def gelu() -> Activation:
         gates.gelu_second,
         textbook_value=size,
         one_rounding=True,
+        slope_formula="Φ(z) + z·φ(z)",
     )
 
 
@@ -132,6 +144,7 @@ def gelu_tanh() -> Activation:
         textbook_value=size,
         textbook_derivative=textbook,
         one_rounding=True,
+        slope_formula="½(1 + T) + ½z(1 − T²)·√(2/π)(1 + 0.134145z²), T = tanh(√(2/π)(z + 0.044715z³))",
     )
 
 
@@ -148,6 +161,7 @@ def mish() -> Activation:
         textbook_value=size,
         textbook_derivative=one_plus_size,
         one_rounding=True,
+        slope_formula="T + z·σ(z)(1 − T²), T = tanh(log(1 + e^z))",
     )
 
 
@@ -162,4 +176,5 @@ def square() -> Activation:
         lambda z: 2 * z,
         lambda z: zero(z) + 2,
         textbook_derivative=nothing,
+        slope_formula="2z",
     )

@@ -10,9 +10,9 @@ A function of this room makes a row with parameters of its own: ``leaky_relu(neg
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 from ..functions.recipe import row_named
+from ..functions.rows import Rows
 from .along_rows import glu, log_softmax, softmax, softmin
 from .piecewise_linear import (
     hardshrink,
@@ -43,7 +43,7 @@ _MAKERS: tuple[Callable[[], Activation], ...] = (
     softshrink, threshold, square, softmax, log_softmax, softmin, glu,
 )  # fmt: skip
 
-ACTIVATIONS: Mapping[str, Activation] = MappingProxyType({row.name: row for row in (make() for make in _MAKERS)})
+ACTIVATIONS: Mapping[str, Activation] = Rows({make.__name__: make for make in _MAKERS})
 """Every row with its default parameters, by name."""
 
 

@@ -29,7 +29,6 @@ from .array import Axes, NumPyArray
 from .ball_decisions import RAISE, Decisions, Mask, as_mask
 from .ball_elements import (
     BINARY,
-    UNARY,
     as_arb,
     exactly,
     function,
@@ -39,6 +38,7 @@ from .ball_elements import (
     restored,
     smaller,
     stored,
+    unary,
 )
 from .ball_functions import REWRITTEN, broadcast, partial_sums, products, reduced, sums_at, tops, totals
 from .ball_lists import COMPLEMENTS, ceilings_of, chosen, compared, joined, larger_ones
@@ -149,7 +149,7 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
             return NotImplemented
         x = [self._like(i) for i in inputs]
         decisions = self.decisions
-        if ufunc in UNARY:
+        if unary(ufunc) is not None:
             flat = list(map(function(ufunc, decisions.rational), x[0].flat))
             return Ball(flat, self.shape, decisions, ceilings=ceilings_of(ufunc, x[0].flat, flat))
         if ufunc in REWRITTEN:

@@ -13,7 +13,6 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 from flint import arb, fmpq
-from scipy import special
 
 Element: TypeAlias = "arb | fmpq"
 """One number of a `Ball`: a ball, or an exact rational number where those are carried along."""
@@ -77,13 +76,20 @@ UNARY: Mapping[np.ufunc, Callable[[arb], arb]] = MappingProxyType({
     np.arccos: arb.acos, np.arctan: arb.atan, np.arcsinh: arb.asinh, np.arccosh: arb.acosh, np.arctanh: arb.atanh,
     np.exp2: lambda x: arb(2) ** x, np.log2: lambda x: _log(x) / arb(2).log(),
     np.log10: lambda x: _log(x) / arb(10).log(), np.floor: arb.floor, np.ceil: arb.ceil, np.trunc: _trunc,
-    np.rint: _rint, special.erf: _erf, special.erfc: _erfc, special.erfcx: _erfcx,
+    np.rint: _rint,
 })  # fmt: skip
+OF_SCIPY: Mapping[str, Callable[[arb], arb]] = MappingProxyType({"erf": _erf, "erfc": _erfc, "erfcx": _erfcx})
+"""Functions whose ufuncs are SciPy's, by name: it is loaded by what calls them."""
+
+
+def unary(ufunc: np.ufunc) -> Callable[[arb], arb] | None:
+    """What a ufunc of one argument is in balls; None if there is none."""
+    return UNARY.get(ufunc) or OF_SCIPY.get(ufunc.__name__)
 
 
 def function(ufunc: np.ufunc, rational: bool) -> Callable[[Element], Element]:
     """The function of one element that a ufunc stands for."""
-    f = cast("Callable[[Element], Element]", UNARY[ufunc])
+    f = cast("Callable[[Element], Element]", unary(ufunc))
     if not rational:
         return f
     if ufunc in (np.negative, np.positive, np.absolute):

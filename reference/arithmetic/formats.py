@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .array import NumPyArray
+from .names import meant
 
 
 @dataclass(frozen=True)
@@ -149,5 +150,5 @@ def get_format(dtype: DTypeLike | Format) -> Format:
     except TypeError:
         name = str(dtype).removeprefix("torch.")
     if name not in FORMATS:
-        raise ValueError(f"dtype: expected one of {', '.join(FORMATS)}, got {name}")
+        raise ValueError(f"dtype: expected one of {', '.join(FORMATS)}, got {name}{meant(name, FORMATS)}")
     return FORMATS[name]

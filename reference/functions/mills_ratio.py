@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
 
 from ..arithmetic.array import Array, Term, is_numpy
 from ..arithmetic.constants import SQRT_HALF, SQRT_HALF_PI
@@ -61,6 +60,8 @@ def mills_ratio(a: Array, rest: Term = 0.0) -> Array:
     if not is_numpy(a) or a.dtype.kind == "c":
         if is_numpy(a) and a.dtype.itemsize > np.dtype(np.complex128).itemsize:
             raise TypeError(f"mills_ratio: there is none in {a.dtype}; float64 is the longest type that gelu takes")
+        from scipy import special  # noqa: PLC0415  (it loads for as long as all of this package)
+
         erfcx: Array = special.erfcx(a * constant(SQRT_HALF, a))  # type: ignore[call-overload]
         if is_numpy(erfcx):
             erfcx = erfcx.astype(a.dtype)

@@ -13,7 +13,6 @@ True
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import pickle
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +23,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 import numpy as np
 
 from ..arithmetic.array import kept
+from ..arithmetic.names import meant
 
 P = ParamSpec("P")
 R = TypeVar("R", bound="Recorded")
@@ -166,9 +166,7 @@ def no_row(kind: str, name: str, names: Iterable[str]) -> str:
     "activation: no row is named 'rellu', is relu meant?; there are relu, tanh"
     """
     known = sorted(names)
-    like = difflib.get_close_matches(name, known, n=1)
-    meant = f", is {like[0]} meant?" if like else ""
-    return f"{kind}: no row is named {name!r}{meant}; there are {', '.join(known)}"
+    return f"{kind}: no row is named {name!r}{meant(name, known)}; there are {', '.join(known)}"
 
 
 def frozen(value: Any) -> Any:

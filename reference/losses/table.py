@@ -9,9 +9,9 @@ divides by for torch's losses. A function of this room makes a row with paramete
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 from ..functions.recipe import row_named
+from ..functions.rows import Rows
 from .distance import gaussian_nll, half_squared_error, huber, l1, mse, smooth_l1
 from .inner_product import inner_product
 from .likelihood import bce, bce_with_logits, cross_entropy, kl_div, nll, poisson_nll
@@ -48,7 +48,7 @@ _MAKERS: tuple[Callable[[], Loss], ...] = (
     hinge_embedding, inner_product,
 )  # fmt: skip
 
-LOSSES: Mapping[str, Loss] = MappingProxyType({row.name: row for row in (make() for make in _MAKERS)})
+LOSSES: Mapping[str, Loss] = Rows({make.__name__: make for make in _MAKERS})
 """Every row with its default parameters, by name."""
 
 

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from .. import activations as table
 from ..activations.row import Activation
 from ..arithmetic.array import NumPyArray
+from ..arithmetic.names import meant
 from .mlp import MLP, Layer
 
 
@@ -69,7 +70,7 @@ def initialize(
     if isinstance(activations, str) or len(activations) != len(widths) - 1:
         raise ValueError(f"activations: expected one per layer ({len(widths) - 1}), got {activations!r}")
     if scheme not in SCHEMES:
-        raise ValueError(f"scheme: expected one of {', '.join(SCHEMES)}, got {scheme!r}")
+        raise ValueError(f"scheme: expected one of {', '.join(SCHEMES)}, got {scheme!r}{meant(scheme, SCHEMES)}")
     number = np.dtype(dtype)
     if number.kind != "f":
         raise TypeError(f"dtype: expected a floating type, got {number}")

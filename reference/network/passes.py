@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from .. import activations
 from ..activations.row import Activation
 from ..arithmetic.array import Array, DType, NumPyArray, is_numpy, kept, refuse_masked, widened
+from ..arithmetic.names import meant
 from ..functions.recipe import ReadOnly
 from ..losses.row import Loss
 from ..operations.of_activation import of_activation
@@ -175,7 +176,9 @@ def _checked_inputs(network: Network, x: Any) -> ReadOnly:
     if missing := [name for name in network.inputs if name not in given]:
         raise ValueError(f"x: the input {missing[0]!r} is missing; the network has {names}")
     if unknown := [name for name in given if name not in network.inputs]:
-        raise ValueError(f"x: the network has no input {unknown[0]!r}; it has {names}")
+        raise ValueError(
+            f"x: the network has no input {unknown[0]!r}{meant(unknown[0], network.inputs)}; it has {names}"
+        )
     found = {name: _checked_input(name, given[name]) for name in network.inputs}
     number = dtype_of(network, found)
     for name, values in {**found, **network.constants}.items():

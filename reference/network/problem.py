@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from .. import losses
 from ..arithmetic.array import Array, DType, Term
+from ..arithmetic.names import meant
 from ..losses import reduced
 from ..losses.reduced import REDUCTIONS
 from ..losses.row import Loss
@@ -66,7 +67,9 @@ class Problem:
         if not isinstance(network, MLP | Network):
             raise TypeError(f"network: expected an MLP or a Network, got {type(network).__name__}")
         if reduction not in REDUCTIONS:
-            raise ValueError(f"reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+            raise ValueError(
+                f"reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}{meant(reduction, REDUCTIONS)}"
+            )
         network, x, shape, output = passes.checked(network, x)
         target = check_target(row, target, shape, passes.dtype_of(network, x), reduction)
         check_output(row, output)

@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from ..arithmetic.array import Array
 from ..arithmetic.constants import Constant
@@ -217,8 +216,10 @@ def cos() -> Operation:
     )
 
 
-def _of_scipy(ufunc: Any, x: Array) -> Array:
-    y: Array = ufunc(x)
+def _of_scipy(name: str, x: Array) -> Array:
+    from scipy import special  # noqa: PLC0415  (it loads for as long as all of this package)
+
+    y: Array = getattr(special, name)(x)
     return y
 
 
@@ -229,7 +230,7 @@ def erf() -> Operation:
         "erf",
         "2/√π ∫₀^x e^(−t²) dt",
         f"{_TABLE}, 7.1.1",
-        lambda x: _of_scipy(special.erf, x),
+        lambda x: _of_scipy("erf", x),
         lambda v, y, x: v * (constant(TWO_OVER_SQRT_PI, x) * exp_of_minus_square(x)),
         textbook_pullback=scaled(lambda y, x: (exp_of_minus_square(x) * (1 + x * x),)),
         mistakes={"the factor 2/√π left out": (lambda v, y, x: v * exp_of_minus_square(x),)},
@@ -243,7 +244,7 @@ def erfc() -> Operation:
         "erfc",
         "2/√π ∫_x^∞ e^(−t²) dt",
         f"{_TABLE}, 7.1.2",
-        lambda x: _of_scipy(special.erfc, x),
+        lambda x: _of_scipy("erfc", x),
         lambda v, y, x: -(v * (constant(TWO_OVER_SQRT_PI, x) * exp_of_minus_square(x))),
         textbook_pullback=scaled(lambda y, x: (exp_of_minus_square(x) * (1 + x * x),)),
         mistakes={"the sign": (lambda v, y, x: v * (constant(TWO_OVER_SQRT_PI, x) * exp_of_minus_square(x)),)},

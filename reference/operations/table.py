@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import chain
 from types import MappingProxyType
 
 from ..activations.table import ACTIVATIONS
 from ..functions.recipe import no_row, row_named
+from ..functions.rows import Rows
 from ..losses.table import LOSSES
 from . import (
     added_products,
@@ -117,10 +119,10 @@ def _needs_parameters(make: Callable[..., Operation]) -> bool:
     return make in _ONE_AT_LEAST or f.__code__.co_argcount > positional or f.__code__.co_kwonlyargcount > named
 
 
-OPERATIONS: Mapping[str, Operation] = MappingProxyType(
-    {name: make() for name, make in MAKERS.items() if not _needs_parameters(make)}
-    | {name: of_activation(name) for name in ACTIVATIONS}
-    | {name: of_loss(name) for name in LOSSES}
+OPERATIONS: Mapping[str, Operation] = Rows(
+    {name: make for name, make in MAKERS.items() if not _needs_parameters(make)}
+    | {name: partial(of_activation, name) for name in ACTIVATIONS}
+    | {name: partial(of_loss, name) for name in LOSSES}
 )
 """Every row that can be made without parameters, by name."""
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -101,6 +103,25 @@ def test_the_citation_has_what_the_format_demands_and_a_date():
     assert re.search(r"^authors:\n  - (name|family-names): \S", CITATION, re.MULTILINE)
     assert re.fullmatch(r"20\d\d-[01]\d-[0-3]\d", fields["date-released"])
     assert not {"url", "doi", "repository-code"} & fields.keys()  # there is none to state
+
+
+@pytest.mark.explore
+def test_the_citation_is_valid(tmp_path):
+    """By cffconvert, which needs an older jsonschema than this package: in an environment of its own."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "cff"], check=True)
+    python = tmp_path / "cff" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "cffconvert==2.0.0"], check=True, capture_output=True)
+
+    def valid(text):
+        path = tmp_path / "CITATION.cff"
+        path.write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            [python.with_name("cffconvert"), "--validate", "-i", path], capture_output=True, check=False
+        )
+        return done.returncode == 0
+
+    assert valid(CITATION)
+    assert not valid(CITATION.replace("date-released: 2026", "date-released: in 2026"))
 
 
 def test_package_citation_and_bibtex_say_the_same():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ from ..steps.step_result import judge_step
 from ..verdict.checks import Verdict, check
 from ..verdict.result_file import STANDARD_INPUT, read_result
 from ..verdict.status import Status
-from .check_page import as_html, require_html
+from .check_junit import as_junit
+from .check_page import as_html
 from .check_report import NOT_JUDGED, Checked, as_json, print_leaves, print_summary, print_table, print_verdicts
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
-from .terminal import require_file, write_report
+from .terminal import require_file, require_html, require_path, write_report
 
 SUFFIXES = (".json", ".safetensors")
 
@@ -73,6 +75,9 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     command.add_argument("--html", type=Path, metavar="FILE", help="write the report to FILE as a page of HTML")
     command.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write the report to FILE as JUnit XML, a test for every case"
+    )
+    command.add_argument(
         "--no-diagnose",
         dest="diagnose",
         action="store_false",
@@ -94,8 +99,8 @@ def run_check(options: argparse.Namespace, console: Console) -> int:
         OSError: one cannot be read or written.
     """
     require_file("--json", options.json)
-    if options.html is not None:
-        require_html(options.html)
+    require_html("--html", options.html)
+    require_path("--junit", options.junit)
     folders = [path for path in (options.case, options.result) if path.is_dir()]
     if len(folders) == 1:
         other = options.result if folders[0] == options.case else options.case
@@ -110,13 +115,17 @@ def run_check(options: argparse.Namespace, console: Console) -> int:
     found = edition(case_paths(options.case) if folders else [options.case])
     if found is not None:
         console.print(Text(str(found)), style="dim", soft_wrap=True)
-    status = exit_status(checked, accept_conventions=options.accept_conventions, partial=options.partial)
+    judged = partial(exit_status, accept_conventions=options.accept_conventions, partial=options.partial)
+    status = judged(checked)
     print_summary(checked, status, console)
     if options.json is not None:
         write_report(as_json(checked, status, found), options.json)
     if options.html is not None:
         paths = str(options.case), str(options.result)
         write_report(as_html(checked, paths, status, found), options.html)
+    if options.junit is not None:
+        text = as_junit(checked, str(options.result), lambda one: judged([one]), partial=options.partial)
+        write_report(text, options.junit)
     return status
 
 

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from reference import __version__
 
 from ..cases.vectors import Edition
 from ..verdict import page
 from .check_report import Checked, in_a_word, in_short
-from .terminal import STANDARD_OUTPUT, require_file
-
-
-def require_html(path: Path) -> None:
-    """Refuse, before the work is done, a path that cannot be written or a page that cannot be made.
-
-    Raises:
-        ValueError: no file can be written there.
-        ModuleNotFoundError: Jinja2 is missing; the message names the extra.
-    """
-    if path == STANDARD_OUTPUT:
-        raise ValueError("--html: expected the path of a file; only --json goes to the standard output")
-    require_file("--html", path)
-    page.page("", [])
 
 
 def as_html(checked: Sequence[Checked], paths: tuple[str, str], status: int, edition: Edition | None = None) -> str:
@@ -32,10 +17,11 @@ def as_html(checked: Sequence[Checked], paths: tuple[str, str], status: int, edi
     alone = len(checked) == 1
     command = ("gradient-oracle", "check", case, result)
     sections = [
-        page.section(one.verdict, one.case, command if alone else ())
+        page.section(one.verdict, one.case, command)
         for one in checked
         if one.verdict is not None and (alone or not one.verdict.agrees)
     ]
-    rows = [] if alone and sections else [(one.case, one.status, in_short(one)) for one in checked]
+    rows = [(one.case, one.status, in_short(one)) for one in checked]
+    grids = [] if alone and sections else [page.Grid("Every case", ("case", "verdict", "why"), rows)]
     about = f"gradient-oracle {__version__}" + (f"; {edition}" if edition is not None else "")
-    return page.page(f"{in_a_word(status)}: {result}", sections, rows, about)
+    return page.page(f"{in_a_word(status)}: {result}", sections, grids, about)

@@ -20,11 +20,12 @@ from .check import add_check, run_check
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, INTERRUPTED, UNRESOLVED
 from .operations import add_operations, run_operations
 from .terminal import STANDARD_OUTPUT, consoles, finish
-from .vectors import add_vectors, run_vectors
+from .usage import Parser
+from .vectors import add_vectors, run_vectors, widths
 
 __all__ = ["AGREES", "BAD_INPUT", "DISAGREES", "INTERRUPTED", "UNRESOLVED", "main", "parser"]
 
-COMMANDS = ("verify", "vectors", "check", "explain")
+COMMANDS = ("verify", "campaign", "vectors", "check", "operations", "explain")
 DEFAULT_CASES = 1200
 
 
@@ -44,7 +45,7 @@ def _not_negative(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
-    top = argparse.ArgumentParser(
+    top: argparse.ArgumentParser = Parser(
         prog="gradient-oracle",
         description="Says whether gradients are right, and if they are not, which mistake was made.",
         epilog="Example: gradient-oracle check vectors/activation_tanh.json result.json; of each command: "
@@ -57,20 +58,33 @@ def parser() -> argparse.ArgumentParser:
     add_vectors(commands)
     add_check(commands)
     add_operations(commands)
+    _add_explain(commands)
+    return top
+
+
+def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     show = commands.add_parser(
         "explain",
-        help="print backpropagation through a 2-2-1 network, step by step",
-        epilog="Example: gradient-oracle explain --activation sigmoid",
+        help="print backpropagation through a small network, step by step, as matrices and node by node",
+        epilog="Example: gradient-oracle explain --activation sigmoid --loss bce --widths 2,3,2",
     )
-    show.add_argument("--activation", default="tanh", help="of both layers (default tanh)")
-    return top
+    show.add_argument("--activation", default="tanh", help="of all layers (default tanh)")
+    show.add_argument("--loss", default="half_squared_error", help="of the output (default half_squared_error)")
+    show.add_argument(
+        "--widths",
+        type=widths,
+        default=(2, 2, 1),
+        metavar="I,H,…,O",
+        help="features and units of a small network (default 2,2,1, with the chapter's numbers)",
+    )
+    show.add_argument("--html", type=Path, metavar="FILE", help="write it to FILE as a page of HTML")
 
 
 def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verify = commands.add_parser(
         "verify",
         help="hold the hand-written gradients against torch.autograd and differences on random problems",
-        epilog="Example: gradient-oracle verify --cases 100 --seed 7 --dtype float32 --json report.json",
+        epilog="Example: gradient-oracle verify --cases 4 --seed 7 --dtype float32 --json report.json",
     )
     verify.add_argument(
         "--cases", type=_positive, default=DEFAULT_CASES, help=f"random problems (default {DEFAULT_CASES})"
@@ -114,6 +128,7 @@ def _add_report(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="write the report to FILE as JSON; - is the standard output"
     )
+    command.add_argument("--html", type=Path, metavar="FILE", help="write the report to FILE as a page of HTML")
     command.add_argument(
         "--disagreements",
         type=Path,
@@ -148,10 +163,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if options.command == "operations":
         return run_operations(options, console)
     if options.command == "explain":
-        from .explain import explain  # noqa: PLC0415
+        from .explain import run_explain  # noqa: PLC0415
 
-        explain(options.activation, console)
-        return AGREES
+        return run_explain(options, console)
     with extras.named("verify"):
         from .verify import run_campaign, run_verify  # noqa: PLC0415
 

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reference.arithmetic.names import meant
+
 from .exit_status import AGREES
 from .terminal import require_file, write_report
 
@@ -53,7 +55,8 @@ def run_operations(options: argparse.Namespace, console: Console) -> int:
         if options.part in name
     }
     if not calls and not rows:
-        raise ValueError(f"no operation has a name that contains {options.part!r}")
+        near = meant(options.part, (*schemas(), *MAKERS, *OPERATIONS))
+        raise ValueError(f"no operation has a name that contains {options.part!r}{near}")
     if options.json is not None:
         text = json.dumps({"aten": calls, "rows": rows}, indent=1, ensure_ascii=False)
         write_report(text + "\n", options.json)

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ..verdict.page import page
+
 TWINS = {
     "σ": "sigma", "Σ": "sum", "Π": "product", "π": "pi", "Φ": "Phi", "φ": "phi", "α": "alpha", "β": "beta",
     "γ": "gamma", "δ": "delta", "Δ": "Delta", "ε": "eps", "η": "eta", "θ": "theta", "κ": "kappa", "λ": "lambda",
@@ -108,6 +110,20 @@ def require_file(option: str, path: Path | None) -> None:
     if not path.parent.is_dir():
         raise ValueError(f"{option}: there is no folder {path.parent}")
     _require_writable(option, path if path.exists() else path.parent)
+
+
+def require_path(option: str, path: Path | None) -> None:
+    """As `require_file`, of an option that does not go to the standard output."""
+    if path == STANDARD_OUTPUT:
+        raise ValueError(f"{option}: expected the path of a file; only --json goes to the standard output")
+    require_file(option, path)
+
+
+def require_html(option: str, path: Path | None) -> None:
+    """As `require_path`; raises ModuleNotFoundError, which names the extra, where no page can be made."""
+    require_path(option, path)
+    if path is not None:
+        page("")
 
 
 def require_folder(option: str, path: Path) -> None:

@@ -18,7 +18,8 @@ def _number(text: str) -> int:
     return value
 
 
-def _widths(text: str) -> tuple[int, ...]:
+def widths(text: str) -> tuple[int, ...]:
+    """The widths of a network, as `--widths` has them."""
     parts = text.split(",")
     if len(parts) < 2 or not all(part.strip().isascii() and part.strip().isdigit() and int(part) for part in parts):
         raise argparse.ArgumentTypeError(f"expected two numbers or more, each at least 1, as 4,6,5,3; got {text}")
@@ -38,7 +39,7 @@ def add_vectors(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument("directory", type=Path, metavar="DIR", help="where to; made if it is not there")
     command.add_argument(
         "--widths",
-        type=_widths,
+        type=widths,
         metavar="I,H,…,O",
         help="write one case instead, of a network with so many features and units, as 4,6,5,3",
     )

@@ -226,6 +226,6 @@ def diagnose(
             found = search.best(budget)
             if found is not None:
                 return found
-        names, text = unexplained(evidence, given, expected, scale, fmt)
+        names, text, implied = unexplained(evidence, given, expected, scale, fmt)
         text += "" if names or not search.stopped else f"; {search.stopped}"
-        return Diagnosis(text, names, stopped=search.stopped)
+        return Diagnosis(text, names, stopped=search.stopped, implied=implied)

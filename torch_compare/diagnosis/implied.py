@@ -16,7 +16,7 @@ from reference.network.gradients import is_parameter, layer_of, place_of
 from ..mistakes.rules import RIGHT
 from .evidence import Evidence, distance
 from .recovered_data import below
-from .wording import listed
+from .wording import Implied
 
 SHOWN = 3
 """Pre-activations at which an implied derivative is shown."""
@@ -51,8 +51,8 @@ def product_alone(evidence: Evidence, wrong: Sequence[str], layer: int) -> str:
     )
 
 
-def implied_derivative(evidence: Evidence, expected: Mapping[str, Any], layer: int) -> str:
-    """The derivative of a layer's activation that the gradients imply, beside the right one; "" if nothing tells it.
+def implied_derivative(evidence: Evidence, expected: Mapping[str, Any], layer: int) -> Implied | None:
+    """The derivative of an activation that the gradients imply, at a few z; None if nothing tells it or it is right.
 
     Args:
         evidence: what was given.
@@ -62,7 +62,7 @@ def implied_derivative(evidence: Evidence, expected: Mapping[str, Any], layer: i
     problem, trace = evidence.problem, evidence.trace
     row = problem.mlp.layers[layer].activation if layer >= 0 else None
     if row is None or row.derivative is None or row.name == "identity":
-        return ""
+        return None
     d_h = ref.loss_gradient(problem, trace.output)
     for l in reversed(range(layer + 1, len(problem.mlp.layers))):
         d_h = RIGHT.downward(problem, trace, l, RIGHT.slope(problem, trace, l, d_h))
@@ -74,14 +74,12 @@ def implied_derivative(evidence: Evidence, expected: Mapping[str, Any], layer: i
             continue
         at, implied, true = z[told], d_z[told] / np.asarray(d_h)[told], right[told]
         if distance(implied, true) <= max(SAME, evidence.slack(place)):
-            return ""
+            return None
         order = np.argsort(at)
         chosen = dict.fromkeys(order[np.linspace(0, len(order) - 1, SHOWN).round().astype(int)].tolist())
-        values = [f"{implied[i]:.6g} at z = {at[i]:.4g}, where it is {true[i]:.6g}" for i in chosen]
-        return (
-            f"; if what comes down to {place_of(layer)} is right, {place} implies for {row.name}′(z): {listed(values)}"
-        )
-    return ""
+        points = tuple((float(at[i]), float(implied[i]), float(true[i])) for i in chosen)
+        return Implied(place_of(layer), row.name, place, points)
+    return None
 
 
 def _recovered(evidence: Evidence, expected: Mapping[str, Any], layer: int) -> Iterator[tuple[str, Any]]:

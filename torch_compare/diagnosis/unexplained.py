@@ -17,7 +17,7 @@ from .first_step import first_step
 from .implied import implied_derivative, product_alone
 from .overflow_origin import overflow_origin
 from .recovered_data import below, exchanged, loss_alone, other_inputs, other_targets
-from .wording import listed
+from .wording import Implied, listed
 
 
 def not_finite(problem: ref.Problem, given: Mapping[str, Any], fmt: Format) -> str:
@@ -72,26 +72,30 @@ def agrees(place: str, given: Mapping[str, Any], expected: Any, scale: Any, fmt:
 
 def unexplained(
     evidence: Evidence, given: Mapping[str, Any], expected: Mapping[str, Any], scale: Any, fmt: Format
-) -> tuple[tuple[str, ...], str]:
-    """Where the gradients part, if no known mistake explains them; and the kind of mistake, if that tells it."""
+) -> tuple[tuple[str, ...], str, Implied | None]:
+    """Where the gradients part, if no known mistake explains them.
+
+    Returns:
+        The kind of mistake, if that tells it; the text; and the derivative that they imply, if they do.
+    """
     problem = evidence.problem
     order = _from_output(problem, given)
     right = [p for p in order if agrees(p, given, expected, scale, fmt)]
     wrong = [p for p in order if p not in right]
     if wrong == ["loss"]:
-        return loss_alone(evidence, expected)
+        return *loss_alone(evidence, expected), None
     told = exchanged(evidence, expected, wrong)
     if told:
-        return ("gradients exchanged",), told
+        return ("gradients exchanged",), told, None
     names, inputs = other_inputs(evidence, wrong)
     step = first_step(problem, wrong, right, evidence.noise.get("loss", 0.0))
     follows = below(evidence, step.layer, expected) if step is not None and step.layer >= 0 else None
     if not names and follows is not None:
         names, targets = other_targets(evidence, follows)
         if names:
-            return names, targets
+            return names, targets, None
     if names:
-        return names, inputs
+        return names, inputs, None
     text = "no known mistake, and no two of them, give these numbers; wrong: "
     text += listed([p + _pattern(p, given, expected, scale, fmt) for p in wrong])
     if right:
@@ -102,8 +106,9 @@ def unexplained(
             text += "; all that lies below follows from the gradient of its pre-activation, which is wrong: one error"
     layer = step.layer if step is not None else -1
     if step is not None and not step.d_z and layer >= 0:
-        return (), text + product_alone(evidence, wrong, layer) + inputs
-    return (), text + inputs + implied_derivative(evidence, expected, max(layer, 0))
+        return (), text + product_alone(evidence, wrong, layer) + inputs, None
+    implied = implied_derivative(evidence, expected, max(layer, 0))
+    return (), text + inputs + ("" if implied is None else f"; {implied}"), implied
 
 
 def _pattern(place: str, given: Mapping[str, Any], expected: Any, scale: Any, fmt: Format) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import reference as ref
@@ -95,6 +96,30 @@ def listed(names: Sequence[str], limit: int = 6) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
 
 
+@dataclass(frozen=True)
+class Implied:
+    """The derivative of an activation that gradients imply, beside the right one.
+
+    Attributes:
+        layer: whose activation it is, as "layers[0]".
+        activation: its name.
+        place: the gradient that implies it.
+        points: (z, the implied a′(z), the right one), by z.
+    """
+
+    layer: str
+    activation: str
+    place: str
+    points: tuple[tuple[float, float, float], ...]
+
+    def __str__(self) -> str:
+        values = [f"{implied:.6g} at z = {z:.4g}, where it is {right:.6g}" for z, implied, right in self.points]
+        return (
+            f"if what comes down to {self.layer} is right, {self.place} implies for {self.activation}′(z): "
+            f"{listed(values)}"
+        )
+
+
 class Diagnosis(str):
     """One sentence on what gradients are, with the facts behind it: it prints, compares and is searched as its text.
 
@@ -105,6 +130,7 @@ class Diagnosis(str):
         others: the kinds of every other explanation that fits within rounding as well and is as simple.
         sought: whether a mistake was looked for.
         stopped: which part of the search came to the end of its work; "" if none did.
+        implied: the derivative that gradients which no known mistake makes imply; None if they tell none.
 
     >>> found = Diagnosis("the sign is wrong", ("sign",), 0.5)
     >>> found, found.names, "sign" in found
@@ -117,6 +143,7 @@ class Diagnosis(str):
     others: tuple[tuple[str, ...], ...]
     sought: bool
     stopped: str
+    implied: Implied | None
 
     def __new__(
         cls,
@@ -128,11 +155,12 @@ class Diagnosis(str):
         *,
         sought: bool = True,
         stopped: str = "",
+        implied: Implied | None = None,
     ) -> Self:
         """The sentence, and what is known behind it."""
         made = super().__new__(cls, text)
         made.names, made.scales, made.runner_up, made.others = names, scales, runner_up, others
-        made.sought, made.stopped = sought, stopped
+        made.sought, made.stopped, made.implied = sought, stopped, implied
         return made
 
     def steps(self, names: Iterable[str]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.arithmetic.names import meant
 from reference.network.gradients import place_of
 from reference.rounding.certified import CertifiedLeaf, ExactKink, StepKink
 
@@ -134,10 +135,11 @@ def _require_head(data: Any, besides: set[str]) -> dict[str, Any]:
 def _require_keys(place: str, data: Any, keys: set[str]) -> None:
     if not isinstance(data, dict):
         raise ValueError(f"{place}: expected an object, got {short(data)}")
+    if extra := sorted(set(data) - keys):
+        known = ", ".join(sorted(keys))
+        raise ValueError(f"{place}: {short(extra[0])}: unknown{meant(extra[0], keys)}; there are {known}")
     if missing := sorted(keys - set(data)):
         raise ValueError(f"{place}: {missing[0]}: missing")
-    if extra := sorted(set(data) - keys):
-        raise ValueError(f"{place}: {short(extra[0])}: unknown; there are {', '.join(sorted(keys))}")
 
 
 def _problem(head: dict[str, Any], arrays: dict[str, Any]) -> ref.Problem:
@@ -224,7 +226,7 @@ def _case(head: dict[str, Any], problem: ref.Problem, leaves: dict[str, Certifie
         raise ValueError(f"gradients: {missing[0]}: missing")
     for place, leaf in leaves.items():
         if place not in shapes:
-            raise ValueError(f"gradients: {short(place)}: the problem has no such gradient")
+            raise ValueError(f"gradients: {short(place)}: the problem has no such gradient{meant(place, shapes)}")
         if leaf.nearest.shape != shapes[place]:
             raise ValueError(f"gradients: {place}: expected shape {shapes[place]}, got {leaf.nearest.shape}")
     if not isinstance(head["name"], str) or not NAME.fullmatch(head["name"]):

@@ -15,6 +15,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS
+from reference.arithmetic.names import meant
 from reference.network.problem import loss_divisor
 from reference.rounding.certified import StepKink
 from reference.training.checkpoint import printable
@@ -31,6 +32,7 @@ LONGEST_NAME = 200
 MOST_INPUTS = 200
 """Of a step: as many arrays may be joined at once."""
 KEYS = ("dtype", "parameters", "inputs", "constants", "steps", "output", "loss", "reduction", "loss_divided_by")
+STEP_KEYS = ("output", "operation", "inputs", "compute", "store")
 GRADIENTS = "gradients."
 """What the names of gradients begin with in a safetensors file, and no value's may."""
 
@@ -119,8 +121,9 @@ def decode_network(architecture: dict[str, Any], arrays: Mapping[str, Any]) -> r
     """
     place = "architecture"
     if set(architecture) != set(KEYS):
-        other = sorted(set(architecture) ^ set(KEYS))[0]
-        raise ValueError(f"{place}: {short(other)}: {'missing' if other in KEYS else 'unknown'}")
+        other = sorted(set(architecture) ^ set(KEYS), key=lambda key: (key in KEYS, key))[0]
+        said = "missing" if other in KEYS else f"unknown{meant(other, KEYS)}"
+        raise ValueError(f"{place}: {short(other)}: {said}")
     dtype, steps, reduction = (architecture[key] for key in ("dtype", "steps", "reduction"))
     if dtype not in ("float64", "float32"):
         raise ValueError(f"{place}: dtype: expected float64 or float32, got {short(dtype)}")
@@ -177,8 +180,8 @@ def _steps(data: list[Any]) -> list[ref.Step]:
         place = f"architecture: steps[{index}]"
         if not isinstance(step, dict) or not {"output", "operation", "inputs"} <= set(step):
             raise ValueError(f"{place}: expected an object of output, operation and inputs, got {short(step)}")
-        if extra := sorted(set(step) - {"output", "operation", "inputs", "compute", "store"}):
-            raise ValueError(f"{place}: {short(extra[0])}: unknown")
+        if extra := sorted(set(step) - set(STEP_KEYS)):
+            raise ValueError(f"{place}: {short(extra[0])}: unknown{meant(extra[0], STEP_KEYS)}")
         inputs, output = step["inputs"], step["output"]
         if not isinstance(inputs, list) or len(inputs) > MOST_INPUTS:
             raise ValueError(f"{place}: inputs: expected a list of at most {MOST_INPUTS} names, got {short(inputs)}")
@@ -191,7 +194,8 @@ def _steps(data: list[Any]) -> list[ref.Step]:
             _name(f"{place}: output", name)
         for key in ("compute", "store"):
             if key in step and (not isinstance(step[key], str) or step[key] not in FORMATS):
-                raise ValueError(f"{place}: {key}: expected one of {', '.join(FORMATS)}, got {short(step[key])}")
+                near = meant(step[key], FORMATS)
+                raise ValueError(f"{place}: {key}: expected one of {', '.join(FORMATS)}, got {short(step[key])}{near}")
         row = decode_operation(f"{place}: operation", step["operation"])
         total += require_modest(place, row.name, row.parameters)
         if total > 4 * LARGEST_NUMBERS:

@@ -11,7 +11,6 @@ from math import pi, sqrt
 from typing import Any
 
 import numpy as np
-from scipy.special import erfc
 
 import reference as ref
 from reference.functions import logistic
@@ -56,6 +55,8 @@ INNER = sqrt(2 / pi)
 
 def normal(z: Any) -> Any:
     """Φ(z), the normal distribution."""
+    from scipy.special import erfc  # noqa: PLC0415  (it loads for as long as all of this package)
+
     return erfc(z * -sqrt(0.5)) / 2
 
 

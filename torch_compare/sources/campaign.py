@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 import reference as ref
 
 from ..files import problem_file
+from ..files.untrusted import short
 from ..random_problems.crowded import sometimes_crowded
 from ..random_problems.networks import NetworkSpec, build_network, network_spec, spec_from
 from ..random_problems.spec import Spec, build, random_spec
@@ -119,7 +120,7 @@ def run(
         ValueError: the file is of another campaign, or damaged.
         OSError: it cannot be read or written.
     """
-    report = CampaignReport(dtype, certify_all)
+    report = CampaignReport(dtype, certify_all, versions=_versions())
     work = partial(_chunk, seed, dtype, certify_all, _versions())
     header = _header(seed, dtype, certify_all)
     try:
@@ -158,7 +159,10 @@ def merged(paths: Iterable[Path]) -> CampaignReport:
         known = type(seed) is int and dtype in ("float64", "float32", "both") and isinstance(certify_all, bool)
         if header.get("format") != FORMAT or not known:
             raise ValueError(f"{path}: not the pieces of a campaign ({FORMAT})")
-        report = report or CampaignReport(dtype, certify_all)
+        versions: Any = header.get("versions")
+        report = report or CampaignReport(dtype, certify_all, versions=versions)
+        if versions != report.versions:
+            raise ValueError(f"{path}: versions are {short(report.versions)} in one piece and {short(versions)} here")
         try:
             for piece in pieces:
                 report.merge(of_piece(piece, seed, dtype, certify_all))

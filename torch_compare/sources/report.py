@@ -39,6 +39,11 @@ class CampaignCase:
         """Whether some pair does."""
         return any(outcome.verdict is PairVerdict.DISAGREES for outcome in self.outcomes)
 
+    @property
+    def text(self) -> str:
+        """What disagrees; "" if nothing does."""
+        return next((o.text for o in self.outcomes if o.verdict is PairVerdict.DISAGREES), "")
+
     def as_data(self) -> dict[str, Any]:
         """The case as plain data, for JSON."""
         outcomes = [outcome.as_data() for outcome in self.outcomes]
@@ -105,6 +110,7 @@ class CampaignReport:
         disagreements: every case in which some pair disagrees.
         ran: the cases that were run, as [first, end) by seed; the same seed makes the same cases.
         asked: the cases that were asked for, if it ended before it had run them.
+        versions: of what it was run with, by package.
     """
 
     dtype: str
@@ -119,6 +125,7 @@ class CampaignReport:
     disagreements: list[CampaignCase] = field(default_factory=list)
     ran: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     asked: int | None = None
+    versions: dict[str, str] = field(default_factory=dict)
 
     def add(self, case: CampaignCase) -> None:
         """Count one case."""

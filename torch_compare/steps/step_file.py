@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from reference.arithmetic.formats import FORMATS, STORED
+from reference.arithmetic.names import meant
 from reference.optimizers import OPTIMIZERS, Optimizer
 
 from ..files import bit_arrays
@@ -176,13 +177,13 @@ def _step(head: Any, tensors: Mapping[str, Any]) -> StepFile:
         raise ValueError(f'format: expected "{FORMAT}"')
     for key in head:
         if key not in (*KEYS, "format"):
-            raise ValueError(f"{short(key)}: unknown; there are {', '.join(KEYS)}")
+            raise ValueError(f"{short(key)}: unknown{meant(key, KEYS)}; there are {', '.join(KEYS)}")
     for key in KEYS[:3]:
         if not isinstance(head.get(key), dict) or not head[key]:
             raise ValueError(f"{key}: expected an object, got {short(head.get(key))}")
     dtype = head.get("dtype")
     if dtype is not None and not (isinstance(dtype, str) and dtype in FORMATS):
-        raise ValueError(f"dtype: expected one of {', '.join(FORMATS)}, got {short(dtype)}")
+        raise ValueError(f"dtype: expected one of {', '.join(FORMATS)}, got {short(dtype)}{meant(dtype, FORMATS)}")
     parts = {key: _filled(head.get(key), key, tensors) for key in ("params", "gradients", "state", "given")}
     for key in ("params", "gradients"):
         for label, array in parts[key].items():
@@ -206,7 +207,8 @@ def _optimizer(place: str, data: Any) -> Optimizer:
     if not isinstance(data, dict) or set(data) != {"name", "settings"} or not isinstance(data["settings"], dict):
         raise ValueError(f"{place}: expected an object of name and settings, got {short(data)}")
     if not isinstance(data["name"], str) or data["name"] not in OPTIMIZERS:
-        raise ValueError(f"{place}: name: expected one of {', '.join(OPTIMIZERS)}, got {short(data['name'])}")
+        near = meant(data["name"], OPTIMIZERS)
+        raise ValueError(f"{place}: name: expected one of {', '.join(OPTIMIZERS)}, got {short(data['name'])}{near}")
     settings = {key: _setting(f"{place}: {short(key)}", value) for key, value in data["settings"].items()}
     try:
         return OPTIMIZERS[data["name"]](**settings)

@@ -16,6 +16,7 @@ import numpy as np
 import reference as ref
 from reference.arithmetic.array import refuse_masked
 from reference.arithmetic.formats import FORMATS, STORED, Format, get_format
+from reference.arithmetic.names import meant
 from reference.network.gradients import place_of
 
 from ..files.printed import Print
@@ -95,7 +96,8 @@ def read_given(problem: ref.Problem, given: Any) -> Given:
         if values is None:
             continue
         if place not in shapes:
-            raise ValueError(f"{place}: the problem has no such gradient; it has {', '.join(sorted(shapes))}")
+            known = ", ".join(sorted(shapes))
+            raise ValueError(f"{place}: the problem has no such gradient{meant(place, shapes)}; it has {known}")
         leaves[place], formats[place] = as_array(place, values)
         if isinstance(given, Given):
             formats[place] = given.formats[place]

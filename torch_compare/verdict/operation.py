@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
+from reference.arithmetic.names import meant
 from reference.operations.table import signature
 
 from .checks import check
@@ -88,7 +89,9 @@ def operation_problem(
             f"inputs: expected a mapping from {', '.join(row.inputs)} to arrays, got {type(inputs).__name__}"
         )
     if unknown := [name for name in inputs if name not in row.inputs]:
-        raise ValueError(f"{row.name} has no input {unknown[0]!r}; it takes {', '.join(row.inputs)}")
+        raise ValueError(
+            f"{row.name} has no input {unknown[0]!r}{meant(unknown[0], row.inputs)}; it takes {', '.join(row.inputs)}"
+        )
     names: list[str | None] = []
     arrays: dict[str, Any] = {}
     for position, name in enumerate(row.inputs):

@@ -9,11 +9,12 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import groupby
-from math import isfinite, isnan
+from math import isfinite, isnan, prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from reference.rounding.distance import FACTOR
+from reference.rounding.statistics import LIMITS, SIZE
 
 from ..torch_side import extras
 from .error_map import ErrorMap
@@ -23,6 +24,8 @@ LEVELS = (("within 1 σ", 1.0, "#dcd3ea"), ("within 8 σ", FACTOR / 4, "#ac94d4"
           ("beyond 32 σ", float("inf"), "#1b0a33"))  # fmt: skip
 """Name, upper end and colour, ever darker, so that they read in grey as well."""
 UNDECIDED = ("not judged", float("nan"), "#ffffff")
+WIDE, CELL = 256, (4, 14)
+"""Pixels that a map may be wide, and the least and most of a cell."""
 MEANINGS: Mapping[str, str] = {
     "element": "the worst element",
     "whole": "all elements, projected on the gradient",
@@ -42,6 +45,22 @@ class Tile(NamedTuple):
     path: str
 
 
+class Grid(NamedTuple):
+    """A table of texts.
+
+    Attributes:
+        caption: above it.
+        headings: of its columns; none if it has no head.
+        rows: of cells, the first of which names the row.
+        code: whether all but the first cells are commands or formulas, whose lines and blanks count.
+    """
+
+    caption: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    code: bool = False
+
+
 def section(verdict: Any, title: str = "", command: Sequence[str] = ()) -> dict[str, Any]:
     """What the template shows of a verdict (a `Verdict`).
 
@@ -50,40 +69,74 @@ def section(verdict: Any, title: str = "", command: Sequence[str] = ()) -> dict[
         title: what it is a verdict on.
         command: of the command line, that reaches it again.
     """
+    said = str(verdict.diagnosis)
+    head, *lines = str(verdict).split("\n  ")
     return {
         "title": title,
         "status": str(verdict.status),
         "agrees": verdict.agrees,
-        "lines": str(verdict).split("\n  "),
+        "said": said,
+        "head": head,
+        "lines": [line for line in lines if not line.endswith((f": {said}", verdict.reproduce))],
         "leaves": [_leaf(verdict, name) for name in verdict.places],
+        "implied": _implied(verdict.diagnosis.implied),
         "statistics": [
-            (MEANINGS.get(kind, kind), f"{share:.3g}", min(share, 1.0), share > 1)
+            (MEANINGS.get(kind, kind), f"{share:.3g}", _limit(kind), f"{100 * min(share, 1.0):.0f}%", share > 1)
             for kind, share in verdict.statistics.items()
         ],
-        "reproduce": verdict.reproduce,
-        "command": shlex.join(command),
+        "again": [text for text in (shlex.join(command), verdict.reproduce) if text],
     }
+
+
+def _implied(implied: Any) -> Grid | None:
+    """The table of an implied derivative (an `Implied`), if there is one."""
+    if implied is None:
+        return None
+    a = f"{implied.activation}′(z)"
+    return Grid(
+        f"{a} as {implied.place} implies it, if what comes down to {implied.layer} is right",
+        ("z", "implied", f"{a}, the right one"),
+        [(f"{z:.6g}", f"{told:.6g}", f"{right:.6g}") for z, told, right in implied.points],
+    )
+
+
+def _limit(kind: str) -> str:
+    if kind not in LIMITS:
+        return f"{FACTOR:g} σ"
+    return f"{LIMITS[kind]:g} {'σ' if kind == SIZE else 'standard errors'}"
 
 
 def _leaf(verdict: Any, name: str) -> dict[str, Any]:
     place, digits = verdict.places[name], verdict.digits.get(name, float("inf"))
-    cells = verdict.maps.get(name, ())
-    beyond = sum(value > FACTOR for row in cells for value in row)
     return {
         "name": name,
         "where": f"{list(place.index)}" if place.index else "",
         "given": f"{place.given:.9g}",
         "expected": f"{place.expected:.9g}",
         "scales": f"{place.scales:.3g}",
+        "beyond": place.scales > FACTOR,
         "digits": f"{digits:.1f}" if isfinite(digits) else "all",
-        "tiles": tiles(cells),
-        "rows": len(cells),
-        "columns": len(cells[0]) if cells else 0,
-        "said": f"{name}: {beyond} of {sum(map(len, cells))} cells beyond {FACTOR:g} rounding scales",
+        "map": _map(name, verdict.maps[name]) if name in verdict.maps else None,
     }
 
 
-def tiles(cells: ErrorMap) -> list[Tile]:
+def _map(name: str, found: ErrorMap) -> dict[str, Any]:
+    rows, columns = len(found.cells), len(found.cells[0]) if found.cells else 0
+    count = prod(found.shape)
+    size = min(max(WIDE // max(columns, 1), CELL[0]), CELL[1])
+    merged = count > rows * columns
+    return {
+        "tiles": tiles(found.cells),
+        "rows": rows,
+        "columns": columns,
+        "width": columns * size,
+        "height": rows * size,
+        "shape": " × ".join(map(str, found.shape)) + ("; a cell is the worst of its elements" if merged else ""),
+        "said": f"{name}: {found.beyond} of {count} elements beyond {FACTOR:g} rounding scales",
+    }
+
+
+def tiles(cells: Sequence[Sequence[float]]) -> list[Tile]:
     """The map's cells by colour, neighbours of a row in one stroke.
 
     >>> tiles(((0.5, 0.5, 50.0),))
@@ -113,28 +166,36 @@ def _template() -> Any:
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
-def page(title: str, sections: Iterable[Mapping[str, Any]], rows: Iterable[Sequence[str]] = (), about: str = "") -> str:
+def page(
+    title: str,
+    sections: Iterable[Mapping[str, Any]] = (),
+    grids: Iterable[Grid] = (),
+    about: str = "",
+    picture: str = "",
+) -> str:
     """A whole page.
 
     Args:
         title: of the page.
         sections: of the verdicts that are shown whole.
-        rows: (name, status, why) of every case, where there are several.
-        about: what they were judged by.
+        grids: tables, which come before them.
+        about: what made it.
+        picture: drawn in letters, which comes before all.
 
     Raises:
         ModuleNotFoundError: Jinja2 is missing; the message names the extra.
     """
-    return str(_render(True, title, sections, rows, about))
+    return str(_render(True, title, sections, grids, about, picture))
 
 
 def part(verdict: Any) -> str:
     """A verdict as the part of a notebook's page."""
-    return str(_render(False, "", [section(verdict)], (), ""))
+    return str(_render(False, "", [section(verdict)], (), "", ""))
 
 
-def _render(whole: bool, title: str, sections: Any, rows: Any, about: str) -> str:
+def _render(whole: bool, title: str, sections: Any, grids: Any, about: str, picture: str) -> str:
     legend = [(name, colour) for name, _, colour in (*LEVELS, UNDECIDED)]
     return _template().render(
-        whole=whole, title=title, sections=list(sections), rows=list(rows), about=about, legend=legend
-    )
+        whole=whole, title=title, sections=list(sections), grids=list(grids), about=about, picture=picture,
+        legend=legend,
+    )  # fmt: skip

@@ -19,6 +19,7 @@ import numpy as np
 
 import reference as ref
 from reference.arithmetic.formats import FORMATS
+from reference.arithmetic.names import meant
 
 from ..files import bit_arrays
 from ..files.printed import Print, prints
@@ -135,12 +136,13 @@ def _tensors(data: bytes, problem: ref.Problem) -> Result:
 def _stated(words: dict[str, Any]) -> dict[str, str | None]:
     for key, value in words.items():
         if key not in _WORDS:
-            raise ValueError(f"{short(key)}: unknown; there are {', '.join(_WORDS)} and gradients")
+            near = meant(key, (*_WORDS, "gradients"))
+            raise ValueError(f"{short(key)}: unknown{near}; there are {', '.join(_WORDS)} and gradients")
         if value is not None and not (isinstance(value, str) and len(value) <= 200 and value.isprintable()):
             raise ValueError(f"{key}: expected a word, got {short(value)}")
     dtype, accumulate = words.get("dtype"), words.get("accumulate")
     if dtype is not None and dtype not in FORMATS:
-        raise ValueError(f"dtype: expected one of {', '.join(FORMATS)}, got {short(dtype)}")
+        raise ValueError(f"dtype: expected one of {', '.join(FORMATS)}, got {short(dtype)}{meant(dtype, FORMATS)}")
     if accumulate not in (None, "float32", "same"):
         raise ValueError(f'accumulate: expected "float32" or "same", got {short(accumulate)}')
     return {key: words.get(key) for key in _WORDS}
@@ -151,7 +153,9 @@ def _fitting(given: dict[str, Any], problem: ref.Problem) -> dict[str, tuple[int
     shapes = problem.gradient_shapes()
     for place in given:
         if place not in shapes:
-            raise ValueError(f"{short(place)}: the problem has no such gradient; it has {', '.join(shapes)}")
+            raise ValueError(
+                f"{short(place)}: the problem has no such gradient{meant(place, shapes)}; it has {', '.join(shapes)}"
+            )
     if not given:
         raise ValueError("gradients: nothing was given to judge")
     return {place: shape for place, shape in shapes.items() if place in given}

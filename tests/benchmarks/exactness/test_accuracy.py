@@ -65,6 +65,15 @@ def test_without_jax_its_columns_are_left_out_in_one_line(monkeypatch):
     assert peers.jax_activations() == {}
 
 
+def test_the_picture_s_title_is_what_the_figures_say():
+    found = measure(quick=True, seed=0, names=("tanh",), depths=())
+    worst = max(row["ours"] for row in found.rows)
+    losing = sum(row["torch"] > accuracy.ULPS for row in found.rows)
+    text = accuracy.message(found)
+    assert f"within {worst:.1f} ulps" in text
+    assert f"of 6 cases, errors exceed 4 ulps: torch's in {losing}, " in text + ", "
+
+
 def test_the_script_writes_its_table_and_its_picture(monkeypatch, tmp_path):
     monkeypatch.setattr(accuracy, "measure", partial(measure, names=FEW, depths=(1, 2)))
     ran = run_script(monkeypatch, tmp_path, "accuracy", "--quick", width=200)

@@ -198,12 +198,17 @@ def test_a_result_that_is_bad_does_not_stop_the_others(cases, results, capsys, m
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"layers[0].weights": [1.0]}', r"the problem has no such gradient; it has layers\[0\].weight"),
+        (
+            '{"layers[0].weights": [1.0]}',
+            r"has no such gradient, is layers\[0\].weight meant?; it has layers\[0\].weight",
+        ),
         ('{"layers[0].weight": [[1, 2, 3]]}', r"layers\[0\].weight: expected shape (6, 3), got (1, 3)"),
         ('{"layers[0].bias": [1, 2]}', r"layers\[0\].bias: expected 6 numbers, for shape (6,), got 2"),
         ('{"layers[0].bias": ["a", 2, 3, 4, 5, 6]}', r"layers\[0\].bias: expected a number"),
         ('{"dtype": "float23", "gradients": {"loss": 1.0}}', r"dtype: expected one of float64, "),
         ('{"case": "other", "gradients": {"loss": 1.0}}', r"case: expected 'two_layers', got 'other'"),
+        ('{"dtpe": "float32", "gradients": {"loss": 1.0}}', "'dtpe': unknown, is dtype meant?; there are case"),
+        ('{"dtype": "float23", "gradients": {"loss": 1.0}}', "got 'float23', is float32 meant?"),
         ("{}", r"nothing was given to judge"),
         ("[1, 2", r"not JSON"),
         ("\udcff", r"not JSON"),

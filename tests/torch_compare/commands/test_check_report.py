@@ -1,6 +1,7 @@
 """The report of the check: every gradient, every case, in words and as JSON."""
 
 import json
+from xml.etree import ElementTree
 
 import pytest
 
@@ -48,6 +49,33 @@ def test_a_folder_is_judged_case_by_case(cases, results, tmp_path, capsys, monke
     assert "DISAGREES: 2 agrees, 1 wrong" in out
     found = {one["case"]: one["status"] for one in json.loads(report.read_text(encoding="utf-8"))["cases"]}
     assert found == {"two_layers": "wrong", "at_a_kink": "agrees", "undecided": "agrees"}
+
+
+def test_junit_has_a_test_for_every_case(cases, results, tmp_path):
+    path, strange = tmp_path / "junit.xml", "\x1b[31m]]><b>"
+    write_result(results / "two_layers.json", {"loss": 1e9})
+    (results / "undecided.json").unlink()
+    (results / "at_a_kink.json").write_text(json.dumps({strange: 1.0}), encoding="utf-8")
+    assert run(cases, results, "--junit", path) == 1
+    suite = ElementTree.parse(path).getroot()[0]
+    assert {k: suite.get(k) for k in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "3", "failures": "1", "errors": "2", "skipped": "0",
+    }  # fmt: skip
+    found = {case.get("name"): case for case in suite}
+    (failure,) = found["two_layers"]
+    assert (failure.tag, failure.get("type")) == ("failure", "wrong")
+    assert failure.get("message").startswith("wrong: ")
+    assert "diagnosis: " in failure.text
+    assert "]]><b>" in found["at_a_kink"][0].get("message")
+    assert found["undecided"][0].get("message") == "no result"
+    assert run(cases, results, "--junit", path, "--partial", "--no-diagnose") == 1
+    suite = ElementTree.parse(path).getroot()[0]
+    assert (suite.get("errors"), suite.get("skipped")) == ("1", "1")
+    write_result(results / "undecided.json", {"layers[1].bias": [-2.0]})
+    assert run(cases / "undecided.json", results / "undecided.json", "--junit", path) == 3
+    (error,) = ElementTree.parse(path).getroot()[0][0]
+    assert (error.tag, error.get("type")) == ("error", "unresolved")
+    assert run(cases, results, "--junit", "-") == 2
 
 
 def test_the_page_of_one_case_and_of_a_folder(cases, results, tmp_path, capsys):

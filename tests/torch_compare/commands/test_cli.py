@@ -2,13 +2,18 @@
 
 import os
 import pickle
+import re
+import shutil
 
 import pytest
 
 import reference as ref
 from tests.fuzz.damage import Bomb
+from tests.torch_compare.commands.helpers import write_result
 from torch_compare.cases import vectors
 from torch_compare.commands import cli
+from torch_compare.files.case_file import read_case
+from torch_compare.sources import campaign, plant
 
 CASE = str(vectors.COMMITTED / "kink_relu.json")
 
@@ -38,12 +43,59 @@ def test_bad_paths_and_names_exit_with_2(tmp_path, capsys):
     assert "swoosh" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
-def test_the_help_of_every_command_has_an_example_that_parses(command, capsys):
+def example_of(command, capsys):
+    """What stands in a command's help as its example; of no command, in that of the program."""
     with pytest.raises(SystemExit):
-        cli.main([command, "--help"])
+        cli.main([*command, "--help"])
     _, _, example = " ".join(capsys.readouterr().out.split()).partition("Example: gradient-oracle ")
-    assert cli.parser().parse_args(example.split()).command == command
+    return example.partition(";")[0].split()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder that holds what the examples read, but for the pieces of a campaign."""
+    (tmp_path / "vectors").mkdir()
+    name = "activation_tanh.json"
+    shutil.copy(vectors.COMMITTED / name, tmp_path / "vectors")
+    write_result(tmp_path / "result.json", ref.gradients(read_case(vectors.COMMITTED / name).problem).leaves())
+    monkeypatch.setattr(plant, "PLANTED", plant.PLANTED[:1])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_command_is_named():
+    assert set(cli.COMMANDS) == set(cli.parser()._subparsers._group_actions[0].choices)
+
+
+@pytest.mark.parametrize("command", ["", *cli.COMMANDS])
+def test_the_example_in_every_help_runs(command, folder, capsys):
+    example = example_of(command.split(), capsys)
+    assert example[:1] == [command] or command == ""
+    if command == "campaign":
+        for first, name in enumerate(word for word in example if word.endswith(".jsonl")):
+            campaign.run(1, seed=5, jobs=1, first=first, path=folder / name)
+    assert cli.main([*example, *(["--jobs", "1"] if command == "verify" else [])]) == cli.AGREES
+    written = [example[at + 1] for at, word in enumerate(example) if word in ("--json", "--html")]
+    assert all((folder / path).stat().st_size for path in written)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["chekc", "a", "b"], "invalid choice: 'chekc' .*, is check meant"),
+    (["check", "a", "b", "--jsn", "c"], "unrecognized arguments: --jsn c, is --json meant"),
+    (["check", "a", "b", "--dtype", "bfloat61"], "is bfloat16 meant"),
+    (["vectors", "a", "--reduction", "man"], "is mean meant"),
+    (["verify", "--backend", "dusk"], "is dask meant"),
+    (["explain", "--activation", "tahn"], "is tanh meant"),
+    (["explain", "--loss", "mes"], "is mse meant"),
+    (["operations", "layernorm"], "is layer_norm meant"),
+])  # fmt: skip
+def test_an_unknown_name_is_answered_by_the_nearest(arguments, message, capsys):
+    try:
+        status = cli.main(arguments)
+    except SystemExit as stop:
+        status = stop.code
+    assert status == cli.BAD_INPUT
+    assert re.search(message, " ".join(capsys.readouterr().err.split()))
 
 
 def test_the_version_is_printed(capsys):
@@ -59,6 +111,12 @@ def paths_that_cannot_be_written(folder):
     out = "--json", str(folder / "report.json")
     return (
         (["verify", "--json", "."], "--json: . is a folder"),
+        (["verify", "--html", "."], "--html: . is a folder"),
+        (["verify", "--resume", str(file / "run.jsonl")], "--resume: there is no folder"),
+        (["campaign", str(file), "--html", "-"], "--html: expected the path of a file"),
+        (["check", CASE, CASE, "--junit", str(folder)], f"--junit: {folder} is a folder"),
+        (["explain", "--html", str(file / "page.html")], "--html: there is no folder"),
+        (["operations", "--json", "."], "--json: . is a folder"),
         (["verify", "--json", str(file / "report.json")], "--json: there is no folder"),
         (["verify", *out, "--disagreements", str(file)], f"--disagreements: {file} is a file"),
         (["verify", *out, "--disagreements", str(file / "deeper" / "still")], f"--disagreements: {file} is a file"),
@@ -67,7 +125,7 @@ def paths_that_cannot_be_written(folder):
     )
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(12))
 def test_a_path_that_cannot_be_written_is_refused_before_the_work(number, tmp_path, capsys):
     arguments, message = paths_that_cannot_be_written(tmp_path)[number]
     assert cli.main(arguments) == cli.BAD_INPUT

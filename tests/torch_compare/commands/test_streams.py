@@ -135,7 +135,7 @@ def test_ctrl_c_ends_with_130_and_no_traceback(moment):
         "imports": "class Finder:\n    find_spec = lambda s, name, *a: kill() if name == 'numpy' else None\n"
         "sys.meta_path.insert(0, Finder())",
         "parsing": "import argparse; argparse.ArgumentParser.parse_args = lambda *a, **k: kill()",
-        "work": "from torch_compare.commands import explain; explain.explain = lambda *a, **k: kill()",
+        "work": "from torch_compare.commands import explain; explain.run_explain = lambda *a, **k: kill()",
     }[moment]
     code = f"""import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)

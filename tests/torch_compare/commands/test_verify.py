@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.helpers import Reader
 from tests.torch_compare.sources.helpers import SPEC
 from torch_compare.commands import cli
 from torch_compare.files import problem_file
@@ -22,8 +23,9 @@ def test_verify_prints_its_tables_and_writes_json(tmp_path, capsys, monkeypatch)
     few = tuple(fault for fault in plant.PLANTED if fault.name == "bias gradient averaged") + plant.PLANTED[:4]
     monkeypatch.setattr(plant, "PLANTED", few)
     monkeypatch.setenv("COLUMNS", "160")
-    out = tmp_path / "report.json"
-    status = cli.main(["verify", "--cases", "34", "--seed", "2", "--jobs", "1", "--json", str(out)])
+    out, page = tmp_path / "report.json", tmp_path / "report.html"
+    common = ["verify", "--cases", "34", "--seed", "2", "--jobs", "1"]
+    status = cli.main([*common, "--json", str(out), "--html", str(page)])
     text = capsys.readouterr().out
     assert status == cli.AGREES, text
     for words in ("Planted faults", "bias gradient averaged", "reference", "central diff.", "gelu_tanh", "huber"):
@@ -32,6 +34,14 @@ def test_verify_prints_its_tables_and_writes_json(tmp_path, capsys, monkeypatch)
     data = json.loads(out.read_text())
     assert data["problems"] == 34
     assert all(status != "agrees" for status in data["faults"].values())
+    said = Reader(page.read_text(encoding="utf-8")).texts
+    assert said.count("AGREES: 5 of 5 planted faults caught, 34 random problems, 0 disagreements") == 2
+    for text in ("reference ~ central_difference", "bias gradient averaged", "2: cases 0 to 33", " ".join(
+        ["gradient-oracle", *common[:5]]
+    )):  # fmt: skip
+        assert text in said
+    assert "\n".join(f"{name} {number}" for name, number in data["versions"].items()) in said
+    assert "Disagreements" not in said
 
 
 def test_pieces_in_files_are_merged_into_the_report_of_the_whole(tmp_path, capsys, monkeypatch):
@@ -90,11 +100,16 @@ def test_verify_fails_when_a_fault_is_not_caught(monkeypatch, capsys):
 
 def test_verify_fails_when_sources_disagree_and_writes_the_file(broken, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(campaign, "spec_of", lambda seed, case, dtype: SPEC)
-    folder = tmp_path / "found"
+    monkeypatch.setattr(plant, "PLANTED", plant.PLANTED[:1])
+    folder, page = tmp_path / "<b>found", tmp_path / "report.html"
     arguments = ["verify", "--cases", "1", "--seed", "2", "--jobs", "1", "--disagreements", str(folder)]
-    assert cli.main(arguments) == cli.DISAGREES
+    assert cli.main([*arguments, "--html", str(page)]) == cli.DISAGREES
     assert list(folder.iterdir()) == [folder / "disagreement-0001.json"]
     assert "--replay" in capsys.readouterr().out
+    read = Reader(page.read_text(encoding="utf-8"))
+    assert f"gradient-oracle verify --replay '{folder / 'disagreement-0001.json'}'" in read.texts
+    assert "seed 2, case 0" in read.texts
+    assert not read.of("b")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,10 @@ def test_what_does_not_belong_together_makes_no_report(tmp_path):
         campaign.merged([one, two])
     with pytest.raises(ValueError, match=r"other\.jsonl: dtype is both in one piece and float32 in another"):
         campaign.merged([one, other])
+    numpy = campaign.merged([one]).versions["numpy"]
+    other.write_text(two.read_text().replace(f'"numpy": "{numpy}"', '"numpy": "0.1"'))
+    with pytest.raises(ValueError, match=r"other\.jsonl: versions are .* in one piece and .*0\.1.* here"):
+        campaign.merged([one, other])
     for change, message in (
         (('"losses": {', '"losses": {"mse": 7, '), "occurs twice|losses are counted, not 2"),
         (('"cases": ', '"cases": -'), "not what a campaign finds: 'cases: expected a count, got -"),

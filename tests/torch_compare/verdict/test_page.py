@@ -3,7 +3,6 @@
 import re
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
@@ -11,39 +10,11 @@ import pytest
 
 import reference as ref
 import torch_compare as tc
+from tests.helpers import Reader
+from tests.helpers.pages import HOSTILE
+from torch_compare.diagnosis.wording import Diagnosis, Implied
 from torch_compare.verdict import page
 from torch_compare.verdict.error_map import COLUMNS, ROWS, error_map
-
-HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&{{ 7 * 7 }}{% raw %}"
-VOID = {"meta", "br", "path"}
-
-
-class Reader(HTMLParser):
-    """Every tag with its attributes, and whether each is closed by its own end."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.open, self.texts = [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    def of(self, wanted):
-        return [attributes for tag, attributes in self.tags if tag == wanted]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +30,7 @@ def wrong():
 
 
 def test_the_map_of_a_leaf_shows_where_it_is_wrong(wrong):
-    weight, bias = (np.array(wrong.maps[f"layers[0].{kind}"]) for kind in ("weight", "bias"))
+    weight, bias = (np.array(wrong.maps[f"layers[0].{kind}"].cells) for kind in ("weight", "bias"))
     assert (weight.shape, bias.shape) == ((4, 3), (1, 4))
     assert np.argwhere(weight > 32).tolist() == [[2, 1]]
     assert weight[2, 1] == wrong.worst.scales
@@ -69,12 +40,22 @@ def test_the_map_of_a_leaf_shows_where_it_is_wrong(wrong):
 def test_a_large_leaf_keeps_the_worst_of_each_cell():
     scales = np.zeros((1000, 7, 1000))
     scales[999, 6, 999], scales[0, 0, 0] = 50.0, np.nan
-    cells = np.array(error_map(scales))
+    found = error_map(scales)
+    cells = np.array(found.cells)
     assert cells.shape == (ROWS, COLUMNS)
+    assert (found.shape, found.beyond) == ((1000, 7, 1000), 1)
     assert np.argwhere(cells == 50).tolist() == [[ROWS - 1, COLUMNS - 1]]
     assert not np.isnan(cells).any()
-    assert error_map(np.zeros((3, 0))) == ()
-    assert error_map(np.float64(2.0)) == ((2.0,),)
+    assert error_map(np.zeros((3, 0))).cells == ()
+    assert error_map(np.float64(2.0)).cells == ((2.0,),)
+
+
+def test_a_batch_of_one_sequence_is_no_single_row():
+    scales = np.zeros((1, 40, 8))
+    scales[0, 39, 7] = 50.0
+    cells = np.array(error_map(scales).cells)
+    assert cells.shape == (ROWS, 8)
+    assert np.argwhere(cells == 50).tolist() == [[ROWS - 1, 7]]
 
 
 def test_the_page_says_what_the_verdict_says(wrong):
@@ -84,11 +65,23 @@ def test_the_page_says_what_the_verdict_says(wrong):
         assert said in " ".join(whole.split())
     maps = [svg["aria-label"] for svg in read.of("svg")]
     assert maps == [
-        "layers[0].weight: 1 of 12 cells beyond 32 rounding scales",
-        "layers[0].bias: 0 of 4 cells beyond 32 rounding scales",
+        "layers[0].weight: 1 of 12 elements beyond 32 rounding scales",
+        "layers[0].bias: 0 of 4 elements beyond 32 rounding scales",
     ]
-    assert len(read.of("meter")) == len(wrong.statistics)
-    assert float(read.of("meter")[0]["value"]) == 1.0
+    bars = [span for span in read.of("span") if span.get("class") == "bar"]
+    assert [bar["aria-label"] for bar in bars] == [f"{share:.3g} of the limit" for share in wrong.statistics.values()]
+    assert "32 σ" in read.texts
+    assert "8 σ" in read.texts
+
+
+def test_an_implied_derivative_stands_in_a_table(wrong):
+    implied = Implied("layers[0]", "tanh", "input", ((-1.0, 0.5, 0.25), (0.0, 0.75, 1.0)))
+    said = Diagnosis(f"no known mistake; {implied}", implied=implied)
+    read = Reader(page.page("t", [page.section(replace(wrong, diagnosis=said))]))
+    at = next(i for i, text in enumerate(read.texts) if text.startswith("tanh′(z) as input implies it"))
+    cells = [text for text in read.texts[at:] if text.strip()]
+    assert cells[1:10] == ["z", "implied", "tanh′(z), the right one", "-1", "0.5", "0.25", "0", "0.75", "1"]
+    assert not [text for text in Reader(page.page("t", [page.section(wrong)])).texts if " implies it" in text]
 
 
 def test_the_page_stands_alone(wrong):
@@ -103,14 +96,21 @@ def test_the_page_stands_alone(wrong):
     assert policies == ["default-src 'none'; style-src 'unsafe-inline'"]
 
 
+def hostile_page(verdict, name):
+    """A page with a name in every place that takes one."""
+    grid = page.Grid(name, (name,) * 3, [(name,) * 3])
+    return page.page(name, [page.section(verdict, name, (name,))], [grid, grid._replace(code=True)], name, name)
+
+
 def test_hostile_names_are_text(wrong):
     place = replace(wrong.worst, leaf=HOSTILE)
     hostile = replace(
-        wrong, worst=place, places={HOSTILE: place}, digits={HOSTILE: 1.0}, maps={HOSTILE: ((50.0,),)},
+        wrong, worst=place, places={HOSTILE: place}, digits={HOSTILE: 1.0}, maps={HOSTILE: error_map([50.0])},
         reproduce=HOSTILE, statistics={HOSTILE: 2.0}, decided=HOSTILE,
+        diagnosis=Diagnosis(HOSTILE, implied=Implied(HOSTILE, HOSTILE, HOSTILE, ((1.0, 2.0, 3.0),))),
     )  # fmt: skip
-    text = page.page(HOSTILE, [page.section(hostile, HOSTILE, (HOSTILE,))], [(HOSTILE,) * 3], HOSTILE)
-    plain = page.page("t", [page.section(wrong, "t", ("t",))], [("t",) * 3], "t")
+    text = hostile_page(hostile, HOSTILE)
+    plain = hostile_page(wrong, "t")
     read = Reader(text)
     assert {tag for tag, _ in read.tags} == {tag for tag, _ in Reader(plain).tags}
     assert not [name for _, attributes in read.tags for name in attributes if name.startswith("on")]
@@ -137,7 +137,7 @@ def test_a_notebook_shows_the_same_or_the_text(wrong, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     assert wrong._repr_html_() is None
     with pytest.raises(ModuleNotFoundError, match=re.escape("gradient-oracle[html]")):
-        page.page("", [])
+        page.page("")
     monkeypatch.undo()
     page._template.cache_clear()
 

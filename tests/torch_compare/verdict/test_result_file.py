@@ -215,7 +215,7 @@ def test_every_number_of_the_narrow_formats(name, dtype):
     ({"gradients": {"loss": 1}, "accumulate": "float64"}, "accumulate: expected"),
     ({"gradients": {"loss": 1}, "case": "\x1b[0m"}, "case: expected a word"),
     ({"gradients": {"loss": 1}, "case": "\ud800"}, "case: expected a word"),
-    ({"layers[9].weight": [1.0]}, r"'layers\[9\].weight': the problem has no such gradient; it has layers\[0\]"),
+    ({"layers[9].weight": [1.0]}, r"'layers\[9\].weight': the problem has no such gradient.*; it has layers\[0\]"),
     ({WEIGHT: [1.0] * 5}, r"expected 6 numbers, for shape \(3, 2\), got 5"),
     ({WEIGHT: [[1.0] * 3] * 2}, r"expected shape \(3, 2\), got \(2, 3\); weights are stored \(fan_out, fan_in\)"),
     ({WEIGHT: [[1.0, 2.0], [3.0]]}, "rows of equal length, got a mixture"),

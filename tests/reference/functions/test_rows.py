@@ -1,0 +1,64 @@
+"""Tables that make a row where it is first asked for."""
+
+import subprocess
+import sys
+from threading import Barrier, Thread
+
+import pytest
+
+import reference as ref
+from reference.functions.rows import Rows
+
+TABLES = {"activations": ref.ACTIVATIONS, "losses": ref.LOSSES, "operations": ref.OPERATIONS}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_row_can_be_made_and_has_the_name_that_it_is_found_by(table):
+    assert [row.name for row in table.values()] == list(table)
+    assert list(table.values()) == [table[name] for name in table]
+
+
+def test_a_row_is_made_once_whatever_threads_ask_for_it():
+    together, made, got = Barrier(8), [], []
+
+    def make():
+        made.append(object())
+        return made[-1]
+
+    table = Rows({"slow": make})
+
+    def ask():
+        together.wait()
+        got.append(table["slow"])
+
+    threads = [Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, got))) == 1
+    assert len(got) == 8
+
+
+def test_a_row_that_fails_its_own_check_cannot_be_had():
+    def wrong():
+        raise ValueError("its derivative contradicts its value")
+
+    table = Rows({"right": lambda: 1, "wrong": wrong})
+    assert table["right"] == 1
+    assert "wrong" in table
+    for _ in range(2):
+        with pytest.raises(ValueError, match="contradicts"):
+            table["wrong"]
+    with pytest.raises(KeyError):
+        table["other"]
+
+
+def test_importing_the_package_makes_no_row_and_loads_no_scipy():
+    code = (
+        "import sys, reference as ref; "
+        "print([name for name in ('scipy', 'rich', 'jsonschema') if name in sys.modules], "
+        "len(ref.ACTIVATIONS._made), len(ref.LOSSES._made), len(ref.OPERATIONS._made))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "3", "0", "0"], "three rows are parts of others"
