@@ -1,0 +1,47 @@
+"""Typeset formulas as MathML when the site is built: browsers draw it by themselves, without a script or a font."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from docutils import nodes
+from latex2mathml.converter import convert
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+
+def mathml(latex: str, display: str) -> str:
+    r"""A formula as a `math` element.
+
+    Raises:
+        ExtensionError: it has a command that the converter does not know, which it would show as it is written.
+
+    >>> mathml(r"x^2", "inline").partition(">")[0].split()[0]
+    '<math'
+    >>> mathml(r"\nocommand{x}", "inline")
+    Traceback (most recent call last):
+        ...
+    sphinx.errors.ExtensionError: \nocommand is not known to latex2mathml, in '\\nocommand{x}'
+    """
+    made = convert(latex.replace("{aligned}", "{align*}"), display=display)
+    unknown = re.search(r"\\[a-zA-Z]+", made)
+    if unknown:
+        raise ExtensionError(f"{unknown[0]} is not known to latex2mathml, in {latex!r}")
+    return made
+
+
+def _inline(writer: Any, node: nodes.math) -> None:
+    writer.body.append(mathml(node.astext(), "inline"))
+    raise nodes.SkipNode
+
+
+def _block(writer: Any, node: nodes.math_block) -> None:
+    writer.body.append(f'<div class="formula" tabindex="0">{mathml(node.astext(), "block")}</div>\n')
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Let Sphinx use it: `html_math_renderer = "mathml"`."""
+    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,137 @@
+"""Tables made of the project's own data when the site is built: ``{project-table} NAME``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+import reference as ref
+from benchmarks.harness.report import cell
+from benchmarks.zoo import torch_modules
+from benchmarks.zoo.audio import AUDIO
+from benchmarks.zoo.language import LANGUAGE
+from benchmarks.zoo.vision import VISION
+from reference.operations.table import MAKERS, signature
+from reference.optimizers import OPTIMIZERS
+from torch_compare.random_problems.operations import draw
+from torch_compare.torch_side.deviations import DEVIATIONS
+from torch_compare.torch_side.operation_deviations import OPERATION_DEVIATIONS
+from torch_compare.torch_side.optimizer_deviations import OPTIMIZER_DEVIATIONS
+
+Cells = Sequence[str]
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+
+
+def activations() -> Iterator[Cells]:
+    """Every row of `ref.ACTIVATIONS`."""
+    yield "activation", "a(z)", "kinks, and the slope taken there", "source"
+    for name, row in ref.ACTIVATIONS.items():
+        kinks = ", ".join(f"{k.at:g}: {k.derivative:.4g}" for k in row.kinks)
+        yield f"`{name}`", row.formula, kinks or "–", row.source
+
+
+def losses() -> Iterator[Cells]:
+    """Every row of `ref.LOSSES`."""
+    yield "loss", "formula", "target", "source"
+    for name, row in ref.LOSSES.items():
+        yield f"`{name}`", row.formula, row.target, row.source
+
+
+def operations() -> Iterator[Cells]:
+    """Every row that `MAKERS` makes; one that needs parameters has random ones, and its formula is any one's."""
+    yield "operation", "formula", "inputs", "known mistakes", "source"
+    for name in sorted(MAKERS):
+        row = ref.OPERATIONS[name] if name in ref.OPERATIONS else draw(np.random.default_rng(0), name)[0]
+        mistakes = "; ".join(row.mistakes) or "–"
+        yield f"`{signature(name)}`", row.formula, ", ".join(row.inputs), mistakes, row.source
+
+
+def optimizers() -> Iterator[Cells]:
+    """Every maker of `ref.optimizers`, with torch's defaults."""
+    yield "optimiser", "a step", "defaults", "source"
+    for name, make in OPTIMIZERS.items():
+        row = make()
+        defaults = ", ".join(f"{key} = {value}" for key, value in row.hyperparameters.items())
+        yield f"`{name}`", row.formula, defaults, row.source
+
+
+def _deviations(rows: Sequence[Any]) -> Iterator[Cells]:
+    yield "row", "where", "what torch computes there, and why", "how far off", "since", "torch's source"
+    for row in rows:
+        yield f"`{row.name}`", row.where, row.what, row.size, row.since, row.reference
+
+
+def zoo() -> Iterator[Cells]:
+    """What `python -m benchmarks zoo --full` judges."""
+    yield "architecture or module", "family", "class"
+    for family, rows in {"language": LANGUAGE, "vision": VISION, "audio": AUDIO}.items():
+        for row in rows:
+            yield row.name, family, f"`transformers.{row.model}`"
+    for name in torch_modules.MODULES:
+        yield name, "torch.nn", f"`torch.nn.{name}`"
+
+
+def result(name: str) -> Iterator[Cells]:
+    """The table of a benchmark's committed figures.
+
+    Raises:
+        FileNotFoundError: there are none; `python -m benchmarks NAME` makes them.
+    """
+    found = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    yield list(found["columns"].values())
+    for row in found["rows"]:
+        yield ["–" if row[key] is None else cell(row[key]) for key in found["columns"]]
+
+
+TABLES: Mapping[str, Callable[[], Iterator[Cells]]] = MappingProxyType(
+    {
+        "activations": activations,
+        "losses": losses,
+        "operations": operations,
+        "optimizers": optimizers,
+        "deviations": lambda: _deviations(DEVIATIONS),
+        "operation-deviations": lambda: _deviations(OPERATION_DEVIATIONS),
+        "optimizer-deviations": lambda: _deviations(OPTIMIZER_DEVIATIONS),
+        "zoo": zoo,
+        "accuracy": lambda: result("accuracy"),
+    }
+)
+
+
+class ProjectTable(SphinxDirective):
+    """``{project-table} NAME``: one of `TABLES`."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The table."""
+        head, *rows = TABLES[self.arguments[0]]()
+        group = nodes.tgroup(cols=len(head))
+        group += [nodes.colspec(colwidth=1) for _ in head]
+        group += nodes.thead("", _row(head))
+        group += nodes.tbody("", *map(_row, rows))
+        return [nodes.table("", group, classes=["project-table"])]
+
+
+def _row(cells: Cells) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", _text(text))) for text in cells))
+
+
+def _text(text: str) -> nodes.Node:
+    """Text as it is; between backticks as code."""
+    code = len(text) > 2 and text[0] == text[-1] == "`"
+    return nodes.literal("", text[1:-1]) if code else nodes.Text(text)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Add the directive."""
+    app.add_directive("project-table", ProjectTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
