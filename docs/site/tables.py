@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import yaml  # Sphinx's Markdown brings it
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -22,12 +23,16 @@ from benchmarks.zoo.vision import VISION
 from reference.operations.table import MAKERS, signature
 from reference.optimizers import OPTIMIZERS
 from torch_compare.random_problems.operations import draw
+from torch_compare.sources.outcome import PairVerdict
 from torch_compare.torch_side.deviations import DEVIATIONS
 from torch_compare.torch_side.operation_deviations import OPERATION_DEVIATIONS
 from torch_compare.torch_side.optimizer_deviations import OPTIMIZER_DEVIATIONS
 
 Cells = Sequence[str]
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+CAMPAIGN = ROOT / "benchmarks" / "campaigns" / "verify.json"
+CITATION = ROOT / "CITATION.cff"
 
 
 def activations() -> Iterator[Cells]:
@@ -91,6 +96,37 @@ def result(name: str) -> Iterator[Cells]:
         yield ["–" if row[key] is None else cell(row[key]) for key in found["columns"]]
 
 
+def campaign() -> Iterator[Cells]:
+    """The committed campaign, by pairs of sources."""
+    found = json.loads(CAMPAIGN.read_text(encoding="utf-8"))
+    yield "sources", "problems", "worst [σ]", "textbook scale needed", "deviations", "unresolved", "disagreements"
+    for name, pair in found["pairs"].items():
+        worst = pair["textbook_scales"] if pair["textbook"] else pair["scales"]
+        counts = [cell(pair[key]) for key in ("textbook", "deviations", "unresolved", "disagreements")]
+        yield name, cell(pair["cases"]), cell(worst), *counts
+
+
+def disagreements() -> Iterator[Cells]:
+    """Where two sources of the committed campaign disagree."""
+    yield "sources", "what is said", "again"
+    for case in json.loads(CAMPAIGN.read_text(encoding="utf-8"))["disagreements"]:
+        seed, number = case["case"]
+        for outcome in case["outcomes"]:
+            if outcome["verdict"] == PairVerdict.DISAGREES.value:
+                said = " ".join(outcome["text"].split()) or f"{cell(outcome['scales'])} σ"
+                again = f"`gradient-oracle verify --seed {seed} --first {number} --cases 1`"
+                yield outcome["pair"], said, again
+
+
+def citation() -> Iterator[Cells]:
+    """What CITATION.cff says."""
+    yield "field", "value"
+    for field, value in yaml.safe_load(CITATION.read_text(encoding="utf-8")).items():
+        if isinstance(value, list):
+            value = ", ".join(one["name"] if isinstance(one, dict) else one for one in value)
+        yield field, str(value)
+
+
 TABLES: Mapping[str, Callable[[], Iterator[Cells]]] = MappingProxyType(
     {
         "activations": activations,
@@ -102,6 +138,9 @@ TABLES: Mapping[str, Callable[[], Iterator[Cells]]] = MappingProxyType(
         "optimizer-deviations": lambda: _deviations(OPTIMIZER_DEVIATIONS),
         "zoo": zoo,
         "accuracy": lambda: result("accuracy"),
+        "campaign": campaign,
+        "disagreements": disagreements,
+        "citation": citation,
     }
 )
 
