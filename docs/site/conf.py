@@ -41,6 +41,7 @@ autodoc_preserve_defaults = True
 napoleon_google_docstring, napoleon_numpy_docstring = True, False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
+napoleon_attr_annotations = False
 maximum_signature_line_length = 80
 add_module_names = False
 python_use_unqualified_type_names = True

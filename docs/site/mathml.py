@@ -11,6 +11,14 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 
+_FENCES = re.compile(r"<mo((?: [^>]*)?>(?:&#x0007C;|&#x0002F;)</mo>)")
+"""Bars and slashes, which browsers would set apart from what they enclose or divide, as binary operators."""
+
+
+LONG = 50
+"""Letters of a formula within a line that may be wider than a narrow screen, and scrolls by itself."""
+
+
 def mathml(latex: str, display: str) -> str:
     r"""A formula as a `math` element.
 
@@ -28,11 +36,13 @@ def mathml(latex: str, display: str) -> str:
     unknown = re.search(r"\\[a-zA-Z]+", made)
     if unknown:
         raise ExtensionError(f"{unknown[0]} is not known to latex2mathml, in {latex!r}")
-    return made
+    return _FENCES.sub(r'<mo lspace="0" rspace="0"\1', made)
 
 
 def _inline(writer: Any, node: nodes.math) -> None:
-    writer.body.append(mathml(node.astext(), "inline"))
+    made = mathml(node.astext(), "inline")
+    long = len(node.astext()) > LONG
+    writer.body.append(f'<span class="formula inline" tabindex="0">{made}</span>' if long else made)
     raise nodes.SkipNode
 
 

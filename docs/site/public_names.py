@@ -117,6 +117,15 @@ def _escaped(line: str) -> str:
 def mark(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Escape a docstring before its sections are read."""
     lines[:] = marked(lines)
+    if what in {"attribute", "data", "property"}:
+        lines[:0] = ["..", ""]  # or else what stands before a colon in the first line would be taken for its type
+
+
+def readable(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """A dataclass's signature without what cannot be read as Python: a default that is made anew."""
+    return signature and signature.replace("<factory>", "..."), returned
 
 
 def complete(app: Sphinx, env: BuildEnvironment) -> None:
@@ -136,5 +145,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Add the directive and the check."""
     app.add_directive("public-names", PublicNames)
     app.connect("autodoc-process-docstring", mark, priority=400)
+    app.connect("autodoc-process-signature", readable)
     app.connect("env-check-consistency", complete)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -30,7 +30,7 @@ from torch_compare.torch_side.optimizer_deviations import OPTIMIZER_DEVIATIONS
 
 Cells = Sequence[str]
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "benchmarks" / "results"
+ACCURACY = ROOT / "benchmarks" / "results" / "accuracy.json"
 CAMPAIGN = ROOT / "benchmarks" / "campaigns" / "verify.json"
 CITATION = ROOT / "CITATION.cff"
 
@@ -69,9 +69,9 @@ def optimizers() -> Iterator[Cells]:
 
 
 def _deviations(rows: Sequence[Any]) -> Iterator[Cells]:
-    yield "row", "where", "what torch computes there, and why", "how far off", "since", "torch's source"
+    yield "row", "where", "what torch computes there, and why", "how far off", "torch's source, and since when"
     for row in rows:
-        yield f"`{row.name}`", row.where, row.what, row.size, row.since, row.reference
+        yield f"`{row.name}`", row.where, row.what, row.size, f"{row.reference}; {row.since}"
 
 
 def zoo() -> Iterator[Cells]:
@@ -84,16 +84,16 @@ def zoo() -> Iterator[Cells]:
         yield name, "torch.nn", f"`torch.nn.{name}`"
 
 
-def result(name: str) -> Iterator[Cells]:
-    """The table of a benchmark's committed figures.
-
-    Raises:
-        FileNotFoundError: there are none; `python -m benchmarks NAME` makes them.
-    """
-    found = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    yield list(found["columns"].values())
-    for row in found["rows"]:
-        yield ["–" if row[key] is None else cell(row[key]) for key in found["columns"]]
+def accuracy() -> Iterator[Cells]:
+    """The committed figures of `python -m benchmarks accuracy`: a row for each function and order."""
+    rows = json.loads(ACCURACY.read_text(encoding="utf-8"))["rows"]
+    peers, types = ("ours", "torch", "JAX"), ("float64", "float32")
+    yield "of", "largest error", *(f"{peer}, {name}" for name in types for peer in peers)
+    found = {(row["function"], row["order"], row["type"]): row for row in rows}
+    for function, order in dict.fromkeys((row["function"], row["order"]) for row in rows):
+        errors = [found[function, order, name].get(peer) for name in types for peer in peers]
+        unit = order if "[" in order else f"{order} [ulp]"
+        yield function, unit, *("–" if error is None else cell(float(error)) for error in errors)
 
 
 def campaign() -> Iterator[Cells]:
@@ -137,7 +137,7 @@ TABLES: Mapping[str, Callable[[], Iterator[Cells]]] = MappingProxyType(
         "operation-deviations": lambda: _deviations(OPERATION_DEVIATIONS),
         "optimizer-deviations": lambda: _deviations(OPTIMIZER_DEVIATIONS),
         "zoo": zoo,
-        "accuracy": lambda: result("accuracy"),
+        "accuracy": accuracy,
         "campaign": campaign,
         "disagreements": disagreements,
         "citation": citation,
