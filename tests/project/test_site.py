@@ -26,7 +26,7 @@ WITHOUT_HEIGHT = "[...document.querySelectorAll('math')].filter(m => m.getBoundi
 WITHOUT_WORDS = "[...document.images].filter(i => !i.alt.trim() || !i.naturalWidth).map(i => i.src)"
 TOO_WIDE = """
 (() => {
-    const scrolls = e => e && e !== document.body && (/auto|scroll/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+    const scrolls = e => e && !e.matches("article, body") && (/auto|scroll/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
     const beyond = [...document.querySelectorAll("article *, body > *")]
         .filter(e => !e.closest(".sidebar-drawer, .toc-drawer, .visually-hidden, math") || e.tagName === "math")
         .map(e => [e.getBoundingClientRect(), e])
