@@ -41,7 +41,7 @@ class FilesOfTheRepository(SphinxTransform):
 
     default_priority = 5
 
-    def apply(self, **kwargs: Any) -> None:
+    def apply(self, **_: Any) -> None:
         """Change the links of one document."""
         for link in list(self.document.findall(addnodes.download_reference)):
             link.replace_self(self._to_source(link))
@@ -71,7 +71,7 @@ def linked(app: Sphinx) -> dict[str, Path]:
     """The sources that are linked, by their pages."""
     if not hasattr(app.env, "linked_files"):
         app.env.linked_files = {}  # type: ignore[attr-defined]
-    return app.env.linked_files  # type: ignore[attr-defined,no-any-return]
+    return app.env.linked_files  # type: ignore[attr-defined]
 
 
 def sources(app: Sphinx, failure: Exception | None) -> None:

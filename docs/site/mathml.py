@@ -10,11 +10,11 @@ from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-
 _FENCES = re.compile(r"<mo((?: [^>]*)?>(?:&#x0007C;|&#x0002F;)</mo>)")
 """Bars and slashes, which browsers would set apart from what they enclose or divide, as binary operators."""
-
-
+_FUNCTIONS = re.compile(r"<mi>([a-z]{2,})</mi>(<mo[^>]*>&#x00028;)?")
+"""Names of functions, which are set apart from what stands beside them, but for a parenthesis."""
+THIN = "0.167em"
 LONG = 50
 """Letters of a formula within a line that may be wider than a narrow screen, and scrolls by itself."""
 
@@ -36,7 +36,13 @@ def mathml(latex: str, display: str) -> str:
     unknown = re.search(r"\\[a-zA-Z]+", made)
     if unknown:
         raise ExtensionError(f"{unknown[0]} is not known to latex2mathml, in {latex!r}")
-    return _FENCES.sub(r'<mo lspace="0" rspace="0"\1', made)
+    made = _FENCES.sub(r'<mo lspace="0" rspace="0"\1', made)
+    return _FUNCTIONS.sub(_set_apart, made)
+
+
+def _set_apart(name: re.Match[str]) -> str:
+    behind = "0" if name[2] else THIN
+    return f'<mo lspace="{THIN}" rspace="{behind}">{name[1]}</mo>{name[2] or ""}'
 
 
 def _inline(writer: Any, node: nodes.math) -> None:

@@ -41,9 +41,9 @@ def home(package: str, name: str, value: Any) -> str:
         return value.__module__
     assigned = re.compile(rf"^{name}\b.*=", re.MULTILINE)
     for module in sorted(sys.modules):
-        if module.startswith(f"{package}.") and getattr(sys.modules[module], name, None) is value:
-            if assigned.search(inspect.getsource(sys.modules[module])):
-                return module
+        found = module.startswith(f"{package}.") and getattr(sys.modules[module], name, None) is value
+        if found and assigned.search(inspect.getsource(sys.modules[module])):
+            return module
     raise ExtensionError(f"{package}: no module assigns {name}")
 
 
@@ -84,7 +84,7 @@ class PublicNames(SphinxDirective):
         for where, said in homes.items():
             lines += [f".. rubric:: {where.partition('.')[2].replace('.', ' · ')}", "", *said]
         container = nodes.container(classes=["public-names"])
-        self.state.nested_parse([*lines, "````"], self.content_offset, container)  # type: ignore[arg-type]
+        self.state.nested_parse([*lines, "````"], self.content_offset, container)
         return container.children
 
 
@@ -92,10 +92,13 @@ class PublicNames(SphinxDirective):
 
 
 def marked(lines: Iterable[str]) -> list[str]:
-    """Docstrings mark code with one backtick and nothing else: the rest is escaped.
+    r"""Docstrings mark code with one backtick and nothing else: the rest is escaped.
 
-    >>> marked(["* |a| of `f(*x)` and x_", ">>> f(*x)", "Args:", "    *inputs: ``a``"])
-    ['* \\\\|a\\\\| of ``f(*x)`` and x\\\\_', '>>> f(*x)', 'Args:', '    \\\\*inputs: ``a``']
+    >>> print("\n".join(marked(["* |a| of `f(*x)` and x_", ">>> f(*x)", "", "*inputs: ``a``"])))
+    * \|a\| of ``f(*x)`` and x\_
+    >>> f(*x)
+    <BLANKLINE>
+    \*inputs: ``a``
     """
     made, example = [], False
     for line in lines:

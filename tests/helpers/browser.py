@@ -103,7 +103,7 @@ def browser(profile: Path) -> Iterator[Browser]:
 
     process = subprocess.Popen(
         [CHROMIUM, *options, "--remote-debugging-pipe", "about:blank"],
-        preexec_fn=as_three_and_four,
+        preexec_fn=as_three_and_four,  # noqa: PLW1509  (between fork and exec nothing but dup is called)
         close_fds=False,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

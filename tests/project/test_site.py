@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 import os
 import subprocess
@@ -26,9 +27,10 @@ WITHOUT_HEIGHT = "[...document.querySelectorAll('math')].filter(m => m.getBoundi
 WITHOUT_WORDS = "[...document.images].filter(i => !i.alt.trim() || !i.naturalWidth).map(i => i.src)"
 TOO_WIDE = """
 (() => {
-    const scrolls = e => e && !e.matches("article, body") && (/auto|scroll/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+    const scrolled = e => /auto|scroll/.test(getComputedStyle(e).overflowX);
+    const scrolls = e => e && !e.matches("article, body") && (scrolled(e) || scrolls(e.parentElement));
     const beyond = [...document.querySelectorAll("article *, body > *")]
-        .filter(e => !e.closest(".sidebar-drawer, .toc-drawer, .visually-hidden, math") || e.tagName === "math")
+        .filter(e => !e.closest(".visually-hidden") && (e.matches("math") || !e.closest("math")))
         .map(e => [e.getBoundingClientRect(), e])
         .filter(([r, e]) => r.width > 1 && r.right > innerWidth + 1 && !scrolls(e.parentElement));
     const page = document.scrollingElement;
@@ -100,7 +102,7 @@ FAULTY = {
     "error: ": "<script>nowhere()</script>",
     "asks for ": '<img src="https://example.org/a.png" alt="a">',
     "1 formulas": '<math style="display: block; height: 0; overflow: hidden"><mi>x</mi></math>',
-    "a picture without words": f'<img alt="" src="data:image/svg+xml,<svg xmlns=%22http://www.w3.org/2000/svg%22/>">',
+    "a picture without words": '<img alt="" src="data:image/svg+xml,<svg xmlns=%22http://www.w3.org/2000/svg%22/>">',
     "640 pixels too wide": '<div style="width: 1000px; height: 1px"></div>',
 }
 
@@ -113,6 +115,17 @@ def test_a_fault_in_a_page_is_found(page, tmp_path, fault):
     file.write_text(f"<!doctype html>{style}<p>text</p>{FAULTY[fault]}", encoding="utf-8")
     page.open(file.as_uri(), NARROW)
     assert any(found.startswith(fault) for found in faults(page, tmp_path))
+
+
+@pytest.mark.parametrize("module", ["mathml", "public_names"])
+def test_the_examples_of_what_builds_it_run(module):
+    for name in ("sphinx", "latex2mathml"):
+        needs(name)
+    spec = importlib.util.spec_from_file_location(module, ROOT / "docs" / "site" / f"{module}.py")
+    spec.loader.exec_module(loaded := importlib.util.module_from_spec(spec))
+    found = doctest.testmod(loaded)
+    assert found.attempted >= 1
+    assert found.failed == 0
 
 
 @pytest.mark.explore
