@@ -94,11 +94,11 @@ class PublicNames(SphinxDirective):
 def marked(lines: Iterable[str]) -> list[str]:
     r"""Docstrings mark code with one backtick and nothing else: the rest is escaped.
 
-    >>> print("\n".join(marked(["* |a| of `f(*x)` and x_", ">>> f(*x)", "", "*inputs: ``a``"])))
+    >>> print(*marked(["* |a| of `f(*x)` and x_", "*inputs: ``a``"]), sep="\n")
     * \|a\| of ``f(*x)`` and x\_
-    >>> f(*x)
-    <BLANKLINE>
     \*inputs: ``a``
+    >>> marked([">>> f(*x)"])
+    ['>>> f(*x)']
     """
     made, example = [], False
     for line in lines:

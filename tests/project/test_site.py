@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib.util
-import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 from tests.helpers.browser import CHROMIUM, Browser, browser
 
 ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 NARROW = 360
 PAGES = (
     "index", "docs/README", "docs/tolerance", "docs/networks", "docs/command-line", "docs/verdicts", "CONTRIBUTING",
@@ -46,13 +47,19 @@ def needs(module: str) -> None:
         pytest.skip(f"{module} comes with the extra gradient-oracle[docs]")
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def built(source: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """Build the site of a folder by the command of `make docs`."""
     for module in ("sphinx", "myst_parser", "furo", "latex2mathml", "sklearn", "matplotlib"):
         needs(module)
+    options = re.search(r"-m sphinx (.*) \. docs/_build/html$", MAKEFILE, re.MULTILINE)[1].split()
+    command = [sys.executable, "-m", "sphinx", *options, str(source), str(out)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
     out = tmp_path_factory.mktemp("site") / "html"
-    command = [sys.executable, "-m", "sphinx", "-n", "-W", "--keep-going", "-E", "-q", "-c", "docs/site", ".", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = built(ROOT, out)
     assert done.returncode == 0, done.stderr[-3000:]
     return out
 
@@ -129,11 +136,8 @@ def test_the_examples_of_what_builds_it_run(module):
 
 
 @pytest.mark.explore
-def test_a_warning_ends_the_build(site, tmp_path):
-    """A dead link in a document of its own, by the same settings."""
+def test_a_dead_link_ends_the_build(tmp_path):
     (tmp_path / "README.md").write_text("# A\n\n[b](nowhere.md)\n", encoding="utf-8")
-    options = ["-D", "root_doc=README", "-D", "extensions=myst_parser", "-D", "html_math_renderer=mathjax"]
-    command = [sys.executable, "-m", "sphinx", "-n", "-W", "-q", "-C", *options, str(tmp_path), str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
+    done = built(tmp_path, tmp_path / "out")
     assert done.returncode != 0
     assert "nowhere.md" in done.stderr
