@@ -41,6 +41,7 @@ bench: $(READY)  ## every benchmark, quick settings, and a page of what they sho
 docs: $(READY)  ## the documentation site, in docs/_build/html
 	rm -rf docs/_build
 	$(ONE) $(BIN)/python -m sphinx -n -W --keep-going -E -q -c docs/site . docs/_build/html
+	rm -rf docs/_build/html/.doctrees
 	@echo docs/_build/html/index.html
 
 vectors: $(READY)  ## write the committed test vectors again

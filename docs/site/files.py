@@ -1,4 +1,4 @@
-"""Links to files and folders of the repository: a page for each source that is linked, a README for each folder."""
+"""The repository's Markdown as pages: links to sources and folders lead somewhere, and the README is the start page."""
 
 from __future__ import annotations
 
@@ -67,6 +67,18 @@ class FilesOfTheRepository(SphinxTransform):
         return nodes.reference("", "", *link.children, refuri=uri, internal=True)
 
 
+class ExamplesEnd(SphinxTransform):
+    """Take the blank line from the end of an example, which doctest needs and a reader does not."""
+
+    default_priority = 5
+
+    def apply(self, **_: Any) -> None:
+        """Change the examples of one document."""
+        for block in self.document.findall(nodes.literal_block):
+            block.rawsource = block.astext().rstrip()
+            block[:] = [nodes.Text(block.rawsource)]
+
+
 def linked(app: Sphinx) -> dict[str, Path]:
     """The sources that are linked, by their pages."""
     if not hasattr(app.env, "linked_files"):
@@ -103,6 +115,7 @@ def contents(app: Sphinx, docname: str, source: list[str]) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect all of it; one process reads, since what is linked is gathered in one place."""
     app.add_transform(FilesOfTheRepository)
+    app.add_transform(ExamplesEnd)
     app.connect("source-read", contents)
     app.connect("build-finished", sources)
     app.connect("build-finished", first_page)

@@ -141,3 +141,4 @@ def test_a_dead_link_ends_the_build(tmp_path):
     done = built(tmp_path, tmp_path / "out")
     assert done.returncode != 0
     assert "nowhere.md" in done.stderr
+    assert "reference.gradients is public, and on no page of the site" in done.stderr
