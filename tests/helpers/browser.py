@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 """The browser's program, or None where there is none."""
+
+PATIENCE = 60
 
 
 @dataclass
 class Browser:
     """One page of a running browser. What it asked for and complained of is gathered in `requested` and `errors`."""
 
-    to: Any
-    of: Any
+    to: BinaryIO
+    of: int
     session: str = ""
     requested: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    unread: bytes = b""
     last: int = 0
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
@@ -65,11 +69,14 @@ class Browser:
         return found["result"].get("value")
 
     def _read(self) -> dict[str, Any]:
-        text = bytearray()
-        while (byte := self.of.read(1)) != b"\0":
-            if not byte:
+        while b"\0" not in self.unread:
+            if not select.select([self.of], [], [], PATIENCE)[0]:
+                raise RuntimeError(f"the browser has said nothing for {PATIENCE} seconds")
+            if not (more := os.read(self.of, 2**16)):
                 raise RuntimeError("the browser ended")
-            text += byte
+            self.unread += more
+        text, _, rest = self.unread.partition(b"\0")
+        self.unread = rest
         return json.loads(text)
 
     def _note(self, event: dict[str, Any]) -> None:
@@ -110,9 +117,9 @@ def browser(profile: Path) -> Iterator[Browser]:
     )
     os.close(theirs)
     os.close(back)
-    with os.fdopen(to, "wb") as writing, os.fdopen(of, "rb") as reading:
+    with os.fdopen(to, "wb") as writing:
         try:
-            page = Browser(writing, reading)
+            page = Browser(writing, of)
             target = next(t for t in page.call("Target.getTargets")["targetInfos"] if t["type"] == "page")
             page.session = page.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
             for domain in ("Page", "Network", "Runtime", "Log"):
@@ -120,4 +127,5 @@ def browser(profile: Path) -> Iterator[Browser]:
             yield page
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=PATIENCE)
+            os.close(of)
