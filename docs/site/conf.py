@@ -57,6 +57,7 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_show_search_summary = False  # it fetches pages, which no browser allows a site that is read from a folder
 html_permalinks_icon = "#"
 highlight_language = "none"
 pygments_style, pygments_dark_style = "friendly", "monokai"

@@ -105,6 +105,15 @@ def test_pages_are_light_or_dark_as_the_reader_has_it(site, page):
     assert all(seen["light"][i] != seen["dark"][i] for i in (0, 1))
 
 
+@pytest.mark.explore
+def test_the_search_finds_without_a_server(site, page):
+    page.open((site / "search.html").as_uri() + "?q=softmax")
+    page.ask("new Promise(done => setInterval(() => /found/.test(document.body.innerText) && done(), 50))")
+    page.ask("new Promise(done => setTimeout(done, 500))")  # what it would ask for after that
+    assert page.ask("document.querySelectorAll('#search-results li').length") > 5
+    assert faults(page, site) == []
+
+
 FAULTY = {
     "error: ": "<script>nowhere()</script>",
     "asks for ": '<img src="https://example.org/a.png" alt="a">',
