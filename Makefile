@@ -10,7 +10,7 @@ ONE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 TEST := $(ONE) $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help verify test lint explore bench vectors fuzz clean
+.PHONY: help verify test lint explore bench docs vectors fuzz clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,7 +18,7 @@ help:  ## list the targets
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,benchmarks,dask]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,benchmarks,dask,docs]'
 	@touch $@
 
 verify: $(READY)  ## hold the hand-written gradients against torch.autograd and differences on random networks
@@ -38,6 +38,12 @@ lint: $(READY)  ## ruff and mypy --strict
 bench: $(READY)  ## every benchmark, quick settings, and a page of what they show
 	$(ONE) $(BIN)/python -m benchmarks
 
+docs: $(READY)  ## the documentation site, in docs/_build/html
+	rm -rf docs/_build
+	$(ONE) $(BIN)/python -m sphinx -n -W --keep-going -E -q -c docs/site . docs/_build/html
+	rm -rf docs/_build/html/.doctrees
+	@echo docs/_build/html/index.html
+
 vectors: $(READY)  ## write the committed test vectors again
 	rm -f torch_compare/vectors/*.json torch_compare/vectors/*.safetensors
 	$(BIN)/gradient-oracle vectors torch_compare/vectors
@@ -45,5 +51,5 @@ vectors: $(READY)  ## write the committed test vectors again
 fuzz: $(READY)  ## 100,000 damaged files through every reader; prints the seed, what was refused and the memory
 	$(BIN)/python -m tests.fuzz.readers
 
-clean:  ## remove .venv and caches
-	rm -rf .venv .mypy_cache .ruff_cache .hypothesis
+clean:  ## remove .venv, caches and the site
+	rm -rf docs/_build .venv .mypy_cache .ruff_cache .hypothesis

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import html
-import json
-import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-HOSTILE = "\"'><script>parent.ran = 1</script><img src=x onerror='parent.ran = 1'>&{{ 7 * 7 }}{% raw %}"
+from tests.helpers.browser import browser
+
+HOSTILE = "\"'><script>window.ran = 1</script><img src=x onerror='window.ran = 1'>&{{ 7 * 7 }}{% raw %}"
 """A name that would run a script, load a picture or be a part of the template, if it were not escaped."""
 VOID = {"meta", "br", "path"}
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FRAME = """<!DOCTYPE html><meta charset="utf-8"><title>waiting</title>
-<iframe style="width:{width}px;height:600px;border:0" srcdoc="{page}"></iframe>
-<script>
-window.ran = 0;
-document.querySelector("iframe").onload = event => {{
-  const inside = event.target.contentWindow, page = inside.document;
-  const bare = [...page.querySelectorAll("svg, [role=img]")].filter(one => !one.getAttribute("aria-label"));
-  document.title = JSON.stringify({{
-    ran, bare: bare.length, wide: page.documentElement.scrollWidth, scripts: page.scripts.length,
-    fetched: inside.performance.getEntriesByType("resource").length, text: page.body.innerText.length,
-  }});
-}};
-</script>"""
+ASKED = """({
+  ran: window.ran ?? 0,
+  bare: [...document.querySelectorAll("svg, [role=img]")].filter(one => !one.getAttribute("aria-label")).length,
+  wide: document.documentElement.scrollWidth, scripts: document.scripts.length, text: document.body.innerText.length,
+})"""
 
 
 class Reader(HTMLParser):
@@ -66,15 +54,9 @@ def shown(page: str, width: int, folder: Path) -> dict[str, Any]:
     "ran": whether a hostile script did; "bare": pictures without a text; "wide": pixels that the page takes; "scripts":
     how many it holds; "fetched": how many files it asked for; "text": its length; "errors": lines of the console.
     """
-    assert CHROMIUM is not None
-    outside = folder / "outside.html"
-    outside.write_text(FRAME.format(width=width, page=html.escape(page)), encoding="utf-8")
-    done = subprocess.run(
-        [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom",
-         "--virtual-time-budget=2000", f"--user-data-dir={folder / 'profile'}", outside.as_uri()],
-        capture_output=True, text=True, encoding="utf-8", timeout=60, check=True,
-    )  # fmt: skip
-    title = re.search(r"<title>(\{.*?\})</title>", done.stdout)
-    assert title is not None, done.stdout[:500]
-    errors = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return json.loads(html.unescape(title[1])) | {"errors": errors}
+    file = folder / "page.html"
+    file.write_text(page, encoding="utf-8")
+    with browser(folder / "profile") as chromium:
+        chromium.open(file.as_uri(), width)
+        found = chromium.ask(ASKED)
+        return found | {"fetched": len(chromium.requested) - 1, "errors": list(chromium.errors)}

@@ -70,6 +70,29 @@ def test_a_dead_link_and_a_dead_path_are_found():
     assert dead_paths("`reference/nowhere.py`, `reference/network/mlp.py`") == ["reference/nowhere.py"]
 
 
+def pictures_without(document: Path, text: str) -> list[str]:
+    """Pictures without words, and those of a benchmark without the command that draws them."""
+    found = []
+    for words, path in re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", text):
+        drawn = (document.parent / path).resolve().relative_to(ROOT)
+        command = f"`python -m benchmarks {drawn.stem}`"
+        if not words.strip() or (drawn.parts[:2] == ("benchmarks", "results") and command not in text):
+            found.append(path)
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_pictures_have_words_and_the_command_that_draws_them(document):
+    assert pictures_without(document, document.read_text(encoding="utf-8")) == []
+
+
+def test_a_picture_without_words_or_without_its_command_is_found():
+    text = "![](a.svg) ![a](b.svg) ![a](benchmarks/results/reuse.png) ![a](benchmarks/results/digits.png)"
+    assert pictures_without(ROOT / "README.md", f"{text} `python -m benchmarks reuse`") == [
+        "a.svg", "benchmarks/results/digits.png",
+    ]  # fmt: skip
+
+
 def rows_of_modules():
     """The rows of every room's table of modules: the README, the modules that a row names, and what it says of them."""
     for document in DOCUMENTS:

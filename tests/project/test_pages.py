@@ -7,7 +7,8 @@ import pytest
 
 import reference as ref
 import torch_compare as tc
-from tests.helpers.pages import CHROMIUM, HOSTILE, shown
+from tests.helpers.browser import CHROMIUM
+from tests.helpers.pages import HOSTILE, shown
 from torch_compare.commands import explain, explained, verify_page
 from torch_compare.commands.small_network import example
 from torch_compare.diagnosis.wording import Diagnosis, Implied
