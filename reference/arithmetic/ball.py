@@ -82,7 +82,11 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         array = np.asarray(values)
         if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
             raise TypeError(f"a Ball is made of floating numbers up to float64, got {array.dtype}")
-        balls: list[Any] = [arb(v) for v in array.ravel().tolist()]
+        numbers = array.ravel().tolist()
+        if array.ndim == 2 and not decisions.rational:
+            rows, columns = array.shape
+            return cls(None, array.shape, decisions, arb_mat(rows, columns, numbers))
+        balls: list[Any] = list(map(arb, numbers))
         return cls(list(map(exactly, balls)) if decisions.rational else balls, array.shape, decisions)
 
     # ── the array ────────────────────────────────────────────────────────────────────────────────────

@@ -241,5 +241,6 @@ def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
         )
     problem = problem.as_one()
     trace = passes.forward(problem.network, problem.x, keep=True)
-    found = passes.backward(problem.network, trace, loss_gradient(problem, trace.output), to_input=to_input)
+    wanted = None if to_input else problem.network.named_parameters()
+    found = passes.backward(problem.network, trace, loss_gradient(problem, trace.output), wanted)
     return Gradients(found.layers, found.input, loss_value(problem, trace.output), found.named)

@@ -12,8 +12,9 @@ from reference import activations as act
 from reference.arithmetic.ball import Ball
 from reference.arithmetic.ball_decisions import Undecided, precision
 from reference.network.unchecked import unchecked
-from reference.rounding.certified import CertifiedGradients, ball_gradients, certified_gradients, round_leaf
+from reference.rounding.certified import CertifiedGradients, ball_gradients, certified_gradients
 from reference.rounding.distance import FACTOR
+from reference.rounding.rounded import round_leaf
 from torch_compare.random_problems.spec import build, random_spec
 from torch_compare.torch_side.gradients import torch_gradients
 
