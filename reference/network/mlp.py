@@ -216,8 +216,8 @@ def backward(mlp: MLP, trace: Trace, d_output: Array, wanted: Collection[str] | 
             found.append(LayerGradients(None, None))
             continue
         d_z = layer.activation.pullback(z, d_h) if slope is None else d_h * slope
-        d_weight = d_z.T @ x if to_weight else None
         d_bias = d_z.sum(axis=0) if to_bias and layer.bias is not None else None
+        d_weight = d_z.T @ x if to_weight else None
         found.append(LayerGradients(d_weight, d_bias))
         d_h = d_z @ layer.weight if to_x else None
     return Gradients(layers=tuple(reversed(found)), input=d_h)

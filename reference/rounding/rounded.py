@@ -59,7 +59,7 @@ def round_leaf(ball: Ball, target_bits: int = 53) -> CertifiedLeaf:
     ([0.3333333333333333, 0.0], [True, True], True)
     """
     rational = {i: b for i, b in enumerate(ball.flat) if isinstance(b, fmpq)} if ball.decisions.rational else {}
-    lower, near, upper, resolved = _settled(_as_matrix(ball))
+    lower, near, upper, resolved = _settled(ball.rows)
     open_ = np.flatnonzero(~resolved).tolist()
     flat = list(map(as_arb, ball.flat)) if open_ or target_bits != SIGNIFICAND else []
     for i in open_:
@@ -71,14 +71,6 @@ def round_leaf(ball: Ball, target_bits: int = 53) -> CertifiedLeaf:
         wide = np.array([b.rel_accuracy_bits() >= target_bits for b in flat])
         resolved = wide | (near == 0) & resolved if target_bits < SIGNIFICAND else resolved & (wide | (near == 0))
     return CertifiedLeaf(*(a.reshape(ball.shape) for a in (lower, upper, near, resolved)))
-
-
-def _as_matrix(ball: Ball) -> arb_mat:
-    """The elements in C order, in the rows that the array has."""
-    if ball.ndim == 2 and not ball.decisions.rational:
-        return ball.matrix
-    rows = ball.shape[0] if ball.ndim > 1 and ball.size else 1
-    return arb_mat(rows, ball.size // rows, list(map(as_arb, ball.flat)))
 
 
 def _settled(balls: arb_mat) -> tuple[NumPyArray, ...]:
