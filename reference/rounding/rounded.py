@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import inf, nextafter
 
 import numpy as np
-from flint import arb, arb_mat, fmpq
+from flint import arb, arb_mat, ctx, fmpq
 
 from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.ball import Ball
@@ -62,8 +62,9 @@ def round_leaf(ball: Ball, target_bits: int = 53) -> CertifiedLeaf:
     lower, near, upper, resolved = _settled(ball.rows)
     open_ = np.flatnonzero(~resolved).tolist()
     flat = list(map(as_arb, ball.flat)) if open_ or target_bits != SIGNIFICAND else []
-    for i in open_:
-        lower[i], near[i], upper[i], resolved[i] = _one(flat[i])
+    with precision(ctx.prec + SIGNIFICAND):  # the ends of a ball have more bits than its middle
+        for i in open_:
+            lower[i], near[i], upper[i], resolved[i] = _one(flat[i])
     for i, exact in rational.items():
         lower[i], near[i], upper[i] = _around(Fraction(int(exact.p), int(exact.q)))
         resolved[i] = True
@@ -84,8 +85,9 @@ def _settled(balls: arb_mat) -> tuple[NumPyArray, ...]:
     columns = balls.ncols()
     with precision(SIGNIFICAND):
         short = (balls * arb(1)).mid()
-    rest = balls - short
-    sums = (rest - rest.mid()) * arb_mat(columns, 1, [1] * columns)
+    with precision(2 * SIGNIFICAND):  # all further bits of d are in its radius
+        rest = balls - short
+        sums = (rest - rest.mid()) * arb_mat(columns, 1, [1] * columns)
     cut, offset, radius = _floats(short), _floats(rest), np.array([float(r.abs_upper()) for r in sums.entries()])
     with np.errstate(invalid="ignore", over="ignore"):
         middles = cut + offset
