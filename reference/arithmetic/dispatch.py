@@ -59,6 +59,9 @@ def finite(z: Array) -> Array:
     """z with infinities replaced by the largest finite numbers, for formulas whose limit a quotient ∞/∞ hides."""
     if not is_numpy(z):
         return _other(z).finite()
+    with np.errstate(all="ignore"):
+        if np.isfinite(np.asarray(z).sum()):  # one infinity or NaN would be left in the sum
+            return z
     return limited(z, np.finfo(z.dtype).max)
 
 
