@@ -65,6 +65,11 @@ def finite(z: Array) -> Array:
     return limited(z, np.finfo(z.dtype).max)
 
 
+def has_room(z: Array) -> bool:
+    """Whether z holds numbers of a narrow type in a wider one: no sum of them overflows."""
+    return isinstance(z, Wide)
+
+
 def two_sum(x: Array, y: Term) -> tuple[Array, Term]:
     """s and e with s = fl(x + y) and s + e = x + y exactly (Knuth, TAOCP 2, §4.2.2, theorem B).
 

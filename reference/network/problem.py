@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from .. import losses
 from ..arithmetic.array import Array, DType, Term
+from ..arithmetic.memory import keep_freed_memory
 from ..losses import reduced
 from ..losses.reduced import REDUCTIONS
 from ..losses.row import Loss
@@ -239,6 +240,7 @@ def gradients(problem: Problem, *, to_input: bool = True) -> Gradients:
         raise ValueError(
             'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
         )
+    keep_freed_memory()
     problem = problem.as_one()
     trace = passes.forward(problem.network, problem.x, keep=True)
     wanted = None if to_input else problem.network.named_parameters()
