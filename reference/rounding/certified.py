@@ -1,9 +1,9 @@
 """Certified gradients: intervals that provably hold the exact gradient, and the float64 nearest to it.
 
-The calculus runs on `Ball` with the problem's numbers as they are, exactly. Precision is doubled (Ziv 1991,
+The calculus runs on `Ball` with the problem's numbers as they are, exactly. Precision is raised (Ziv 1991,
 Fast evaluation of elementary mathematical functions with correctly rounded last bit) until both ends of every
-interval round to the same float64. A comparison that is undecided asks for more bits, too; at the cap, both
-outcomes are admitted and the interval holds both.
+interval round to the same float64; leaves that are settled are not computed again. A comparison that is undecided
+asks for more bits, too; at the cap, both outcomes are admitted and the interval holds both.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import inf, nextafter
 
 import numpy as np
-from flint import arb, arb_mat, ctx, fmpq
+from flint import arb, arb_mat, fmpq
 
 from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.ball import Ball
@@ -62,9 +62,8 @@ def round_leaf(ball: Ball, target_bits: int = 53) -> CertifiedLeaf:
     lower, near, upper, resolved = _settled(ball.rows)
     open_ = np.flatnonzero(~resolved).tolist()
     flat = list(map(as_arb, ball.flat)) if open_ or target_bits != SIGNIFICAND else []
-    with precision(ctx.prec + SIGNIFICAND):  # the ends of a ball have more bits than its middle
-        for i in open_:
-            lower[i], near[i], upper[i], resolved[i] = _one(flat[i])
+    for i in open_:
+        lower[i], near[i], upper[i], resolved[i] = _one(flat[i])
     for i, exact in rational.items():
         lower[i], near[i], upper[i] = _around(Fraction(int(exact.p), int(exact.q)))
         resolved[i] = True
