@@ -168,6 +168,15 @@ def largest(z: Array, axis: int = -1) -> tuple[Array, Array]:
     return mask, np.take_along_axis(real, best, axis=axis)
 
 
+def peak(z: Array, axis: int = -1) -> Array:
+    """The entry that `largest` finds, without its mask.
+
+    >>> peak(np.array([[1.0, 3.0, 2.0]]))
+    array([[3.]])
+    """
+    return z.real.max(axis=axis, keepdims=True) if is_numpy(z) else _other(z).largest(axis)[1]
+
+
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
     """Zeros of the shape, in the arithmetic (and of the number type) of `like`.
 

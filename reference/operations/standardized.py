@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import Constant
-from ..arithmetic.dispatch import constant, has_room, indicator, largest, magnitude, two_sum
+from ..arithmetic.dispatch import constant, has_room, indicator, magnitude, peak, two_sum
 from ..functions.elementwise import rowwise
 
 
@@ -115,10 +115,10 @@ def standardized(x: Array, eps: Constant | None, *, centre: bool) -> Standardize
 
     def parts(x: Array) -> tuple[Array, ...]:
         d = centred(x) if centre else x
-        _, peak = largest(magnitude(d))
+        top = peak(magnitude(d))
         root: Term = 0.0 if eps is None else constant(eps, x)
-        wide = peak > root
-        scale = np.where(wide, peak, root)
+        wide = top > root
+        scale = np.where(wide, top, root)
         t = d / scale
         e = root / scale
         return t, scale, indicator(wide, x), mean(t * t), e * e
