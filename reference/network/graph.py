@@ -219,13 +219,7 @@ def inputs_of(step: Step, values: Mapping[str, Any]) -> tuple[Any, ...]:
 def backward(
     network: Network, trace: NetworkTrace, d_output: Array, wanted: Collection[str] | None = None
 ) -> Gradients:
-    """The gradients of ⟨d_output, output⟩ with respect to parameters and inputs of floating numbers.
-
-    Args:
-        network: the network that made the trace.
-        trace: what `forward` stored.
-        d_output: the gradient of the loss with respect to the output.
-        wanted: the names of those that are asked for; None for all.
+    """The gradients of ⟨d_output, output⟩ with respect to the wanted parameters and inputs; None for all.
 
     >>> import numpy as np
     >>> net = Network({"w": np.array([[2.0]])}, [Step("h", "linear", "x", "w"), Step("y", "add", "h", "x")])
@@ -266,12 +260,9 @@ def cotangents(
 
 
 def pulled_back(
-    step: Step,
-    values: Mapping[str, Any],
-    d: Mapping[str, Any],
-    pull: Pull | None = None,
+    step: Step, values: Mapping[str, Any], d: Mapping[str, Any], pull: Pull | None = None,
     wanted: Collection[str] | None = None,
-) -> tuple[Any, ...]:
+) -> tuple[Any, ...]:  # fmt: skip
     """The gradients that a step hands to its inputs, from those of its outputs; one that nothing used is 0.
 
     `pull` is the step's pullback if the forward pass kept what it needs; see `NetworkTrace`. Where the pullback may be
