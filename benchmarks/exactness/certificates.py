@@ -143,7 +143,7 @@ def product_rows(bits: int, seed: int, repetitions: int) -> list[Row]:
     a, b = np.random.default_rng(seed).normal(size=(2, PRODUCT, PRODUCT))
     with precision(bits):
         third = arb(1) / 3  # numbers that fill the precision, as intermediate results do
-        balls = [Ball([arb(v) * third for v in m.flat], m.shape).matrix for m in (a, b)]
+        balls = [Ball([arb(v) * third for v in m.flat], m.shape).rows for m in (a, b)]
         objects = [np.array(m.entries(), dtype=object).reshape(a.shape) for m in balls]
         work = {
             "float64": partial(matmul, a, b),

@@ -41,6 +41,7 @@ def descend(problem: ref.Problem, steps: int) -> ref.Problem:
         g = ref.gradients(problem)
         layers = []
         for layer, d in zip(problem.mlp.layers, g.layers, strict=True):
+            assert d.weight is not None
             bias = None if layer.bias is None or d.bias is None else layer.bias - LEARNING_RATE * d.bias
             layers.append(replace(layer, weight=layer.weight - LEARNING_RATE * d.weight, bias=bias))
         problem = problem.replace(network=ref.MLP(tuple(layers)))

@@ -41,13 +41,13 @@ from .ball_elements import (
     unary,
 )
 from .ball_functions import REWRITTEN, broadcast, partial_sums, products, reduced, sums_at, tops, totals
+from .ball_held import Held
 from .ball_lists import COMPLEMENTS, ceilings_of, chosen, compared, joined, larger_ones
 from .constants import Constant
 from .places import MOVING, answered, as_matrices, axes_of, groups, moved
-from .shaped import Shaped
 
 
-class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
+class Ball(Held, np.lib.mixins.NDArrayOperatorsMixin):
     """An array of balls.
 
     Attributes:
@@ -55,22 +55,8 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         decisions: what undecided comparisons do.
     """
 
-    __slots__ = ("_ceilings", "_flat", "_matrix", "decisions", "shape")
+    __slots__ = ()
     __hash__ = None  # type: ignore[assignment]
-
-    def __init__(
-        self,
-        flat: list[Any] | None,
-        shape: tuple[int, ...],
-        decisions: Decisions = RAISE,
-        matrix: arb_mat | None = None,
-        ceilings: dict[int, arb] | None = None,
-    ) -> None:
-        self._flat = flat
-        self._matrix = matrix
-        self.shape = shape
-        self.decisions = decisions
-        self._ceilings = ceilings or {}
 
     @classmethod
     def exact(cls, values: object, decisions: Decisions = RAISE) -> Ball:
@@ -82,43 +68,19 @@ class Ball(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         array = np.asarray(values)
         if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
             raise TypeError(f"a Ball is made of floating numbers up to float64, got {array.dtype}")
-        balls: list[Any] = [arb(v) for v in array.ravel().tolist()]
+        numbers = array.ravel().tolist()
+        if array.ndim > 1 and array.size and not decisions.rational:
+            rows = array.shape[0]
+            return cls(None, array.shape, decisions, arb_mat(rows, array.size // rows, numbers))
+        balls: list[Any] = list(map(arb, numbers))
         return cls(list(map(exactly, balls)) if decisions.rational else balls, array.shape, decisions)
 
     # ── the array ────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def flat(self) -> list[Any]:
-        """Every `arb`, in C order."""
-        if self._flat is None:
-            self._flat = self.matrix.entries()
-        return self._flat
-
-    @property
-    def matrix(self) -> arb_mat:
-        """The array of two dimensions as an `arb_mat`."""
-        if self._matrix is None:
-            rows, columns = self.shape
-            self._matrix = arb_mat(rows, columns, self.flat)
-        return self._matrix
-
-    @property
     def dtype(self) -> str:
         """No NumPy type holds balls."""
         return "arb"
-
-    @property
-    def T(self) -> Ball:  # noqa: N802 (NumPy's name)
-        """The axes in reverse order."""
-        if self.ndim == 2 and not self.decisions.rational and not self._ceilings:
-            return Ball(None, self.shape[::-1], self.decisions, self.matrix.transpose())
-        return self.transpose()
-
-    def _taken(self, places: NumPyArray) -> Ball:
-        flat, order = self.flat, np.ravel(places).tolist()
-        known = self._ceilings
-        ceilings = {i: known[place] for i, place in enumerate(order) if place in known} if known else None
-        return Ball([flat[i] for i in order], np.shape(places), self.decisions, ceilings=ceilings)
 
     def __repr__(self) -> str:
         return f"Ball({np.array([as_arb(b).str(15) for b in self.flat], dtype=object).reshape(self.shape)!r})"
@@ -283,8 +245,9 @@ def _restore(elements: list[Any], shape: tuple[int, ...], decisions: Decisions) 
 
 def _matmul(a: Ball, b: Ball, decisions: Decisions) -> Ball:
     left, right, shape = as_matrices(a.shape, b.shape)
-    if a.ndim == b.ndim == 2 and not decisions.rational:
-        return Ball(None, shape, decisions, a.matrix * b.matrix)
+    if prod(right[:-2]) == 1 and not decisions.rational:  # one product of all rows is quicker than many
+        rows = prod(left[:-1])
+        return Ball(None, shape, decisions, a.matrix(rows, left[-1]) * b.matrix(*right[-2:]))
     return Ball(products(a.flat, left, b.flat, right, decisions.rational), shape, decisions)
 
 

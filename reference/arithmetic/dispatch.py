@@ -59,7 +59,15 @@ def finite(z: Array) -> Array:
     """z with infinities replaced by the largest finite numbers, for formulas whose limit a quotient ∞/∞ hides."""
     if not is_numpy(z):
         return _other(z).finite()
+    with np.errstate(all="ignore"):
+        if np.isfinite(np.asarray(z).sum()):  # one infinity or NaN would be left in the sum
+            return z
     return limited(z, np.finfo(z.dtype).max)
+
+
+def has_room(z: Array) -> bool:
+    """Whether z holds numbers of a narrow type in a wider one: no sum of them overflows."""
+    return isinstance(z, Wide)
 
 
 def two_sum(x: Array, y: Term) -> tuple[Array, Term]:
@@ -158,6 +166,15 @@ def largest(z: Array, axis: int = -1) -> tuple[Array, Array]:
     mask = np.zeros(z.shape, dtype=bool)
     np.put_along_axis(mask, best, True, axis=axis)
     return mask, np.take_along_axis(real, best, axis=axis)
+
+
+def peak(z: Array, axis: int = -1) -> Array:
+    """The entry that `largest` finds, without its mask.
+
+    >>> peak(np.array([[1.0, 3.0, 2.0]]))
+    array([[3.]])
+    """
+    return z.real.max(axis=axis, keepdims=True) if is_numpy(z) else _other(z).largest(axis)[1]
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import LOG_SCALE, Constant
 from ..arithmetic.dispatch import constant_parts, exp_of_sum, limited, magnitude, two_sum
+from ..arithmetic.wide import SAME, Wide
 from .elementwise import Parts, elementwise
 
 WIDEST = 1024.0
@@ -22,8 +23,11 @@ WIDEST = 1024.0
 def scaled_exp(a: Array, error: Term = 0.0) -> tuple[Array, Term, float]:
     """E, r and 2⁻⁴⁶ with exp(−a − error) = E(1 + r)2⁻⁴⁶, a ≥ 0, error and r ≪ 1: to be multiplied in this order.
 
-    float16, which has no room for E, is evaluated in float64 (see `elementwise`).
+    float16 and float32 are evaluated in float64 (see `elementwise`), which holds what is below their range: there the
+    factor is 1.
     """
+    if isinstance(a, Wide):
+        return *exp_of_sum(-a, -error), SAME
     return exp_below(LOG_SCALE, a, error)
 
 

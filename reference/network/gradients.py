@@ -54,9 +54,9 @@ def is_parameter(place: str) -> bool:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LayerGradients:
-    """∂L/∂W (O, I) and ∂L/∂b (O,), or None where the layer has no bias."""
+    """∂L/∂W (O, I) and ∂L/∂b (O,); None where the layer has no bias, or where it was not asked for."""
 
-    weight: Array
+    weight: Array | None
     bias: Array | None
 
 

@@ -11,7 +11,7 @@ That is backpropagation in general (Griewank & Walther 2008, §3.2; the sum over
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..arithmetic.array import Array, DType, is_numpy
 from ..arithmetic.dispatch import in_format, stored_like, zeros
 from ..arithmetic.formats import Format, get_format
 from ..functions.recipe import ReadOnly
-from ..operations.row import Operation, Pull
+from ..operations.row import Operation, Pull, Selective
 from .gradients import Gradients
 from .graph_checks import check_names, constant, parameter, parts_of
 from .shown import shown
@@ -216,8 +216,10 @@ def inputs_of(step: Step, values: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(None if name is None else in_format(values[name], step.compute) for name in step.inputs)
 
 
-def backward(network: Network, trace: NetworkTrace, d_output: Array, *, to_input: bool = True) -> Gradients:
-    """The gradients of ⟨d_output, output⟩ with respect to every parameter and every input of floating numbers.
+def backward(
+    network: Network, trace: NetworkTrace, d_output: Array, wanted: Collection[str] | None = None
+) -> Gradients:
+    """The gradients of ⟨d_output, output⟩ with respect to the wanted parameters and inputs; None for all.
 
     >>> import numpy as np
     >>> net = Network({"w": np.array([[2.0]])}, [Step("h", "linear", "x", "w"), Step("y", "add", "h", "x")])
@@ -225,7 +227,7 @@ def backward(network: Network, trace: NetworkTrace, d_output: Array, *, to_input
     >>> g["w"], g["x"]
     (array([[3.]]), array([[3.]]))
     """
-    leaves = [*network.parameters, *(network.inputs if to_input else ())]
+    leaves = [name for name in (*network.parameters, *network.inputs) if wanted is None or name in wanted]
     return of_leaves(trace, cotangents(network, trace, {network.output: d_output}, leaves, keep=False), leaves)
 
 
@@ -249,7 +251,7 @@ def cotangents(
         if not any(name in found for name in step.outputs):
             continue
         pull = trace.pullbacks.get(step.name)
-        for name, change in zip(step.inputs, pulled_back(step, trace.values, found, pull), strict=True):
+        for name, change in zip(step.inputs, pulled_back(step, trace.values, found, pull, wanted), strict=True):
             if name in wanted and change is not None:
                 found[name] = found[name] + change if name in found else change
         for name in () if keep else step.outputs:
@@ -258,11 +260,13 @@ def cotangents(
 
 
 def pulled_back(
-    step: Step, values: Mapping[str, Any], d: Mapping[str, Any], pull: Pull | None = None
-) -> tuple[Any, ...]:
+    step: Step, values: Mapping[str, Any], d: Mapping[str, Any], pull: Pull | None = None,
+    wanted: Collection[str] | None = None,
+) -> tuple[Any, ...]:  # fmt: skip
     """The gradients that a step hands to its inputs, from those of its outputs; one that nothing used is 0.
 
-    `pull` is the step's pullback if the forward pass kept what it needs; see `NetworkTrace`.
+    `pull` is the step's pullback if the forward pass kept what it needs; see `NetworkTrace`. Where the pullback may be
+    asked for some inputs alone, those that are not among the wanted names get None.
     """
     parts = [values[name] for name in step.outputs]
     given = [
@@ -271,7 +275,13 @@ def pulled_back(
     ]
     parts = [in_format(part, step.compute) for part in parts]
     d_output, output = (given[0], parts[0]) if isinstance(step.output, str) else (tuple(given), tuple(parts))
-    found = step.operation.pullback(inputs_of(step, values), output, d_output) if pull is None else pull(d_output)
+    if pull is not None:
+        found = pull(d_output)
+    elif wanted is not None and isinstance(step.operation.pullback, Selective):
+        positions = [k for k, name in enumerate(step.inputs) if name in wanted]
+        found = step.operation.pullback.gradients(inputs_of(step, values), d_output, positions)
+    else:
+        found = step.operation.pullback(inputs_of(step, values), output, d_output)
     stored = (None if name is None else values[name] for name in step.inputs)
     return tuple(None if g is None else stored_like(g, value) for g, value in zip(found, stored, strict=True))
 

@@ -11,7 +11,7 @@ Shapes: N examples, I a layer's fan-in, O its fan-out. Rows are examples, column
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,14 +190,14 @@ def forward(mlp: MLP, x: Array, *, keep: bool = False) -> Trace:
     return Trace(tuple(inputs), tuple(preactivations), h, tuple(slopes) if keep else ())
 
 
-def backward(mlp: MLP, trace: Trace, d_output: Array, *, to_input: bool = True) -> Gradients:
+def backward(mlp: MLP, trace: Trace, d_output: Array, wanted: Collection[str] | None = None) -> Gradients:
     """The gradients of ⟨d_output, output⟩: two products per layer, none of them of the forward pass.
 
     Args:
         mlp: the network that made the trace.
         trace: what `forward` stored.
         d_output: the gradient of the loss with respect to the output, (N, K).
-        to_input: whether to go on to the gradient of the input, which training has no use for; else it is None.
+        wanted: the places whose gradients are asked for, "input" among them; None for all. The others are None.
 
     >>> mlp = MLP((Layer(np.array([[2.0, -1.0]]), np.array([0.5]), "identity"),))
     >>> g = backward(mlp, forward(mlp, np.array([[1.0, 3.0]])), np.array([[10.0]]))
@@ -207,11 +207,29 @@ def backward(mlp: MLP, trace: Trace, d_output: Array, *, to_input: bool = True) 
     found: list[LayerGradients] = []
     d_h: Array | None = d_output
     slopes = trace.slopes or (None,) * len(mlp.layers)
-    kept = zip(trace.inputs, trace.preactivations, slopes, strict=True)
-    for layer, (x, z, slope) in zip(reversed(mlp.layers), reversed(list(kept)), strict=True):
-        assert d_h is not None
+    asked = _asked(mlp, wanted)
+    kept = zip(trace.inputs, trace.preactivations, slopes, asked, strict=True)
+    for layer, (x, z, slope, (to_weight, to_bias, to_x)) in zip(
+        reversed(mlp.layers), reversed(list(kept)), strict=True
+    ):
+        if d_h is None:  # nothing from here on is asked for
+            found.append(LayerGradients(None, None))
+            continue
         d_z = layer.activation.pullback(z, d_h) if slope is None else d_h * slope
-        d_bias = None if layer.bias is None else d_z.sum(axis=0)
-        found.append(LayerGradients(weight=d_z.T @ x, bias=d_bias))
-        d_h = d_z @ layer.weight if to_input or len(found) < len(mlp.layers) else None
+        d_bias = d_z.sum(axis=0) if to_bias and layer.bias is not None else None
+        d_weight = d_z.T @ x if to_weight else None
+        found.append(LayerGradients(d_weight, d_bias))
+        d_h = d_z @ layer.weight if to_x else None
     return Gradients(layers=tuple(reversed(found)), input=d_h)
+
+
+def _asked(mlp: MLP, wanted: Collection[str] | None) -> list[tuple[bool, bool, bool]]:
+    """For each layer: whether the gradients of its weight and of its bias are wanted, and any from its input on."""
+    if wanted is None:
+        return [(True, True, True)] * len(mlp.layers)
+    asked, below = [], "input" in wanted
+    for index in range(len(mlp.layers)):
+        to_weight, to_bias = (place_of(index, kind) in wanted for kind in ("weight", "bias"))
+        asked.append((to_weight, to_bias, below))
+        below = below or to_weight or to_bias
+    return asked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -34,11 +34,11 @@ def forward(network: AnyNetwork, x: Any, *, keep: bool = False) -> AnyTrace:
     return mlp.forward(network, x, keep=keep)
 
 
-def backward(network: AnyNetwork, trace: AnyTrace, d_output: Array, *, to_input: bool = True) -> Gradients:
-    """The backward pass of either kind."""
+def backward(network: AnyNetwork, trace: AnyTrace, d_output: Array, wanted: Collection[str] | None = None) -> Gradients:
+    """The backward pass of either kind, to the leaves at the wanted places; None for all."""
     if isinstance(network, Network):
-        return graph.backward(network, cast(NetworkTrace, trace), d_output, to_input=to_input)
-    return mlp.backward(network, cast(Trace, trace), d_output, to_input=to_input)
+        return graph.backward(network, cast(NetworkTrace, trace), d_output, wanted)
+    return mlp.backward(network, cast(Trace, trace), d_output, wanted)
 
 
 def named_inputs(network: AnyNetwork, x: Any) -> dict[str, Array]:

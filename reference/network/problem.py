@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from .. import losses
 from ..arithmetic.array import Array, DType, Term
+from ..arithmetic.memory import keep_freed_memory
 from ..arithmetic.names import meant
 from ..losses import reduced
 from ..losses.reduced import REDUCTIONS
@@ -247,8 +248,10 @@ def gradients_and_output(problem: Problem, *, to_input: bool = True) -> tuple[Gr
         raise ValueError(
             'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
         )
+    keep_freed_memory()
     problem = problem.as_one()
     trace = passes.forward(problem.network, problem.x, keep=True)
     loss, d_output = reduced.value_and_gradient(problem.loss, trace.output, problem.target, problem.reduction)
-    found = passes.backward(problem.network, trace, d_output, to_input=to_input)
+    wanted = None if to_input else problem.network.named_parameters()
+    found = passes.backward(problem.network, trace, d_output, wanted)
     return Gradients(found.layers, found.input, loss, found.named), trace.output

@@ -63,8 +63,8 @@ def attended(inputs: Inputs, options: Options) -> Attended:
     Raises:
         ValueError: their shapes do not fit.
     """
+    check(inputs, options)
     query, key, value, mask = (*inputs, None)[:4]
-    _check(query, key, value, mask, options.grouped)
     if options.grouped:
         key, value = (_repeated(z, query.shape[-3]) for z in (key, value))
     width, scale = query.shape[-1], options.scale
@@ -102,7 +102,9 @@ def gathered(d: Array, shape: tuple[int, ...], options: Options) -> Array:
     return unbroadcast(d, shape)
 
 
-def _check(query: Array, key: Array, value: Array, mask: Array | None, grouped: bool) -> None:
+def check(inputs: Inputs, options: Options) -> None:
+    """Raise unless the shapes of query, key, value and attn_mask fit."""
+    (query, key, value, mask), grouped = (*inputs, None)[:4], options.grouped
     least = 3 if grouped else 2
     for name, z in (("query", query), ("key", key), ("value", value)):
         if z.ndim < least or 0 in z.shape:

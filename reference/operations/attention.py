@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from ..arithmetic.array import Array
-from ..arithmetic.dispatch import largest
+from ..arithmetic.dispatch import largest, zeros
 from ..functions.recipe import recorded
 from . import attended as passes
 from .attended import NAME, Attended, Options, attended
@@ -16,8 +18,61 @@ from .attention_mistakes import attention_mistakes, other_attentions
 from .probe import probe
 from .row import Inputs, Kept, Operation
 
+_QUERIES = 32
+"""That many queries at a time leave out nearly half the keys of a long sequence, and are many enough for a product."""
 _SOME = np.array([[True, False], [True, True]])
 _LEARNED = np.where(np.eye(2, 3, dtype=bool), -np.inf, probe(2, 3, start=2))
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Queries one after the other.
+
+    Attributes:
+        queries: which.
+        options: those of attention, the offset of the first of these queries.
+    """
+
+    queries: slice
+    options: Options
+
+
+def _pieces(inputs: Inputs, options: Options) -> Iterator[tuple[Inputs, _Piece]]:
+    """The inputs of so many queries at a time, without the keys that none of these sees.
+
+    All at once where every query may see every key, and where a mask has something to say.
+    """
+    query, key, value, *mask = inputs
+    length = query.shape[-2] if query.ndim > 1 else 0
+    if not options.causal or length <= _QUERIES or any(m is not None for m in mask):
+        yield inputs, _Piece(slice(None), options)
+        return
+    for first in range(0, length, _QUERIES):
+        queries, keys = slice(first, first + _QUERIES), slice(first + _QUERIES)
+        own = query[..., queries, :], key[..., keys, :], value[..., keys, :]
+        yield own, _Piece(queries, replace(options, offset=first))
+
+
+def _joined(found: list[tuple[Array | None, ...]], inputs: Inputs) -> tuple[Array | None, ...]:
+    """The gradients of all queries, one piece after the other, and of keys and values, the sum over the pieces."""
+    d_query, d_key, d_value, *_ = (list(parts) for parts in zip(*found, strict=True))
+    return (
+        np.concatenate(d_query, axis=-2), _of_first_keys(d_key, inputs[1]), _of_first_keys(d_value, inputs[2]),
+        *(None for _ in inputs[3:]),
+    )  # fmt: skip
+
+
+def _of_first_keys(parts: list[Any], like: Array) -> Array:
+    """The sum of gradients of the first keys, each of more keys than the one before, in the shape of `like`."""
+    ends = [part.shape[-2] for part in parts]
+    blocks: list[Any] = []
+    for k, (start, end) in enumerate(pairwise((0, *ends))):
+        total = parts[k][..., start:end, :]
+        for later in parts[k + 1 :]:
+            total = total + later[..., start:end, :]
+        blocks.append(total)
+    *leading, keys, width = like.shape
+    return np.concatenate([*blocks, zeros((*leading, keys - ends[-1], width), like)], axis=-2)
 
 
 @recorded
@@ -43,9 +98,18 @@ def scaled_dot_product_attention(
     if scale is not None and not np.isfinite(scale):
         raise ValueError(f"{NAME}: expected a finite scale, got {scale}")
 
-    def forward(*inputs: Array | None) -> tuple[Array, Attended]:
-        a = attended(inputs, options)
-        return passes.value(a), a
+    def forward(*inputs: Array | None) -> tuple[Array, tuple[Attended, ...]]:
+        passes.check(inputs, options)
+        parts = tuple(attended(own, piece.options) for own, piece in _pieces(inputs, options))
+        values = [passes.value(a) for a in parts]
+        return values[0] if len(values) == 1 else np.concatenate(values, axis=-2), parts
+
+    def backward(inputs: Inputs, parts: tuple[Attended, ...], d_y: Array) -> tuple[Array | None, ...]:
+        found = [
+            passes.pullback(own, d_y[..., piece.queries, :], a, piece.options)
+            for (own, piece), a in zip(_pieces(inputs, options), parts, strict=True)
+        ]
+        return found[0] if len(found) == 1 else _joined(found, inputs)
 
     heads = (1,) if enable_gqa else (2,)
     query, key, value = probe(2, 2, 2), probe(*heads, 3, 2, start=8), probe(*heads, 3, 1, start=3)
@@ -56,7 +120,7 @@ def scaled_dot_product_attention(
         "Vaswani et al. 2017, arXiv:1706.03762, eq. 1; Ainslie et al. 2023, arXiv:2305.13245 (groups)",
         ("query", "key", "value", "attn_mask"),
         lambda *inputs: forward(*inputs)[0],
-        lambda inputs, y, d_y: passes.pullback(inputs, d_y, attended(inputs, options), options),
+        lambda inputs, y, d_y: backward(inputs, forward(*inputs)[1], d_y),
         lambda inputs, y, changes: passes.pushforward(inputs, changes, attended(inputs, options), options),
         probes=((query, key, value, _LEARNED), (*square, _SOME)),
         optional=("attn_mask",),
@@ -65,7 +129,7 @@ def scaled_dot_product_attention(
         parameters={"is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa},
         textbook_value=lambda inputs, y: _error(attended(inputs, options)) @ np.abs(attended(inputs, options).value),
         textbook_pullback=lambda inputs, y, d_y: _textbook_pullback(inputs, d_y, options),
-        kept=Kept(forward, lambda inputs, a, d_y: passes.pullback(inputs, d_y, a, options)),
+        kept=Kept(forward, backward),
     )
 
 

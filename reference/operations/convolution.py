@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from ..functions.recipe import recorded
 from .arguments import expect, per_axis, whole
 from .convolution_mistakes import convolution_mistakes
-from .convolved import Convolution, backward, pullback_of, pushforward_of, value_of
+from .convolved import Convolution, pullback_of, pushforward_of, value_of, wrong_pullback
 from .probe import probe
 from .row import Inputs, Operation
 from .windows import Shape
@@ -51,11 +51,11 @@ def _row(c: Convolution, parameters: dict[str, Any]) -> Operation:
         _SOURCE + ("§4" if c.transposed else "§2"),
         ("x", "weight", "bias"),
         value_of(c),
-        pullback_of(c, backward(c)),
+        pullback_of(c),
         pushforward_of(c),
         probes=(_probe(c, 1 if c.groups > _MANY else 2, square, 2), _probe(c, 1, line)),
         optional=("bias",),
-        mistakes={name: pullback_of(c, wrong) for name, wrong in convolution_mistakes(c).items()},
+        mistakes={name: wrong_pullback(c, wrong) for name, wrong in convolution_mistakes(c).items()},
         parameters=parameters,
     )
 

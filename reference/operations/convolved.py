@@ -10,7 +10,7 @@ a transposed one Q of R. K and M are the products of the kernel's lengths and of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
@@ -18,10 +18,11 @@ from typing import TypeAlias
 from ..arithmetic.array import Array, NumPyArray
 from .arguments import expect
 from .products import sum_of
-from .row import Inputs
+from .row import Inputs, Pullback, Selective
 from .windows import Shape, Windows, gathered, of_all, scattered
 
-Pair: TypeAlias = "tuple[Array, Array]"
+Pair: TypeAlias = "tuple[Array | None, Array | None]"
+_EVERY = range(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,22 +156,22 @@ def product(c: Convolution, s: Sizes, x: Array, weight: Array) -> Array:
     return s.of_rows(w @ s.columns(x))
 
 
-def product_pullback(c: Convolution, s: Sizes, x: Array, weight: Array, d_y: Array) -> Pair:
+def product_pullback(c: Convolution, s: Sizes, x: Array, weight: Array, d_y: Array, wanted: Container[int]) -> Pair:
     """d_x = U*(Wᵀ d_Y) and d_W = d_Y U(x)ᵀ; of the transposed one d_x = W U(d_y) and d_W = X U(d_y)ᵀ."""
-    w = s.matrix(weight)
-    if c.transposed:
-        rows, columns = s.rows(x), s.columns(d_y)
-        d_x = s.of_rows(w @ columns)
-    else:
-        rows, columns = s.rows(d_y), s.columns(x)
-        d_x = s.of_columns(w.swapaxes(-1, -2) @ rows)
-    return d_x, (rows @ columns.swapaxes(-1, -2)).reshape(*weight.shape)
+    w, d = s.matrix(weight), s.columns(d_y) if c.transposed else s.rows(d_y)
+    d_x = d_weight = None
+    if 0 in wanted:
+        d_x = s.of_rows(w @ d) if c.transposed else s.of_columns(w.swapaxes(-1, -2) @ d)
+    if 1 in wanted:
+        rows, columns = (s.rows(x), d) if c.transposed else (d, s.columns(x))
+        d_weight = (rows @ columns.swapaxes(-1, -2)).reshape(*weight.shape)
+    return d_x, d_weight
 
 
 # ── the row's functions: the bias, and one example without an axis of examples ───────────────────────
 
 Gradients: TypeAlias = "tuple[Array | None, ...]"
-Backward: TypeAlias = "Callable[[Sizes, Array, Array, Array | None, Array], Gradients]"
+Backward: TypeAlias = "Callable[..., Gradients]"
 """(sizes, x, weight, bias, d_y) ↦ the gradients; x and d_y with the axis of examples."""
 
 
@@ -207,22 +208,30 @@ def value_of(c: Convolution) -> Callable[..., Array]:
 def backward(c: Convolution) -> Backward:
     """The right gradients; a bias is added at every place of every example, so its gradient is the sum over both."""
 
-    def gradients(s: Sizes, x: Array, weight: Array, bias: Array | None, d_y: Array) -> Gradients:
-        d_x, d_weight = product_pullback(c, s, x, weight, d_y)
-        return d_x, d_weight, None if bias is None else channel_rows(d_y).sum(axis=1)
+    def gradients(
+        s: Sizes, x: Array, weight: Array, bias: Array | None, d_y: Array, wanted: Container[int] = _EVERY
+    ) -> Gradients:
+        d_bias = None if bias is None or 2 not in wanted else channel_rows(d_y).sum(axis=1)
+        return (*product_pullback(c, s, x, weight, d_y, wanted), d_bias)
 
     return gradients
 
 
-def pullback_of(c: Convolution, gradients: Backward) -> Callable[[Inputs, Array, Array], Gradients]:
-    """The row's pullback, of the gradients of examples."""
+def pullback_of(c: Convolution) -> Selective:
+    """The row's pullback."""
+    right = backward(c)
+    return Selective(lambda inputs, d_y, wanted: _of_examples(c, lambda *given: right(*given, wanted), inputs, d_y))
 
-    def pullback(inputs: Inputs, y: Array, d_y: Array) -> Gradients:
-        d_x, *rest = gradients(*_given(c, inputs), _opened(c, d_y, "d_y"))
-        shown = d_x if d_x is None or inputs[0].ndim == d_x.ndim else d_x[0]
-        return (shown, *rest)[: len(inputs)]
 
-    return pullback
+def wrong_pullback(c: Convolution, gradients: Backward) -> Pullback:
+    """A pullback of other gradients of examples."""
+    return lambda inputs, y, d_y: _of_examples(c, gradients, inputs, d_y)
+
+
+def _of_examples(c: Convolution, gradients: Backward, inputs: Inputs, d_y: Array) -> Gradients:
+    d_x, *rest = gradients(*_given(c, inputs), _opened(c, d_y, "d_y"))
+    shown = d_x if d_x is None or inputs[0].ndim == d_x.ndim else d_x[0]
+    return (shown, *rest)[: len(inputs)]
 
 
 def pushforward_of(c: Convolution) -> Callable[[Inputs, Array, Inputs], Array]:

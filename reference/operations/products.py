@@ -5,7 +5,7 @@ Shapes: N rows, K the axis that is summed over, P columns; I fan-in, O fan-out; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from types import MappingProxyType
 
 from ..arithmetic.array import Array
@@ -14,7 +14,7 @@ from ..functions.recipe import recorded
 from .arguments import check_axes, check_fits, expect
 from .broadcasting import unbroadcast
 from .probe import probe
-from .row import Inputs, Operation, Pullback
+from .row import Inputs, Operation, Pullback, Selective
 
 _GILES = "Giles 2008, An extended collection of matrix derivative results, §2.2.2"
 
@@ -49,13 +49,16 @@ def _linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     return added_to(y, bias)
 
 
-def _linear_pullback(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
+def _linear_gradients(inputs: Inputs, d_y: Array, wanted: Container[int]) -> tuple[Array | None, ...]:
     x, weight, *bias = inputs
     d = _rows(d_y) if weight.ndim == 2 else d_y.reshape(-1, 1)
-    d_bias = tuple(None if b is None else _d_bias(d, b, d_y) for b in bias)
-    d_weight = (d.T @ _rows(x)).reshape(weight.shape)
-    d_x = (d @ weight.reshape(-1, weight.shape[-1])).reshape(x.shape)
+    d_bias = tuple(None if b is None or 2 not in wanted else _d_bias(d, b, d_y) for b in bias)
+    d_weight = (d.T @ _rows(x)).reshape(weight.shape) if 1 in wanted else None
+    d_x = (d @ weight.reshape(-1, weight.shape[-1])).reshape(x.shape) if 0 in wanted else None
     return (d_x, d_weight, *d_bias)
+
+
+_linear_pullback = Selective(_linear_gradients)
 
 
 def _d_bias(d: Array, bias: Array, d_y: Array) -> Array:

@@ -7,7 +7,7 @@ change of the output, J dx. Both are written by hand, beside the value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from math import prod
@@ -42,6 +42,21 @@ class Kept:
     forward: Callable[..., tuple[Output, Any]]
     backward: Callable[[Inputs, Any, Output], tuple[Array | None, ...]]
     row: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Selective:
+    """A pullback that may be asked for the gradients of some inputs alone.
+
+    Attributes:
+        gradients: (inputs, d_output, wanted) ↦ one gradient an input; None for an input whose position is not wanted.
+    """
+
+    gradients: Callable[[Inputs, Output, Container[int]], tuple[Array | None, ...]]
+
+    def __call__(self, inputs: Inputs, output: Output, d_output: Output) -> tuple[Array | None, ...]:  # noqa: ARG002
+        """All of them."""
+        return self.gradients(inputs, d_output, range(len(inputs)))
 
 
 Passes: TypeAlias = "tuple[Callable[..., Output], Pullback]"

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import Constant
-from ..arithmetic.dispatch import constant, indicator, largest, magnitude, two_sum
+from ..arithmetic.dispatch import constant, has_room, indicator, magnitude, peak, two_sum
 from ..functions.elementwise import rowwise
 
 
@@ -33,6 +33,8 @@ def root_of(eps: float | Fraction) -> Constant:
 
 def mean(z: Array) -> Array:
     """The mean of each row, (R, 1); no sum of numbers that the type holds overflows."""
+    if has_room(z):
+        return z.sum(axis=-1, keepdims=True) / z.shape[-1]
     return (z / z.shape[-1]).sum(axis=-1, keepdims=True)
 
 
@@ -113,10 +115,10 @@ def standardized(x: Array, eps: Constant | None, *, centre: bool) -> Standardize
 
     def parts(x: Array) -> tuple[Array, ...]:
         d = centred(x) if centre else x
-        _, peak = largest(magnitude(d))
+        top = peak(magnitude(d))
         root: Term = 0.0 if eps is None else constant(eps, x)
-        wide = peak > root
-        scale = np.where(wide, peak, root)
+        wide = top > root
+        scale = np.where(wide, top, root)
         t = d / scale
         e = root / scale
         return t, scale, indicator(wide, x), mean(t * t), e * e

@@ -1,26 +1,25 @@
 """Certified gradients: intervals that provably hold the exact gradient, and the float64 nearest to it.
 
-The calculus runs on `Ball` with the problem's numbers as they are, exactly. Precision is doubled (Ziv 1991,
+The calculus runs on `Ball` with the problem's numbers as they are, exactly. Precision is raised (Ziv 1991,
 Fast evaluation of elementary mathematical functions with correctly rounded last bit) until both ends of every
-interval round to the same float64. A comparison that is undecided asks for more bits, too; at the cap, both
-outcomes are admitted and the interval holds both.
+interval round to the same float64; leaves that are settled are not computed again. A comparison that is undecided
+asks for more bits, too; at the cap, both outcomes are admitted and the interval holds both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
-from math import inf, nextafter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil, inf, log2
 from typing import Any, cast
 
 import numpy as np
-from flint import arb_mat, fmpq
+from flint import arb, fmpq
 
 from ..arithmetic.array import Array
 from ..arithmetic.ball import Ball
 from ..arithmetic.ball_decisions import Decisions, Undecided, precision
-from ..arithmetic.ball_elements import as_arb, exactly, outward
+from ..arithmetic.ball_elements import as_arb, exactly
 from ..network import passes
 from ..network.gradients import Gradients
 from ..network.graph import Network, NetworkTrace, inputs_of
@@ -28,36 +27,22 @@ from ..network.in_arithmetic import in_balls
 from ..network.mlp import Trace
 from ..network.passes import AnyTrace
 from ..network.problem import Problem, loss_gradient, loss_value
+from .rounded import CertifiedLeaf, round_leaf
 
 __all__ = ["CertifiedGradients", "CertifiedLeaf", "ExactKink", "StepKink", "ball_gradients", "certified_gradients"]
 
 FIRST_BITS = 128
 """Two machine words: 75 bits beyond float64 for the rounding errors and cancellation of most networks."""
 CAP = 4096
+WORD = 64
+SPREAD = 16
+"""Bits by which a leaf's small elements have fewer than its largest: 5 to 20 in the tanh, GPT-2 and ResNet of the
+benchmarks. More precision is asked for at once if these will be missing; what is missing all the same, a further run
+finds out."""
 SUBNORMAL = 1080
 """From 1 so many bits down to below half the smallest float64, with a few to spare."""
 RATIONAL_WORK = 2**22
 """Multiply-adds of a forward pass up to which rational numbers are carried along when the first run fails."""
-_NARROW = 2.0**-900
-_WIDE = 2.0**1000
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class CertifiedLeaf:
-    """Gradients of one array, each between two float64 numbers.
-
-    Attributes:
-        lower: at most the exact gradient.
-        upper: at least the exact gradient.
-        nearest: the float64 nearest to the exact gradient where resolved; else the interval's middle, and NaN
-            where nothing is known.
-        resolved: where `nearest` is proved (or the relative width asked for is reached).
-    """
-
-    lower: Array
-    upper: Array
-    nearest: Array
-    resolved: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,49 +134,69 @@ def certified_gradients(problem: Problem, target_bits: int = 53, *, cap: int = C
     """
     if target_bits < 1 or cap < 1:
         raise ValueError(f"target_bits and cap must be positive, got {target_bits} and {cap}")
-    balls = in_balls(problem)
-    first = bits = min(max(FIRST_BITS, 2 * target_bits), cap)
-    undecided = ""
+    bits, decisions, undecided = min(max(FIRST_BITS, 2 * target_bits), cap), Decisions(), ""
     small = passes.work(problem.network, problem.x) <= RATIONAL_WORK
+    balls, leaves = in_balls(problem, decisions), dict[str, CertifiedLeaf]()
+    enough = target_bits + SPREAD + log2(1 + sum(np.size(values) for values in problem.leaves().values()))
     while True:
         with precision(bits):
             try:
-                trace, found = _run(balls)
-                leaves = found.map(lambda ball: round_leaf(ball, target_bits))
-            except Undecided as error:
-                if bits >= cap:
-                    if undecided:
-                        raise
-                    undecided = str(error)
-                    balls = in_balls(problem, Decisions(hull=True, rational=small))
+                forward = _forward(balls)
+                if not leaves and (lacking := enough - _expected(forward, bits)) > 0 and bits < cap:
+                    bits, more = min(bits + WORD * ceil(lacking / WORD), cap), replace(decisions, rational=small)
                 else:
-                    bits = min(2 * bits, cap)
-                    balls = in_balls(problem, Decisions(rational=small))
-                continue
-            done = all(np.all(cast(CertifiedLeaf, leaf).resolved) for leaf in leaves.leaves().values())
-            if done or bits >= cap:
-                status = "certified" if done else "unresolved"
-                kinks = _exact_kinks(problem, trace)
-                return CertifiedGradients(
-                    leaves.layers, leaves.input, leaves.loss, leaves.named, bits, status, kinks, undecided
-                )
-        bits, still = _next_bits(leaves, bits, cap, first)
-        balls = in_balls(problem, Decisions(hull=bool(undecided), rational=small and not still))
+                    wanted = None if not leaves else {place for place, leaf in leaves.items() if not leaf.final}
+                    for place, ball in _backward(forward, wanted).leaves().items():
+                        if wanted is None or place in wanted:
+                            leaves[place] = round_leaf(cast(Ball, ball), target_bits)
+                    done = all(np.all(leaf.resolved) for leaf in leaves.values())
+                    if done or bits >= cap:
+                        tree = Gradients.from_leaves(leaves)
+                        status, kinks = "certified" if done else "unresolved", _exact_kinks(problem, forward.trace)
+                        return CertifiedGradients(
+                            tree.layers, tree.input, tree.loss, tree.named, bits, status, kinks, undecided
+                        )
+                    bits, still = _next_bits(leaves, bits, cap, ready=decisions.rational or not small)
+                    more = replace(decisions, rational=small and not still)
+            except Undecided as error:
+                if bits >= cap and undecided:
+                    raise
+                if bits >= cap:
+                    undecided = str(error)
+                bits, more = min(2 * bits, cap), Decisions(hull=bool(undecided), rational=small)
+        if more != decisions:
+            balls, decisions = in_balls(problem, more), more
 
 
-def _next_bits(leaves: Gradients, bits: int, cap: int, first: int) -> tuple[int, bool]:
+def _expected(forward: _Forward, bits: int) -> float:
+    """How many bits the largest gradients of the first layers will have.
+
+    The backward pass loses about as many as the forward pass did: it goes through the same weights.
+    """
+    return _accuracy(forward.d_output) - (bits - min(bits, _accuracy(forward.trace.output)))
+
+
+def _accuracy(values: Array) -> float:
+    """By how many bits the largest midpoint exceeds the largest radius; ∞ where that says nothing."""
+    balls = [as_arb(b) for b in cast(Ball, values).flat]
+    middle, radius = (max(map(abs, map(float, map(part, balls))), default=0.0) for part in (arb.mid, arb.rad))
+    return log2(middle) - log2(radius) if 0 < middle < inf and 0 < radius < inf else inf
+
+
+def _next_bits(leaves: Mapping[str, CertifiedLeaf], bits: int, cap: int, *, ready: bool) -> tuple[int, bool]:
     """The precision to try next, and whether all that is open is numbers that seem to be 0.
 
-    What is still about 0 at twice the first precision is 0, or far below all else: the bits that bring it below the
-    smallest float64 are asked for at once.
+    What is still about 0 is 0, or far below all else: the bits that bring it below the smallest float64 are asked for
+    at once. Not before it is `ready`: rational numbers, where they are carried along, may show that it is 0.
     """
-    found = [cast(CertifiedLeaf, leaf) for leaf in leaves.leaves().values()]
     lower, upper = (
-        np.concatenate([np.ravel(bound)[~np.ravel(leaf.resolved)] for leaf, bound in zip(found, bounds, strict=True)])
-        for bounds in ([leaf.lower for leaf in found], [leaf.upper for leaf in found])
+        np.concatenate(
+            [np.ravel(bound)[~np.ravel(leaf.resolved)] for leaf, bound in zip(leaves.values(), bounds, strict=True)]
+        )
+        for bounds in ([leaf.lower for leaf in leaves.values()], [leaf.upper for leaf in leaves.values()])
     )
     widest = float(np.max(np.maximum(upper, -lower), initial=0.0))
-    if bits <= first or not (np.all(lower <= 0) and np.all(upper >= 0) and 0 < widest < 1):
+    if not ready or not (np.all(lower <= 0) and np.all(upper >= 0) and 0 < widest < 1):
         return min(2 * bits, cap), False
     return min(max(2 * bits, bits + SUBNORMAL + int(np.ceil(np.log2(widest)))), cap), True
 
@@ -204,14 +209,34 @@ def ball_gradients(problem: Problem, bits: int) -> Gradients:
         TypeError, ValueError: as for `certified_gradients`.
     """
     with precision(bits):
-        return _run(in_balls(problem))[1]
+        return _backward(_forward(in_balls(problem)))
 
 
-def _run(balls: Problem) -> tuple[AnyTrace, Gradients]:
+@dataclass(frozen=True, eq=False, slots=True)
+class _Forward:
+    """A problem in balls whose network and loss were gone through, forward.
+
+    Attributes:
+        balls: the problem, its last activation in its loss.
+        trace: what the forward pass stored.
+        d_output: the gradient of the loss with respect to the output.
+    """
+
+    balls: Problem
+    trace: AnyTrace
+    d_output: Array
+
+
+def _forward(balls: Problem) -> _Forward:
     balls = balls.as_one()
     trace = passes.forward(balls.network, balls.x)
-    found = passes.backward(balls.network, trace, loss_gradient(balls, trace.output))
-    return trace, Gradients(found.layers, found.input, loss_value(balls, trace.output), found.named)
+    return _Forward(balls, trace, loss_gradient(balls, trace.output))
+
+
+def _backward(forward: _Forward, wanted: Collection[str] | None = None) -> Gradients:
+    """The loss and the gradients of the leaves at the wanted places; None for all."""
+    found = passes.backward(forward.balls.network, forward.trace, forward.d_output, wanted)
+    return Gradients(found.layers, found.input, loss_value(forward.balls, forward.trace.output), found.named)
 
 
 def _exact_kinks(problem: Problem, trace: AnyTrace) -> tuple[ExactKink | StepKink, ...]:
@@ -239,53 +264,3 @@ def _step_kinks(network: Network, trace: NetworkTrace) -> Iterator[StepKink]:
                 if exactly(b) == 0:
                     index = tuple(int(i) for i in np.unravel_index(place, switch.shape))
                     yield StepKink(step.name, step.operation.name, index)
-
-
-def round_leaf(ball: Ball, target_bits: int = 53) -> CertifiedLeaf:
-    """The bounds and nearest float64 of every element.
-
-    All at once where nothing under- or overflows: with m the float64 nearest to the midpoint and d = b − m, still
-    a ball, m is the nearest to all of b if |d| stays below half the distance from m to its nearer neighbour.
-    """
-    rational = {i: b for i, b in enumerate(ball.flat) if isinstance(b, fmpq)}
-    flat = list(map(as_arb, ball.flat)) if rational else ball.flat
-    near = np.array([float(b) for b in flat])
-    usual = (np.abs(near) >= _NARROW) & (np.abs(near) <= _WIDE)
-    middles = np.where(usual, near, 0.0)
-    rest = (arb_mat(1, len(flat), flat) - arb_mat(1, len(flat), middles.tolist())).entries()
-    offset = np.array([float(d) if m else 0.0 for d, m in zip(rest, usual.tolist(), strict=True)])
-    reach = np.array([float(d.abs_upper()) if m else 0.0 for d, m in zip(rest, usual.tolist(), strict=True)])
-    reach = reach * (1 + 2.0**-50)
-    gap = np.spacing(np.abs(middles)) * np.where(np.abs(np.frexp(middles)[0]) == 0.5, 0.5, 1.0)
-    radius = reach - np.abs(offset) + 2.0**-50 * reach
-    settled = usual & (reach < gap / 2) & ((reach > 0) | np.array([d.is_zero() for d in rest]))
-    lower = np.where((offset >= radius), middles, np.nextafter(middles, -np.inf))
-    upper = np.where((offset <= -radius), middles, np.nextafter(middles, np.inf))
-    resolved = settled.copy()
-    for i in np.flatnonzero(~settled).tolist():
-        b = flat[i]
-        if b.is_zero():
-            near[i] = lower[i] = upper[i] = 0.0
-            resolved[i] = True
-            continue
-        lower[i], upper[i] = outward(b)
-        resolved[i] = not b.is_nan() and float(b.lower()) == float(b.upper())
-    for i, exact in rational.items():
-        lower[i], near[i], upper[i] = _around(Fraction(int(exact.p), int(exact.q)))
-        resolved[i] = True
-    if target_bits != 53:
-        wide = np.array([b.rel_accuracy_bits() >= target_bits for b in flat])
-        resolved = wide | (near == 0) & resolved if target_bits < 53 else resolved & (wide | (near == 0))
-    parts = (a.reshape(ball.shape) for a in (lower, upper, near, resolved))
-    return CertifiedLeaf(*parts)
-
-
-def _around(exact: Fraction) -> tuple[float, float, float]:
-    """The float64 numbers below, nearest to and above a rational number."""
-    try:
-        near = float(exact)
-    except OverflowError:
-        near = inf if exact > 0 else -inf
-    lower = near if near <= exact else nextafter(near, -inf)
-    upper = near if near >= exact else nextafter(near, inf)
-    return lower, near, upper

@@ -156,6 +156,7 @@ def _stepped(problem: ref.Problem) -> Iterator[Mistake]:
 
             def change(l: int, layer: ref.Layer, step: float = step) -> ref.Layer:
                 found = right.layers[l]
+                assert found.weight is not None
                 bias = layer.bias if layer.bias is None or found.bias is None else layer.bias + found.bias * step
                 return changed(layer, weight=layer.weight + found.weight * step, bias=bias)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reference.arithmetic import constants, dispatch
-from reference.arithmetic.wide import NOTHING, Wide
+from reference.arithmetic.wide import NOTHING, SAME, Wide
 
 
 @pytest.fixture
@@ -28,6 +28,31 @@ def test_plain_float64_numbers_keep_theirs(wide: Wide) -> None:
 
 def test_a_choice_between_wide_numbers_is_wide(wide: Wide) -> None:
     assert isinstance(np.where(wide < 0, wide, 1.0), Wide)
+
+
+def test_a_choice_between_wide_numbers_is_numpys_to_the_bit() -> None:
+    special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, -1.5, 1e308])
+    x, y = (a.ravel() for a in np.meshgrid(special, special[::-1]))
+    mask = np.arange(x.size) % 3 == 0
+    for mask_, one, other in (
+        (mask, x, y),
+        (mask[::2], x[::2], y[1::2]),
+        (mask, x, 1.0),
+        (mask[:, None], x[:, None], y),
+    ):
+        expected = np.where(mask_, one, other)
+        found = np.where(mask_, one.view(Wide), other)
+        assert isinstance(found, Wide)
+        assert found.shape == expected.shape
+        assert found.tobytes() == expected.tobytes()
+
+
+def test_the_factor_that_is_not_there_leaves_the_other_alone() -> None:
+    x = np.array([1.5, np.inf])
+    assert x * SAME is x
+    assert SAME * x is x
+    assert 2.5 * SAME == 2.5
+    assert SAME == 1
 
 
 def test_nothing_is_a_zero_that_leaves_the_other_term_alone() -> None:

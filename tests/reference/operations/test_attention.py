@@ -106,6 +106,48 @@ def test_an_infinite_mask_in_balls_and_noise_is_exact() -> None:
     np.testing.assert_allclose(low, attention().value(*inputs), rtol=1e-13)
 
 
+@pytest.mark.parametrize(("length", "keys"), [(40, 40), (33, 45), (40, 20)])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_long_causal_sequence_is_that_of_a_mask(length: int, keys: int, grouped: bool) -> None:
+    """Queries are taken 32 at a time; with a mask for the causality all are taken at once. In balls of 200 bits."""
+    rng = np.random.default_rng(length)
+    numbers = rng.normal(size=(2, length, 2)), *(rng.normal(size=(1 if grouped else 2, keys, 2)) for _ in "kv")
+    seen, d_y = np.tri(length, keys, dtype=bool), rng.normal(size=(2, length, 2))
+    causal, masked = attention(True, None, grouped), attention(False, None, grouped)
+    with precision(200):
+        inputs = tuple(map(Ball.exact, numbers))
+        y, pull = causal.linearized(inputs)
+        expected = masked.value(*inputs, seen), *masked.pullback((*inputs, seen), y, Ball.exact(d_y))
+        for found in (pull(Ball.exact(d_y)), causal.pullback(inputs, y, Ball.exact(d_y))):
+            for got, right in zip((y, *found), expected, strict=False):
+                assert got.shape == right.shape
+                assert all(a.overlaps(b) and a.rad() < 2.0**-150 for a, b in zip(got.flat, right.flat, strict=True))
+                assert all(a.is_zero() for a, b in zip(got.flat, right.flat, strict=True) if b.is_zero())
+        unseen = pull(Ball.exact(d_y))[1][:, length:]
+        assert all(b.is_zero() for b in unseen.flat)
+
+
+def test_keys_that_no_query_sees_have_no_part_in_a_long_causal_sequence() -> None:
+    """Not even where they are infinite: 0·∞ would be NaN."""
+    rng = np.random.default_rng(1)
+    query, key, value = rng.normal(size=(40, 2)), rng.normal(size=(40, 2)), rng.normal(size=(40, 2))
+    value[-1] = np.inf
+    with np.errstate(invalid="ignore"):  # the last queries' own
+        y = attention(True).value(query, key, value)
+    assert np.all(np.isfinite(y[:32]))
+    assert np.array_equal(y[:32], attention(True).value(query[:32], key[:32], value[:32]))
+
+
+def test_a_long_causal_sequence_in_balls_and_noise() -> None:
+    rng = np.random.default_rng(2)
+    assert_every_arithmetic(attention(True), tuple(rng.normal(size=(34, 2)) for _ in "qkv"), rng)
+
+
+def test_a_long_causal_sequence_of_keys_and_values_that_differ_is_refused() -> None:
+    with pytest.raises(ValueError, match="value: expected 50 rows"):
+        attention(True).value(np.ones((40, 2)), np.ones((50, 2)), np.ones((60, 2)))
+
+
 def test_scores_of_plus_and_minus_a_thousand() -> None:
     """exp(1000) overflows; e^−2000 is 0 in float64 and no 0 in a ball."""
     key = np.array([[1000.0], [-1000.0], [999.0]])

@@ -15,6 +15,8 @@ import reference as ref
 from reference import operations as ops
 from reference.arithmetic.ball import Ball
 from reference.arithmetic.ball_decisions import RAISE, precision
+from reference.operations.row import Selective
+from reference.operations.table import MAKERS
 from tests.reference.operations.linear_in_each import U, arrays, assert_mistakes_show, check
 
 Shape = tuple[int, ...]
@@ -248,3 +250,25 @@ def test_the_operations_stand_in_the_table() -> None:
         assert ref.OPERATIONS[name].name == name
     with pytest.raises(ValueError, match=r"einsum needs parameters: give ref\.operations\.einsum\(equation"):
         ops.get("einsum")
+
+
+@pytest.mark.parametrize("row", ["linear", "conv1d", "conv_transpose1d"])
+def test_a_pullback_that_is_asked_for_some_inputs_gives_these_alone(row: str) -> None:
+    """Every choice of x, weight and bias: what is wanted as in the whole pullback, to the bit, and nothing else."""
+    rng = np.random.default_rng(0)
+    linear = row == "linear"
+    inputs = (
+        rng.normal(size=(2, 3) if linear else (2, 3, 5)),
+        rng.normal(size=(3, 3) if linear else (3, 3, 2)),
+        rng.normal(size=3),
+    )
+    operation = MAKERS[row]()
+    assert isinstance(operation.pullback, Selective)
+    y = operation.value(*inputs)
+    d_y = rng.normal(size=y.shape)
+    whole = operation.pullback(inputs, y, d_y)
+    for number in range(8):
+        wanted = {k for k in range(3) if number >> k & 1}
+        for k, (part, right) in enumerate(zip(operation.pullback.gradients(inputs, d_y, wanted), whole, strict=True)):
+            assert (part is None) == (k not in wanted)
+            assert part is None or np.array_equal(part, right)

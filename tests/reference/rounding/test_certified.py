@@ -11,9 +11,14 @@ import reference as ref
 from reference import activations as act
 from reference.arithmetic.ball import Ball
 from reference.arithmetic.ball_decisions import Undecided, precision
-from reference.network.unchecked import unchecked
-from reference.rounding.certified import CertifiedGradients, ball_gradients, certified_gradients, round_leaf
+from reference.arithmetic.ball_elements import stored
+from reference.network import passes
+from reference.network.in_arithmetic import in_balls
+from reference.network.unchecked import changed, unchecked
+from reference.operations.row import Selective
+from reference.rounding.certified import CertifiedGradients, _backward, _forward, ball_gradients, certified_gradients
 from reference.rounding.distance import FACTOR
+from reference.rounding.rounded import round_leaf
 from torch_compare.random_problems.spec import build, random_spec
 from torch_compare.torch_side.gradients import torch_gradients
 
@@ -186,6 +191,24 @@ def test_rounding_is_correct_at_every_hard_place():
         assert [float(e) for e, f in zip(exact, finite, strict=True) if f] == rational.nearest[finite].tolist()
 
 
+@pytest.mark.parametrize("bits", [128, 300])
+def test_all_at_once_says_what_one_by_one_does(bits):
+    """Rows that span a hundred binary digits, with wide and exact elements and zeros among them."""
+    rng = np.random.default_rng(bits)
+    values = np.ldexp(rng.normal(size=(40, 30)), rng.integers(-50, 50, (40, 30)))
+    values[rng.random(values.shape) < 0.2] = 0.0
+    with precision(bits):
+        b = np.sqrt(Ball.exact(values * values)) * Ball.exact(np.where(rng.random(values.shape) < 0.3, 1.0, 0.3)) / 7
+        widths = np.ldexp(1.0, rng.integers(-200, -40, values.shape)) * (rng.random(values.shape) < 0.5)
+        b = Ball([e + arb(0, w) for e, w in zip(b.flat, widths.ravel().tolist(), strict=True)], b.shape)
+        together = round_leaf(b)
+        alone = [round_leaf(b[i, j]) for i in range(40) for j in range(30)]
+    for end in ("lower", "nearest", "upper", "resolved"):
+        one_by_one = np.reshape([getattr(leaf, end) for leaf in alone], values.shape)
+        np.testing.assert_array_equal(getattr(together, end), one_by_one, err_msg=end)
+    assert 0.2 < np.mean(together.resolved) < 1
+
+
 def test_nothing_known_is_everything():
     leaf = round_leaf(Ball([arb("nan"), arb(0, 1)], (2,)))
     assert leaf.lower.tolist() == [-np.inf, -1.0] or leaf.lower[1] < -1
@@ -222,6 +245,103 @@ def test_fewer_and_more_bits():
         assert found.bits >= target_bits
     assert certified_gradients(problem, 300).bits > certified_gradients(problem).bits
     assert certified_gradients(problem, 200, cap=100).status == "unresolved"
+
+
+# ── runs ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def passes_of(monkeypatch, problem):
+    """The certificate, and for each backward pass its bits and the places that it was asked for."""
+    made, run = [], passes.backward
+
+    def backward(network, trace, d_output, wanted=None):
+        made.append((ctx.prec, None if wanted is None else set(wanted)))
+        return run(network, trace, d_output, wanted)
+
+    monkeypatch.setattr(passes, "backward", backward)
+    return certified_gradients(problem), made
+
+
+def summing_to_one(first, seed=0):
+    """Linear, softmax, linear: the first weight's and bias's gradients along 1 are 0, and no ball says so."""
+    rng = np.random.default_rng(seed)
+    arrays = {"w": rng.normal(size=(3, 4)), "b": rng.normal(size=3), "v": np.ones((1, 3)), "c": rng.normal(size=1)}
+    steps = [ref.Step("h", first, "x", "w", "b"), ref.Step("p", "softmax", "h"), ref.Step("y", "linear", "p", "v", "c")]
+    network = ref.Network(arrays, steps, output="y")
+    return ref.Problem(network, rng.normal(size=(2, 4)), rng.normal(size=(2, 1)), "mse")
+
+
+def test_settled_leaves_are_not_computed_again(monkeypatch):
+    right, asked = ref.operations.linear().pullback, []
+
+    def counting(inputs, d_y, wanted):
+        asked.append({("x", "w", "b")[k] for k in wanted})
+        return right.gradients(inputs, d_y, wanted)
+
+    row = changed(ref.operations.linear(), pullback=Selective(counting))
+    found, made = passes_of(monkeypatch, summing_to_one(row))
+    assert found.status == "certified"
+    assert made[0][1] is None
+    assert all("v" not in wanted and "c" not in wanted and "loss" not in wanted for _, wanted in made[1:])
+    assert all(np.all(found[place].nearest == 0) for place in ("w", "b", "x"))
+    assert len(made) >= 2
+    # With a bias alone open, its weight's product and the input's are left out.
+    asked.clear()
+    problem = summing_to_one(row)
+    with precision(128):
+        _backward(_forward(in_balls(problem)), {"b"})
+    assert asked == [{"b"}]
+
+
+def test_the_places_that_are_asked_for_get_the_same_balls():
+    """Of an MLP and of the same as a network, each place by itself."""
+    mlp = ref.initialize([3, 4, 4, 2], ["tanh", "softplus", "identity"], seed=2)
+    rng = np.random.default_rng(3)
+    layered = ref.Problem(mlp, rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), "mse")
+    stepped = layered.replace(network=ref.as_network(mlp), x={"input": layered.x})
+    for problem in (layered, stepped):
+        with precision(128):
+            forward = _forward(in_balls(problem))
+            whole = _backward(forward).leaves()
+            for place in problem.leaves():
+                part = _backward(forward, {place}).leaves()
+                assert part.keys() == {place, "loss"}
+                assert all(stored(a) == stored(b) for a, b in zip(part[place].flat, whole[place].flat, strict=True))
+
+
+@pytest.mark.parametrize("place", ["w", "b", "x"])
+def test_a_pullback_wrong_by_1e30_makes_other_balls(place):
+    """Also where it is asked for that place alone."""
+    right, at = ref.operations.linear().pullback, ("x", "w", "b").index(place)
+
+    def wrong(inputs, d_y, wanted):
+        found = list(right.gradients(inputs, d_y, wanted))
+        found[at] = found[at] + found[at] * 1e-30
+        return tuple(found)
+
+    rng = np.random.default_rng(4)
+    for row, same in ((ref.operations.linear(), True), (Selective(wrong), False)):
+        step = row if same else changed(ref.operations.linear(), pullback=row)
+        arrays = {"w": rng.normal(size=(3, 4)), "b": rng.normal(size=3)}
+        network = ref.Network(arrays, [ref.Step("y", step, "x", "w", "b")])
+        problem = ref.Problem(network, rng.normal(size=(2, 4)), rng.normal(size=(2, 3)), "mse")
+        plain = problem.replace(network=ref.Network(arrays, [ref.Step("y", "linear", "x", "w", "b")]))
+        with precision(256):
+            part = _backward(_forward(in_balls(problem)), {place})[place].flat
+            expected = _backward(_forward(in_balls(plain)))[place].flat
+        assert all(a.overlaps(b) == same for a, b in zip(part, expected, strict=True))
+
+
+def test_a_deep_network_goes_back_once_with_the_bits_that_it_needs(monkeypatch):
+    """The forward pass tells what 20 layers of balls lose: no backward pass of too few bits is made."""
+    rng = np.random.default_rng(6)
+    mlp = ref.initialize([16] * 21 + [3], ["tanh"] * 20 + ["identity"], seed=1)
+    found, made = passes_of(
+        monkeypatch, ref.Problem(mlp, rng.normal(size=(6, 16)), rng.integers(0, 3, 6), "cross_entropy")
+    )
+    assert found.status == "certified"
+    assert len(made) == 1
+    assert 128 < found.bits < 512
 
 
 # ── kinks ────────────────────────────────────────────────────────────────────────────────────────────
