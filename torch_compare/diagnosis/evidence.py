@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ FARTHEST = 2.0
 """An element may be so many times as far off as rounding takes it; the sum of the scale and the usual one is halved."""
 PLAIN = 0.25
 """The share of that within which a gradient is plainly the one that was given, so that nothing else is tried: 2 σ."""
+SMALLEST_SQUARE = 2.0**-900
+"""Above it and below its inverse a sum of squares has lost nothing to under- or overflow that counts beside it."""
 ROUGHEST = 0.4
 """The largest slack: less than the distance of a factor 2. In FP8, 8 σ are more than the gradient itself, and every
 mistake would count as none at all."""
@@ -98,19 +101,23 @@ class Evidence:
             made: the leaf.
             floor: of the norm of its rounding errors, whatever that of the right one is.
         """
+        off = self._off(place, made, floor)
+        return np.where(np.isnan(off), np.inf, off)
+
+    def _off(self, place: str, made: Any, floor: float) -> Any:
+        """`off`, NaN for what is no number."""
         given = self.given[place]
         if np.shape(given) != np.shape(made):
             return np.array([np.inf])
         size = max(self._sizes[place], norm(made))
         if size == 0:
             return np.zeros(1)
-        off = np.abs(given - made) / (self.sigma[place] * size + floor / np.sqrt(np.size(given)))
-        return np.where(np.isnan(off), np.inf, off)
+        return np.abs(given - made) / (self.sigma[place] * size + floor / np.sqrt(np.size(given)))
 
     def away(self, place: str, made: Any, floor: float = 0.0) -> float:
         """How far a leaf that was made is from the one given, by root mean square; ∞ if one element is far off."""
-        off = self.off(place, made, floor)
-        return float(np.sqrt(np.mean(off * off))) if np.max(off) <= FARTHEST * FACTOR else np.inf
+        off = np.ravel(self._off(place, made, floor))
+        return float(np.sqrt(off @ off / off.size)) if off.max() <= FARTHEST * FACTOR else np.inf
 
     def same(self, place: str, made: Any, floor: float = 0.0, share: float = 1.0) -> bool:
         """Whether a leaf that was made is roughly the one that was given; within a share of the slack."""
@@ -127,7 +134,12 @@ class Evidence:
 
 def norm(values: Any) -> float:
     """The Euclidean norm of all elements; of huge ones too, whose squares overflow."""
-    flat = np.abs(np.ravel(np.asarray(values, dtype=float)))
+    flat = np.ravel(np.asarray(values, dtype=float))
+    with np.errstate(over="ignore", under="ignore"):
+        square = float(flat @ flat)
+    if SMALLEST_SQUARE < square < 1 / SMALLEST_SQUARE:
+        return sqrt(square)
+    flat = np.abs(flat)
     peak = float(flat.max(initial=0.0))
     if not 0 < peak < np.inf:
         return peak
