@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -23,11 +24,13 @@ def many(count, dtype="float64", **changes):
     return [(spec, build_network(spec)) for spec in specs]
 
 
-PROBLEMS = many(150)
+@cache
+def problems():
+    return many(150)
 
 
 def test_the_same_spec_builds_the_same_problem():
-    for spec, problem in PROBLEMS[:20]:
+    for spec, problem in problems()[:20]:
         again = build_network(spec)
         assert problem.leaves().keys() == again.leaves().keys()
         for place, leaf in problem.arrays().items():
@@ -35,14 +38,14 @@ def test_the_same_spec_builds_the_same_problem():
 
 
 def test_every_gradient_is_finite_and_every_array_of_the_type_asked_for():
-    for spec, problem in [*PROBLEMS, *many(30, "float32")]:
+    for spec, problem in [*problems(), *many(30, "float32")]:
         assert str(problem.dtype) == spec.dtype
         assert all(np.all(np.isfinite(leaf)) for leaf in ref.gradients(problem).leaves().values())
 
 
 def test_networks_share_parameters_fan_out_and_broadcast():
     shared = fanned = broadcast = constants = 0
-    for _, problem in PROBLEMS:
+    for _, problem in problems():
         network = problem.network
         uses = Counter(name for step in network.steps for name in step.inputs if name is not None)
         shared += any(uses[name] > 1 for name in network.parameters)
@@ -57,21 +60,23 @@ def test_networks_share_parameters_fan_out_and_broadcast():
 
 
 def test_networks_reach_lengths_of_1_and_several_inputs():
-    sizes = [problem.x["x"].shape for _, problem in PROBLEMS]
+    sizes = [problem.x["x"].shape for _, problem in problems()]
     for axis in range(3):
         assert any(size[axis] == 1 for size in sizes)
         assert any(size[axis] > 2 for size in sizes)
-    assert any(len(problem.x) > 1 for _, problem in PROBLEMS)
-    assert {problem.target.ndim for _, problem in PROBLEMS} >= {2, 3}
+    assert any(len(problem.x) > 1 for _, problem in problems())
+    assert {problem.target.ndim for _, problem in problems()} >= {2, 3}
 
 
 def test_masks_of_minus_infinity_occur():
-    assert any(np.any(np.isneginf(c)) for _, p in PROBLEMS for c in p.network.constants.values() if c.dtype.kind == "f")
+    assert any(
+        np.any(np.isneginf(c)) for _, p in problems() for c in p.network.constants.values() if c.dtype.kind == "f"
+    )
 
 
 @pytest.mark.parametrize("feature", NETWORK_FEATURES)
 def test_features_occur(feature):
-    assert any(feature in spec.features for spec, _ in PROBLEMS)
+    assert any(feature in spec.features for spec, _ in problems())
 
 
 def test_a_campaign_goes_round_all_operations_and_as_many_networks():
