@@ -33,7 +33,7 @@ explore: $(READY)  ## the property tests on new random examples; prints the seed
 lint: $(READY)  ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 bench: $(READY)  ## every benchmark, quick settings, and a page of what they show
 	$(ONE) $(BIN)/python -m benchmarks
