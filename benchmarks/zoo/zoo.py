@@ -33,6 +33,8 @@ Row = dict[str, Any]
 FORMATS: Mapping[str, torch.dtype] = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
 """The precisions of the parameters; the certificate is that of the float32 module."""
 AGREES, CERTIFIED, DEAD = "agrees", "certified", "every gradient is 0"
+REFUSED = "torch refuses"
+"""Of a precision that torch has no such operation in, so that there is no gradient to judge."""
 LEAST_CERTIFIED = 0.9
 """The share of architectures that are to be certified whole."""
 SECONDS = 10.0
@@ -93,6 +95,9 @@ def measured(subject: Subject, seed: int) -> Row:
     row: Row = {"family": subject.family, "name": subject.name, "steps": math.nan}
     row["parameters"] = sum(parameter.numel() for parameter in module.parameters())
     for name, number in FORMATS.items():
+        if refusal := _refusal(module, inputs, target, loss, number):
+            row |= {name: REFUSED, f"{name} [σ]": math.nan, f"{name}, why": refusal}
+            continue
         found = _stated(module, inputs, target, loss, number)
         if isinstance(found, Exception):
             row |= {name: "not stated", f"{name} [σ]": math.nan, "why": f"{type(found).__name__}: {found}"}
@@ -104,16 +109,34 @@ def measured(subject: Subject, seed: int) -> Row:
     return row | {"seconds": process_time() - start}
 
 
-def _stated(
-    module: nn.Module, inputs: Sequence[Tensor], target: Tensor, loss: nn.Module, number: torch.dtype
-) -> Judgement | Exception:
-    """The problem in a precision with torch's gradients, or why there is none."""
+Cast = tuple[nn.Module, tuple[Tensor, ...], Tensor]
+
+
+def _cast(module: nn.Module, inputs: Sequence[Tensor], target: Tensor, number: torch.dtype) -> Cast:
+    """The module, its inputs and the target in a precision; whole numbers stay as they are."""
 
     def cast(x: Tensor) -> Tensor:
         return x.to(number) if x.is_floating_point() else x
 
+    return copy.deepcopy(module).to(number), tuple(map(cast, inputs)), cast(target)
+
+
+def _refusal(module: nn.Module, inputs: Sequence[Tensor], target: Tensor, loss: nn.Module, number: torch.dtype) -> str:
+    """What torch says where it cannot run the two passes in a precision; "" where it can."""
+    own, x, t = _cast(module, inputs, target, number)
     try:
-        return judgement(copy.deepcopy(module).to(number), tuple(map(cast, inputs)), cast(target), loss)
+        loss(own(*x), t).backward()
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
+def _stated(
+    module: nn.Module, inputs: Sequence[Tensor], target: Tensor, loss: nn.Module, number: torch.dtype
+) -> Judgement | Exception:
+    """The problem in a precision with torch's gradients, or why there is none."""
+    try:
+        return judgement(*_cast(module, inputs, target, number), loss)
     except (TypeError, ValueError) as error:
         return error
 
@@ -145,13 +168,14 @@ def certificate_of(problem: ref.Problem) -> Row:
 def unexplained(rows: Sequence[Row]) -> list[str]:
     """The rows and precisions whose verdict is not `agrees`, and that no published deviation of torch explains.
 
+    What torch refuses to compute in a precision is explained by that; in float32 it runs everything that is here.
     One whose gradients are all 0, because a last unit is dead, is among them: it shows nothing.
     """
     return [
         f"{row['name']} in {name}"
         for row in rows
         for name in FORMATS
-        if row[name] != AGREES and not row.get(f"{name}, deviation")
+        if row[name] != AGREES and not row.get(f"{name}, deviation") and (row[name], name) != (REFUSED, "bfloat16")
     ]
 
 
@@ -177,6 +201,7 @@ def measure(quick: bool, seed: int, chosen: Sequence[str] = ()) -> Report:
         "architectures": len(published),
         "modules of torch.nn": len(rows) - len(published),
         "verdicts that neither agree nor are explained": ", ".join(left) or "none",
+        "refused by torch in bfloat16": ", ".join(r["name"] for r in rows if r["bfloat16"] == REFUSED) or "none",
         "architectures certified whole": f"{len(certified)} of {len(published)}",
         f"architectures that take more than {SECONDS:g} s of the processor": ", ".join(slow) or "none",
     }

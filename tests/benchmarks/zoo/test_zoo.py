@@ -46,6 +46,8 @@ def test_there_are_forty_architectures_with_names_of_their_own():
         ({"bfloat16": "wrong", "bfloat16, deviation": "one that is published"}, True),
         ({"float32": "not stated"}, False),
         ({"float32": zoo.DEAD}, False),
+        ({"bfloat16": zoo.REFUSED}, True),
+        ({"float32": zoo.REFUSED}, False),
         ({"certified": "no"}, False),
         ({"family": zoo.MODULE, "certified": "no"}, True),
         ({"seconds": 11.0}, False),
@@ -53,6 +55,23 @@ def test_there_are_forty_architectures_with_names_of_their_own():
 )
 def test_the_claim_follows_from_the_rows(monkeypatch, contradiction, stands):
     assert holds(monkeypatch, agreed(name="other"), agreed(**contradiction)) == stands
+
+
+class Refusing(torch.nn.Linear):
+    """As a kernel that torch has in float32 and float64 alone."""
+
+    def forward(self, x):
+        if x.dtype == torch.bfloat16:
+            raise NotImplementedError("'Refusing' is not implemented for 'BFloat16'")
+        return super().forward(x)
+
+
+def test_what_torch_refuses_to_compute_is_said_so():
+    torch.manual_seed(0)
+    row = zoo.measured(zoo.Subject("one", zoo.MODULE, lambda seed: (Refusing(2, 2), (torch.randn(3, 2),))), 0)
+    assert (row["bfloat16"], row["float32"], row["certified"]) == (zoo.REFUSED, "agrees", "yes")
+    assert "not implemented" in row["bfloat16, why"]
+    assert zoo.unexplained([row]) == []
 
 
 def test_a_name_that_is_in_no_table_is_refused():
