@@ -125,7 +125,9 @@ def _refusal(module: nn.Module, inputs: Sequence[Tensor], target: Tensor, loss: 
     """What torch says where it cannot run the two passes in a precision; "" where it can."""
     own, x, t = _cast(module, inputs, target, number)
     try:
-        loss(own(*x), t).backward()
+        found = loss(own(*x), t)
+        if found.requires_grad:
+            found.backward()
     except RuntimeError as error:
         return str(error)
     return ""
