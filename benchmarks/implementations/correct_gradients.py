@@ -173,12 +173,26 @@ def library(name: str) -> Library:
     return _LIBRARIES[name]
 
 
-def by_jax(problem: ref.Problem, name: str) -> Callable[[ref.Problem], Leaves]:
-    """jax.jit of jax.value_and_grad, compiled once for all problems that differ from this one in x and parameters."""
+def jitted(problem: ref.Problem, number: Any) -> Callable[..., Any]:
+    """jax.jit of jax.value_and_grad: (parameters of each layer, x) ↦ the loss, and the gradients of both."""
     import jax  # noqa: PLC0415
 
+    return jax.jit(jax.value_and_grad(loss_function(library("JAX"), problem, number), argnums=(0, 1)))
+
+
+def compiled(problem: ref.Problem) -> Callable[[], Any]:
+    """Loss and gradients by `jitted`, of arrays that are there already, until they are there."""
+    import jax  # noqa: PLC0415
+
+    number = np.dtype(problem.dtype).type
+    differentiated, arrays = jitted(problem, number), jax.device_put(arrays_of(problem, number))
+    return lambda: jax.block_until_ready(differentiated(*arrays))
+
+
+def by_jax(problem: ref.Problem, name: str) -> Callable[[ref.Problem], Leaves]:
+    """By `jitted`, compiled once for all problems that differ from this one in x and parameters."""
     number = NUMBERS[name]
-    differentiated = jax.jit(jax.value_and_grad(loss_function(library("JAX"), problem, number), argnums=(0, 1)))
+    differentiated = jitted(problem, number)
 
     def gradients(problem: ref.Problem) -> Leaves:
         loss, (d_pairs, d_x) = differentiated(*arrays_of(problem, number))
