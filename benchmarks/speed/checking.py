@@ -77,8 +77,8 @@ def measure(quick: bool, seed: int) -> Report:
     return Report(
         question="What does a verdict cost, in gradients of the same network?",
         claim=(
-            f"A check of 64-64-64-10 in float32 costs at most {GRADIENTS:g} gradients; one of a million parameters takes "
-            "less than a second, one of as many as ResNet-18 has less than a minute."
+            f"A check of 64-64-64-10 in float32 costs at most {GRADIENTS:g} gradients; one of a million parameters "
+            "takes less than a second, one of as many as ResNet-18 has less than a minute."
         ),
         refuted_by="a check that takes longer than its goal",
         columns={
