@@ -31,7 +31,7 @@ ROOMS = {
     "digits": "exactness", "accuracy": "exactness", "operations": "exactness", "opinfo": "exactness",
     "differences": "exactness", "certificates": "exactness",
     "detection": "detection", "operation_mistakes": "detection",
-    "speed": "speed", "checking": "speed", "zoo": "zoo", "resnet": "zoo", "modules": "zoo",
+    "speed": "speed", "checking": "speed", "growth": "speed", "zoo": "zoo", "resnet": "zoo", "modules": "zoo",
 }  # fmt: skip
 """The room of each script: in the chapter's order, then what measures this package itself."""
 CLAIMS = {

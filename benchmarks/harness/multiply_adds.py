@@ -20,11 +20,17 @@ class Counting(np.ndarray):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """The plain result as a `Counting` array of the same tally."""
-        plain = [i.view(np.ndarray) if isinstance(i, Counting) else i for i in inputs]
-        if ufunc is np.matmul:
-            self.tally.append(plain[0].shape[0] * plain[0].shape[1] * plain[1].shape[1])
+        plain = [_plain(i) for i in inputs]
+        if "out" in kwargs:
+            kwargs["out"] = tuple(map(_plain, kwargs["out"]))
         result = getattr(ufunc, method)(*plain, **kwargs)
+        if ufunc is np.matmul:
+            self.tally.append(result.size * plain[0].shape[-1])
         return counting(result, self.tally) if isinstance(result, np.ndarray) else result
+
+
+def _plain(values: Any) -> Any:
+    return values.view(np.ndarray) if isinstance(values, Counting) else values
 
 
 def counting(values: Any, tally: list[int]) -> Counting:
