@@ -10,18 +10,22 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+from scipy.stats import linregress, t
 from threadpoolctl import threadpool_info
 
 
@@ -113,13 +117,29 @@ def _time(piece: Callable[[], Any], runs: int) -> float:
     return perf_counter() - start
 
 
+CONFIDENCE = 0.95
+"""Of the interval of an exponent."""
+
+
 def growth(x: Sequence[float], y: Sequence[float]) -> float:
     """The exponent p of y ≈ c·xᵖ, by least squares on logarithms.
 
     >>> round(growth([1, 2, 4], [3, 12, 48]), 6)
     2.0
     """
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+    return exponent(x, y)[0]
+
+
+def exponent(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
+    """`growth`, and half the width of its interval of `CONFIDENCE`, from three points on (Student's t).
+
+    >>> p, half = exponent([1, 2, 4], [3, 12, 48])
+    >>> round(p, 6), half < 1e-6
+    (2.0, True)
+    """
+    fit = linregress(np.log(x), np.log(y))
+    free = len(x) - 2
+    return float(fit.slope), float(fit.stderr * t.ppf((1 + CONFIDENCE) / 2, free)) if free > 0 else inf
 
 
 def show(report: Report, head: Mapping[str, str], console: Console) -> None:
@@ -128,16 +148,50 @@ def show(report: Report, head: Mapping[str, str], console: Console) -> None:
     console.print(Text(f"Claim: {report.claim}\nRefuted by: {report.refuted_by}\n"))
     for name, value in head.items():
         console.print(Text(f"  {name}: {value}", style="dim"))
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for key, heading in report.columns.items():
-        words = isinstance(report.shown[0][key], str)
-        table.add_column(Text(heading), justify="left" if words else "right", no_wrap=not words)
-    for row in report.shown:
-        table.add_row(*(Text(cell(row[key])) for key in report.columns))
-    console.print(table)
+    for table in _tables(report, console):
+        console.print(
+            table, width=None if console.is_terminal else max(console.width, _width(table, console, "maximum"))
+        )
     for name, value in report.figures.items():
         console.print(Text(f"  {name}: {cell(value)}"))
     console.print(Text(f"The claim {'holds' if report.holds else 'is refuted'}.\n", style="bold"))
+
+
+def _tables(report: Report, console: Console) -> Iterator[Table]:
+    """The table; on a terminal too narrow for it several, each of which begins with the first column."""
+    keys = list(report.columns)
+    whole = _table(report, keys)
+    if not console.is_terminal or _fits(whole, console):
+        yield whole
+        return
+    first, left = keys[0], keys[1:]
+    while left:
+        count = next(n for n in range(len(left), 0, -1) if n == 1 or _fits(_table(report, [first, *left[:n]]), console))
+        yield _table(report, [first, *left[:count]])
+        left = left[count:]
+
+
+def _table(report: Report, keys: Sequence[str]) -> Table:
+    """The columns of these keys, none narrower than its longest word."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for key in keys:
+        texts = [report.columns[key], *(cell(row[key]) for row in report.shown)]
+        longest = max((cell_len(word) for text in texts for word in text.split()), default=1)
+        words = isinstance(report.shown[0][key], str)
+        table.add_column(Text(report.columns[key]), justify="left" if words else "right", min_width=longest)
+    for row in report.shown:
+        table.add_row(*(Text(cell(row[key])) for key in keys))
+    return table
+
+
+def _width(table: Table, console: Console, which: str) -> int:
+    """How many columns of text a table takes at least, or without folding a word."""
+    wide = console.options.update(max_width=10_000)
+    return int(getattr(Measurement.get(console, wide, table), which))
+
+
+def _fits(table: Table, console: Console) -> bool:
+    return _width(table, console, "minimum") <= console.width
 
 
 def cell(value: Any) -> str:

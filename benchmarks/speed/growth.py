@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import linregress, t
 
 import reference as ref
 
 from ..harness.multiply_adds import multiply_adds
-from ..harness.report import Report, interleaved_medians
+from ..harness.report import CONFIDENCE, Report, exponent, interleaved_medians
 from ..harness.style import GREY, panels, save_picture
 from .speed import on_one_core, perceptron, transformer
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -51,17 +48,6 @@ GROWTHS = (
     Growth("sequence", "GPT-2, 1 layer of 64", (64, 128, 256, 512),
            lambda n, seed: transformer(seed, width=64, layers=1, shape=(1, n))),
 )  # fmt: skip
-
-
-def exponent(sizes: Sequence[float], costs: Sequence[float]) -> tuple[float, float]:
-    """The slope of log cost over log size by least squares, and half the width of its interval of `CONFIDENCE`.
-
-    >>> slope, half = exponent([1, 2, 4], [3, 12, 48])
-    >>> round(slope, 6), half < 1e-6
-    (2.0, True)
-    """
-    fit = linregress(np.log(sizes), np.log(costs))
-    return float(fit.slope), float(fit.stderr * t.ppf((1 + CONFIDENCE) / 2, len(sizes) - 2))
 
 
 def measured(growth: Growth, quick: bool, seed: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from functools import partial
 
 import numpy as np
@@ -57,3 +58,28 @@ def test_the_table_is_printed_with_the_outcome(holds, text):
     assert text in printed
     assert "size [s]" in printed
     assert "1,234" in printed
+
+
+WIDE = {"name": "network", **{f"c{k}": f"a long heading {k}" for k in range(9)}}
+
+
+def shown(terminal):
+    console = Console(file=io.StringIO(), width=80, force_terminal=terminal, no_color=True, legacy_windows=False)
+    rows = [{"name": name, **{f"c{k}": 123456.0 + k for k in range(9)}} for name in ("first-one", "second-one")]
+    harness.show(report(holds=True, columns=WIDE, rows=rows), {}, console)
+    return re.sub(r"\x1b\[[0-9;]*m", "", console.file.getvalue())
+
+
+def test_a_table_goes_into_a_pipe_whole():
+    lines = shown(terminal=False).splitlines()
+    assert any(all(heading in line for heading in WIDE.values()) for line in lines)
+    assert sum("first-one" in line for line in lines) == 1
+
+
+def test_a_table_that_is_too_wide_for_the_terminal_becomes_several_that_keep_the_names():
+    lines = shown(terminal=True).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("first-one" in line for line in lines) == sum("network" in line for line in lines) > 1
+    words = " ".join(lines).split()
+    assert all(str(k) in words for k in range(9))
+    assert sum("1.23e+05" in word for word in words) == 18

@@ -5,6 +5,7 @@ import pytest
 
 import reference as ref
 from benchmarks.harness.multiply_adds import multiply_adds
+from benchmarks.harness.report import exponent
 from benchmarks.speed import growth
 from benchmarks.speed.speed import transformer
 
@@ -12,14 +13,14 @@ from benchmarks.speed.speed import transformer
 def test_an_exponent_has_an_interval_that_noise_widens():
     sizes, rng = [64, 128, 256, 512], np.random.default_rng(0)
     costs = [3.0 * n**1.5 * rng.uniform(0.9, 1.1) for n in sizes]
-    slope, half = growth.exponent(sizes, costs)
+    slope, half = exponent(sizes, costs)
     assert abs(slope - 1.5) <= half
-    assert half > growth.exponent(sizes, [n**1.5 for n in sizes])[1]
+    assert half > exponent(sizes, [n**1.5 for n in sizes])[1]
 
 
-@pytest.mark.parametrize(("exponent", "half", "stands"), [(1.9, 0.1, True), (2.1, 0.2, True), (2.3, 0.2, False)])
-def test_only_an_exponent_that_lies_above_refutes(exponent, half, stands):
-    row = {"name": "width", "exponent": exponent, "half": half, "expected": 2.0}
+@pytest.mark.parametrize(("slope", "half", "stands"), [(1.9, 0.1, True), (2.1, 0.2, True), (2.3, 0.2, False)])
+def test_only_an_exponent_that_lies_above_refutes(slope, half, stands):
+    row = {"name": "width", "exponent": slope, "half": half, "expected": 2.0}
     assert growth.steeper([row]) == ([] if stands else ["width"])
 
 
@@ -27,7 +28,7 @@ def test_only_an_exponent_that_lies_above_refutes(exponent, half, stands):
 def test_the_multiply_adds_grow_as_they_must(name, expected):
     row = next(g for g in growth.GROWTHS if g.name == name)
     counts = [multiply_adds(ref.gradients, row.problem(size, 0)) for size in (16, 32)]
-    assert growth.exponent([16, 32, 64], [counts[0], counts[1], counts[1] ** 2 / counts[0]])[0] == pytest.approx(
+    assert exponent([16, 32, 64], [counts[0], counts[1], counts[1] ** 2 / counts[0]])[0] == pytest.approx(
         expected, abs=0.15
     )
 
