@@ -149,9 +149,9 @@ def show(report: Report, head: Mapping[str, str], console: Console) -> None:
     for name, value in head.items():
         console.print(Text(f"  {name}: {value}", style="dim"))
     for table in _tables(report, console):
-        console.print(
-            table, width=None if console.is_terminal else max(console.width, _width(table, console, "maximum"))
-        )
+        whole = max(console.width, _width(table, console, "maximum"))
+        wide = console if console.is_terminal else Console(file=console.file, width=whole, height=console.height)
+        wide.print(table)
     for name, value in report.figures.items():
         console.print(Text(f"  {name}: {cell(value)}"))
     console.print(Text(f"The claim {'holds' if report.holds else 'is refuted'}.\n", style="bold"))
