@@ -182,8 +182,8 @@ def measure(quick: bool, seed: int) -> Report:
     return Report(
         question="What do loss and all gradients cost, beside torch.autograd, jax.jit and the matrix products alone?",
         claim=(
-            f"At most {GOAL:g} times what torch eager takes, for a GPT-2 {TRANSFORMER_GOAL:g} times; {JAX_GOAL:g} times "
-            f"what jax.jit takes from width {JAX_FROM} on; of what the matrix products alone take, "
+            f"At most {GOAL:g} times what torch eager takes, for a GPT-2 {TRANSFORMER_GOAL:g} times; {JAX_GOAL:g} "
+            f"times what jax.jit takes from width {JAX_FROM} on; of what the matrix products alone take, "
             + ", ".join(f"{goal:g} times at width {width}" for width, goal in FLOOR_GOALS.items())
         ),
         refuted_by="a ratio that exceeds its goal",
