@@ -15,7 +15,9 @@ from sphinx.transforms import SphinxTransform
 LANGUAGES = {".py": "python", ".c": "c", ".h": "c", ".toml": "toml", ".cff": "yaml", ".txt": "text"}
 """The files that get a page, by their suffix, and what they are written in."""
 LARGEST = 100_000
+"""Bytes of such a file, at the most: a browser shows a longer page slowly."""
 PAGES = "files"
+"""Where these pages stand on the site."""
 PAGE = """<!doctype html>
 <html lang="en">
 <head>

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..arithmetic.array import Array, NumPyArray, is_numpy
 from ..arithmetic.wide import Wide
+from .written import note, noted
 
 Parts: TypeAlias = "tuple[Any, ...]"
 Function: TypeAlias = "Callable[[Array], Array]"
@@ -48,7 +49,7 @@ def elementwise(
             (y,) = _of_elements(_with_parts(shared, formula), z, widen)
             return y
 
-        function.written = (shared, formula, widen)  # type: ignore[attr-defined]
+        note(function, shared, formula, widen)
         return function
 
     return decorate
@@ -102,7 +103,7 @@ def _as_rows(a: Array, leading: tuple[int, ...]) -> Array:
 
 def _written(f: Function | None) -> tuple[Any, Any, bool]:
     """The parts and the formula of a function, and whether it is widened."""
-    return getattr(f, "written", (None, None, False))
+    return noted(f) or (None, None, False)
 
 
 def _with_parts(shared: Callable[[Array], Parts] | None, *formulas: Callable[..., Array]) -> Callable[[Array], Parts]:

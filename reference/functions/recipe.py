@@ -126,9 +126,10 @@ def recorded(maker: Callable[P, R]) -> Callable[P, R]:
         record = maker(*arguments, **options)
         if record._call is None:
             object.__setattr__(record, "_call", Call(call, arguments, options))
-        if not positional and not named:
-            default.append(record)
-        return record
+        if positional or named:
+            return record
+        default.append(record)
+        return default[0]  # of two threads that make it, both get the first
 
     return call
 

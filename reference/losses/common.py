@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..arithmetic.array import Array, NumPyArray, Term, refuse_masked, widened
 from ..arithmetic.dispatch import parameter
+from ..functions.written import note, noted
 
 Function = Callable[[Array, Array], Array]
 """Of an output and a target."""
@@ -79,7 +80,7 @@ def sharing(parts: Callable[[Array, Array], tuple[Any, ...]]) -> Callable[[Calla
         def function(y: Array, t: Array) -> Array:
             return formula(y, t, *parts(y, t))
 
-        function.written = (parts, formula)  # type: ignore[attr-defined]
+        note(function, parts, formula)
         return function
 
     return decorate
@@ -87,7 +88,7 @@ def sharing(parts: Callable[[Array, Array], tuple[Any, ...]]) -> Callable[[Calla
 
 def together(value: Function, gradient: Function, y: Array, t: Array) -> tuple[Array, Array]:
     """value(y, t) and gradient(y, t); the parts that they share are computed once."""
-    one_of, other = (getattr(f, "written", None) for f in (value, gradient))
+    one_of, other = noted(value), noted(gradient)
     if one_of is None or other is None or one_of[0] is not other[0]:
         return value(y, t), gradient(y, t)
     (parts, first), (_, second) = one_of, other

@@ -32,7 +32,7 @@ def gradients_of_batches(
             batch (batch_norm) takes those of each.
         batches: pairs (x, target), as for `Problem`: a list, a generator, the blocks of a Dask array. It is gone
             through once, and no batch is kept.
-        loss: a row of `LOSSES`, or its name.
+        loss: a row of `LOSSES`, or its name. A row of one's own must divide its mean by a count, which adds up.
         reduction: "mean" or "sum", over all examples.
 
     Returns:
@@ -65,10 +65,11 @@ def gradients_of_batches(
         divisor = 1 if row.divisor is one else divisor + loss_divisor(problem, output)
         for place, leaf in found.leaves().items():
             if place in totals:
-                totals[place], gone = two_sum(totals[place], leaf)
-                lost[place] = lost[place] + gone
+                with np.errstate(invalid="ignore"):  # of infinities, whose sum has lost nothing
+                    totals[place], gone = two_sum(totals[place], leaf)
+                lost[place] = lost[place] + np.where(np.isfinite(totals[place]), gone, 0)
             else:
-                totals[place], lost[place] = leaf, 0 * leaf
+                totals[place], lost[place] = leaf, np.zeros_like(leaf)
     if not totals:
         raise ValueError("batches: expected at least one (x, target), got none")
     return Gradients.from_leaves(

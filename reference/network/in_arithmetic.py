@@ -141,9 +141,8 @@ def _textbook_step(step: Step) -> Step:
 
 def _rounded_once(row: Activation) -> Activation:
     """The row with a(z) and d_y·a′(z) computed in the wider format of `functions`, each rounded once."""
-    if not row.one_rounding or row.derivative is None:
+    if not row.one_rounding:
         return row
-    derivative = row.derivative
 
     def finer(z: Noisy) -> Noisy:
         return z.in_format(next(f for f in FORMATS.values() if f.bits == z.source.format.functions))
@@ -152,7 +151,7 @@ def _rounded_once(row: Activation) -> Activation:
         return _noisy(row.value(finer(z))).in_format(z.source.format)
 
     def vjp(z: Noisy, d_y: Array) -> Noisy:
-        return _noisy(Noisy.held(d_y, z.source) * derivative(finer(z))).in_format(z.source.format)
+        return _noisy(row.pullback(finer(z), finer(Noisy.held(d_y, z.source)))).in_format(z.source.format)
 
     return changed(row, value=value, vjp=vjp)
 

@@ -20,6 +20,7 @@ import numpy as np
 from .. import activations
 from ..activations.row import Activation
 from ..arithmetic.array import Array, DType, is_numpy, kept
+from ..arithmetic.names import meant
 from .gradients import Gradients, LayerGradients, place_of
 from .shown import shown
 from .unchecked import restore, unchecked
@@ -199,6 +200,9 @@ def backward(mlp: MLP, trace: Trace, d_output: Array, wanted: Collection[str] | 
         d_output: the gradient of the loss with respect to the output, (N, K).
         wanted: the places whose gradients are asked for, "input" among them; None for all. The others are None.
 
+    Raises:
+        ValueError: a place that is wanted is none of the network's.
+
     >>> mlp = MLP((Layer(np.array([[2.0, -1.0]]), np.array([0.5]), "identity"),))
     >>> g = backward(mlp, forward(mlp, np.array([[1.0, 3.0]])), np.array([[10.0]]))
     >>> g.layers[0].weight, g.layers[0].bias, g.input
@@ -227,6 +231,11 @@ def _asked(mlp: MLP, wanted: Collection[str] | None) -> list[tuple[bool, bool, b
     """For each layer: whether the gradients of its weight and of its bias are wanted, and any from its input on."""
     if wanted is None:
         return [(True, True, True)] * len(mlp.layers)
+    known = (*mlp.named_parameters(), "input", "loss")
+    if unknown := sorted(set(wanted) - set(known)):
+        raise ValueError(
+            f"wanted: the network has no place {unknown[0]!r}{meant(unknown[0], known)}; it has {', '.join(known)}"
+        )
     asked, below = [], "input" in wanted
     for index in range(len(mlp.layers)):
         to_weight, to_bias = (place_of(index, kind) in wanted for kind in ("weight", "bias"))

@@ -98,9 +98,12 @@ def scaled_dot_product_attention(
     if scale is not None and not np.isfinite(scale):
         raise ValueError(f"{NAME}: expected a finite scale, got {scale}")
 
-    def forward(*inputs: Array | None) -> tuple[Array, tuple[Attended, ...]]:
+    def attended_by_pieces(inputs: Inputs) -> tuple[Attended, ...]:
         passes.check(inputs, options)
-        parts = tuple(attended(own, piece.options) for own, piece in _pieces(inputs, options))
+        return tuple(attended(own, piece.options) for own, piece in _pieces(inputs, options))
+
+    def forward(*inputs: Array | None) -> tuple[Array, tuple[Attended, ...]]:
+        parts = attended_by_pieces(inputs)
         values = [passes.value(a) for a in parts]
         return values[0] if len(values) == 1 else np.concatenate(values, axis=-2), parts
 
@@ -120,7 +123,7 @@ def scaled_dot_product_attention(
         "Vaswani et al. 2017, arXiv:1706.03762, eq. 1; Ainslie et al. 2023, arXiv:2305.13245 (groups)",
         ("query", "key", "value", "attn_mask"),
         lambda *inputs: forward(*inputs)[0],
-        lambda inputs, y, d_y: backward(inputs, forward(*inputs)[1], d_y),
+        lambda inputs, y, d_y: backward(inputs, attended_by_pieces(inputs), d_y),
         lambda inputs, y, changes: passes.pushforward(inputs, changes, attended(inputs, options), options),
         probes=((query, key, value, _LEARNED), (*square, _SOME)),
         optional=("attn_mask",),

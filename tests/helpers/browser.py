@@ -17,6 +17,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 """The browser's program, or None where there is none."""
 
 PATIENCE = 60
+"""Seconds in which the browser says something, on a busy machine too."""
 
 
 @dataclass

@@ -19,6 +19,7 @@ from ..torch_side import extras
 from .check import add_check, run_check
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, INTERRUPTED, UNRESOLVED
 from .operations import add_operations, run_operations
+from .small_network import WIDTHS
 from .terminal import STANDARD_OUTPUT, consoles, finish
 from .usage import Parser
 from .vectors import add_vectors, run_vectors, widths
@@ -73,7 +74,7 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     show.add_argument(
         "--widths",
         type=widths,
-        default=(2, 2, 1),
+        default=WIDTHS,
         metavar="I,H,…,O",
         help="features and units of a small network (default 2,2,1, with the chapter's numbers)",
     )

@@ -7,6 +7,7 @@ product of factors a path (`by_node`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,16 +17,10 @@ import reference as ref
 from .by_node import Path, along, chains, input_name, matrix_gradients, nodes, output_name, scalar_gradients
 from .small_network import WIDTHS
 
-SYMBOLS = {
-    "negative_slope": "slope",
-    "alpha": "α",
-    "beta": "β",
-    "delta": "δ",
-    "lambd": "λ",
-    "eps": "ε",
-    "margin": "m",
+SYMBOLS = MappingProxyType({
+    "negative_slope": "slope", "alpha": "α", "beta": "β", "delta": "δ", "lambd": "λ", "eps": "ε", "margin": "m",
     "weight": "w",
-}
+})  # fmt: skip
 """How formulas write parameters."""
 
 PICTURE = """\

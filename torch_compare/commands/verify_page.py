@@ -10,7 +10,20 @@ from pathlib import Path
 from ..sources.report import CampaignReport
 from ..verdict.page import Grid, page
 from ..verdict.verdict import Verdict
-from .verify_report import COLUMNS, DEVIATING, counted, deviations, fault_rows, key, pair_rows, summary
+from .verify_report import (
+    COLUMNS,
+    DEVIATING,
+    FAULT_COLUMNS,
+    PLANTED,
+    counted,
+    deviations,
+    fault_rows,
+    heading,
+    key,
+    pair_rows,
+    seen_by,
+    summary,
+)  # fmt: skip
 
 
 def as_html(report: CampaignReport, planted: Mapping[str, Verdict], command: str, paths: Sequence[Path]) -> str:
@@ -34,16 +47,14 @@ def as_html(report: CampaignReport, planted: Mapping[str, Verdict], command: str
             code=True,
         ),
         Grid(
-            f"{report.problems} random problems: sources held against each other",
+            heading(report),
             ("sources", *COLUMNS),
             [(row.pair, *row.figures) for row in pair_rows(report)],
         ),
-        Grid(
-            "Planted faults: each must be caught", ("fault", "verdict", "off by (rounding scales)"), fault_rows(planted)
-        ),
+        Grid(PLANTED, FAULT_COLUMNS, fault_rows(planted)),
         Grid(DEVIATING, ("deviation", "where"), [text.split(": ", 1) for text in deviations(report)]),
         *(
-            Grid(f"Cases seen, by {what}", (what.partition(",")[0], "cases"), [(n, str(c)) for n, c in counts.items()])
+            Grid(seen_by(what), (what.partition(",")[0], "cases"), [(n, str(c)) for n, c in counts.items()])
             for what, counts in counted(report).items()
         ),
     ]

@@ -18,8 +18,6 @@ from ..sources.outcome import PAIRS
 from ..sources.report import CampaignReport
 from ..verdict.verdict import Verdict
 
-COLUMNS = ("cases", "worst error", "textbook", "worst", "worst ulps", "not judged", "deviating", "disagree")
-"""Of the table of pairs; `PairRow.figures` has one for each."""
 NARROW = (
     "\ncases",
     "worst\nerror",
@@ -30,7 +28,12 @@ NARROW = (
     "devi-\nating",
     "dis-\nagree",
 )
-"""The same in two lines, for 80 columns."""
+"""The columns of the table of pairs in two lines, for 80 columns; `PairRow.figures` has one for each."""
+COLUMNS = tuple(heading.replace("-\n", "").replace("\n", " ").strip() for heading in NARROW)
+"""The same in one line."""
+PLANTED = "Planted faults: each must be caught"
+FAULT_COLUMNS = ("fault", "verdict", "off by (rounding scales)")
+"""Of the table of planted faults, a row of `fault_rows` below."""
 
 
 class PairRow(NamedTuple):
@@ -78,27 +81,36 @@ def fault_rows(planted: Mapping[str, Verdict]) -> list[tuple[str, str, str]]:
 
 def print_planted(planted: Mapping[str, Verdict], console: Console) -> None:
     """The table of planted faults."""
-    table = Table(title="Planted faults: each must be caught", title_justify="left")
-    table.add_column("fault")
-    table.add_column("verdict")
-    table.add_column("off by (rounding scales)", justify="right")
+    table = Table(title=PLANTED, title_justify="left")
+    for words in FAULT_COLUMNS:
+        table.add_column(words, justify="right" if words == FAULT_COLUMNS[-1] else "left")
     for row, verdict in zip(fault_rows(planted), planted.values(), strict=True):
         table.add_row(*row, style="red" if verdict.agrees else "")
     console.print(table)
 
 
+def heading(report: CampaignReport) -> str:
+    """The title of the table of pairs."""
+    return f"{report.problems} random problems: sources held against each other"
+
+
+def seen_by(what: str) -> str:
+    """The title of a table of `counted`."""
+    return f"Cases seen, by {what}"
+
+
 def print_report(report: CampaignReport, console: Console) -> None:
     """The tables of the random problems."""
     table = Table(
-        title=f"{report.problems} random problems: sources held against each other",
+        title=heading(report),
         title_justify="left",
         box=None,
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
     table.add_column("sources", no_wrap=True)
-    for heading in NARROW:
-        table.add_column(heading, justify="right", no_wrap=True)
+    for words in NARROW:
+        table.add_column(words, justify="right", no_wrap=True)
     for row in pair_rows(report):
         name = row.pair.replace(" ~ ", "\n~ ").replace("_difference", " diff.")
         table.add_row(name, *row.figures, style="red" if row.disagrees else "")
@@ -155,7 +167,7 @@ def summary(report: CampaignReport, planted: Mapping[str, Verdict]) -> str:
 
 
 def _print_counts(what: str, counts: Mapping[str, int], console: Console) -> None:
-    table = Table(title=f"Cases seen, by {what}", title_justify="left")
+    table = Table(title=seen_by(what), title_justify="left")
     what = what.partition(",")[0]
     columns = 3 if console.width >= 100 else 2
     for _ in range(columns):

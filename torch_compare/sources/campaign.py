@@ -156,10 +156,11 @@ def merged(paths: Iterable[Path]) -> CampaignReport:
         seed: Any = header.get("seed")
         dtype: Any = header.get("dtype")
         certify_all: Any = header.get("certify_all")
+        versions: Any = header.get("versions")
         known = type(seed) is int and dtype in ("float64", "float32", "both") and isinstance(certify_all, bool)
+        known = known and isinstance(versions, dict) and all(isinstance(number, str) for number in versions.values())
         if header.get("format") != FORMAT or not known:
             raise ValueError(f"{path}: not the pieces of a campaign ({FORMAT})")
-        versions: Any = header.get("versions")
         report = report or CampaignReport(dtype, certify_all, versions=versions)
         if versions != report.versions:
             raise ValueError(f"{path}: versions are {short(report.versions)} in one piece and {short(versions)} here")

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
-from threading import Barrier, Thread
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from threading import Barrier
 
 import pytest
 
 import reference as ref
+from reference.functions.recipe import recorded
 from reference.functions.rows import Rows
 
 TABLES = {"activations": ref.ACTIVATIONS, "losses": ref.LOSSES, "operations": ref.OPERATIONS}
@@ -18,26 +21,24 @@ def test_every_row_can_be_made_and_has_the_name_that_it_is_found_by(table):
     assert list(table.values()) == [table[name] for name in table]
 
 
-def test_a_row_is_made_once_whatever_threads_ask_for_it():
-    together, made, got = Barrier(8), [], []
+@recorded
+def waiting():
+    """A record that no thread has made before every one has begun to."""
+    ALL.wait()
+    return ref.Activation(**PARTS)
 
-    def make():
-        made.append(object())
-        return made[-1]
 
-    table = Rows({"slow": make})
+ALL = Barrier(8)
+PARTS = {field.name: getattr(ref.ACTIVATIONS["relu"], field.name) for field in fields(ref.Activation)}
+ASKED = {"the table": Rows({"waiting": waiting.__wrapped__}).__getitem__, "its maker": lambda name: waiting()}
 
-    def ask():
-        together.wait()
-        got.append(table["slow"])
 
-    threads = [Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+def test_a_row_is_the_same_one_whatever_threads_ask_for_it(ask):
+    with ThreadPoolExecutor(ALL.parties) as pool:
+        got = list(pool.map(ask, ["waiting"] * ALL.parties))
     assert len(set(map(id, got))) == 1
-    assert len(got) == 8
+    assert ask("waiting") is got[0]
 
 
 def test_a_row_that_fails_its_own_check_cannot_be_had():

@@ -1,5 +1,7 @@
 """What value and gradient of a loss share is computed once, and only where both are the row's own."""
 
+from functools import wraps
+
 import numpy as np
 
 import reference as ref
@@ -41,5 +43,7 @@ def test_a_row_with_another_value_or_gradient_is_taken_at_its_word():
     found = ref.gradients(problem.replace(loss=half))
     np.testing.assert_array_equal(found.layers[0].weight, right.layers[0].weight / 2)
     assert found.loss == right.loss
+    wrapped = changed(row, gradient=wraps(row.gradient)(lambda y, t: row.gradient(y, t) / 2))
+    np.testing.assert_array_equal(ref.gradients(problem.replace(loss=wrapped)).layers[0].weight, found.layers[0].weight)
     double = changed(row, value=lambda y, t: 2 * row.value(y, t))
     assert ref.gradients(problem.replace(loss=double)).loss == 2 * right.loss

@@ -68,6 +68,19 @@ def test_many_small_terms_beside_a_large_one_are_not_lost():
     assert found == 2.0**24 + 256
 
 
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1)], ids=["infinite", "undefined"])
+def test_infinities_add_up_as_they_do_in_the_whole_data(signs):
+    mlp = ref.MLP((ref.Layer(np.ones((1, 1)), None, "identity"),))
+    x, target = np.array([[2.0**1023], [2.0**1023], [1.0]]), np.array([[4.0 * signs[0]], [4.0 * signs[1]], [1.0]])
+    whole = ref.Problem(mlp, x, target, "inner_product", "sum")
+    with np.errstate(all="ignore"):
+        expected = ref.gradients(whole, to_input=False).leaves()
+        found = ref.gradients_of_batches(mlp, cut(whole, (1, 1, 1)), "inner_product", "sum").leaves()
+    assert not np.isfinite(expected["layers[0].weight"])
+    for place, leaf in expected.items():
+        np.testing.assert_array_equal(found[place], leaf)
+
+
 def test_one_batch_is_in_memory_at_a_time():
     def peak(count):
         made = regression(500)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -42,3 +44,13 @@ def test_records_are_frozen(record):
     name = next(iter(record.__dataclass_fields__))
     with pytest.raises(AttributeError):
         setattr(record, name, None)
+
+
+def test_a_place_that_is_wanted_and_is_not_there_is_refused():
+    """None for every gradient would look like an answer."""
+    mlp = ref.initialize([2, 3, 1], ["tanh", "identity"], seed=0, bias=[True, False])
+    trace = ref.forward(mlp, np.ones((4, 2)))
+    assert ref.backward(mlp, trace, np.ones((4, 1)), ["layers[1].weight"]).leaves().keys() == {"layers[1].weight"}
+    for unknown, meant in (("layers[1].wieght", "layers[1].weight"), ("layers[1].bias", "layers[0].bias")):
+        with pytest.raises(ValueError, match=re.escape(f"no place '{unknown}', is {meant} meant?; it has layers[0]")):
+            ref.backward(mlp, trace, np.ones((4, 1)), [unknown])

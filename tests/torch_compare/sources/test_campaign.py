@@ -73,6 +73,8 @@ def test_what_does_not_belong_together_makes_no_report(tmp_path):
         (('"cases": ', '"cases": -'), "not what a campaign finds: 'cases: expected a count, got -"),
         (('"pairs"', '"pears"'), "not what a campaign finds: .*pairs"),
         (("campaign 2", "campaign 0"), "not the pieces of a campaign"),
+        (('"versions": ', '"version": '), "not the pieces of a campaign"),
+        ((f'"numpy": "{numpy}"', '"numpy": 2'), "not the pieces of a campaign"),
     ):
         other.write_text(one.read_text().replace(*change))
         with pytest.raises(ValueError, match=message) as caught:

@@ -50,6 +50,22 @@ def test_torch_agrees_in_every_precision(name, seed):
     assert verdict.dtype.startswith(name)
 
 
+def torch_in_a_tail():
+    """gelu_tanh's gradients far left in bfloat16, where torch's float32 loses digits in 1 − T² before it rounds."""
+    z = np.array([[-12.0], [-5.0], [-4.0], [3.0]])
+    layers = (ref.Layer(np.ones((1, 1)), None, "gelu_tanh"),)
+    x = torch.tensor(z, dtype=torch.bfloat16, requires_grad=True)
+    torch.nn.functional.gelu(x, approximate="tanh").backward(torch.ones_like(x))
+    return ref.Problem(ref.MLP(layers), z, np.ones(z.shape), "inner_product", "sum"), x.grad.double().numpy()
+
+
+def test_what_float32_loses_before_one_rounding_is_not_taken_for_steps_in_the_coarse_format():
+    problem, d_x = torch_in_a_tail()
+    verdict = tc.check(problem, {"input": d_x}, "bfloat16")
+    assert (verdict.status, verdict.scale) == ("agrees", "textbook")
+    assert "step by step" not in str(verdict)
+
+
 @pytest.mark.parametrize(
     ("name", "slope"), [("float32", 1 + 1e-5), ("float32", 1 + 1e-6), ("float16", 1 + 3e-3), ("bfloat16", 1 + 2e-2)]
 )
