@@ -183,6 +183,17 @@ class Noisy(Stacked):
         """z − tanh z."""
         return Noisy(rounded(self.source, np.asarray(arithmetic.tanh_residual(self.data)), self.data != 0), self.source)
 
+    def in_turns(self, other: Noisy) -> Noisy:
+        """Two runs of four from another way to the same numbers: a program goes one of the two.
+
+        The runs are of either kind: those whose errors are functions of the numbers, and those whose are not.
+        """
+        x, y = aligned([self.data, other.data])
+        if len(x) == len(y) == 1:
+            return self
+        run = np.arange(self.source.runs + 1).reshape(-1, *(1,) * (x.ndim - 1))
+        return Noisy(np.where(run % 4 > 1, y, x), self.source)
+
     def jitter(self, size: Term, reach: float = 1.0) -> Noisy:
         """The values with a further error of u·size: what a formula with a larger intermediate term makes.
 

@@ -213,3 +213,11 @@ def test_a_sum_and_a_spread_are_scaled_by_what_scales_their_numbers(far):
     assert np.array_equal(scaled.spread(), plain.spread() * far)
     one = Noisy(np.array([[1.0, 1.0], [1.0 + 2.0**-40, 1.0], [1.0 - 2.0**-40, 1.0]]) - 1.0, plain.source)
     assert np.array_equal(Noisy(one.data * far, one.source).spread(), one.spread() * far)
+
+
+def test_two_ways_to_the_same_numbers_take_turns_in_runs_of_either_kind():
+    source = NoiseSource(FORMATS["float32"], 8, np.random.default_rng(0))
+    one, other = (Noisy(np.broadcast_to(np.arange(9.0)[:, None] + step, (9, 2)), source) for step in (0.0, 100.0))
+    assert one.in_turns(other).data[:, 0].tolist() == [0, 1, 102, 103, 4, 5, 106, 107, 8]
+    exact = Noisy.exact([1.0], source)
+    assert exact.in_turns(exact).data.tolist() == [[1.0]]
