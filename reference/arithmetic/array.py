@@ -183,3 +183,17 @@ def refuse_masked(place: str, values: object) -> None:
 def widened(array: NumPyArray) -> NumPyArray:
     """ml_dtypes' bfloat16, which NumPy itself lacks, as float32, which holds all its numbers; else the same array."""
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def with_room(z: Array) -> Array:
+    """NumPy's float16 as float32, where a sum or a count leaves its range that the mean does not; else z itself.
+
+    >>> with_room(np.full(9, 60000, np.float16)).sum() / 9
+    np.float32(60000.0)
+    """
+    return z.astype(np.float32) if is_numpy(z) and z.dtype == np.float16 else z
+
+
+def typed_like(z: Array, like: Array) -> Array:
+    """What was computed `with_room`, in the type of NumPy's numbers that it is of again; else z itself."""
+    return z.astype(like.dtype, copy=False) if is_numpy(z) and is_numpy(like) else z

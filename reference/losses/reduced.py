@@ -6,7 +6,7 @@ it number the examples, as torch's losses over tokens do.
 
 from __future__ import annotations
 
-from ..arithmetic.array import Array, Term
+from ..arithmetic.array import Array, Term, typed_like, with_room
 from .common import together
 from .row import Loss
 
@@ -46,8 +46,9 @@ def reduced(loss: Loss, y: Array, target: Array, reduction: str) -> Array:
 def _reduced(loss: Loss, unreduced: Array, y: Array, target: Array, reduction: str) -> Array:
     if reduction == "none":
         return unreduced if y.ndim == 2 else unreduced.reshape(y.shape[: y.ndim - 2 + unreduced.ndim])
-    total = unreduced.sum()
-    return total / divisor(loss, y, target) if reduction == "mean" else total
+    if reduction == "sum":
+        return unreduced.sum()
+    return typed_like(with_room(unreduced).sum() / divisor(loss, y, target), unreduced)
 
 
 def gradient(loss: Loss, y: Array, target: Array, reduction: str) -> Array:
@@ -57,7 +58,7 @@ def gradient(loss: Loss, y: Array, target: Array, reduction: str) -> Array:
 
 def _scaled(loss: Loss, d_y: Array, y: Array, target: Array, reduction: str) -> Array:
     if reduction == "mean":
-        d_y = d_y / divisor(loss, y, target)
+        d_y = typed_like(with_room(d_y) / divisor(loss, y, target), d_y)
     return d_y if y.ndim == 2 else d_y.reshape(y.shape)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import losses
-from ..arithmetic.array import Array, Term
+from ..arithmetic.array import Array, Term, typed_like, with_room
 from ..arithmetic.dispatch import two_sum
 from ..losses.common import one
 from ..losses.row import Loss
@@ -40,7 +40,7 @@ def gradients_of_batches(
 
     Raises:
         TypeError, ValueError: a batch does not fit, as for `Problem`; the message begins with its number, from 0.
-        ValueError: there is no batch, or the reduction is another.
+        ValueError: there is no batch, no target of any counts, or the reduction is another.
 
     >>> import numpy as np
     >>> from reference import MLP, Layer
@@ -53,28 +53,39 @@ def gradients_of_batches(
     row = losses.get(loss)
     if reduction not in ("mean", "sum"):
         raise ValueError(f'reduction: expected "mean" or "sum", got {reduction!r}')
-    totals: dict[str, Array] = {}
-    lost: dict[str, Array] = {}
-    divisor: Term = 0
-    for number, (x, target) in enumerate(batches):
+    totals: dict[str, tuple[Array, Term]] = {}
+    divisor: tuple[Array, Term] = np.zeros(()), 0.0
+    for number, batch in enumerate(batches):
         try:
+            x, target = batch
             problem = Problem(network, _loaded(x), np.asanyarray(target), row, "sum")
         except (TypeError, ValueError) as error:
-            raise type(error)(f"batch {number}: {error}") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"batch {number}: {error}") from error
         found, output = gradients_and_output(problem, to_input=False)
-        divisor = 1 if row.divisor is one else divisor + loss_divisor(problem, output)
+        divisor = _added(divisor, np.asarray(loss_divisor(problem, output)))
         for place, leaf in found.leaves().items():
-            if place in totals:
-                with np.errstate(invalid="ignore"):  # of infinities, whose sum has lost nothing
-                    totals[place], gone = two_sum(totals[place], leaf)
-                lost[place] = lost[place] + np.where(np.isfinite(totals[place]), gone, 0)
-            else:
-                totals[place], lost[place] = leaf, np.zeros_like(leaf)
+            totals[place] = _added(totals[place], leaf) if place in totals else (with_room(leaf), 0.0)
     if not totals:
         raise ValueError("batches: expected at least one (x, target), got none")
+    by: Term = 1 if reduction == "sum" or row.divisor is one else _sum(*divisor)
+    if by == 0:
+        raise ValueError(f"batches: the weights of all targets add up to 0, so {row.name} has no mean")
     return Gradients.from_leaves(
-        {place: (total + lost[place]) / (divisor if reduction == "mean" else 1) for place, total in totals.items()}
+        {place: typed_like(_sum(*totals[place]) / by, leaf) for place, leaf in found.leaves().items()}
     )
+
+
+def _added(total: tuple[Array, Term], leaf: Array) -> tuple[Array, Term]:
+    """The sum so far and what it has lost, with one term more; beyond all range nothing is lost that could be told."""
+    so_far, lost = total
+    with np.errstate(invalid="ignore"):  # ∞ − ∞ in what is lost
+        so_far, gone = two_sum(so_far, with_room(leaf))
+        return so_far, lost + gone
+
+
+def _sum(total: Array, lost: Term) -> Array:
+    return np.where(np.isfinite(total), total + lost, total)[()]
 
 
 def _loaded(x: Any) -> Any:

@@ -7,6 +7,7 @@ module that was compiled. `run_decompositions({})` then makes it functional and 
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -50,7 +51,7 @@ def export(module: nn.Module, arguments: Arguments, loss: Loss | None = None) ->
     """The module's program on these arguments; with a loss of its output, the program of that.
 
     Raises:
-        TypeError: torch.export cannot trace it; its own message is handed on.
+        TypeError: torch.export cannot trace it; what its message says first, and of which line, is handed on.
     """
     plain = original(module)
     try:
@@ -62,7 +63,7 @@ def export(module: nn.Module, arguments: Arguments, loss: Loss | None = None) ->
     except Exception as error:
         raise TypeError(
             f"module: torch.export cannot trace {type(plain).__name__} on these inputs, so that there is no program to "
-            f"judge: {error}"
+            f"judge: {_in_short(str(error))}"
         ) from error
     return _read(program, plain, arguments)
 
@@ -92,9 +93,21 @@ class _Flat(nn.Module):
         return tuple(tensors_of(output if self.loss is None else self.loss(output)))
 
 
+def _in_short(message: str) -> str:
+    r"""What torch.export says first and the call that it names; the rest is how to look into torch.
+
+    >>> _in_short('No guard.\n\nRun again\n\nThe following call raised this error:\n  File "a.py", line 5\n    if x:')
+    'No guard. File "a.py", line 5: if x:'
+    """
+    first = message.strip().partition("\n\n")[0]
+    frame = re.search(r"raised this error:\n *(File .*)\n *(.*)", message)
+    return first if frame is None else f"{first} {frame[1]}: {frame[2]}"
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
+    """Without warnings, and without the programs that torch prints when it gives up."""
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
 

@@ -104,9 +104,11 @@ def _made(module: nn.Module, arguments: Arguments, target: Any, loss_fn: Any) ->
     for t in floats.values():
         t.requires_grad_()
     output = module(*fresh[0], **fresh[1])
+    drawn = torch.random.get_rng_state()
     loss = scalar(loss_fn(output, target))
     wanted = {**leaves, **floats}
     gradients = dict(zip(wanted, _gradients(loss, list(wanted.values())), strict=True))
+    torch.random.set_rng_state(drawn)  # a loss that draws random numbers is the same function again
     chosen, outputs, cotangents = _cotangents(output, target, loss_fn, list(leaves.values()))
     return _Made(loss.detach(), gradients, isinstance(output, Tensor), chosen, outputs, cotangents)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 import reference as ref
 from reference.losses.common import sharing, together
+from reference.losses.reduced import value_and_gradient
 from reference.network.unchecked import changed
 
 
@@ -47,3 +48,12 @@ def test_a_row_with_another_value_or_gradient_is_taken_at_its_word():
     np.testing.assert_array_equal(ref.gradients(problem.replace(loss=wrapped)).layers[0].weight, found.layers[0].weight)
     double = changed(row, value=lambda y, t: 2 * row.value(y, t))
     assert ref.gradients(problem.replace(loss=double)).loss == 2 * right.loss
+
+
+def test_a_mean_of_more_elements_than_float16_counts():
+    """70,000: as an integer of NumPy's it would be ∞ in float16, and the gradient 0."""
+    y, target = np.full((700, 100), 3, np.float16), np.zeros((700, 100), np.float16)
+    loss, d_y = value_and_gradient(ref.LOSSES["mse"], y, target, "mean")
+    assert loss.dtype == d_y.dtype == np.float16
+    assert loss == 9
+    assert np.all(d_y == np.float16(6 / 70000))

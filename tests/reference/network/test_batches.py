@@ -1,6 +1,7 @@
 """Gradients of batches that are gone through one by one: those of all examples, in bounded memory."""
 
 import tracemalloc
+from itertools import pairwise
 
 import dask.array
 import numpy as np
@@ -81,6 +82,52 @@ def test_infinities_add_up_as_they_do_in_the_whole_data(signs):
         np.testing.assert_array_equal(found[place], leaf)
 
 
+def small(kind):
+    """A network of one layer and its numbers of a type, 3000 examples of 2 features."""
+    rng = np.random.default_rng(1)
+    mlp = ref.MLP((ref.Layer(rng.normal(size=(2, 2)).astype(kind), None, "identity"),))
+    return mlp, rng.normal(size=(3000, 2)).astype(kind), rng.integers(0, 2, 3000)
+
+
+def test_the_weights_of_many_batches_are_added_up_without_loss():
+    """float16 has 11 bits: half of a weight more is nothing beside 2048."""
+    row = ref.losses.cross_entropy(weight=[0.75, 1.0])
+    mlp, x, target = small(np.float16)
+    ends = (0, *range(2800, 3001))
+    found = ref.gradients_of_batches(mlp, ((x[a:b], target[a:b]) for a, b in pairwise(ends)), row)
+    right = ref.gradients(ref.Problem(mlp, x, target, row).in_float64())
+    assert found.loss.dtype == found.layers[0].weight.dtype == np.float16
+    np.testing.assert_allclose(found.loss, right.loss, rtol=float(np.finfo(np.float16).eps))
+
+
+def test_a_sum_beyond_the_range_does_not_take_the_mean_with_it():
+    mlp, x, _ = small(np.float16)
+    cuts = [(x[i : i + 30], np.full((30, 2), 30, np.float16)) for i in range(0, 3000, 30)]
+    found = ref.gradients_of_batches(mlp, cuts, "half_squared_error")
+    assert np.isfinite(found.loss)
+    assert 3000 * float(found.loss) > float(np.finfo(np.float16).max)
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_what_is_beyond_all_range_is_infinite_as_of_the_whole(where):
+    mlp, x, _ = small(float)
+    target = np.zeros((2, 2))
+    target[where] = 1e200
+    with np.errstate(over="ignore"):
+        found = ref.gradients_of_batches(mlp, [(x[:1], target[:1]), (x[1:2], target[1:])], "mse")
+    assert found.loss == np.inf
+
+
+@pytest.mark.parametrize("row", [{"ignore_index": 1}, {"weight": [1.0, 0.0]}], ids=str)
+def test_targets_that_do_not_count_have_no_mean(row):
+    mlp, x, _ = small(float)
+    loss, ignored = ref.losses.cross_entropy(**row), np.ones(2, int)
+    with pytest.raises(ValueError, match="has no mean"):
+        ref.gradients_of_batches(mlp, [(x[:2], ignored)], loss)
+    assert ref.gradients_of_batches(mlp, [(x[:2], ignored)], loss, "sum").loss == 0
+    assert ref.gradients_of_batches(mlp, [(x[:2], ignored), (x[2:3], np.zeros(1, int))], loss).loss > 0
+
+
 def test_one_batch_is_in_memory_at_a_time():
     def peak(count):
         made = regression(500)
@@ -111,6 +158,8 @@ def test_what_does_not_fit_is_named_by_its_batch():
         ref.gradients_of_batches(problem.mlp, [good[0], (np.ones((2, 3)), good[1][1])], "mse")
     with pytest.raises(TypeError, match="batch 0: x: "):
         ref.gradients_of_batches(problem.mlp, [(problem.x.astype(np.float32), problem.target)], "mse")
+    with pytest.raises(ValueError, match="batch 0: too many values to unpack"):
+        ref.gradients_of_batches(problem.mlp, [(*good[0], 1)], "mse")
     with pytest.raises(ValueError, match="expected at least one"):
         ref.gradients_of_batches(problem.mlp, [], "mse")
     with pytest.raises(ValueError, match='expected "mean" or "sum", got \'none\''):

@@ -145,6 +145,22 @@ def test_a_loss_that_cannot_be_traced_is_taken_at_its_derivative():
     assert check(lambda m, x: m.l(x)).untraced == ""
 
 
+def test_why_a_loss_was_not_traced_is_said_in_short_and_nothing_is_printed(capfd):
+    def loss(y, t):
+        return (y * t).sum() * (2.0 if y.detach().sum() > -1e9 else 1.0)
+
+    why = check(lambda m, x: m.l(x), loss).untraced
+    assert "if y.detach().sum() > -1e9" in why
+    assert len(why.splitlines()) == 1
+    assert "def forward" not in "".join(capfd.readouterr())
+
+
+def test_a_loss_that_draws_random_numbers_is_taken_at_its_derivative_for_these():
+    verdict = check(lambda m, x: m.l(x), lambda y, t: ((y - t + torch.rand_like(y)) ** 2).sum())
+    assert verdict.agrees
+    assert "draws random numbers" in verdict.untraced
+
+
 def test_the_module_stays_as_it_was():
     module = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)).double().train()
     module[0].weight.grad = torch.full((4, 4), 7.0, dtype=torch.float64)
