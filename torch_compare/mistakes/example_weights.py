@@ -85,7 +85,7 @@ def micro_batches(counts: Any, weights: Any, sums: Any, averaged: bool, about: b
     alike = np.all((counts == 0) | (counts == each))
     unit = each if alike else 1.0
     sizes = [f"{s / unit:g}" for s in sums[:MOST]] + (["…"] if len(sums) > MOST else [])
-    batches = f"micro-batches of {'about ' * about}{', '.join(sizes)} " + (
+    batches = f"micro-batches of {'about ' if about else ''}{', '.join(sizes)} " + (
         ("counted " if some else "") + "examples" if alike else "in weight"
     )
     whole = f"where the mean is over all {counts.sum() / unit:g}"

@@ -60,9 +60,10 @@ def test_weights_of_no_kind_are_given_no_name_in_half_precision(n, dtype):
         assert told(classifier(n, seed), weights, dtype, "input").names == ()
 
 
-def test_sizes_that_the_numbers_do_not_settle_are_said_to_be_about():
+@pytest.mark.parametrize("about", [True, np.True_], ids=["Python's", "NumPy's"])
+def test_sizes_that_the_numbers_do_not_settle_are_said_to_be_about(about):
     counts = np.ones(9)
-    said = micro_batches(counts, micro_batch_weights(counts, (2, 9), averaged=True), (2, 7), averaged=True, about=True)
+    said = micro_batches(counts, micro_batch_weights(counts, (2, 9), averaged=True), (2, 7), averaged=True, about=about)
     assert "micro-batches of about 2, 7 examples" in said.what
 
 
