@@ -29,7 +29,7 @@ from .check_junit import as_junit
 from .check_page import as_html
 from .check_report import NOT_JUDGED, Checked, as_json, print_leaves, print_summary, print_table, print_verdicts
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
-from .terminal import require_file, require_html, require_path, write_report
+from .terminal import require_apart, require_file, require_html, require_path, write_report
 
 SUFFIXES = (".json", ".safetensors")
 
@@ -101,6 +101,8 @@ def run_check(options: argparse.Namespace, console: Console) -> int:
     require_file("--json", options.json)
     require_html("--html", options.html)
     require_path("--junit", options.junit)
+    written = {"--json": options.json, "--html": options.html, "--junit": options.junit}
+    require_apart(written, {"CASE": options.case, "RESULT": options.result})
     folders = [path for path in (options.case, options.result) if path.is_dir()]
     if len(folders) == 1:
         other = options.result if folders[0] == options.case else options.case

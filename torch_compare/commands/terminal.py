@@ -13,8 +13,10 @@ import json
 import os
 import sys
 import unicodedata
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from rich.console import Console
 
@@ -117,6 +119,17 @@ def require_path(option: str, path: Path | None) -> None:
     if path == STANDARD_OUTPUT:
         raise ValueError(f"{option}: expected the path of a file; only --json goes to the standard output")
     require_file(option, path)
+
+
+def require_apart(written: Mapping[str, Path | None], read: Mapping[str, Path] = MappingProxyType({})) -> None:
+    """Raise ValueError if a file that is written, by its option, is another one of them or one that is read."""
+    seen = {path.resolve(): name for name, path in read.items() if path != STANDARD_OUTPUT}
+    for option, path in written.items():
+        if path is None or path == STANDARD_OUTPUT:
+            continue
+        other = seen.setdefault(path.resolve(), option)
+        if other != option:
+            raise ValueError(f"{option}: {path} is the file of {other} already")
 
 
 def require_html(option: str, path: Path | None) -> None:

@@ -18,7 +18,7 @@ from ..sources.outcome import PAIRS, PairVerdict
 from ..sources.report import CampaignReport
 from ..verdict.verdict import Verdict
 from .exit_status import AGREES, DISAGREES, INTERRUPTED, UNRESOLVED
-from .terminal import require_file, require_folder, require_html, require_path, write_report
+from .terminal import require_apart, require_file, require_folder, require_html, require_path, write_report
 from .verify_page import as_html
 from .verify_report import print_planted, print_report, summary
 
@@ -44,6 +44,7 @@ def _require_writable(options: argparse.Namespace) -> None:
     require_file("--json", options.json)
     require_html("--html", options.html)
     require_path("--resume", getattr(options, "resume", None))
+    require_apart({"--json": options.json, "--html": options.html, "--resume": getattr(options, "resume", None)})
     require_folder("--disagreements", options.disagreements)
 
 

@@ -4,6 +4,7 @@ import os
 import pickle
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -132,6 +133,19 @@ def test_a_path_that_cannot_be_written_is_refused_before_the_work(number, tmp_pa
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.startswith(f"gradient-oracle: {message}")
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--json", "one", "--html", "one"], "--html: one is the file of --json already"),
+    (["--html", "one", "--junit", "./one"], "--junit: one is the file of --html already"),
+    (["--json", "result.json"], "--json: result.json is the file of RESULT already"),
+])  # fmt: skip
+def test_no_file_is_written_over_another(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "result.json").write_bytes(Path(CASE).read_bytes())
+    assert cli.main(["check", CASE, "result.json", *arguments]) == cli.BAD_INPUT
+    assert capsys.readouterr().err == f"gradient-oracle: {message}\n"
+    assert (tmp_path / "result.json").read_bytes() == Path(CASE).read_bytes()
 
 
 @pytest.mark.parametrize("option", ["--json", "--disagreements"])
