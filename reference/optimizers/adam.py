@@ -14,8 +14,9 @@ import numpy as np
 from ..arithmetic.array import Array
 from ..arithmetic.dispatch import magnitude
 from ..functions.recipe import recorded
+from .blocks import in_blocks
 from .hyperparameters import BELOW_ONE, FINITE, numbers, require, require_pair
-from .optimizer import Optimizer, elementwise, moved_towards, running_square, zeros_like
+from .optimizer import Optimizer, by_array, moved_towards, running_square, zeros_like
 
 Slots = Mapping[str, Any]
 Kept = dict[str, Any]
@@ -103,6 +104,7 @@ def _adam(
     lr, eps, weight_decay = numbers(lr, eps, weight_decay)
     beta1, beta2 = checked(name, lr, betas, eps, weight_decay)
 
+    @in_blocks
     def rule(p: Array, g: Array, slots: Slots, t: int) -> tuple[Array, Kept]:
         p, g = decayed(p, -g if maximize else g, lr, weight_decay, decoupled)
         m = moved_towards(slots["exp_avg"], g, 1 - beta1)
@@ -117,7 +119,7 @@ def _adam(
     hyperparameters = {"lr": lr, "betas": (beta1, beta2), "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
                        "maximize": maximize}  # fmt: skip
     shrunk = "θ ← (1 − ηλ)θ; " if decoupled else "g ← g + λθ; "
-    return elementwise(
+    return by_array(
         name,
         f"{shrunk}m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; θ ← θ − η/(1 − β₁ᵗ) · m/(√v/√(1 − β₂ᵗ) + ε)",
         "Loshchilov & Hutter 2019, algorithm 2" if name == "adamw" else "Kingma & Ba 2015, algorithm 1",
@@ -159,13 +161,14 @@ def adamax(
     lr, eps, weight_decay = numbers(lr, eps, weight_decay)
     beta1, beta2 = checked("adamax", lr, betas, eps, weight_decay)
 
+    @in_blocks
     def rule(p: Array, g: Array, slots: Slots, t: int) -> tuple[Array, Kept]:
         p, g = decayed(p, -g if maximize else g, lr, weight_decay, False)
         m = moved_towards(slots["exp_avg"], g, 1 - beta1)
         largest = np.maximum(beta2 * slots["exp_inf"], magnitude(g) + eps)
         return p - lr / (1 - beta1**t) * m / largest, {"exp_avg": m, "exp_inf": largest}
 
-    return elementwise(
+    return by_array(
         "adamax",
         "g ← g + λθ; m ← β₁m + (1 − β₁)g; u ← max(β₂u, |g| + ε); θ ← θ − η/(1 − β₁ᵗ) · m/u",
         "Kingma & Ba 2015, algorithm 2",

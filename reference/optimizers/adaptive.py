@@ -13,8 +13,9 @@ import numpy as np
 
 from ..arithmetic.array import Array
 from ..functions.recipe import recorded
+from .blocks import in_blocks
 from .hyperparameters import FINITE, numbers, require
-from .optimizer import Optimizer, elementwise, moved_towards, running_square, zeros_like
+from .optimizer import Optimizer, by_array, moved_towards, running_square, zeros_like
 
 Slots = Mapping[str, Any]
 Kept = dict[str, Any]
@@ -61,6 +62,7 @@ def rmsprop(
     require("rmsprop", alpha=(alpha, 0.0, 1.0), **{key: (value, 0.0, FINITE) for key, value in positive.items()})
     names = ["square_avg", *(["grad_avg"] if centered else []), *(["momentum_buffer"] if momentum else [])]
 
+    @in_blocks
     def rule(p: Array, g: Array, slots: Slots, t: int) -> tuple[Array, Kept]:
         g = -g if maximize else g
         if weight_decay:
@@ -77,7 +79,7 @@ def rmsprop(
         kept["momentum_buffer"] = momentum * slots["momentum_buffer"] + g / root
         return p - lr * kept["momentum_buffer"], kept
 
-    return elementwise(
+    return by_array(
         "rmsprop",
         "v ← αv + (1 − α)g²; b ← μb + g/(√v + ε); θ ← θ − ηb",
         "Tieleman & Hinton 2012, lecture 6.5",
@@ -123,6 +125,7 @@ def adagrad(
                 "eps": eps}  # fmt: skip
     require("adagrad", **{key: (value, 0.0, FINITE) for key, value in positive.items()})
 
+    @in_blocks
     def rule(p: Array, g: Array, slots: Slots, t: int) -> tuple[Array, Kept]:
         g = -g if maximize else g
         if weight_decay:
@@ -130,7 +133,7 @@ def adagrad(
         v = slots["sum"] + g * g
         return p - lr / (1 + (t - 1) * lr_decay) * g / (np.sqrt(v) + eps), {"sum": v}
 
-    return elementwise(
+    return by_array(
         "adagrad",
         "v ← v + g²; θ ← θ − η/(1 + (t − 1)δ) · g/(√v + ε)",
         "Duchi, Hazan & Singer 2011, figure 1",
@@ -173,6 +176,7 @@ def adadelta(
     positive = {"lr": lr, "eps": eps, "weight_decay": weight_decay}
     require("adadelta", rho=(rho, 0.0, 1.0), **{key: (value, 0.0, FINITE) for key, value in positive.items()})
 
+    @in_blocks
     def rule(p: Array, g: Array, slots: Slots, t: int) -> tuple[Array, Kept]:
         g = -g if maximize else g
         if weight_decay:
@@ -181,7 +185,7 @@ def adadelta(
         d = np.sqrt(slots["acc_delta"] + eps) / np.sqrt(v + eps) * g
         return p - lr * d, {"square_avg": v, "acc_delta": running_square(slots["acc_delta"], d, rho)}
 
-    return elementwise(
+    return by_array(
         "adadelta",
         "v ← ρv + (1 − ρ)g²; d = √(a + ε)/√(v + ε) · g; a ← ρa + (1 − ρ)d²; θ ← θ − ηd",
         "Zeiler 2012, algorithm 1",

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..arithmetic.array import Array
 from ..functions.recipe import recorded
+from .blocks import in_blocks
 from .hyperparameters import FINITE, numbers, require, require_pair
-from .optimizer import Optimizer, elementwise, one_element, zeros_like
+from .optimizer import Optimizer, by_array, one_element, zeros_like
 
 
 @recorded
@@ -54,6 +55,7 @@ def sgd(
     if nesterov and (momentum <= 0 or dampening != 0):
         raise ValueError(f"sgd: nesterov needs momentum > 0 and dampening 0, got {momentum} and {dampening}")
 
+    @in_blocks
     def rule(p: Array, g: Array, slots: Mapping[str, Any], t: int) -> tuple[Array, dict[str, Any]]:
         g = -g if maximize else g
         if weight_decay:
@@ -63,7 +65,7 @@ def sgd(
         m = g if t == 1 else momentum * slots["momentum_buffer"] + (1 - dampening) * g
         return p - lr * (g + momentum * m if nesterov else m), {"momentum_buffer": m}
 
-    return elementwise(
+    return by_array(
         "sgd",
         "m ← μm + (1 − τ)(g + λθ); θ ← θ − ηm",
         "Polyak 1964; Sutskever, Martens, Dahl & Hinton 2013",
@@ -117,6 +119,7 @@ def rprop(
     def initial(p: Array) -> dict[str, Any]:
         return {"prev": zeros_like(p), "step_size": zeros_like(p) + lr}
 
+    @in_blocks
     def rule(p: Array, g: Array, slots: Mapping[str, Any], t: int) -> tuple[Array, dict[str, Any]]:
         g = -g if maximize else g
         agreement, size = slots["prev"] * g, slots["step_size"] if t > 1 else initial(p)["step_size"]
@@ -125,7 +128,7 @@ def rprop(
         g = np.where(agreement < 0, 0 * g, g)
         return p - np.sign(g) * size, {"prev": g, "step_size": size}
 
-    return elementwise(
+    return by_array(
         "rprop",
         "Δ ← Δ·(η₊ if g′g > 0, η₋ if g′g < 0, else 1); g ← 0 if g′g < 0; θ ← θ − Δ·sign g",
         "Riedmiller & Braun 1993; Igel & Hüsken 2000",
@@ -173,6 +176,7 @@ def asgd(
     positive = {"lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay}
     require("asgd", **{key: (value, 0.0, np.inf if key == "t0" else FINITE) for key, value in positive.items()})
 
+    @in_blocks
     def rule(p: Array, g: Array, slots: Mapping[str, Any], t: int) -> tuple[Array, dict[str, Any]]:
         g = -g if maximize else g
         if weight_decay:
@@ -183,7 +187,7 @@ def asgd(
         after = {"eta": lr / (1 + lambd * lr * t) ** alpha, "mu": 1 / max(1, t - t0)}
         return p, {"ax": mean} | {key: one_element(value, p) for key, value in after.items()}
 
-    return elementwise(
+    return by_array(
         "asgd",
         "θ ← (1 − λ′ηₜ)θ − ηₜg; θ̄ ← θ̄ + μₜ(θ − θ̄); ηₜ₊₁ = η/(1 + λ′ηt)^α; μₜ₊₁ = 1/max(1, t − t₀)",
         "Polyak & Juditsky 1992; Xu 2011",

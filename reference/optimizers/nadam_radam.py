@@ -10,8 +10,9 @@ import numpy as np
 from ..arithmetic.array import Array
 from ..functions.recipe import recorded
 from .adam import Kept, Slots, checked, decayed
+from .blocks import in_blocks
 from .hyperparameters import FINITE, numbers, require
-from .optimizer import Optimizer, elementwise, moved_towards, one_element, running_square, zeros_like
+from .optimizer import Optimizer, by_array, moved_towards, one_element, running_square, zeros_like
 
 
 @recorded
@@ -55,6 +56,7 @@ def nadam(
     def momentum(t: int) -> float:
         return beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
 
+    @in_blocks
     def rule(p: Array, g: Array, slots: Slots, t: int) -> tuple[Array, Kept]:
         p, g = decayed(p, -g if maximize else g, lr, weight_decay, decoupled_weight_decay)
         product = slots["mu_product"] * momentum(t)
@@ -65,7 +67,7 @@ def nadam(
         p = p - lr * momentum(t + 1) / (1 - product * momentum(t + 1)) * m / root
         return p, {"mu_product": product, "exp_avg": m, "exp_avg_sq": v}
 
-    return elementwise(
+    return by_array(
         "nadam",
         "μₜ = β₁(1 − ½·0.96^(tψ)); Πₜ = μ₁…μₜ; s = √(v/(1 − β₂ᵗ)) + ε; "
         "θ ← θ − η(1 − μₜ)/(1 − Πₜ) · g/s − ημₜ₊₁/(1 − Πₜ₊₁) · m/s",
@@ -114,6 +116,7 @@ def radam(
     beta1, beta2 = checked("radam", lr, betas, eps, weight_decay)
     most = 2 / (1 - beta2) - 1
 
+    @in_blocks
     def rule(p: Array, g: Array, slots: Slots, t: int) -> tuple[Array, Kept]:
         p, g = decayed(p, -g if maximize else g, lr, weight_decay, decoupled_weight_decay)
         m = moved_towards(slots["exp_avg"], g, 1 - beta1)
@@ -127,7 +130,7 @@ def radam(
         rectified = ((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)) ** 0.5
         return p - step * (correction**0.5 / (np.sqrt(v) + eps)) * rectified, kept
 
-    return elementwise(
+    return by_array(
         "radam",
         "ρₜ = ρ∞ − 2tβ₂ᵗ/(1 − β₂ᵗ); θ ← θ − ηm̂ if ρₜ ≤ 5, else θ ← θ − ηm̂·r·√(1 − β₂ᵗ)/(√v + ε)",
         "Liu et al. 2020, algorithm 2",

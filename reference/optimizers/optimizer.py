@@ -15,7 +15,7 @@ from ..functions.recipe import Recorded, frozen
 from ..network.gradients import Gradients
 from ..network.mlp import MLP, Layer
 from ..network.unchecked import unchecked
-from .blocks import Rule, in_blocks
+from .blocks import Rule
 from .state import State, check_steps, require_form, require_same_slots
 
 Flat = tuple[Array, ...]
@@ -96,18 +96,6 @@ class Optimizer(Recorded):
         return rebuilt(params, new), after
 
 
-def elementwise(
-    name: str,
-    formula: str,
-    source: str,
-    hyperparameters: Mapping[str, Any],
-    slots: Callable[[Array], Mapping[str, Any]],
-    rule: Rule,
-) -> Optimizer:
-    """An optimiser whose rule treats every element by itself; arguments as for `by_array`."""
-    return by_array(name, formula, source, hyperparameters, slots, in_blocks(rule))
-
-
 def by_array(
     name: str,
     formula: str,
@@ -116,7 +104,7 @@ def by_array(
     slots: Callable[[Array], Mapping[str, Any]],
     rule: Rule,
 ) -> Optimizer:
-    """An optimiser whose rule treats every array by itself.
+    """An optimiser whose rule treats every array by itself; `in_blocks` makes one of a rule for single elements.
 
     Args:
         name: see `Optimizer`.

@@ -12,7 +12,7 @@ import torch
 import reference as ref
 from reference.arithmetic.formats import get_format
 from reference.optimizers import OPTIMIZERS
-from reference.optimizers.optimizer import elementwise, zeros_like
+from reference.optimizers.optimizer import by_array, zeros_like
 from reference.rounding.distance import FACTOR
 from tests.helpers import DTYPES, assert_same
 from tests.reference.optimizers.helpers import assert_every_option_and_type, frozen, missing_pairs
@@ -296,7 +296,7 @@ def test_torch_goes_on_from_our_state_and_we_from_torchs(name, dtype):
 
 
 def test_torch_has_no_twin_of_an_unknown_optimiser():
-    nameless = elementwise("mine", "", "", {}, lambda p: {}, lambda p, g, slots, t: (p, {}))
+    nameless = by_array("mine", "", "", {}, lambda p: {}, lambda p, g, slots, t: (p, {}))
     with pytest.raises(ValueError, match="no counterpart of 'mine'"):
         Twin(nameless, [np.ones(1)])
 
@@ -544,14 +544,14 @@ def faulty_adam(
         return p * (1 - lr * decay) if early else p, kept
 
     names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if amsgrad else ()))
-    return elementwise("adam", "", "", {}, lambda p: {n: zeros_like(p) for n in names}, rule)
+    return by_array("adam", "", "", {}, lambda p: {n: zeros_like(p) for n in names}, rule)
 
 
 HONEST = {"betas": (0.8, 0.9), "lr": 0.1, "eps": 1e-3, "weight_decay": 0.1}
 
 
 def faulty(names, rule, **start):
-    return elementwise("faulty", "", "", {}, lambda p: {n: zeros_like(p) + start.get(n, 0.0) for n in names}, rule)
+    return by_array("faulty", "", "", {}, lambda p: {n: zeros_like(p) + start.get(n, 0.0) for n in names}, rule)
 
 
 def nesterov_with_the_old_buffer(p, g, slots, t):
@@ -681,7 +681,7 @@ FAULTS = {
         opt.adamax(lr=0.1, betas=(0.5, 0.9), eps=1e-3), faulty(["exp_avg", "exp_inf"], adamax_with_epsilon_outside)
     ),
     "the average is late": (
-        opt.asgd(lr=0.1, lambd=0.1, t0=0.0), elementwise("asgd", "", "", {}, asgd_start, asgd_whose_average_is_late)
+        opt.asgd(lr=0.1, lambd=0.1, t0=0.0), by_array("asgd", "", "", {}, asgd_start, asgd_whose_average_is_late)
     ),
     "no decay of the momentum": (opt.nadam(momentum_decay=0.1), opt.nadam(momentum_decay=0.0)),
     "nadam is adam": (opt.nadam(lr=0.1, betas=(0.5, 0.9), momentum_decay=0.0),
@@ -718,7 +718,7 @@ def test_a_rule_that_is_less_accurate_than_its_type_is_caught():
     def rule(p, g, slots, t):
         return (p - (0.1 * g).astype(np.float32)).astype(p.dtype), {}
 
-    coarse = elementwise("sgd", "", "", {"lr": 0.1}, lambda p: {}, rule)
+    coarse = by_array("sgd", "", "", {"lr": 0.1}, lambda p: {}, rule)
     path = trajectory(opt.sgd(lr=0.1), steps=4)
     assert not compare(path, given=follow(coarse, path.params, path.grads)).agrees
 
