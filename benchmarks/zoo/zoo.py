@@ -101,11 +101,10 @@ def measured(subject: Subject, seed: int) -> Row:
     row: Row = {"family": subject.family, "name": subject.name, "steps": math.nan}
     row["parameters"] = sum(parameter.numel() for parameter in module.parameters())
     for name, number in FORMATS.items():
-        if refusal := _refusal(module, inputs, target, loss, number):
-            row |= {name: REFUSED, f"{name} [σ]": math.nan, f"{name}, why": refusal}
-            continue
         found = _stated(module, inputs, target, loss, number)
-        if isinstance(found, Exception):
+        if isinstance(found, RuntimeError):
+            row |= {name: REFUSED, f"{name} [σ]": math.nan, f"{name}, why": str(found)}
+        elif isinstance(found, Exception):
             row |= {name: "not stated", f"{name} [σ]": math.nan, "why": f"{type(found).__name__}: {found}"}
         else:
             row["steps"] = len(found.problem.graph.steps)
@@ -127,26 +126,27 @@ def _cast(module: nn.Module, inputs: Sequence[Tensor], target: Tensor, number: t
     return copy.deepcopy(module).to(number), tuple(map(cast, inputs)), cast(target)
 
 
-def _refusal(module: nn.Module, inputs: Sequence[Tensor], target: Tensor, loss: nn.Module, number: torch.dtype) -> str:
-    """What torch says where it cannot run the two passes in a precision; "" where it can."""
-    own, x, t = _cast(module, inputs, target, number)
-    try:
-        found = loss(own(*x), t)
-        if found.requires_grad:
-            found.backward()
-    except RuntimeError as error:
-        return str(error)
-    return ""
-
-
 def _stated(
     module: nn.Module, inputs: Sequence[Tensor], target: Tensor, loss: nn.Module, number: torch.dtype
 ) -> Judgement | Exception:
-    """The problem in a precision with torch's gradients, or why there is none."""
+    """The problem in a precision with torch's gradients, or why there is none: a RuntimeError where torch refuses."""
     try:
         return judgement(*_cast(module, inputs, target, number), loss)
     except (TypeError, ValueError) as error:
         return error
+    except RuntimeError as error:
+        if not _refuses(*_cast(module, inputs, target, number), loss):
+            raise
+        return error
+
+
+def _refuses(module: nn.Module, inputs: Sequence[Tensor], target: Tensor, loss: nn.Module) -> bool:
+    """Whether torch alone cannot run the two passes."""
+    try:
+        loss(module(*inputs), target).backward()
+    except RuntimeError:
+        return True
+    return False
 
 
 def verdict_on(name: str, found: Judgement) -> Row:
