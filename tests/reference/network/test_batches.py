@@ -93,11 +93,11 @@ def test_the_weights_of_many_batches_are_added_up_without_loss():
     """float16 has 11 bits: half of a weight more is nothing beside 2048."""
     row = ref.losses.cross_entropy(weight=[0.75, 1.0])
     mlp, x, target = small(np.float16)
-    ends = (0, *range(2800, 3001))
-    found = ref.gradients_of_batches(mlp, ((x[a:b], target[a:b]) for a, b in pairwise(ends)), row)
-    right = ref.gradients(ref.Problem(mlp, x, target, row).in_float64())
+    cuts = [(x[a:b], target[a:b]) for a, b in pairwise((0, *range(2800, 3001)))]
+    found = ref.gradients_of_batches(mlp, cuts, row)
+    alone = [float(ref.loss_value(ref.Problem(mlp, *one, row, "sum"))) for one in cuts]
     assert found.loss.dtype == found.layers[0].weight.dtype == np.float16
-    np.testing.assert_allclose(found.loss, right.loss, rtol=float(np.finfo(np.float16).eps))
+    assert found.loss == np.float16(sum(alone) / np.where(target == 0, 0.75, 1.0).sum())
 
 
 def test_a_sum_beyond_the_range_does_not_take_the_mean_with_it():
