@@ -12,7 +12,7 @@ import numpy as np
 import reference as ref
 from reference import differences
 from reference.rounding.distance import FACTOR, worst_place
-from reference.rounding.scale import FORMATS, Format, Rounding, rounding_errors
+from reference.rounding.scale import FORMATS, RUNS, Format, Rounding, rounding_errors
 
 from ..torch_side.deviations import deviations
 from ..torch_side.gradients import torch_gradients
@@ -181,13 +181,33 @@ def _against_complex_step(
     double: ref.Problem, expected: Leaves, accurate: Leaves, textbook: Scale, seed: int
 ) -> PairOutcome:
     pair = "reference ~ complex_step"
-    with np.errstate(all="ignore"):
-        stepped = differences.complex_step(double, entries=ENTRIES, seed=seed).leaves()
+    stepped = _complex_step(double, seed)
     if all(np.all(np.isnan(found)) for found in stepped.values()):
         return PairOutcome(pair, PairVerdict.NOT_JUDGED)
     judged = {place: np.where(np.isnan(found), expected[place], found) for place, found in stepped.items()}
     place = worst_place(judged, expected, accurate, DOUBLE)
     if place.scales <= FACTOR:
         return PairOutcome(pair, PairVerdict.ACCURATE, place.scales, place.ulps)
-    place = worst_place(judged, expected, _wider(accurate, textbook()), DOUBLE)
+    wider = _wider(accurate, textbook())
+    place = worst_place(judged, expected, wider, DOUBLE)
+    if place.scales > FACTOR:
+        place = worst_place(judged, expected, _wider(wider, _forward_rounding(double, stepped, seed)), DOUBLE)
     return measured(pair, place.scales, place.ulps, str(place), PairVerdict.TEXTBOOK)
+
+
+def _complex_step(double: ref.Problem, seed: int, stretch: float = 1.0) -> Leaves:
+    with np.errstate(all="ignore"):
+        return differences.complex_step(double, entries=ENTRIES, seed=seed, stretch=stretch).leaves()
+
+
+def _forward_rounding(double: ref.Problem, stepped: Leaves, seed: int) -> Leaves:
+    """The rounding of the complex step's own pass: the root mean square change when its imaginary parts round anew.
+
+    It goes forward, and there cancels what on the way back does not.
+    """
+    stretches = np.random.default_rng(seed).uniform(1, 2, RUNS)
+    runs = [_complex_step(double, seed, float(stretch)) for stretch in stretches]
+    return {
+        place: np.hypot.reduce([np.nan_to_num(run[place] - leaf) for run in runs]) / np.sqrt(RUNS)
+        for place, leaf in stepped.items()
+    }

@@ -225,3 +225,17 @@ def test_the_customary_scale_says_the_same_if_it_is_measured_only_where_it_is_ne
         assert lazy == eager
         assert "disagrees" not in lazy.values()
     assert {"bar", "disagrees"} <= set(by_accurate), "both ways are gone"
+
+
+def test_what_cancels_on_the_way_forward_alone_is_the_complex_steps_rounding():
+    """c₁ + c₂ is exact, c₁·∂y₁ + c₂·∂y₂ is not: the complex step stands at 200 ulps, which its own pass has lost."""
+    network = ref.Network({"w": np.array([0.6182737165])}, [ref.Step("h", "tanh", "w"), ref.Step("y", "cat", "h", "h")],
+                          inputs=())  # fmt: skip
+    weights = np.array([0.3359865841495961, -0.3361169050754676])
+    problem = ref.Problem(network, {}, weights, "inner_product", reduction="sum")
+    assert by_pair(problem)["reference ~ complex_step"].verdict == "textbook"
+    expected = ref.gradients(problem).leaves()
+    scale = rounding_errors(problem).sigma
+    wrong = {place: leaf * (1 + 1e-9) for place, leaf in expected.items()}
+    outcome = comparison._against_complex_step(problem, wrong, scale, lambda: scale, 0)
+    assert outcome.verdict == "disagrees"
