@@ -65,6 +65,11 @@ def _stored(place: str, values: Any, dtype: str) -> Any:
 def planted(wrong: WrongGradient, seed: int, dtype: str | None = None) -> float:
     """How far a wrong gradient is from the same implementation's right one: ‖error‖/‖right‖ of the worst array."""
     _, leaves, right = made(wrong, seed, dtype or wrong.dtype)
+    return relative_error(leaves, right)
+
+
+def relative_error(leaves: Leaves, right: Leaves) -> float:
+    """‖error‖/‖right‖ of the array that is furthest off; ∞ where it is no number."""
     worst = 0.0
     for place, values in leaves.items():
         a, b = np.asarray(values, dtype=float), np.asarray(right[place], dtype=float)

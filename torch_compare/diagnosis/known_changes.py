@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from reference.rounding.statistics import Whitened, flat
 
 from ..mistakes.mistake import Leaves, Mistake, leaves_with
 from ..mistakes.network_pass import NetworkPass
+from ..mistakes.rates import RATE, OfRate, rate_mistakes
 from ..mistakes.rules import RIGHT, remembered
 from ..mistakes.single import single_mistakes
 
@@ -33,6 +34,8 @@ def known_changes(
 ) -> Iterator[tuple[Mistake, dict[str, Any]]]:
     """Known mistakes, and what each changes in rounding scales by place, as far as the work goes.
 
+    Of a mistake with a rate it is the rate that fits the errors best, by least squares.
+
     Args:
         problem: the problem.
         white: what was given, the right gradients and the runs in rounding scales.
@@ -44,27 +47,37 @@ def known_changes(
     make = _kept if elements <= KEPT else _made
     for mistake, made in make(problem, int(WORK // each)):
         with np.errstate(all="ignore"):
-            yield mistake, changes(made, white, expected, rounding)
+            change = changes(made, white, expected, rounding)
+            yield (mistake, change) if isinstance(mistake, Mistake) else _fitted(mistake, change, white)
 
 
-def _made(problem: ref.Problem, most: int) -> Iterator[tuple[Mistake, Leaves]]:
-    """The first known mistakes, and the gradients that each makes."""
+def _fitted(mistake: OfRate, change: Mapping[str, Any], white: Whitened) -> tuple[Mistake, dict[str, Any]]:
+    """A mistake at the rate that fits the errors best, and what it changes, from what it changes at `RATE`."""
+    times, noise = _least_squares(white, change)
+    of_rate = mistake(RATE * times, noise / abs(times) if times else 0.0)
+    return of_rate, {place: times * moved for place, moved in change.items()}
+
+
+def _made(problem: ref.Problem, most: int) -> Iterator[tuple[Mistake | OfRate, Leaves]]:
+    """The first known mistakes, and the gradients that each makes; those with a rate at `RATE`."""
     problem = problem.in_float64()
     network = isinstance(problem.network, ref.Network)
     with np.errstate(all="ignore"):
         trace = NetworkPass.of(problem) if network else ref.forward(problem.mlp, problem.x)
         right = remembered(problem, trace) if isinstance(trace, ref.Trace) else RIGHT
-    for mistake in islice(single_mistakes(problem), most):
+    known: Iterator[Mistake | OfRate] = chain(single_mistakes(problem), rate_mistakes(problem))
+    for mistake in islice(known, most):
+        one = mistake if isinstance(mistake, Mistake) else mistake(RATE, 0.0)
         with np.errstate(all="ignore"):
             try:
-                made = leaves_with((mistake,), problem, trace, right)
+                made = leaves_with((one,), problem, trace, right)
             except (ValueError, IndexError, AssertionError, np.linalg.LinAlgError):
                 continue  # it cannot be made here
         yield mistake, made
 
 
 @lru_cache(maxsize=1)
-def _kept(problem: ref.Problem, most: int) -> tuple[tuple[Mistake, Leaves], ...]:
+def _kept(problem: ref.Problem, most: int) -> tuple[tuple[Mistake | OfRate, Leaves], ...]:
     """The same, kept: a verdict asks for them by several scales."""
     return tuple(_made(problem, most))
 
@@ -89,13 +102,18 @@ def changes(
 def fitted_factor(white: Whitened, places: tuple[str, ...]) -> tuple[float, float]:
     """The factor of these leaves less 1 that fits the errors best, by least squares, and its standard error.
 
-    The standard error is the root mean square of what fits the errors of the noisy runs. Both are 0 without a gradient.
+    Both are 0 without a gradient.
     """
-    error, gradient = (flat({place: side[place] for place in places}) for side in (white.error, white.gradient))
-    peak = float(np.abs(gradient).max(initial=0.0))
+    return _least_squares(white, {place: white.gradient[place] for place in places})
+
+
+def _least_squares(white: Whitened, change: Mapping[str, Any]) -> tuple[float, float]:
+    """How many times a change fits the errors best, and the standard error: what fits the noisy runs' by r.m.s."""
+    error, direction = (flat({place: side[place] for place in change}) for side in (white.error, change))
+    peak = float(np.abs(direction).max(initial=0.0))
     if not peak > 0:
         return 0.0, 0.0
-    d = gradient / peak
-    runs = np.concatenate([white.runs[place].reshape(len(white.runs[place]), -1) for place in places], axis=1)
+    d = direction / peak
+    runs = np.concatenate([white.runs[place].reshape(len(white.runs[place]), -1) for place in change], axis=1)
     size = d @ d * peak
     return float(d @ error / size), float(np.sqrt(np.mean(np.square(runs @ d / size))))

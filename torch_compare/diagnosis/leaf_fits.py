@@ -21,8 +21,8 @@ from .named_factors import Named, nearest, product
 from .row_fits import row_mistakes
 
 TELLING = 2.0**-10
-"""Noise up to which a norm, or a rate, that is a round number is one by intention: there are 12 of them in a decade, so
-that chance meets one in a hundred; with more noise it meets one often."""
+"""How near a norm, or a rate, is to a round number that it is by intention: there are 12 of them in a decade, so that
+chance comes so near to one in a hundred cases."""
 AS_CLOSE, FITTED = 1.0, 2.0
 """A factor has a name if the named one comes within the first of these (σ), or within the second of what the plain
 factor leaves that fits best: else the plain one explains the numbers better."""
@@ -109,7 +109,7 @@ def _factors(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, .
     if known_ones <= max(AS_CLOSE, FITTED * plain) and same(product(named) * made, product(named), PLAIN):
         yield _fit([factor_at([place], place, _named_factor(n)) for n in named])
         return
-    if c > 0 and is_parameter(place) and noise <= TELLING:
+    if c > 0 and is_parameter(place):
         if near_round(size, noise):
             yield Fit((normalised_at(place, near_round(size, noise), noise),))
         if near_round(evidence.norm, evidence.least_noise):
@@ -133,7 +133,7 @@ def _unnamed_factor(evidence: Evidence, place: str, c: float) -> Mistake:
         what = f"{told_from(c, 1.0, noise)}{_fraction(c, noise)} is no number that this problem has"
         what += ": a learning rate, perhaps" if _is_rate(c, noise) else ""
     name, size = "constant factor", near_round(evidence.norm, evidence.least_noise)
-    if c > 0 and size and evidence.least_noise <= TELLING:
+    if c > 0 and size:
         done = "clipped, or normalised," if c < 1 else "normalised"
         name, what = "gradient clipped", f"the norm of all parameters' gradients is {done} to {size:g}"
     return Mistake(name, "", what, vague=True, form="factor", constant=c, uncertainty=noise)
@@ -156,16 +156,16 @@ def _fraction(c: float, noise: float) -> str:
 
 
 def near_round(value: float, noise: float) -> float:
-    """The number that people choose (1, 0.5, 2.5, 10, 0.01) next to a value; 0 if none is within its noise.
+    """The number that people choose (1, 0.5, 2.5, 10, 0.01) next to a value; 0 if none is within its noise, and told.
 
-    >>> near_round(0.49999999, 1e-7), near_round(0.4321, 1e-7)
-    (0.5, 0.0)
+    >>> near_round(0.49999999, 1e-7), near_round(0.4321, 1e-7), near_round(0.4321, 0.2)
+    (0.5, 0.0, 0.0)
     """
     if not 0 < value < np.inf:
         return 0.0
     power = 10.0 ** np.floor(np.log10(value))
     nearest_one = float(min(SIZES, key=lambda digit: abs(digit * power - value)) * power)
-    return nearest_one if abs(nearest_one - value) <= max(noise, ROUND) * value else 0.0
+    return nearest_one if abs(nearest_one - value) <= max(min(noise, TELLING), ROUND) * value else 0.0
 
 
 # ── clipping and decay ───────────────────────────────────────────────────────────────────────────────

@@ -43,8 +43,9 @@ class _Found:
 
     @property
     def simplicity(self) -> tuple[Any, ...]:
-        """The simplest first: not vague, a name for the constant, many places of one habit before one."""
-        return self.mistake.vague, bool(self.mistake.uncertainty), self.left
+        """The simplest first: not vague, a name for the constant, what leaves the least; a factor after what is one."""
+        left = float(f"{self.left:.6g}")  # the same numbers made in two ways
+        return self.mistake.vague, bool(self.mistake.uncertainty), left, self.mistake.form == "factor"
 
 
 def small_mistake(

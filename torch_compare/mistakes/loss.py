@@ -200,6 +200,9 @@ def _other_parameters(problem: ref.Problem) -> Iterator[Mistake]:
             (f"{key} is left out of what the mean divides by", changed(row, divisor=other.divisor)),
         ):
             yield Mistake(kind, "loss", text, problem=_with_loss(stands))
+        yield _in_gradient_alone(
+            kind, f"{key} is left out of what the mean divides by", changed(row, divisor=other.divisor)
+        )
     if row.name == "cross_entropy" and not row.parameters.get("label_smoothing"):
         smoothed = ref.losses.cross_entropy(**(dict(row.parameters) | {"label_smoothing": 0.1}))
         text = "there is a label smoothing of 0.1"
@@ -209,6 +212,12 @@ def _other_parameters(problem: ref.Problem) -> Iterator[Mistake]:
         counted = changed(row, divisor=lambda y, t: y.shape[0])
         text = "the mean divides by all examples, those with ignore_index included"
         yield Mistake("ignore_index mis-normalised", "loss", text, problem=_with_loss(counted))
+        yield _in_gradient_alone("ignore_index mis-normalised", text, counted)
+
+
+def _in_gradient_alone(kind: str, text: str, row: ref.Loss) -> Mistake:
+    """The gradient of another loss beside the value of the right one."""
+    return _d_output(kind, f"{text}, in the gradient alone", lambda p, y: ref.loss_gradient(p.replace(loss=row), y))
 
 
 def _with_loss(row: ref.Loss) -> Callable[[ref.Problem], ref.Problem]:

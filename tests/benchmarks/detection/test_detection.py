@@ -58,7 +58,11 @@ def correct_row(**changes):
 
 def names_of(right=100, caught=100, formats=tuple(detection.NAMED)):
     """A hundred mistakes in every format, the first so many named and caught."""
-    return [{"name": "m", "format": n, "right": i < right, "caught": i < caught} for n in formats for i in range(100)]
+    return [
+        {"name": "m", "format": n, "planted": 1.0, "right": i < right, "caught": i < caught}
+        for n in formats
+        for i in range(100)
+    ]
 
 
 def held(**changes):
@@ -83,6 +87,9 @@ def test_what_refutes_the_claim():
     assert not held(names=[*names_of(97, formats=wide), *names_of(formats=half)])
     assert not held(names=[*names_of(formats=wide), *names_of(94, formats=half)])
     assert not held(names=[*names_of(formats=wide), *names_of(caught=94, formats=half)])  # named, but not caught
+    small = [row | {"planted": 1e-3, "caught": False} for row in names_of(formats=half)]
+    assert held(names=[*names_of(), *small])  # less than what the format tells
+    assert not held(names=[*names_of(), *(row | {"format": "float32"} for row in small)])
     assert not held(implementations=[])
     assert not held(implementations=[correct_row(), correct_row(gradients=0)])
     assert not held(implementations=[correct_row(), correct_row(**{"false alarm": 1})])

@@ -1,0 +1,62 @@
+"""Mistakes whose only constant is a rate: each moves the gradients along one direction, in proportion to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import reduce
+
+import reference as ref
+from reference.network.gradients import is_parameter
+
+from .backward import UPDATES, update_mistake
+from .finished import DECAYS, decayed_at
+from .mistake import Leaves, Mistake
+from .rules import Rules
+
+OfRate = Callable[[float, float], Mistake]
+"""(rate, its uncertainty) ↦ the mistake."""
+RATE = 2.0**-10
+"""A rate so small that what it changes is straight in it, at any places together."""
+
+
+def rate_mistakes(problem: ref.Problem) -> Iterator[OfRate]:
+    """Weights that are updated before the gradient goes back through them, in a layer or in all; weight decay.
+
+    >>> mlp = ref.initialize([2, 3, 1], ["tanh", "identity"], seed=0)
+    >>> import numpy as np
+    >>> problem = ref.Problem(mlp, np.ones((4, 2)), np.zeros((4, 1)), "mse")
+    >>> sorted({mistake(RATE, 0.0).name for mistake in rate_mistakes(problem)})
+    ['weight decay mixed in', 'weights already updated']
+    """
+    if isinstance(problem.network, ref.Network):
+        return
+    layers = range(len(problem.mlp.layers))
+    for along in list(UPDATES)[:2]:  # Adam's first step goes where the sign goes
+        for layer in layers:
+            yield lambda rate, noise, layer=layer, along=along: update_mistake(layer, rate, along, noise)
+        if len(layers) > 1:
+            yield lambda rate, noise, along=along: _together(
+                [update_mistake(layer, rate, along, noise) for layer in layers], "every layer"
+            )
+    parameters = [place for place in problem.gradient_shapes() if is_parameter(place)]
+    for where, places in (
+        ("every weight", [place for place in parameters if place.endswith("weight")]),
+        ("every weight and bias", parameters),
+    ):
+        for along in DECAYS:
+            yield lambda rate, noise, places=places, along=along, where=where: _together(
+                [decayed_at(place, along, rate, noise) for place in places], where
+            )
+
+
+def _together(mistakes: Sequence[Mistake], where: str) -> Mistake:
+    """One habit at several places, as one mistake."""
+
+    def rules(right: Rules) -> Rules:
+        return reduce(lambda found, mistake: mistake.rules(found), mistakes, right)
+
+    def leaves(problem: ref.Problem, made: Leaves) -> Leaves:
+        return reduce(lambda found, mistake: mistake.leaves(problem, found), mistakes, made)
+
+    return replace(mistakes[0], where=where, rules=rules, leaves=leaves)
