@@ -1,10 +1,10 @@
 """Which checker catches which wrong gradients, calls which right ones wrong, and how long does it take?
 
 Claim: this checker catches every mistake of the bank from a relative error of 1e-13 in float64 (1e-5 in float32) on,
-names at least 98% of those that have a name (95% in half precision, of those that move an array by the goal of `power` or
-more), and raises no alarm over correct gradients from
-torch, JAX, autograd and NumPy in float64, float32, float16 and bfloat16. On 64-64-64-10 it catches every error from the
-goals of `power` on. The peers, by their defaults, stop at 1e-2 to 1e-6.
+names at least 98% of those that have a name (95% in half precision; of those that move an array by the goal of `power`
+or more), and raises no alarm over correct gradients from torch, JAX, autograd and NumPy in float64, float32, float16
+and bfloat16. On 64-64-64-10 it catches every error from the goals of `power` on. The peers, by their defaults, stop at
+1e-2 to 1e-6.
 Measurement: mistakes × places × sizes on the same networks before every checker; random problems, the hard ones too,
 through every implementation in every format; interleaved medians of the time.
 Refuted by: one such wrong gradient that passes, one false alarm, or fewer names.

@@ -139,8 +139,12 @@ def _last_at_most(threshold: float, beta: float) -> float:
 
     >>> _last_at_most(20.0, 1.0), _last_at_most(0.0, 2.0**-74) == 2.0**-1001
     (20.0, True)
+    >>> _last_at_most(20.0, 2.296875) == nextafter(20 / 2.296875, 0)
+    True
     """
     low = threshold / beta
+    while low * beta > threshold:  # the quotient was rounded up
+        low = nextafter(low, -inf)
     above, step = nextafter(low, inf), nextafter(abs(low), inf) - abs(low)
     while above * beta <= threshold and above < float_info.max:
         low, above, step = above, min(low + step, float_info.max), 2 * step

@@ -92,12 +92,26 @@ class Loss(Recorded):
         object.__setattr__(self, "parameters", frozen(self.parameters))
         if self.logarithms is not None:
             object.__setattr__(self, "logarithms", replace(self.logarithms, row=(self.value, self.gradient)))
-        y, t, dy = probe(self.target, self.outputs or 3)
+        y, t, dy = self.probe()
         with np.errstate(all="ignore"):
             expected = float(np.sum(np.imag(self.value(y + 1e-100j * dy, t))) * 1e100)
             got = float(np.sum(self.gradient(y, t) * dy))
         if not abs(got - expected) <= AGREE * max(1.0, abs(expected)):
             raise ValueError(f"loss {self.name!r}: its gradient along {dy} is {got}, its value says {expected}")
+
+    def probe(self) -> tuple[Array, Array, Array]:
+        """An output (2, K), a target and a direction that the row checks itself with, off every kink of its parameters.
+
+        >>> from . import multi_margin
+        >>> y, t, _ = multi_margin(margin=0.0625).probe()
+        >>> y - y[:, [t[0]]] + 0.0625 != 0
+        array([[ True,  True,  True],
+               [ True,  True,  True]])
+        """
+        y, t, direction = probe(self.target, self.outputs or 3)
+        while not all(np.all(switch) for switch in self.switches(y, t)):
+            y = y * (1 - 2.0**-8)
+        return y, t, direction
 
 
 def probe(target: str, k: int) -> tuple[Array, Array, Array]:

@@ -88,6 +88,8 @@ def logit(eps: float | None = None) -> Operation:
     """
     if eps is not None:
         check_number("logit", "eps", eps, 0.0)
+        if not eps <= 0.5:
+            raise ValueError(f"logit: eps must be at most 0.5, got {eps!r}")
 
     def within(x: Array) -> Array:
         if eps is None:

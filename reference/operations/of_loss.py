@@ -11,7 +11,7 @@ from ..arithmetic.array import Array, NumPyArray, Term
 from ..functions.recipe import recorded
 from ..losses import reduced
 from ..losses.common import examples, one
-from ..losses.row import Loss, probe
+from ..losses.row import Loss
 from .row import Inputs, Operation, Pullback
 
 Target = NumPyArray
@@ -89,7 +89,7 @@ def _of_row(row: Loss, reduction: str) -> Operation:
 
         return wrong
 
-    y, target, _ = probe(row.target, row.outputs or 3)
+    y, target, _ = row.probe()
     probes, mistakes = [(y, target)], {}
     if reduction == "mean" and row.divisor is not one:
         mistakes["sum for mean"] = divided_by(one)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
 
 import reference as ref
-from reference.network.gradients import is_parameter
+from reference.network.gradients import is_parameter, place_of
 
 from .backward import UPDATES, update_mistake
 from .finished import DECAYS, decayed_at
@@ -33,21 +33,28 @@ def rate_mistakes(problem: ref.Problem) -> Iterator[OfRate]:
         return
     layers = range(len(problem.mlp.layers))
     for along in list(UPDATES)[:2]:  # Adam's first step goes where the sign goes
-        for layer in layers:
-            yield lambda rate, noise, layer=layer, along=along: update_mistake(layer, rate, along, noise)
+        yield from (_updated((layer,), place_of(layer), along) for layer in layers)
         if len(layers) > 1:
-            yield lambda rate, noise, along=along: _together(
-                [update_mistake(layer, rate, along, noise) for layer in layers], "every layer"
-            )
+            yield _updated(layers, "every layer", along)
     parameters = [place for place in problem.gradient_shapes() if is_parameter(place)]
-    for where, places in (
-        ("every weight", [place for place in parameters if place.endswith("weight")]),
-        ("every weight and bias", parameters),
-    ):
-        for along in DECAYS:
-            yield lambda rate, noise, places=places, along=along, where=where: _together(
-                [decayed_at(place, along, rate, noise) for place in places], where
-            )
+    weights = [place_of(layer, "weight") for layer in layers]
+    for where, places in (("every weight", weights), ("every weight and bias", parameters)):
+        if where == "every weight" or places != weights:
+            yield from (_decayed(places, where, along) for along in DECAYS)
+
+
+def _updated(layers: Iterable[int], where: str, along: str) -> OfRate:
+    def made(rate: float, noise: float) -> Mistake:
+        return _together([update_mistake(layer, rate, along, noise) for layer in layers], where)
+
+    return made
+
+
+def _decayed(places: Iterable[str], where: str, along: str) -> OfRate:
+    def made(rate: float, noise: float) -> Mistake:
+        return _together([decayed_at(place, along, rate, noise) for place in places], where)
+
+    return made
 
 
 def _together(mistakes: Sequence[Mistake], where: str) -> Mistake:

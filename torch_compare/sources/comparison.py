@@ -184,7 +184,7 @@ def _against_complex_step(
     stepped = _complex_step(double, seed)
     if all(np.all(np.isnan(found)) for found in stepped.values()):
         return PairOutcome(pair, PairVerdict.NOT_JUDGED)
-    judged = {place: np.where(np.isnan(found), expected[place], found) for place, found in stepped.items()}
+    judged: Leaves = {p: np.where(np.isnan(found), expected[p], found) for p, found in stepped.items()}
     place = worst_place(judged, expected, accurate, DOUBLE)
     if place.scales <= FACTOR:
         return PairOutcome(pair, PairVerdict.ACCURATE, place.scales, place.ulps)

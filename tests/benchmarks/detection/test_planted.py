@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.detection import planted
+from benchmarks.detection import detection, planted
 from torch_compare.mistakes.planted import PLANTED
 
 
@@ -10,12 +10,10 @@ def index_of(name):
     return next(i for i, one in enumerate(PLANTED) if one.name == name)
 
 
-def test_what_lies_below_rounding_is_left_out():
-    small = PLANTED[index_of("relative error 1e-12 in one derivative")]
-    assert [name for name in planted.GOALS if not planted.smaller_than_rounding(small, name)] == ["float64"]
-    single = PLANTED[index_of("computed in float32")]
-    assert [name for name in planted.GOALS if not planted.smaller_than_rounding(single, name)] == ["float64"]
-    assert not planted.smaller_than_rounding(PLANTED[index_of("sign")], "bfloat16")
+def test_what_is_smaller_than_a_format_tells_is_no_mistake_to_be_caught_there():
+    small = [planted.judged(index_of("relative error 1e-6 in one derivative"), dtype, 0) for dtype in planted.GOALS]
+    assert [row["format"] for row in small if detection.telling([row], row["format"])] == ["float64", "float32"]
+    assert [row["caught"] for row in small[:2]] == [True, True]
 
 
 @pytest.mark.parametrize("dtype", planted.GOALS)

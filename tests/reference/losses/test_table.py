@@ -545,3 +545,12 @@ def test_get_takes_a_name_or_a_row():
     assert all(name in str(error.value) for name in ref.LOSSES)
     with pytest.raises(TypeError, match="loss: expected a name or a row, got NoneType"):
         losses.get(None)
+
+
+@pytest.mark.parametrize("margin", [k / 32 for k in range(-24, 25)])
+def test_a_row_checks_itself_off_the_kinks_that_its_parameters_make(margin):
+    """Numbers that the probe has exactly: with them the row lies on its own kink there, and was refused."""
+    for row in (losses.multi_margin(margin=margin), losses.hinge_embedding(margin=margin)):
+        y, target, _ = row.probe()
+        assert all(np.all(switch) for switch in row.switches(y, target))
+        assert ref.operations.of_loss(row, "none").name == row.name

@@ -127,3 +127,9 @@ def test_a_ball_around_a_jump_holds_both_sides() -> None:
 def test_what_does_not_fit_is_named(row: Operation, shapes: tuple[tuple[int, ...], ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         row.value(*map(np.ones, shapes))
+
+
+@pytest.mark.parametrize("eps", [0.75, 1.0])
+def test_a_logit_with_its_bounds_the_wrong_way_round_is_refused(eps: float) -> None:
+    with pytest.raises(ValueError, match=f"logit: eps must be at most 0.5, got {eps}"):
+        ops.logit(eps)

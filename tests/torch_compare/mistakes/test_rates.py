@@ -1,0 +1,53 @@
+"""Mistakes of an unknown rate show in half precision by the direction that they move the gradients in."""
+
+import numpy as np
+import pytest
+
+import reference as ref
+import torch_compare as tc
+from tests.torch_compare.diagnosis.helpers import network
+from torch_compare.mistakes.backward import update_mistake
+from torch_compare.mistakes.finished import decayed_at
+from torch_compare.mistakes.mistake import leaves_with
+from torch_compare.mistakes.rates import RATE, rate_mistakes
+
+PROBLEM = network([8, 8, 8, 8], ["tanh"] * 3, 6)
+
+
+def halved(leaves, dtype):
+    """The leaves as a format of so many bits stores them."""
+    bits = {"bfloat16": 8, "float16": 11}[dtype]
+    stored = {}
+    for place, leaf in leaves.items():
+        mantissa, exponent = np.frexp(np.asarray(leaf, dtype=float))
+        stored[place] = np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits)
+    return stored
+
+
+@pytest.mark.parametrize(
+    ("dtype", "mistakes", "name"),
+    [
+        ("bfloat16", [update_mistake(1, 0.5, "the gradient")], "weights already updated"),
+        ("float16", [update_mistake(k, 0.002, "the gradient's sign") for k in range(3)], "weights already updated"),
+        ("float16", [decayed_at(f"layers[{k}].weight", "the weights", 0.0005, 0.0) for k in range(3)],
+         "weight decay mixed in"),
+    ],
+)  # fmt: skip
+def test_a_rate_too_small_for_any_element_shows_in_its_direction_and_is_named(dtype, mistakes, name):
+    wrong = halved(leaves_with(tuple(mistakes), PROBLEM), dtype)
+    verdict = tc.check(PROBLEM, wrong, dtype)
+    assert verdict.status == "wrong"
+    assert verdict.worst.scales < 32  # no element tells
+    assert verdict.diagnosis.names == (name,)
+    assert tc.check(PROBLEM, halved(ref.gradients(PROBLEM).leaves(), dtype), dtype).agrees
+
+
+def test_what_a_rate_changes_is_straight_in_it():
+    problem = PROBLEM.replace(network=ref.initialize([4, 3, 2], ["tanh", "identity"], seed=1), x=PROBLEM.x[:, :4],
+                              target=PROBLEM.target[:, :2])  # fmt: skip
+    right = ref.gradients(problem).leaves()
+    for mistake in rate_mistakes(problem):
+        once, twice = (leaves_with((mistake(times * RATE, 0.0),), problem) for times in (1, 2))
+        moved = [np.concatenate([np.ravel(made[k] - right[k]) for k in right]) for made in (once, twice)]
+        assert np.linalg.norm(moved[0]) > 0
+        assert np.linalg.norm(moved[1] - 2 * moved[0]) <= 4 * RATE * np.linalg.norm(moved[0])
