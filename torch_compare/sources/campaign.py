@@ -77,13 +77,18 @@ def _chunk(seed: int, dtype: str, certify_all: bool, versions: Mapping[str, str]
 
     Raises:
         RuntimeError: another machine has other versions, whose pieces make no one report with those of this one.
+        ValueError: a problem cannot be made or compared; the text says which, and how to run it alone.
     """
     if versions != _versions():
         raise RuntimeError(f"versions: expected {versions}, got {_versions()}")
     report = CampaignReport(dtype, certify_all)
     with _ONE_AT_A_TIME, threadpool_limits(1):
         for case in cases:
-            found = run_case(spec_of(seed, case, dtype), certify_all or None)
+            try:
+                found = run_case(spec_of(seed, case, dtype), certify_all or None)
+            except (ValueError, TypeError, ArithmeticError) as error:
+                again = f"gradient-oracle verify --seed {seed} --first {case} --cases 1"
+                raise ValueError(f"case {case} of seed {seed}: {error}; again: {again}") from error
             report.add(replace(found, place=(seed, case)))
     return as_piece(report)
 

@@ -201,3 +201,12 @@ def test_every_row_that_is_drawn_has_its_place_in_the_report():
     for name in operations.names():
         report.add(CampaignCase(NetworkSpec(0, name), (), rows=(name,)))
     assert all(report.activations.get(name) or report.operations.get(name) for name in operations.names())
+
+
+def test_a_problem_that_cannot_be_compared_is_named_with_how_to_run_it_again(monkeypatch):
+    def broken(spec, certify=None):
+        raise ValueError("operation 'multi_margin': its pushforward is 1, its value says 2")
+
+    monkeypatch.setattr(campaign, "run_case", broken)
+    with pytest.raises(ValueError, match="case 4 of seed 7: operation 'multi_margin': .* --seed 7 --first 4 --cases 1"):
+        campaign.run(1, 7, jobs=1, first=4)
