@@ -16,6 +16,7 @@ from reference import __version__
 from reference.rounding.distance import WorstElement
 
 from ..cases.vectors import Edition
+from ..diagnosis.wording import listed
 from ..verdict.verdict import Verdict
 from .exit_status import AGREES, BAD_INPUT, DISAGREES, UNRESOLVED
 
@@ -112,7 +113,10 @@ def in_short(one: Checked) -> str:
         return one.reason
     if verdict.diagnosis.sought:
         return " and ".join(verdict.diagnosis.names) or "no known mistake"
-    return verdict.diagnosis if not verdict.agrees or verdict.scale == "textbook" else ""
+    if not verdict.agrees:
+        return verdict.diagnosis
+    said = [verdict.diagnosis] if verdict.scale == "textbook" else []
+    return "; ".join(said + ([f"nothing is told of {listed(verdict.untold)}"] if verdict.untold else []))
 
 
 def _digits(digits: float) -> str:
@@ -172,6 +176,7 @@ def _as_data(one: Checked) -> dict[str, Any]:
         "diagnosis": verdict.diagnosis,
         "mistakes": list(verdict.diagnosis.names),
         "runner_up": verdict.runner_up,
+        "untold": list(verdict.untold),
         "worst": verdict.worst.leaf,
         "gradients": leaves,
     }

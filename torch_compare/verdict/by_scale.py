@@ -144,6 +144,21 @@ class ByScale:
         """The root mean square of every leaf of several elements, in rounding scales."""
         return {s.place: s.errors for s in self.together if s.kind == SIZE}
 
+    def untold(self) -> tuple[str, ...]:
+        """The leaves of which nothing is told: gradients of 0 in the place of the expected ones would pass there."""
+        return tuple(place for place in self._white.gradient if self._is_untold(place))
+
+    def _is_untold(self, place: str) -> bool:
+        zeros, gradient = {place: np.zeros(np.shape(self.leaves[place]))}, self._white.gradient
+        if np.abs(gradient[place]).max(initial=0.0) > FACTOR or self._is_close(place):
+            return False
+        if not np.any(np.asarray(self.expected[place]) != 0):
+            return False
+        if worst_of(worst_places(zeros, self.expected, self.rounding.sigma, self.fmt)).scales > FACTOR:
+            return False
+        moved = {other: -g if other == place else np.zeros(np.shape(g)) for other, g in gradient.items()}
+        return all(s.excess <= 1 for s in statistics(Whitened(moved, gradient, self._white.runs)))
+
     def tells_zeros(self) -> bool:
         """Whether gradients of 0 in place of the expected ones would not pass; or nothing else can be meant.
 

@@ -56,6 +56,8 @@ class Verdict:
         coarser: the coarser format whose errors the numbers have, of an imprecise verdict; "" if there is none.
         formats: the steps of a module that compute in another format than its parameters', by that format.
         calls: where a module makes the steps that the diagnosis names, by step.
+        untold: the leaves, of those that agree, of which that says nothing: rounding there is as large as the gradient,
+            and zeros would agree too.
         untraced: why the derivative of a loss of one's own is not judged but taken as torch.autograd gives it; "" if it
             is judged.
         maps: the errors of every leaf in rounding scales, several elements a cell where there are many.
@@ -75,6 +77,7 @@ class Verdict:
     coarser: str = ""
     formats: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     calls: Mapping[str, str] = field(default_factory=dict, repr=False)
+    untold: tuple[str, ...] = ()
     untraced: str = ""
     maps: Mapping[str, ErrorMap] = field(default_factory=dict, repr=False, compare=False)
 
@@ -112,6 +115,9 @@ class Verdict:
             lines.append(f"or else: {self.runner_up}")
         lines += [f"{step} is made {where}" for step, where in self.calls.items()]
         lines += [f"in {form}, as the module computes them: {listed(steps)}" for form, steps in self.formats.items()]
+        if self.untold:
+            rounding = "where rounding is as large as the gradient and zeros would agree too"
+            lines.append(f"nothing is told of {listed(self.untold)}, {rounding}")
         if self.untraced:
             lines.append(f"not judged: the loss's own derivative, taken as torch.autograd gives it: {self.untraced}")
         if self.digits:
@@ -152,6 +158,7 @@ def judge(
         return Verdict(
             status, place, scale, fmt.name, said, reproduce, first.worst.scales, places=found.places,
             statistics=found.in_limits(), decided=_decided(found), maps=found.maps(),
+            untold=found.untold() if status is Status.AGREES else (),
         )  # fmt: skip
 
     if np.isnan(first.worst.scales):

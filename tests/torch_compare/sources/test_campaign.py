@@ -208,5 +208,5 @@ def test_a_problem_that_cannot_be_compared_is_named_with_how_to_run_it_again(mon
         raise ValueError("operation 'multi_margin': its pushforward is 1, its value says 2")
 
     monkeypatch.setattr(campaign, "run_case", broken)
-    with pytest.raises(ValueError, match=r"case 4 of seed 7: operation 'multi_margin': .* --seed 7 --first 4 --cases 1"):
+    with pytest.raises(ValueError, match=r"case 4 of seed 7: operation 'multi_margin'.* --seed 7 --first 4 --cases 1"):
         campaign.run(1, 7, jobs=1, first=4)

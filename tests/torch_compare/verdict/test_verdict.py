@@ -154,3 +154,26 @@ def test_a_verdict_takes_a_plain_sentence_as_its_diagnosis():
     verdict = replace(tc.check(problem, ref.gradients(problem)), diagnosis="looked at by hand")
     assert (verdict.diagnosis, verdict.diagnosis.names, verdict.runner_up) == ("looked at by hand", (), "")
     assert "that is: looked at by hand" in str(verdict)
+
+
+def test_what_agrees_says_of_which_leaves_it_tells_nothing():
+    """Three softmax layers leave gradients of the first that float16's textbook formulas lose: zeros would agree."""
+    rng = np.random.default_rng(0)
+    layers = tuple(
+        ref.Layer(rng.normal(size=(8, 8)) / 3, rng.normal(size=8) / 3, name)
+        for name in ("softmax", "softmax", "softmax", "identity")
+    )
+    halved = lambda a: a.astype(np.float16).astype(float)  # noqa: E731
+    problem = ref.Problem(ref.MLP(layers), rng.normal(size=(6, 8)), rng.normal(size=(6, 8)), "mse").map(halved)
+    problem = problem.replace(target=halved(problem.target))
+    right = {place: halved(leaf) for place, leaf in ref.gradients(problem).leaves().items()}
+    told = right | {"layers[0].weight": -right["layers[0].weight"]}
+    verdict = tc.check(problem, told, "float16")
+    assert verdict.agrees
+    assert "layers[0].weight" in verdict.untold
+    assert "layers[3].weight" not in verdict.untold
+    assert "nothing is told of" in str(verdict)
+    assert "layers[0].weight" not in tc.check(problem, told, "float32").untold
+    zeros = right | {place: np.zeros_like(right[place]) for place in verdict.untold}
+    assert tc.check(problem, zeros, "float16").agrees  # as it says
+    assert tc.check(problem, ref.gradients(problem)).untold == ()
