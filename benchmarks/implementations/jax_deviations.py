@@ -6,6 +6,7 @@ infinities included. What is not on it: a rounding error u of the customary form
 (1 − tanh², y(1 − y), 1/(1 + |z|) − |z|/(1 + |z|)²). That is held to the scale of the function by itself; a verdict on
 a network allows besides that σ(z) or 1/(1 + |z|)² is lost below the smallest normal number, which covers the
 examples of soft_sign and silu in float16. The rows are data: JAX is imported by `by_jax` alone.
+Every example was run under jax.jit too, with the same result.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ _LAX = "jax/_src/lax/lax.py"
 
 GELU_TANH_OVERFLOW = JaxDeviation(
     "gelu_tanh_overflow",
-    "gelu(approximate=True) where 3z² overflows: |z| > 7.7e153 in float64, > 1.06e19 in float32, > 147 in float16",
+    "gelu(approximate=True) where 3z² overflows: |z| > 7.7e153 in float64, > 1.06e19 in float32, > 147 in float16; of a "
+    "single number under jax.jit, which merges the 3 with other factors, where z² does",
     "1 − tanh² = 0 is multiplied by the derivative of z³, which is infinite: NaN, where the derivative is 0 or 1",
     f"{_FUNCTIONS}, gelu",
     (
-        Example("jax.nn.gelu", (1e154,), NAN, 1.0),
+        Example("jax.nn.gelu", (2e154,), NAN, 1.0),
         Example("jax.nn.gelu", (-2e19,), NAN, 0.0, "float32"),
-        Example("jax.nn.gelu", (148.0,), NAN, 1.0, "float16"),
+        Example("jax.nn.gelu", (-300.0,), NAN, 0.0, "float16"),
     ),
 )
 
