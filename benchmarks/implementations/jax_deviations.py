@@ -1,12 +1,13 @@
 """Where JAX's gradient is not the derivative of the function that JAX documents, and rounding is no excuse.
 
-A published list, as `torch_compare.torch_side.deviations` is of torch: found by sweeping the functions of `peers`,
-`peer_functions` and `peer_operations` over the range of every number type, kinks, ties, zeros, subnormals and
-infinities included. What is not on it: a rounding error u of the customary formula, however many digits that costs
-(1 − tanh², y(1 − y), 1/(1 + |z|) − |z|/(1 + |z|)²). That is held to the scale of the function by itself; a verdict on
-a network allows besides that σ(z) or 1/(1 + |z|)² is lost below the smallest normal number, which covers the
-examples of soft_sign and silu in float16. The rows are data: JAX is imported by `by_jax` alone.
-Every example was run under jax.jit too, with the same result.
+A published list, as `torch_compare.torch_side.deviations` is of torch. Found by sweeping the activations of `peers`
+over float64, float32 and float16 (over bfloat16 beyond ±1), by the hard inputs of the atlas of operations in float64
+and float32, and by trying single functions of `peer_operations` at kinks, ties, zeros, subnormals and infinities.
+What is not on it: a rounding error u of the customary formula, however many digits that costs (1 − tanh², y(1 − y),
+1/(1 + |z|) − |z|/(1 + |z|)²). That is held to the scale of the function by itself; a verdict on a network allows
+besides that σ(z) or 1/(1 + |z|)² is lost below the smallest normal number, which covers the examples of soft_sign and
+silu in float16. The rows are data: JAX is imported by `by_jax` alone. Every example was run under jax.jit too, with
+the same result.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ _LAX = "jax/_src/lax/lax.py"
 
 GELU_TANH_OVERFLOW = JaxDeviation(
     "gelu_tanh_overflow",
-    "gelu(approximate=True) where 3z² overflows: |z| > 7.7e153 in float64, > 1.06e19 in float32, > 147 in float16; of a "
-    "single number under jax.jit, which merges the 3 with other factors, where z² does",
+    "gelu(approximate=True) where 3z² overflows: |z| > 7.7e153 in float64, > 1.06e19 in float32, > 147 in float16; of "
+    "a single number under jax.jit, which merges the 3 with other factors, where z² does",
     "1 − tanh² = 0 is multiplied by the derivative of z³, which is infinite: NaN, where the derivative is 0 or 1",
     f"{_FUNCTIONS}, gelu",
     (
