@@ -16,6 +16,8 @@ from sphinx.util.docutils import SphinxDirective
 
 import reference as ref
 from benchmarks.harness.report import cell
+from benchmarks.implementations.jax_deviation_row import JaxDeviation
+from benchmarks.implementations.jax_deviations import JAX_CONVENTIONS, JAX_DEVIATIONS, MEASURED_WITH
 from benchmarks.zoo.audio import AUDIO
 from benchmarks.zoo.language import LANGUAGE
 from benchmarks.zoo.vision import VISION
@@ -73,6 +75,12 @@ def _deviations(rows: Sequence[Any]) -> Iterator[Cells]:
     yield "row", "where", "what torch computes there, and why", "how far off", "torch's source, and since when"
     for row in rows:
         yield f"`{row.name}`", row.where, row.what, row.size, f"{row.reference}; {row.since}"
+
+
+def _of_jax(rows: Sequence[JaxDeviation]) -> Iterator[Cells]:
+    yield "row", "where", "what JAX computes there, and why", f"for example, by JAX {MEASURED_WITH}", "JAX's source"
+    for row in rows:
+        yield f"`{row.name}`", row.where, row.what, "; ".join(map(str, row.examples)), row.reference
 
 
 def zoo() -> Iterator[Cells]:
@@ -145,6 +153,8 @@ TABLES: Mapping[str, Callable[[], Iterator[Cells]]] = MappingProxyType(
         "deviations": lambda: _deviations(DEVIATIONS),
         "operation-deviations": lambda: _deviations(OPERATION_DEVIATIONS),
         "optimizer-deviations": lambda: _deviations(OPTIMIZER_DEVIATIONS),
+        "jax-deviations": lambda: _of_jax(JAX_DEVIATIONS),
+        "jax-conventions": lambda: _of_jax(JAX_CONVENTIONS),
         "zoo": zoo,
         "accuracy": accuracy,
         "campaign": campaign,

@@ -5,6 +5,7 @@ import numpy as np
 import reference as ref
 from benchmarks.detection import false_alarms
 from benchmarks.implementations.correct_gradients import by_autograd, by_torch
+from benchmarks.implementations.jax_deviations import GELU_TANH_OVERFLOW
 from benchmarks.wrong_gradients.problems import network
 from tests.benchmarks.implementations.helpers import with_row
 
@@ -22,6 +23,17 @@ def test_a_published_deviation_is_counted_apart_and_hides_nothing_else():
     wrong = leaves | {"input": leaves["input"] * (1 + 1e-9)}
     assert tally_of(problem, wrong) == {"false alarm": 1}
     assert tally_of(problem, leaves, "JAX") == {"false alarm": 1}
+
+
+def test_jaxs_own_row_excuses_the_nan_that_it_lists_and_nothing_else():
+    number = np.float32
+    row = ref.MLP((ref.Layer(np.ones((1, 1), number), None, "gelu_tanh"),))
+    for z, outcome in ((1.1e19, "deviation"), (1.0e19, "false alarm")):
+        problem = ref.Problem(row, np.array([[z]], number), np.ones((1, 1), number), "inner_product")
+        missing = {k: np.full(np.shape(v), np.nan, number) for k, v in ref.gradients(problem).leaves().items()}
+        found = false_alarms.judgement(problem, missing, "JAX", "float32")
+        assert (found.outcome, found.deviation) == (outcome, GELU_TANH_OVERFLOW.name if outcome == "deviation" else "")
+        assert false_alarms.judgement(problem, missing, "reference", "float32").outcome == "false alarm"
 
 
 def test_overflow_excuses_in_narrow_formats_only():
