@@ -194,7 +194,7 @@ class Noisy(Stacked):
         run = np.arange(self.source.runs + 1).reshape(-1, *(1,) * (x.ndim - 1))
         return Noisy(np.where(run % 4 > 1, y, x), self.source)
 
-    def jitter(self, size: Term, reach: float = 1.0) -> Noisy:
+    def jitter(self, size: Term, reach: Term = 1.0) -> Noisy:
         """The values with a further error of u·size: what a formula with a larger intermediate term makes.
 
         Such formulas also divide by what may overflow (1/(1 + e^−z)), and multiply the quotient by numbers up

@@ -30,7 +30,11 @@ class Rows(Mapping[str, R]):
 
     def __getitem__(self, name: str) -> R:
         if name not in self._made:
-            self._made.setdefault(name, self._makers[name]())  # of two threads that make it, both get the first
+            make = self._makers[name]
+            try:
+                self._made.setdefault(name, make())  # of two threads that make it, both get the first
+            except KeyError as error:  # `get` would take it for a name that there is none of
+                raise RuntimeError(f"row {name!r} cannot be made: there is no {error}") from error
         return self._made[name]
 
     def __contains__(self, name: object) -> bool:

@@ -164,7 +164,7 @@ def _textbook_activation(row: Activation) -> Activation:
     """
 
     def value(z: Noisy) -> Noisy:
-        return _noisy(row.value(z)).jitter(row.textbook_value(z), _reach(z))
+        return _noisy(row.value(z)).jitter(row.textbook_value(z), reach(z))
 
     def elementwise(z: Noisy, d_y: Array) -> Noisy:
         assert row.derivative is not None
@@ -174,12 +174,17 @@ def _textbook_activation(row: Activation) -> Activation:
             own = np.where(z.magnitude() > TANH_TAIL[row.name], 2 * TANH_ULPS * size, size)
         slope = _noisy(row.derivative(z))
         at_once = _noisy(d_y * slope).jitter(size * np.abs(d_y), reach=0.0)
-        return _noisy(d_y * slope.jitter(own, _reach(z))).in_turns(at_once)
+        return _noisy(d_y * slope.jitter(own, reach(z))).in_turns(at_once)
 
     def rowwise(z: Noisy, d_y: Noisy) -> Noisy:
         assert row.vjp is not None
         largest = Noisy(np.abs(d_y.data).max(axis=2, keepdims=True), d_y.source)
-        return _noisy(row.vjp(z, d_y)).jitter(row.textbook_derivative(z) * largest, _reach(z) * _reach(d_y))
+        return _noisy(row.vjp(z, d_y)).jitter(row.textbook_derivative(z) * largest, reach(z) * reach(d_y))
+
+    def reach(z: Noisy) -> NumPyArray:
+        """The magnitude that each number is multiplied by, at least 1: its own, or the largest of its row."""
+        size = np.maximum(1.0, np.abs(z.data[0]))
+        return size.max(axis=-1, keepdims=True) if row.rowwise else size
 
     return changed(row, value=value, vjp=rowwise if row.rowwise else elementwise)
 
@@ -187,11 +192,6 @@ def _textbook_activation(row: Activation) -> Activation:
 def _noisy(values: Array) -> Noisy:
     """The values, which are noisy: a formula makes noisy numbers of noisy ones."""
     return cast(Noisy, values)
-
-
-def _reach(z: Noisy) -> float:
-    """The largest magnitude in z, at least 1."""
-    return max(1.0, float(np.abs(z.data[0]).max()))
 
 
 def _textbook_loss(row: Loss) -> Loss:

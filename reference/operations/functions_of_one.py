@@ -219,7 +219,9 @@ def cos() -> Operation:
 def _of_scipy(name: str, x: Array) -> Array:
     from scipy import special  # noqa: PLC0415  (it loads for as long as all of this package)
 
-    y: Array = getattr(special, name)(x)
+    f = getattr(special, name)
+    half = isinstance(x, np.ndarray) and x.dtype == np.float16  # of which SciPy has no function: it gives wider numbers
+    y: Array = f(x, out=np.empty_like(x), casting="same_kind") if half else f(x)
     return y
 
 

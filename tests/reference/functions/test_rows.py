@@ -63,3 +63,10 @@ def test_importing_the_package_makes_no_row_and_loads_no_scipy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["[]", "3", "0", "0"], "three rows are parts of others"
+
+
+def test_a_row_whose_maker_looks_for_what_there_is_not_is_no_missing_row():
+    table = Rows({"one": lambda: {}["two"]})
+    with pytest.raises(RuntimeError, match="row 'one' cannot be made: there is no 'two'"):
+        table.get("one")
+    assert table.get("three") is None

@@ -70,3 +70,16 @@ def test_a_row_of_one_rounding_allows_for_the_customary_formula_of_the_format_it
     once = FORMATS["bfloat16"].evaluating_in(FORMATS["float32"])
     single, half = (rounding_scale(problem, f, textbook=True).input for f in ("float32", once))
     assert np.all(half >= single * (1 - 2 / 8))
+
+
+@pytest.mark.parametrize("name", ["softsign", "silu", "gelu_tanh"])
+def test_the_textbook_scale_of_one_example_is_no_larger_for_another_far_away(name):
+    """The part that a quotient loses is that of each number's own size: it was that of the largest of all."""
+    mlp = ref.MLP((ref.Layer(np.array([[1.0]]), None, name),))
+
+    def scale(*x):
+        batch = np.array(x)[:, None]
+        problem = ref.Problem(mlp, batch, np.zeros_like(batch), "half_squared_error", reduction="sum")
+        return rounding_scale(problem, textbook=True).input[0, 0]
+
+    assert 0.25 < scale(-200.0, 1e300) / scale(-200.0, -200.0) < 4

@@ -321,3 +321,15 @@ def test_an_undecided_tie_of_balls_is_said() -> None:
         third = Ball.exact(np.array([1.0])) / 3
         with pytest.raises(Undecided):
             ops.maximum().pullback((third, third * 3 / 3), third, third)
+
+
+@pytest.mark.parametrize("name", sorted(ref.OPERATIONS))
+def test_every_operation_computes_float16_in_float16(name: str) -> None:
+    """SciPy has no function of it, and gave float64 for erf."""
+    row = ref.OPERATIONS[name]
+    inputs = tuple(x if x is None or x.dtype.kind != "f" else x.astype(np.float16) for x in row.probes[0])
+    y = row.value(*inputs)
+    d_y = tuple(map(np.ones_like, y)) if isinstance(y, tuple) else np.ones_like(y)
+    found = row.pullback(inputs, y, d_y)
+    made = [*(y if isinstance(y, tuple) else (y,)), *(d for d in found if d is not None)]
+    assert {array.dtype for array in made if array.dtype.kind == "f"} == {np.dtype(np.float16)}
