@@ -21,12 +21,14 @@ from torch_compare.torch_side.gradients import torch_gradients
 from torch_compare.torch_side.networks import run_network
 from torch_compare.torch_side.tensors import tensor
 
-from ..implementations.correct_gradients import TORCH_NUMBERS
+from ..implementations.correct_gradients import NUMBERS, TORCH_NUMBERS
 from .checkers import PASSED
 
 Leaves = Mapping[str, Any]
 WIDER = {"float64": np.float64, "float32": np.float64, "bfloat16": np.float32}
 """What the run that a kernel is held against computes in."""
+COMPUTED_IN = {"float64": np.float64, "float32": np.float32, "bfloat16": np.float32}
+"""What a kernel of a type computes in; it stores its gradients in the type."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,24 @@ def in_type(problem: ref.Problem, dtype: Any) -> ref.Problem:
 
 def _leaves(found: ref.Gradients) -> dict[str, Any]:
     return {place: np.asarray(leaf) for place, leaf in found.leaves().items() if place != "loss"}
+
+
+def distance(given: Leaves, right: Leaves) -> float:
+    """‖error‖/‖right‖ of the worst array; infinite where an error is, and nothing should be."""
+    worst = 0.0
+    for place, leaf in right.items():
+        off = float(np.linalg.norm(np.ravel(np.asarray(given[place], float) - leaf)))
+        size = float(np.linalg.norm(np.ravel(np.asarray(leaf, float))))
+        worst = max(worst, off / size if size else np.inf if off else 0.0)
+    return worst if np.isfinite(worst) else np.inf
+
+
+def stored(leaves: Leaves, name: str) -> dict[str, Any]:
+    """The gradients as a kernel of a type stores them."""
+    with np.errstate(over="ignore"):
+        return {
+            place: np.asarray(leaf).astype(NUMBERS[name]).astype(COMPUTED_IN[name]) for place, leaf in leaves.items()
+        }
 
 
 # ── the checks ───────────────────────────────────────────────────────────────────────────────────────

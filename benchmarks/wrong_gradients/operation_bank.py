@@ -1,7 +1,8 @@
 """The bank of wrong gradients of operations: kernels of the sizes that their tests have, and what goes wrong in each.
 
-A kernel is one operation, or a small network of several. Its wrong gradients are those that are known of its rows, of
-the activations in it and of networks (a branch lost, or added twice), and a factor on one of its gradients.
+A kernel is one operation, a small network of several, or a whole transformer. Its wrong gradients are those that are
+known of its rows, of the activations in it and of networks (a branch lost, or added twice), and a factor on one of its
+gradients.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch_compare.mistakes.of_network import network_mistakes
 from torch_compare.verdict.operation import operation_problem
 
 from ..implementations.correct_gradients import NUMBERS
+from ..implementations.transformers import gpt2, llama, next_tokens
 
 Array = Any
 UPSTREAM = 0.1
@@ -42,7 +44,8 @@ class Kernel:
             found = self.build(np.random.default_rng([seed, size]), size)
         graph = found.graph
         parameters = {key: _in(values, name, dtype) for key, values in graph.parameters.items()}
-        network = ref.Network(parameters, graph.steps, graph.inputs, graph.output, graph.constants)
+        constants = {key: _in(values, name, dtype) for key, values in graph.constants.items()}
+        network = ref.Network(parameters, graph.steps, graph.inputs, graph.output, constants)
         x = {key: _in(values, name, dtype) for key, values in found.x.items()}
         return ref.Problem(network, x, _in(found.target, name, dtype), found.loss, found.reduction)
 
@@ -228,3 +231,18 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("gated block", _gated_block),
 )
 """Every kernel; those of one operation first."""
+
+
+# ── whole networks ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _language_model(name: str, build: Callable[..., ref.Network]) -> Kernel:
+    def problem(rng: Generator, size: int) -> ref.Problem:
+        seed = int(rng.integers(2**31))
+        return next_tokens(build(width=size, seed=seed), seed=seed)
+
+    return Kernel(name, problem)
+
+
+TRANSFORMERS: tuple[Kernel, ...] = (_language_model("GPT-2", gpt2), _language_model("Llama", llama))
+"""Two layers each; of width 16 they have 7,000 to 9,000 parameters. Their loss is part of them."""

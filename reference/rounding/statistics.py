@@ -61,6 +61,11 @@ class Statistic:
         """In units of its limit."""
         return self.errors / self.limit
 
+    @property
+    def in_full(self) -> bool:
+        """Whether a change made once, no more and no less, leaves a projection on it within the limit."""
+        return self.factor != 0 and abs(1 - 1 / self.factor) * self.errors <= self.limit
+
     def __str__(self) -> str:
         if self.kind == SIZE:
             return f"{self.place} is off by {self.errors:.3g} σ by root mean square"

@@ -19,14 +19,16 @@ from ..mistakes.network_pass import NetworkPass
 from ..mistakes.rates import RATE, OfRate, rate_mistakes
 from ..mistakes.rules import RIGHT, remembered
 from ..mistakes.single import single_mistakes
+from .network_search import OVERHEAD as OF_STEP
 
 WORK = 4e9
 """Multiply-adds that they may take: a second or two; the first ones, if it is too few."""
 OVERHEAD = 1e6
 """What a layer costs besides, however small it is, in the same units: 100 layers would take a minute."""
-
-KEPT = 2**13
-"""Numbers in the gradients up to which what all mistakes make is kept: 20 MB where there are 300."""
+PASSES = 1.5
+"""Forward passes' work that a wrong step costs: `NetworkPass` takes it from there down, half of a backward pass."""
+KEPT = 2**14
+"""Numbers in the gradients up to which what all mistakes make is kept: 40 MB where there are 300."""
 
 
 def known_changes(
@@ -43,7 +45,7 @@ def known_changes(
         rounding: their rounding.
     """
     elements = sum(gradient.size for gradient in white.gradient.values())
-    each = 3.0 * passes.work(problem.network, problem.x) + elements * RUNS + OVERHEAD * _parts(problem)
+    each = _work(problem) + elements * RUNS
     make = _kept if elements <= KEPT else _made
     for mistake, made in make(problem, int(WORK // each)):
         with np.errstate(all="ignore"):
@@ -82,9 +84,12 @@ def _kept(problem: ref.Problem, most: int) -> tuple[tuple[Mistake | OfRate, Leav
     return tuple(_made(problem, most))
 
 
-def _parts(problem: ref.Problem) -> int:
-    """The layers or steps."""
-    return len(problem.network.steps if isinstance(problem.network, ref.Network) else problem.mlp.layers)
+def _work(problem: ref.Problem) -> float:
+    """The multiply-adds of one mistake's gradients."""
+    work = passes.work(problem.network, problem.x)
+    if isinstance(problem.network, ref.Network):
+        return PASSES * work + OF_STEP * len(problem.network.steps)
+    return 3.0 * work + OVERHEAD * len(problem.mlp.layers)
 
 
 def changes(

@@ -24,6 +24,8 @@ from .mean_product import shared_error
 ELEMENT = "element"
 CLOSE = 4.0
 """Ulps within which every derivative of the calculus is right."""
+DOUBT = 0.5
+"""Of a limit. The limits are twice what correct gradients reached where they were measured, or more."""
 TOGETHER = 2**23
 """Numbers in the changes of the mistakes that are projected on together (64 MB)."""
 
@@ -79,12 +81,18 @@ class ByScale:
 
     @property
     def statistics(self) -> tuple[Statistic, ...]:
-        """The statistics of all elements together; those towards known mistakes in formats coarser than float32.
+        """The statistics of all elements together, and those towards known mistakes.
 
-        In finer ones a mistake that shows in no element, leaf or layer is smaller than any of those that are known.
+        In float32 and finer those are asked for where the others leave doubt, and count if the mistake made in full
+        would explain them: a formula of one's own may move a gradient there by as little as it rounds.
         """
-        coarse = self.fmt.bits < FORMATS["float32"].bits
-        return self.together + (self.towards_mistakes if coarse and all(s.excess <= 1 for s in self.together) else ())
+        if any(s.excess > 1 for s in self.together) or self.worst.scales > FACTOR:
+            return self.together
+        if self.fmt.bits < FORMATS["float32"].bits:
+            return self.together + self.towards_mistakes
+        if self.worst.scales <= DOUBT * FACTOR and all(s.excess <= DOUBT for s in self.together):
+            return self.together
+        return self.together + tuple(s for s in self.towards_mistakes if s.in_full)
 
     @cached_property
     def towards_mistakes(self) -> tuple[Statistic, ...]:
