@@ -80,6 +80,11 @@ class ByScale:
         return less if shared and all(statistic.excess <= 1 for statistic in less[1]) else (white, found)
 
     @property
+    def _coarse(self) -> bool:
+        """Whether the format is coarser than float32."""
+        return self.fmt.bits < FORMATS["float32"].bits
+
+    @property
     def statistics(self) -> tuple[Statistic, ...]:
         """The statistics of all elements together, and those towards known mistakes.
 
@@ -88,7 +93,7 @@ class ByScale:
         """
         if any(s.excess > 1 for s in self.together) or self.worst.scales > FACTOR:
             return self.together
-        if self.fmt.bits < FORMATS["float32"].bits:
+        if self._coarse:
             return self.together + self.towards_mistakes
         if self.worst.scales <= DOUBT * FACTOR and all(s.excess <= DOUBT for s in self.together):
             return self.together
@@ -96,8 +101,12 @@ class ByScale:
 
     @cached_property
     def towards_mistakes(self) -> tuple[Statistic, ...]:
-        """The projections on the change that each known mistake makes, a few mistakes at a time."""
-        named = ((f'"{m.what}" in {m.where}', flat(change)) for m, change in self._changes())
+        """The projections on the change that each known mistake makes, a few mistakes at a time.
+
+        In float32 and finer without those whose rate was fitted: they would explain a small error in full.
+        """
+        known = ((m, change) for m, change in self._changes() if self._coarse or not m.uncertainty)
+        named = ((f'"{m.what}" in {m.where}', flat(change)) for m, change in known)
         few, found = max(1, TOGETHER // max(1, flat(self._white.error).size)), []
         while part := list(islice(named, few)):
             found += towards(self._white, part)
