@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..arithmetic.array import Array
-from ..arithmetic.dispatch import indicator
+from ..arithmetic.dispatch import indicator, is_negative
 from ..functions.basics import nothing, one, zero
 from ..functions.parameters import check_finite
 from ..functions.recipe import recorded
@@ -81,7 +81,7 @@ def _leaky(name: str, source: str, slope: float, parameters: dict[str, float]) -
         name,
         "z if z > 0 else slope·z",
         source,
-        lambda z: np.where(z > 0, z, z * slope),
+        lambda z: np.where(is_negative(z), z * slope, z),
         derivative,
         kinks=(Kink(0.0, slope, slope, 1.0),),
         homogeneous=True,

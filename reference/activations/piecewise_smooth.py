@@ -9,7 +9,17 @@ import numpy as np
 
 from ..arithmetic.array import Array
 from ..arithmetic.constants import SELU_SCALE, SELU_SCALE_ALPHA
-from ..arithmetic.dispatch import constant, exp_of_sum, finite, indicator, limited, magnitude, two_product, two_sum
+from ..arithmetic.dispatch import (
+    constant,
+    exp_of_sum,
+    finite,
+    indicator,
+    is_negative,
+    limited,
+    magnitude,
+    two_product,
+    two_sum,
+)
 from ..functions import logistic
 from ..functions.basics import one, size, zero
 from ..functions.elementwise import elementwise
@@ -53,12 +63,17 @@ def _left(z: Array, size: float) -> Array:
 def elu(alpha: float = 1.0) -> Activation:
     """z if z > 0 else alpha·(e^z − 1); the left slope alpha at 0. Any finite alpha, negative ones too."""
     check_finite("elu", alpha=alpha)
+
+    def derivative(z: Array) -> Array:
+        right = is_negative(-z) if alpha == 1 else z > 0  # only with another α is there a kink between the two
+        return np.where(right, one(z), alpha * _exponential_left(z))
+
     return Activation(
         "elu",
         "z if z > 0 else α(e^z − 1)",
         "Clevert, Unterthiner & Hochreiter 2016, arXiv:1511.07289",
-        lambda z: np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0))),
-        lambda z: np.where(z > 0, one(z), alpha * _exponential_left(z)),
+        lambda z: np.where(is_negative(z), alpha * np.expm1(np.minimum(z, 0)), z),
+        derivative,
         lambda z: np.where(z > 0, zero(z), alpha * _exponential_left(z)),
         kinks=() if alpha == 1 else (Kink(0.0, alpha, alpha, 1.0),),
         breaks=(0.0,),
@@ -88,7 +103,7 @@ def celu(alpha: float = 1.0) -> Activation:
 
     def value(z: Array) -> Array:
         q, q_low = exponent(z)
-        return np.where(z > 0, z, alpha * np.expm1(q) * (1 + q_low) + alpha * q_low)
+        return np.where(is_negative(z), alpha * np.expm1(q) * (1 + q_low) + alpha * q_low, z)
 
     def exponential(z: Array) -> Array:
         e, rest = exp_of_sum(*exponent(z))
@@ -99,7 +114,7 @@ def celu(alpha: float = 1.0) -> Activation:
         "max(0, z) + min(0, α(e^(z/α) − 1))",
         "Barron 2017, arXiv:1704.07483",
         value,
-        lambda z: np.where(z > 0, one(z), exponential(z)),
+        lambda z: np.where(is_negative(-z), one(z), exponential(z)),
         lambda z: np.where(z > 0, zero(z), exponential(z) / alpha),
         breaks=(0.0,),
         textbook_value=lambda z: _left(z, abs(alpha)),
@@ -118,7 +133,7 @@ def selu() -> Activation:
         "λz if z > 0 else λα(e^z − 1)",
         "Klambauer, Unterthiner, Mayr & Hochreiter 2017, arXiv:1706.02515",
         lambda z: np.where(
-            z > 0, constant(SELU_SCALE, z) * z, constant(SELU_SCALE_ALPHA, z) * np.expm1(np.minimum(z, 0))
+            is_negative(z), constant(SELU_SCALE_ALPHA, z) * np.expm1(np.minimum(z, 0)), constant(SELU_SCALE, z) * z
         ),
         lambda z: np.where(
             z > 0, zero(z) + constant(SELU_SCALE, z), constant(SELU_SCALE_ALPHA, z) * _exponential_left(z)
@@ -170,7 +185,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
         if beta == 1:
             return exp_of_sum(-magnitude(z))[0]
         x, low = two_product(limited(z, 2 * logistic.WIDEST / beta), zero(z) + beta)
-        e, rest = exp_of_sum(-magnitude(x), np.where(x < 0, low, -low))
+        e, rest = exp_of_sum(-magnitude(x), np.where(is_negative(x), low, -low))
         return e + e * rest
 
     def parts(z: Array) -> tuple[Array, Array]:
@@ -184,7 +199,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
 
     @elementwise(parts, widen=False)
     def derivative(z: Array, linear: Array, e: Array) -> Array:
-        return np.where(linear, one(z), np.where(z < 0, e, 1) / (1 + e))
+        return np.where(linear, one(z), np.where(is_negative(z), e, 1) / (1 + e))
 
     @elementwise(parts, widen=False)
     def second(z: Array, linear: Array, e: Array) -> Array:

@@ -82,6 +82,10 @@ class Arithmetic(Array, Protocol):
         """See `dispatch.magnitude`."""
         ...
 
+    def is_negative(self) -> Array:
+        """See `dispatch.is_negative`."""
+        ...
+
     def limited(self, bound: float) -> Array:
         """See `dispatch.limited`."""
         ...

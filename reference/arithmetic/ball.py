@@ -180,6 +180,10 @@ class Ball(Held, np.lib.mixins.NDArrayOperatorsMixin):
         """|z|."""
         return Ball(list(map(abs, self.flat)), self.shape, self.decisions)
 
+    def is_negative(self) -> Ball:
+        """z < 0."""
+        return self < 0
+
     def limited(self, bound: float) -> Ball:  # noqa: ARG002 (as every arithmetic takes it)
         """The same: nothing overflows."""
         return self

@@ -42,6 +42,18 @@ def magnitude(z: Array) -> Array:
     return np.abs(z) if z.dtype.kind == "f" else np.where(z < 0, -z, z)
 
 
+def is_negative(z: Array) -> Array:
+    """Where z < 0: for a function without a kink there that is written in one form for each side.
+
+    Noisy numbers answer each for itself. `z < 0` is where a kink may be crossed: some of their runs then take the other
+    side (see `noise_model`), on which the form for this one is another function.
+
+    >>> is_negative(np.array([-2.0, -0.0, 3.0]))
+    array([ True, False, False])
+    """
+    return z < 0 if is_numpy(z) else _other(z).is_negative()
+
+
 def limited(z: Array, bound: float) -> Array:
     """z with its real part limited to ±bound; for functions that have under- or overflowed by then.
 

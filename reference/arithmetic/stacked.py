@@ -85,6 +85,10 @@ class Stacked(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
         """|z|; see `dispatch.magnitude`."""
         return self._like(np.asarray(arithmetic.magnitude(self.data)))
 
+    def is_negative(self) -> Self:
+        """Where each number is below 0; see `dispatch.is_negative`."""
+        return self._like(self.data < 0)
+
     def limited(self, bound: float) -> Self:
         """z within ±bound; see `dispatch.limited`."""
         return self._like(np.asarray(arithmetic.limited(self.data, bound)))

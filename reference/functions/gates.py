@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import GELU_CUBIC, LOG_SCALED_DENSITY, SQRT_8_OVER_PI
-from ..arithmetic.dispatch import constant_parts, limited, magnitude, two_product, two_sum
+from ..arithmetic.dispatch import constant_parts, is_negative, limited, magnitude, two_product, two_sum
 from .elementwise import Parts, elementwise
 from .logistic import WIDEST, exp_below, over, over_square, scaled_exp
 from .mills_ratio import mills_ratio
@@ -103,7 +103,7 @@ def _gate_derivative(z: Array, a_slope: Array, low: Term, scaled: Array, rest: T
     bracket, lost = two_sum(-a_slope, 1)
     bracket = bracket + (e + (lost - low + e * rest))
     k = scaled * (bracket / over_square(e, rest)) * small
-    return np.where(z < 0, k, 1 - k)
+    return np.where(is_negative(z), k, 1 - k)
 
 
 def _gate_second(product: Array, bracket: Array, lost: Term, scaled: Array, rest: Term, small: float) -> Array:
@@ -139,7 +139,7 @@ def gelu(z: Array, mills: Array, a: Array, scaled: Array, rest: Term, small: flo
 def gelu_derivative(z: Array, mills: Array, a: Array, scaled: Array, rest: Term, small: float) -> Array:
     """Φ(z) + z·φ(z): −k on the left, 1 + k on the right, k = φ(a)(a − R(a)), a = |z|."""
     k = scaled * (a - (mills - a * rest)) * small
-    return np.where(z < 0, -k, 1 + k)
+    return np.where(is_negative(z), -k, 1 + k)
 
 
 @elementwise(_density_parts)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import LOG_SCALE, Constant
-from ..arithmetic.dispatch import constant_parts, exp_of_sum, limited, magnitude, two_sum
+from ..arithmetic.dispatch import constant_parts, exp_of_sum, is_negative, limited, magnitude, two_sum
 from ..arithmetic.wide import SAME, Wide
 from .elementwise import Parts, elementwise
 
@@ -59,7 +59,7 @@ def _exponential(z: Array) -> Parts:
 @elementwise(_exponential)
 def sigmoid(z: Array, e: Array) -> Array:
     """σ(z) = 1/(1 + e^−z)."""
-    return np.where(z < 0, e, 1) / (1 + e)
+    return np.where(is_negative(z), e, 1) / (1 + e)
 
 
 @elementwise(_exponential)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..arithmetic.array import Array, Term
-from ..arithmetic.dispatch import exp_of_sum, indicator, limited, magnitude, two_product, two_sum
+from ..arithmetic.dispatch import exp_of_sum, indicator, is_negative, limited, magnitude, two_product, two_sum
 from .elementwise import Parts, elementwise
 from .logistic import WIDEST, scaled_exp
 
@@ -28,7 +28,7 @@ def mish(z: Array, bounded: Array, scaled: Array, e: Array, rest: Term, small: f
     d = (e + 2) * e + 2
     left = scaled * (bounded * _less(e * (1 + e) / d, rest)) * small
     right = z - bounded * (2 * e * e / (1 + 2 * e * (1 + e)))
-    return np.where(z < 0, left, right)
+    return np.where(is_negative(z), left, right)
 
 
 @elementwise(_mish_parts)
@@ -41,7 +41,7 @@ def mish_derivative(z: Array, bounded: Array, scaled: Array, e: Array, rest: Ter
     left = scaled * (flat + bounded * steep) * small
     q = 1 + 2 * e * (1 + e)
     right = 1 - e * e * (2 / q - bounded * (4 * (1 + e) / (q * q)))
-    return np.where(z < 0, left, right)
+    return np.where(is_negative(z), left, right)
 
 
 @elementwise()

@@ -12,7 +12,7 @@ from math import isnan
 import numpy as np
 
 from ..arithmetic.array import Array
-from ..arithmetic.dispatch import indicator, magnitude, parameter, zeros
+from ..arithmetic.dispatch import indicator, is_negative, magnitude, parameter, zeros
 from ..functions.basics import zero
 from ..functions.recipe import recorded
 from .by_element import PAIR, by_element
@@ -210,7 +210,7 @@ def prelu() -> Operation:
     """x where it is positive, elsewhere w·x, w one number or one a channel (axis 1); at 0 the slope is w."""
 
     def value(x: Array, weight: Array) -> Array:
-        return np.where(x > 0, x, _by_channel(weight, x) * x)
+        return np.where(is_negative(x), _by_channel(weight, x) * x, x)
 
     def slope(x: Array, weight: Array, at_zero: float | None = None) -> Array:
         left = np.where(x > 0, 1, _by_channel(weight, x))
