@@ -49,8 +49,10 @@ class Sample:
 
 
 ORDER: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    **{f"adaptive_max_pool{n}d": ("input", "output_size", "return_indices") for n in (1, 2, 3)},
     "batch_norm": ("x", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"),
     "cat": ("*tensors", "dim"),
+    "cdist": ("x1", "x2", "p", "compute_mode"),
     "clamp": ("input", "min", "max"),
     "diff": ("input", "n", "dim", "prepend", "append"),
     "dropout": ("x", "p", "training"),
@@ -91,7 +93,7 @@ IGNORED: Mapping[str, tuple[Any, ...] | None] = MappingProxyType({
     "dropout_p": (0.0,), "use_input_stats": (True,), "scale_grad_by_freq": (False,), "sparse": (False,),
     "max_norm": (None,), "rounding_mode": (None,), "sparse_grad": (False,), "memory_format": None,
     "_stacklevel": None, "stable": None, "prepend": (None,), "append": (None,), "decimals": (0,), "output_size": None,
-    "running_mean": None, "running_var": None,
+    "running_mean": None, "running_var": None, "return_indices": None, "compute_mode": None,
 })  # fmt: skip
 """Arguments of torch's that rows lack, and the values (any for None) that change nothing: the running statistics are
 those of instance_norm, which takes the input's own."""
@@ -183,7 +185,10 @@ def translated(sample: Sample) -> Translated:
             raise NoCounterpartError(f"{own}={_short(value)}")
     if name == "rms_norm" and parameters.get("eps") is None:
         parameters["eps"] = float(np.finfo(np.float64).eps)  # torch's, of the type
-    return Translated(_made(name, parameters), {key: x for key, x in inputs.items() if x is not None})
+    row = _made(name, parameters)
+    if "input" in inputs and "input" not in row.inputs:  # known only once the row is made
+        inputs[row.inputs[0]] = inputs.pop("input")
+    return Translated(row, {key: x for key, x in inputs.items() if x is not None})
 
 
 def _named(name: str, arguments: tuple[Any, ...]) -> dict[str, Any]:

@@ -95,3 +95,19 @@ def test_every_sample_of_torch_agrees_or_deviates_as_published() -> None:
     assert report.figures["samples"] > 1500
     assert report.figures[opinfo.AGREES] > 1100
     assert report.holds, [row for row in report.rows if row[opinfo.DEVIATES]]
+
+
+@pytest.mark.parametrize(
+    ("row", "function", "rest", "options"),
+    [
+        ("local_response_norm", F.local_response_norm, (2,), {}),
+        ("adaptive_max_pool1d", F.adaptive_max_pool1d, (2, False), {}),
+        ("max_pool1d", F.max_pool1d, (2,), {"return_indices": True}),
+        ("cdist", torch.cdist, (W[None], 2.0, None), {}),
+    ],
+)
+def test_a_row_that_is_known_by_its_parameters_gets_its_own_inputs(
+    row: str, function: Any, rest: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    """Pools were refused for indices that nobody differentiates; a norm had its input by another name, and none."""
+    assert compared(row, function, X[None], *rest, **options).kind == opinfo.AGREES
