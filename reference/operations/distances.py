@@ -218,7 +218,8 @@ def cdist(p: float = 2.0) -> Operation:
         p,
         lambda a, b: a - b,
         parts,
-        ((probe(2, 3), probe(2, 3, start=9)), (probe(2, 1, 2), probe(3, 2, start=9))),
+        # of another spread: differences of two of one would repeat, and the largest of two equal ones is a kink
+        ((probe(2, 3), probe(2, 3, start=9, high=1.25)), (probe(2, 1, 2), probe(3, 2, start=9, high=1.25))),
         {"p": p},
     )
 

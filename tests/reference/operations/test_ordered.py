@@ -38,6 +38,7 @@ ROWS: tuple[Case, ...] = (
     (ops.pairwise_distance(3.0, 0.0, True), ((2, 1, 3), (4, 1))),
     (ops.cdist(), ((2, 3), (4, 3))),
     (ops.cdist(1.0), ((2, 3, 1), (2, 1))),
+    (ops.cdist(np.inf), ((2, 3), (4, 3))),
 )
 
 
