@@ -143,11 +143,9 @@ def _of(refused: Sequence[Row], right: Sequence[Row], what: str) -> str:
 
 
 def holds(lines: Sequence[Row]) -> bool:
-    """This check errs on neither side in any type; whatever else is for float32 and bfloat16 errs on one, in one."""
+    """Whether this check errs on neither side in any type. What the others do is measured, and no claim of ours."""
     ours = [line for line in lines if line["checker"] == OURS]
-    others = {line["checker"] for line in lines} - {OURS, "gradcheck"}
-    errs = {line["checker"] for line in lines if line["let through"] or line["refused"]}
-    return all(not line["let through"] and not line["refused"] for line in ours) and others <= errs
+    return bool(ours) and all(not line["let through"] and not line["refused"] for line in ours)
 
 
 def measure(quick: bool, seed: int, kernels: Sequence[Kernel] = (), sizes: Sequence[int] = (), jobs: int = 2) -> Report:
@@ -174,15 +172,15 @@ def measure(quick: bool, seed: int, kernels: Sequence[Kernel] = (), sizes: Seque
         question="Which wrong gradients of operations does each check let through, and which correct kernels refuse?",
         claim=(
             "This check lets none of the wrong gradients through that the type can show, and refuses no correct "
-            "kernel; every tolerance that people use does one or the other. In a two-layer GPT-2 and a two-layer Llama "
-            f"it catches them all, and names at least {whole_networks.NAMED:.0%} with their step."
+            "kernel. In a two-layer GPT-2 and a two-layer Llama it catches them all, and names at least "
+            f"{whole_networks.NAMED:.0%} with their step."
         ),
         refuted_by=(
             "a wrong gradient that this check lets through, from a relative error of "
             + ", ".join(f"{GOALS[name]:g} in {name}" for name in FORMATS)
             + " on, in the transformers as many times that as torch errs more there than on 64-64-64-10; a correct "
-            "kernel that it refuses; fewer names; or a tolerance that errs on neither side. The gradient that a "
-            f"kernel is handed has a spread of {UPSTREAM:g}. gradcheck sees a kernel in float64 alone."
+            "kernel that it refuses; fewer names. The gradient that a kernel is handed has a spread of "
+            f"{UPSTREAM:g}. gradcheck sees a kernel in float64 alone."
         ),
         columns={
             "format": "type", "checker": "check", "wrong": "wrong", "let through": "let through",

@@ -100,7 +100,8 @@ def test_the_claim_follows_from_the_summary():
     assert holds(lines())
     assert not holds(lines(refused=1))
     assert not holds(lines(**{"let through": 1}))
-    assert not holds([*lines()[:2], line(checker="allclose, 1e-2 and 1e-2")])  # it errs on neither side
+    assert holds([*lines()[:2], line(checker="allclose, 1e-2 and 1e-2")])  # one that errs on neither side is no rival
+    assert not holds(lines()[2:])  # nothing was judged
 
 
 def test_a_check_that_lets_everything_through_refutes_the_claim(monkeypatch):
