@@ -42,9 +42,11 @@ SECONDS = 10.0
 """The processor's time that an architecture may take, all three precisions and the certificate; but for `SLOW`."""
 ZEROS = "a gradient that is 0 because its parts cancel is told from the least float64 in over 1,000 bits"
 TRACED = "torch.export traces hundreds of steps, three times"
+ASKED = "in bfloat16 every known mistake of its hundred steps is made, to see whether the errors go its way"
 SLOW: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(("GPT-2", "DPT", "MobileViT", "MobileViT 2", "CvT", "LeViT", "SwiftFormer"), ZEROS)
     | dict.fromkeys(("Gemma 3", "RWKV", "DAC", "MobileNet 2"), TRACED)
+    | dict.fromkeys(("CLIP", "PVT", "SegFormer", "Swin"), ASKED)
 )
 """Architectures that take longer, and why."""
 QUICK = (
