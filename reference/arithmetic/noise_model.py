@@ -127,7 +127,8 @@ def _erring(
     least = source.format.smallest * 2.0 ** (source.format.bits + 8)
     near = np.abs(y[:1])
     below = None
-    if near.size and near.min() < least and np.any(terms * (near < least)):
+    # of those that are numbers: one example that overflows says nothing of the underflow of another
+    if near.size and np.fmin.reduce(near, axis=None) < least and np.any(terms * (near < least)):
         alike = source.errors(np.zeros((1,) * len(shape)))
         below = source.format.smallest * np.rint(terms * (xi + alike) * 2.0) / 4
     noise = xi[1:]

@@ -94,3 +94,15 @@ def test_a_scale_made_in_parts_is_that_of_all_runs(monkeypatch):
     for place, sigma in whole.items():
         ratio = np.sqrt(np.mean(parts[place] ** 2) / np.mean(sigma**2))
         assert 0.7 < ratio < 1.4, place
+
+
+def test_an_example_that_overflows_leaves_the_noise_of_underflow_to_the_others():
+    """A NaN among the numbers hid that others lie below the format's range: their σ was far below its smallest one."""
+    layers = [ref.Layer(np.array([[1.0]]), None, "square") for _ in range(12)]
+    mlp = ref.MLP((*layers, ref.Layer(np.array([[1.0]]), None, "identity")))
+    x = np.array([[0.9], [1e200]])
+    problem = ref.Problem(mlp, x, np.zeros((2, 1)), "half_squared_error", reduction="sum")
+    sigma = rounding_scale(problem, "float32").input
+    alone = rounding_scale(problem.replace(x=x[:1], target=np.zeros((1, 1))), "float32").input
+    assert alone[0, 0] > FORMATS["float32"].smallest / 8
+    assert 0.25 < sigma[0, 0] / alone[0, 0] < 4
