@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -554,3 +555,16 @@ def test_a_row_checks_itself_off_the_kinks_that_its_parameters_make(margin):
         y, target, _ = row.probe()
         assert all(np.all(switch) for switch in row.switches(y, target))
         assert ref.operations.of_loss(row, "none").name == row.name
+
+
+def test_a_row_with_equal_outputs_on_its_kink_moves_them_apart():
+    """With more classes than the probe has numbers some are equal; at a margin of 0 they lie on a kink together."""
+    row = losses.multi_margin(margin=0.0, weight=np.ones(7))
+    y, target, _ = row.probe()
+    assert all(np.all(switch) for switch in row.switches(y, target))
+
+
+def test_a_row_whose_switch_is_always_0_is_made():
+    """Nothing moves it off: it is checked where it lies."""
+    row = replace(ref.LOSSES["mse"], switches=lambda y, t: (0 * y,))
+    assert row.gradient is ref.LOSSES["mse"].gradient
