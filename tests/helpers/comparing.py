@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from scipy.stats import f
 
 import reference as ref
 from reference.arithmetic.array import NumPyArray
@@ -17,6 +18,8 @@ from reference.network.in_arithmetic import in_noise
 from reference.rounding.distance import FACTOR, worst_place
 
 RUNS = 32
+ONCE_IN_A_BILLION = float(np.sqrt(f.isf(1e-9, RUNS, RUNS)))
+"""The largest quotient of two root mean squares of so many runs of one error (Fisher's F), but for one in a billion."""
 
 DTYPES = (np.float64, np.float32)
 

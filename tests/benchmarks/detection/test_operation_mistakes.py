@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from benchmarks.detection import operation_mistakes
+from benchmarks.detection.checkers import relative_error
 from benchmarks.detection.operation_checkers import (
     CHECKERS,
     COMPUTED_IN,
     OURS,
     OperationChecker,
     Subject,
-    distance,
     stored,
 )
 from benchmarks.detection.operation_mistakes import CORRECT, FORMATS, holds, measure, of_kernel
@@ -47,7 +47,7 @@ def lines(**changes):
 def test_every_kernel_has_mistakes_that_the_type_can_show(kernel):
     problem = kernel.problem(0, 32, "float32", np.float32)
     right = leaves_of(problem)
-    shown = [t for t, wrong in mistakes(problem) if distance(wrong(problem), right) >= 1e-2]
+    shown = [t for t, wrong in mistakes(problem) if relative_error(wrong(problem), right) >= 1e-2]
     assert any(not title.startswith("factor") for title in shown) or kernel.name in ("gated block", "tril")
     assert sum(title.startswith("factor") for title in shown) >= 4
 

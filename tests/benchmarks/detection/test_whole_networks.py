@@ -40,7 +40,7 @@ def test_what_fails_is_said():
 
 def test_a_network_shows_less_where_torch_errs_more():
     subject = Subject(GPT2.problem(0, WIDTH, "bfloat16"), "bfloat16")
-    assert GOALS["bfloat16"] < shown_from(subject) < 0.1
+    assert GOALS["bfloat16"] < shown_from(subject) < 1
     right = dict(subject.eager)
     right["ln_f.bias"] = 2 * right["ln_f.bias"]
     subject.__dict__["eager"] = right

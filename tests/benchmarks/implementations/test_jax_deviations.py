@@ -13,7 +13,6 @@ import pytest
 import reference as ref
 from benchmarks.implementations.jax_deviation_row import array, by_jax
 from benchmarks.implementations.jax_deviations import JAX_CONVENTIONS, JAX_DEVIATIONS, MEASURED_WITH
-from benchmarks.implementations.peers import HAS_JAX
 from reference.rounding.distance import FACTOR
 from torch_compare.verdict.operation import operation_problem
 
@@ -122,7 +121,6 @@ def slopes(function, inputs, example, place):
 # ── the tests ────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.skipif(not HAS_JAX, reason="JAX is not installed")
 @pytest.mark.parametrize("example", LOST + KINKS)
 def test_jax_gives_what_the_list_says(example):
     found, listed = by_jax(example), array(example.jax, example.dtype)
@@ -207,4 +205,4 @@ def test_every_row_has_a_name_of_its_own_and_examples():
 def test_the_version_is_the_one_that_is_installed_for_the_tests():
     pinned = (Path(__file__).parents[3] / "constraints.txt").read_text(encoding="utf-8")
     assert re.search(r"^jax==(.*)$", pinned, re.MULTILINE)[1] == MEASURED_WITH
-    assert not HAS_JAX or version("jax") == MEASURED_WITH
+    assert version("jax") == MEASURED_WITH
