@@ -19,7 +19,7 @@ from ..implementations.correct_gradients import NUMBERS, representable
 from ..implementations.naive import Leaves, naive_gradients
 from ..wrong_gradients.bank import BANK
 from ..wrong_gradients.wrong_gradient import WrongGradient
-from .checkers import CHECKERS, PASSED
+from .checkers import CHECKERS, PASSED, relative_error
 
 Row = Mapping[str, Any]
 LEAST = {"float64": 1e-13, "float32": 1e-5}
@@ -66,17 +66,6 @@ def planted(wrong: WrongGradient, seed: int, dtype: str | None = None) -> float:
     """How far a wrong gradient is from the same implementation's right one: ‖error‖/‖right‖ of the worst array."""
     _, leaves, right = made(wrong, seed, dtype or wrong.dtype)
     return relative_error(leaves, right)
-
-
-def relative_error(leaves: Leaves, right: Leaves) -> float:
-    """‖error‖/‖right‖ of the array that is furthest off; ∞ where it is no number."""
-    worst = 0.0
-    for place, values in leaves.items():
-        a, b = np.asarray(values, dtype=float), np.asarray(right[place], dtype=float)
-        distance, size = float(np.linalg.norm(np.ravel(a - b))), float(np.linalg.norm(np.ravel(b)))
-        if distance > 0:
-            worst = max(worst, distance / size if size > 0 else np.inf)
-    return worst if np.isfinite(worst) else np.inf
 
 
 def row_of(wrong: WrongGradient, seed: int, dtype: str) -> Row:

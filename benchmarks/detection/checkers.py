@@ -51,6 +51,17 @@ class Checker:
     whole: bool
 
 
+def relative_error(given: Leaves, right: Leaves) -> float:
+    """‖error‖/‖right‖ of the array that is furthest off; infinite where an error is, and nothing should be."""
+    worst = 0.0
+    for place, values in given.items():
+        a, b = np.asarray(values, dtype=float), np.asarray(right[place], dtype=float)
+        distance, size = float(np.linalg.norm(np.ravel(a - b))), float(np.linalg.norm(np.ravel(b)))
+        if distance > 0:
+            worst = max(worst, distance / size if size > 0 else np.inf)
+    return worst if np.isfinite(worst) else np.inf
+
+
 def _ordered(problem: ref.Problem, leaves: Leaves) -> Iterator[tuple[str, Array]]:
     """The gradients of weight and bias layer by layer and of x, as float64: the oracle's where one is missing.
 

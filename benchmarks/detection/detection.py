@@ -191,7 +191,7 @@ def figures_of(
         figures[f"caught, {number}, goal all"] = sum(row["caught"] for row in mine)
         figures[f"called by their name, {number}, goal {goal:.0%}"] = share_named(names, number)
         figures[f"not called by it, {number}"] = ", ".join(row["name"] for row in mine if not row["right"]) or "none"
-        below = [row for row in names if row["format"] == number and row not in mine]
+        below = [row for row in names if row["format"] == number and row["planted"] < power.GOALS[number]]
         figures[f"smaller ones, caught of all, {number}"] = f"{sum(row['caught'] for row in below)} of {len(below)}"
     total: Counter[str] = Counter()
     for row in implementations:

@@ -71,16 +71,6 @@ def _leaves(found: ref.Gradients) -> dict[str, Any]:
     return {place: np.asarray(leaf) for place, leaf in found.leaves().items() if place != "loss"}
 
 
-def distance(given: Leaves, right: Leaves) -> float:
-    """‖error‖/‖right‖ of the worst array; infinite where an error is, and nothing should be."""
-    worst = 0.0
-    for place, leaf in right.items():
-        off = float(np.linalg.norm(np.ravel(np.asarray(given[place], float) - leaf)))
-        size = float(np.linalg.norm(np.ravel(np.asarray(leaf, float))))
-        worst = max(worst, off / size if size else np.inf if off else 0.0)
-    return worst if np.isfinite(worst) else np.inf
-
-
 def stored(leaves: Leaves, name: str) -> dict[str, Any]:
     """The gradients as a kernel of a type stores them."""
     with np.errstate(over="ignore"):

@@ -18,7 +18,8 @@ from ..harness.style import panels, save_picture
 from ..implementations.naive_operations import naive_operation_gradients
 from ..wrong_gradients.operation_bank import KERNELS, TRANSFORMERS, UPSTREAM, Kernel, leaves_of, mistakes
 from . import whole_networks
-from .operation_checkers import CHECKERS, COMPUTED_IN, OURS, Leaves, Subject, distance, stored
+from .checkers import relative_error
+from .operation_checkers import CHECKERS, COMPUTED_IN, OURS, Leaves, Subject, stored
 from .power import GOALS
 
 Row = dict[str, Any]
@@ -73,7 +74,7 @@ def of_kernel(kernel: Kernel, size: int, name: str, seed: int, correct_seeds: in
         right = leaves_of(problem)
         for title, wrong in chosen(problem, whole):
             given = wrong(problem)
-            planted = distance(given, right)
+            planted = relative_error(given, right)
             if planted >= GOALS[name]:
                 cells = common | {"what": title, "wrong": True, "planted": planted}
                 rows += [cells | found for found in judged(subject, stored(given, name))]

@@ -20,8 +20,8 @@ from torch_compare.mistakes.mistake import Mistake
 from torch_compare.mistakes.of_network import network_mistakes
 
 from ..wrong_gradients.operation_bank import TRANSFORMERS, Kernel, leaves_of
-from .checkers import PASSED
-from .operation_checkers import COMPUTED_IN, Subject, distance, stored
+from .checkers import PASSED, relative_error
+from .operation_checkers import COMPUTED_IN, Subject, stored
 from .power import GOALS
 
 Row = Mapping[str, Any]
@@ -41,7 +41,7 @@ def shown_from(subject: Subject) -> float:
     Args:
         subject: the problem and the type.
     """
-    errs = distance(subject.eager, leaves_of(subject.problem))
+    errs = relative_error(subject.eager, leaves_of(subject.problem))
     return GOALS[subject.name] * max(1.0, errs / TORCH_ERRS[subject.name])
 
 
@@ -56,7 +56,7 @@ def of_network(kernel: Kernel, name: str, seed: int, every: int, first: int = 0)
         warnings.simplefilter("ignore")  # a wrong gradient may overflow on its way
         for mistake in list(unique.values())[first::every]:
             given = leaves_of(mistake.problem(problem))
-            planted = distance(given, right)
+            planted = relative_error(given, right)
             if planted >= least:
                 verdict = tc.check(subject.problem, stored(given, name), name)
                 rows.append({

@@ -113,9 +113,11 @@ class Whitened:
         error = {place: self.error[place] - factor * g for place, g in self.gradient.items()}
         return Whitened(error, self.gradient, self.runs)
 
-    def of_zeros(self) -> Whitened:
-        """The errors that zeros would have in place of the given numbers."""
-        return Whitened({place: -g for place, g in self.gradient.items()}, self.gradient, self.runs)
+    def of_zeros(self, places: Iterable[str]) -> Whitened:
+        """The errors that zeros would have in place of the given numbers at these places, and nothing of the others."""
+        gradient = {place: self.gradient[place] for place in places}
+        error, runs = {p: -g for p, g in gradient.items()}, {p: self.runs[p] for p in gradient}
+        return Whitened(error, gradient, runs)
 
 
 def statistics(white: Whitened) -> Iterator[Statistic]:

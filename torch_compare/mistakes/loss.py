@@ -194,15 +194,14 @@ def _other_parameters(problem: ref.Problem) -> Iterator[Mistake]:
             continue
         other = make(**(dict(row.parameters) | {key: default}))
         kind = _KINDS.get(key, "loss parameter ignored")
+        left_out = f"{key} is left out of what the mean divides by", changed(row, divisor=other.divisor)
         for text, stands in (
             (f"{key} is ignored", other),
             (f"{key} counts in what the mean divides by and nowhere else", changed(other, divisor=row.divisor)),
-            (f"{key} is left out of what the mean divides by", changed(row, divisor=other.divisor)),
+            left_out,
         ):
             yield Mistake(kind, "loss", text, problem=_with_loss(stands))
-        yield _in_gradient_alone(
-            kind, f"{key} is left out of what the mean divides by", changed(row, divisor=other.divisor)
-        )
+        yield _in_gradient_alone(kind, *left_out)
     if row.name == "cross_entropy" and not row.parameters.get("label_smoothing"):
         smoothed = ref.losses.cross_entropy(**(dict(row.parameters) | {"label_smoothing": 0.1}))
         text = "there is a label smoothing of 0.1"

@@ -36,11 +36,10 @@ def rate_mistakes(problem: ref.Problem) -> Iterator[OfRate]:
         yield from (_updated((layer,), place_of(layer), along) for layer in layers)
         if len(layers) > 1:
             yield _updated(layers, "every layer", along)
-    parameters = [place for place in problem.gradient_shapes() if is_parameter(place)]
-    weights = [place_of(layer, "weight") for layer in layers]
-    for where, places in (("every weight", weights), ("every weight and bias", parameters)):
-        if where == "every weight" or places != weights:
-            yield from (_decayed(places, where, along) for along in DECAYS)
+    parameters = tuple(place for place in problem.gradient_shapes() if is_parameter(place))
+    weights = tuple(place_of(layer, "weight") for layer in layers)
+    for places, where in {parameters: "every weight and bias", weights: "every weight"}.items():  # one without biases
+        yield from (_decayed(places, where, along) for along in DECAYS)
 
 
 def _updated(layers: Iterable[int], where: str, along: str) -> OfRate:

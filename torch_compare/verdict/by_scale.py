@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
@@ -162,30 +162,25 @@ class ByScale:
         return {s.place: s.errors for s in self.together if s.kind == SIZE}
 
     def untold(self) -> tuple[str, ...]:
-        """The leaves of which nothing is told: gradients of 0 in the place of the expected ones would pass there."""
-        return tuple(place for place in self._white.gradient if self._is_untold(place))
+        """The leaves of which nothing is told: zeros in their place alone would pass.
 
-    def _is_untold(self, place: str) -> bool:
-        gradient, zeros = self._white.gradient[place], np.zeros(np.shape(self.leaves[place]))
-        if np.abs(gradient).max(initial=0.0) > FACTOR or self._is_close(place):
-            return False
-        if not np.any(np.asarray(self.expected[place]) != 0):
-            return False
-        if worst_of(worst_places({place: zeros}, self.expected, self.rounding.sigma, self.fmt)).scales > FACTOR:
-            return False
-        alone = Whitened({place: -gradient}, {place: gradient}, {place: self._white.runs[place]})
-        return all(s.excess <= 1 for s in statistics(alone))  # the noise of others in a wider sum hides it the more
-
-    def tells_zeros(self) -> bool:
-        """Whether gradients of 0 in place of the expected ones would not pass; or nothing else can be meant.
-
-        Nothing else can where every number given is the right one to a few ulps: of an exact formula, or underflown.
+        Each by itself: in a sum over others their noise would hide it the more.
         """
-        if all(self._is_close(place) for place in self.leaves):
+        small = (p for p, gradient in self._white.gradient.items() if np.abs(gradient).max(initial=0.0) <= FACTOR)
+        return tuple(place for place in small if not self.tells_zeros([place]))
+
+    def tells_zeros(self, places: Collection[str] = ()) -> bool:
+        """Whether zeros in place of the expected gradients, all or those at the places, would not pass.
+
+        Or nothing else can be meant: where every number given is the right one to a few ulps, of an exact formula or
+        underflown, and where 0 is expected.
+        """
+        judged = places or self.leaves
+        if all(self._is_close(place) for place in judged):
             return True
-        zeros = {place: np.zeros(np.shape(leaf)) for place, leaf in self.leaves.items() if place != "loss"}
+        zeros = {place: np.zeros(np.shape(self.leaves[place])) for place in judged if place != "loss"}
         if not any(np.any(np.asarray(self.expected[place]) != 0) for place in zeros):
             return True
         if worst_of(worst_places(zeros, self.expected, self.rounding.sigma, self.fmt)).scales > FACTOR:
             return True
-        return any(s.excess > 1 for s in statistics(self._white.of_zeros()))
+        return any(s.excess > 1 for s in statistics(self._white.of_zeros(zeros)))
