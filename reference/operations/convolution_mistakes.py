@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from ..arithmetic.array import Array
-from .convolved import Backward, Convolution, Gradients, Sizes, backward, placed
+from .convolved import Backward, Convolution, Gradients, Sizes, backward
 from .windows import Windows
 
 
@@ -59,8 +59,7 @@ def _of_windows(c: Convolution, change: Callable[[Windows], Windows]) -> Backwar
     right = backward(c)
 
     def gradients(s: Sizes, x: Array, weight: Array, bias: Array | None, d_y: Array) -> Gradients:
-        elsewhere = placed(change(s.windows), s.groups, s.examples, s.image, s.positions)
-        return right(elsewhere, x, weight, bias, d_y)
+        return right(replace(s, windows=change(s.windows)), x, weight, bias, d_y)
 
     return gradients
 
@@ -76,8 +75,7 @@ def _of_d_bias(c: Convolution, divisor: Callable[[Array], int]) -> Backward:
 def _last_example(c: Convolution) -> Backward:
     def gradients(s: Sizes, x: Array, weight: Array, bias: Array | None, d_y: Array) -> Gradients:
         d_x, _, d_bias = backward(c)(s, x, weight, bias, d_y)
-        alone = placed(s.windows, s.groups, 1, s.image, s.positions)
-        return d_x, backward(c)(alone, x[-1:], weight, bias, d_y[-1:])[1], d_bias
+        return d_x, backward(c)(replace(s, examples=1), x[-1:], weight, bias, d_y[-1:])[1], d_bias
 
     return gradients
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
 
-from ..arithmetic.array import Array, NumPyArray
+from ..arithmetic.array import Array
 from .arguments import expect
 from .products import sum_of
 from .row import Inputs, Pullback, Selective
-from .windows import Shape, Windows, gathered, of_all, scattered
+from .windows import Shape, Windows, columns, images
 
 Pair: TypeAlias = "tuple[Array | None, Array | None]"
 _EVERY = range(3)
@@ -71,7 +71,6 @@ class Sizes:
         examples: N.
         image: n.
         positions: m.
-        places: what each place of the kernel reads at each position of each example, (K, N·M).
     """
 
     windows: Windows
@@ -79,7 +78,6 @@ class Sizes:
     examples: int
     image: Shape
     positions: Shape
-    places: NumPyArray
 
     def matrix(self, weight: Array) -> Array:
         """W: (R, Q/G, *k) to (G, R/G, Q/G·K)."""
@@ -87,7 +85,7 @@ class Sizes:
 
     def rows(self, y: Array) -> Array:
         """A row for each channel: (N, R, *m) to (G, R/G, N·M)."""
-        return y.swapaxes(0, 1).reshape(self.groups, y.shape[1] // self.groups, self.places.shape[1])
+        return y.swapaxes(0, 1).reshape(self.groups, y.shape[1] // self.groups, self.examples * prod(self.positions))
 
     def of_rows(self, rows: Array) -> Array:
         """The inverse of `rows`."""
@@ -96,15 +94,14 @@ class Sizes:
 
     def columns(self, x: Array) -> Array:
         """U(x): the window of each position as a column, (N, Q, *n) to (G, Q/G·K, N·M)."""
-        read = gathered(channel_rows(x), self.places)
+        read = columns(self.windows, x.swapaxes(0, 1), self.positions)
         return read.reshape(self.groups, prod(read.shape[:2]) // self.groups, read.shape[2])
 
-    def of_columns(self, columns: Array) -> Array:
+    def of_columns(self, read: Array) -> Array:
         """U*: the adjoint of `columns`; what windows have in common is added up."""
-        channels = self.groups * columns.shape[1] // len(self.places)
-        parts = columns.reshape(channels, *self.places.shape)
-        image = scattered(parts, self.places, self.examples * prod(self.image))
-        return image.reshape(channels, self.examples, *self.image).swapaxes(0, 1)
+        kernel = prod(self.windows.kernel)
+        parts = read.reshape(self.groups * read.shape[1] // kernel, kernel, read.shape[2])
+        return images(self.windows, parts, self.examples, self.image, self.positions).swapaxes(0, 1)
 
 
 def sizes_of(c: Convolution, x: Array, weight: Array, bias: Array | None) -> Sizes:
@@ -131,13 +128,7 @@ def sizes_of(c: Convolution, x: Array, weight: Array, bias: Array | None) -> Siz
         found = w.positions(given)
         image, positions = given, found
     expect(c.name, min(found) > 0, "x", f"an image that the kernel {kernel} fits in", f"shape {x.shape}")
-    return placed(w, c.groups, x.shape[0], image, positions)
-
-
-def placed(w: Windows, groups: int, examples: int, image: Shape, positions: Shape) -> Sizes:
-    """The sizes with the places that the windows read."""
-    places = of_all(w.places(image, positions), prod(image), examples)
-    return Sizes(w, groups, examples, image, positions, places)
+    return Sizes(w, c.groups, x.shape[0], image, positions)
 
 
 def channel_rows(x: Array) -> Array:

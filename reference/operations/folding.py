@@ -18,7 +18,7 @@ from .arguments import expect, per_axis
 from .moving import Back, moving
 from .probe import probe
 from .row import Operation
-from .windows import Shape, Windows, gathered, scattered
+from .windows import Shape, Windows, columns, images
 
 Lengths: TypeAlias = "int | Sequence[int]"
 _SOURCE = "Chellapilla, Puri & Simard 2006, High performance convolutional neural networks for document processing"
@@ -41,16 +41,16 @@ def _columns(w: Windows, x: Array, positions: Shape) -> Array:
     """(…, C, n₁, n₂) to (…, C·K, M)."""
     *leading, channels = x.shape[:-_AXES]
     image = x.shape[-_AXES:]
-    read = gathered(x.reshape(prod(leading) * channels, prod(image)), w.places(image, positions))
+    read = columns(w, x.reshape(prod(leading) * channels, 1, *image), positions)
     return read.reshape(*leading, channels * prod(w.kernel), prod(positions))
 
 
-def _image(w: Windows, columns: Array, image: Shape, positions: Shape) -> Array:
+def _image(w: Windows, read: Array, image: Shape, positions: Shape) -> Array:
     """The adjoint: (…, C·K, M) to (…, C, n₁, n₂)."""
-    *leading, high, count = columns.shape
+    *leading, high, count = read.shape
     channels = high // prod(w.kernel)
-    parts = columns.reshape(prod(leading) * channels, prod(w.kernel), count)
-    return scattered(parts, w.places(image, positions), prod(image)).reshape(*leading, channels, *image)
+    parts = read.reshape(prod(leading) * channels, prod(w.kernel), count)
+    return images(w, parts, 1, image, positions).reshape(*leading, channels, *image)
 
 
 def _elsewhere(w: Windows) -> dict[str, Windows]:

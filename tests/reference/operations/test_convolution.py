@@ -17,7 +17,7 @@ from reference import operations as ops
 from reference.arithmetic.ball import Ball
 from reference.arithmetic.ball_decisions import RAISE, precision
 from reference.operations import MAKERS, Operation
-from reference.operations.windows import Windows, gathered, scattered
+from reference.operations.windows import Windows, columns, gathered, images, of_all, scattered
 from tests.helpers.comparing import gamma
 from tests.reference.operations.checking import assert_every_arithmetic, assert_mistakes_change_the_gradient
 from tests.reference.operations.linear_in_each import arrays, bound, check
@@ -261,3 +261,20 @@ def test_windows_are_those_of_the_padded_image(windows: Windows) -> None:
     back = scattered(columns, places, 24).reshape(x.shape)
     terms = columns * found  # each added up twice at the most on either side, after one product
     assert abs(np.sum(back * x) - np.sum(terms)) <= 2 * gamma(terms.size + 1) * np.sum(np.abs(terms))
+
+
+@pytest.mark.parametrize("windows", [
+    Windows((2, 3), (1, 2), (2, 1), (1, 0), (0, 2)), Windows((1, 1), (3, 1), (1, 1), (0, 0), (0, 0)),
+    Windows((3, 3), (1, 1), (1, 1), (0, 0), (0, 0)), Windows((3, 2), (2, 2), (1, 2), (0, 1), (0, 0)),
+])  # fmt: skip
+def test_a_kernel_reads_and_gives_back_by_slices_what_it_does_by_places(windows: Windows) -> None:
+    """Bit for bit, and also where it reads beyond the zeros around an image, as mistakes do."""
+    rng = np.random.default_rng(3)
+    x, image = rng.normal(size=(2, 3, 5, 6)), (5, 6)
+    for positions in (windows.positions(image), (4, 5)):
+        places = of_all(windows.places(image, positions), 30, 3)
+        read = columns(windows, x, positions)
+        np.testing.assert_array_equal(read, gathered(x.reshape(2, 90), places))
+        cotangent = rng.normal(size=read.shape)
+        back = images(windows, cotangent, 3, image, positions)
+        np.testing.assert_array_equal(back.reshape(2, 90), scattered(cotangent, places, 90))
