@@ -14,8 +14,9 @@ import reference as ref
 from reference.arithmetic.array import NumPyArray
 
 from ..harness.multiply_adds import multiply_adds
-from ..harness.report import Report, growth, interleaved_medians
+from ..harness.report import Report, growth
 from ..harness.style import GREY, panels, save_picture
+from ..harness.timing import interleaved_medians
 
 Pairs = list[tuple[Any, Any]]
 """(d_W, d_b) of every layer."""

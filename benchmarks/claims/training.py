@@ -43,8 +43,9 @@ from reference.optimizers import Optimizer
 from reference.rounding.distance import FACTOR, in_scales
 from torch_compare.torch_side.optimizer_deviations import as_torch
 
-from ..harness.report import Report, interleaved_medians
+from ..harness.report import Report
 from ..harness.style import GREY, panels, save_picture
+from ..harness.timing import interleaved_medians
 from .torch_training import TorchTraining, train_torch
 from .training_tasks import Task, diabetes_task, digits_task, wide_task
 

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 import reference as ref
 import torch_compare as tc
 
-from ..harness.report import interleaved_medians
+from ..harness.timing import interleaved_medians
 from ..implementations.correct_gradients import torch_function
 
 SMALL, SMALL_BATCH = (64, 64, 64, 10), 32

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import resource
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
@@ -25,9 +22,11 @@ from reference.network.unchecked import unchecked
 from reference.rounding.certified import FIRST_BITS, certified_gradients
 from torch_compare.torch_side.gradients import torch_gradients
 
+from ..harness.memory import memory_of
 from ..harness.multiply_adds import multiply_adds
-from ..harness.report import Report, interleaved_medians
+from ..harness.report import Report
 from ..harness.style import GREY, panels, save_picture
+from ..harness.timing import interleaved_medians
 
 Array = Any
 Row = dict[str, Any]
@@ -80,19 +79,9 @@ def with_textbook_formulas(problem: ref.Problem) -> ref.Problem:
 # ── measuring ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def peak_memory(widths: Sequence[int], batch: int, name: str, seed: int) -> float:
-    """Gigabytes that a process of its own has held at most, libraries included, when it has certified a network.
-
-    A server forks it: on Linux, a program started from here would begin with the peak of this process.
-    """
-    with multiprocessing.get_context("forkserver").Pool(1) as pool:
-        return pool.apply(_certify, (widths, batch, name, seed))
-
-
-def _certify(widths: Sequence[int], batch: int, name: str, seed: int) -> float:
-    certified_gradients(classifier(widths, batch, name, seed))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)
+def certificate_of(widths: Sequence[int], batch: int, name: str, seed: int) -> Callable[[], Any]:
+    """The certificate of a network, as a piece of work."""
+    return partial(certified_gradients, classifier(widths, batch, name, seed))
 
 
 def network_rows(
@@ -132,7 +121,7 @@ def network_rows(
         }
         if method == "certificate" and certificate is not None:
             row |= {"bits": str(certificate.bits), "status": certificate.status, "budget": BUDGET[widths]}
-            row["memory"] = peak_memory(widths, batch, name, seed) if memory else nan
+            row["memory"] = round(memory_of(certificate_of, widths, batch, name, seed).most, 2) if memory else nan
         rows.append(row)
     return rows
 

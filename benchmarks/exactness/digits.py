@@ -18,8 +18,9 @@ from reference.rounding.distance import FACTOR
 from reference.rounding.scale import rounding_scale
 
 from ..harness.furthest import furthest
-from ..harness.report import Report, interleaved_medians
+from ..harness.report import Report
 from ..harness.style import GREY, panels, save_picture
+from ..harness.timing import interleaved_medians
 
 WIDTHS, ACTIVATIONS = (64, 64, 10), ("tanh", "identity")
 LEARNING_RATE = 0.5

@@ -1,4 +1,4 @@
-"""The report of a benchmark, and how it is timed, printed and written; `style` draws.
+"""The report of a benchmark, and how it is printed and written; `timing` times, `style` draws.
 
 A benchmark is a module with `measure(quick, seed) -> Report` and `draw(report, path)`; `benchmarks.__main__` does the
 rest.
@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import os
 import platform
-import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from math import inf
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -82,39 +80,6 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def interleaved_medians(
-    work: Mapping[str, Callable[[], Any]], *, repetitions: int = 5, least: float = 2e-3
-) -> dict[str, float]:
-    """The median time of each piece of work, in seconds.
-
-    The pieces take turns, so that a drift of the machine's speed meets all of them, and a short piece runs
-    several times a turn, so that a turn outlasts the clock's grain.
-
-    Args:
-        work: the pieces by name.
-        repetitions: turns after the warm-up.
-        least: seconds that a turn should last at least.
-
-    >>> sorted(interleaved_medians({"a": lambda: None, "b": lambda: None}, repetitions=1, least=0.0))
-    ['a', 'b']
-    """
-    runs = {}
-    for name, piece in work.items():
-        runs[name] = max(1, round(least / max(_time(piece, 1), 1e-9)))
-    taken: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(repetitions):
-        for name, piece in work.items():
-            taken[name].append(_time(piece, runs[name]) / runs[name])
-    return {name: statistics.median(times) for name, times in taken.items()}
-
-
-def _time(piece: Callable[[], Any], runs: int) -> float:
-    start = perf_counter()
-    for _ in range(runs):
-        piece()
-    return perf_counter() - start
 
 
 CONFIDENCE = 0.95

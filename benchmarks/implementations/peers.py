@@ -6,6 +6,8 @@ JAX is an optional extra: without it `jax_activations` is empty and `jax_gradien
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +23,8 @@ Orders = tuple[Array, ...]
 """Value, first and second derivative at the same points; None for one that the peer has not."""
 
 HAS_JAX = importlib.util.find_spec("jax") is not None
+HAS_COMPILER = shutil.which(os.environ.get("CXX", "g++")) is not None
+"""Whether there is the C++ compiler that torch.compile calls."""
 
 
 def ours(name: str, z: Array) -> Orders:

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from cProfile import Profile
 from functools import partial
 from math import nan
 from pathlib import Path
+from pstats import Stats
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 import reference as ref
 import torch_compare as tc
+from reference.differences import central_difference, complex_step
+from reference.differences.multiprecision import multiprecision_difference
+from reference.rounding.certified import certified_gradients
+from reference.rounding.scale import rounding_errors
+from torch_compare.random_problems.networks import NetworkSpec
+from torch_compare.random_problems.spec import Spec
 from torch_compare.sources import campaign
+from torch_compare.torch_side.gradients import torch_gradients
 
-from ..harness.report import Report, interleaved_medians
+from ..harness.report import Report
 from ..harness.style import GREY, guide, panels, save_picture
-from .speed import TYPES, on_one_core, perceptron
+from ..harness.timing import interleaved_medians, on_one_core
+from .speed import TYPES, perceptron
+
+AnySpec: TypeAlias = "Spec | NetworkSpec"
 
 GRADIENTS = 25.0
 """Of 64-64-64-10 in float32, what a check should cost at the most, in gradients."""
@@ -35,6 +47,12 @@ PROBLEMS = 24
 """Of a campaign, whose rate is measured."""
 LOADING = 3
 """Problems before these, which load libraries."""
+PARTS: Mapping[str, Callable[..., Any]] = {
+    "noisy runs": rounding_errors, "central differences": central_difference, "complex steps": complex_step,
+    "multiprecision differences": multiprecision_difference, "certificates": certified_gradients,
+    "torch": torch_gradients,
+}  # fmt: skip
+"""What `verify` does with a problem, besides the reference's own gradients and the comparison."""
 
 
 def costs(widths: Sequence[int], batch: int, dtype: type[Any], seed: int, repetitions: int) -> dict[str, Any]:
@@ -58,15 +76,29 @@ def costs(widths: Sequence[int], batch: int, dtype: type[Any], seed: int, repeti
     }  # fmt: skip
 
 
-def rate(seed: int, problems: int = PROBLEMS) -> float:
+def rate(specs: Sequence[AnySpec]) -> float:
     """Problems a second of `gradient-oracle verify` in this process, once libraries are loaded."""
-    specs = [campaign.spec_of(seed, case, "both") for case in range(LOADING + problems)]
     for spec in specs[:LOADING]:
         campaign.run_case(spec)
     start = perf_counter()
     for spec in specs[LOADING:]:
         campaign.run_case(spec)
-    return problems / (perf_counter() - start)
+    return (len(specs) - LOADING) / (perf_counter() - start)
+
+
+def shares(specs: Sequence[AnySpec]) -> dict[str, float]:
+    """What part of the time of such problems each source of gradients takes, by Python's profiler."""
+    profile = Profile()
+    profile.runcall(lambda: [campaign.run_case(spec) for spec in specs])
+    seconds = {place: found[3] for place, found in Stats(profile).stats.items()}  # type: ignore[attr-defined]
+    whole = seconds[_place(campaign.run_case)]
+    return {name: seconds.get(_place(function), 0.0) / whole for name, function in PARTS.items()}
+
+
+def _place(function: Callable[..., Any]) -> tuple[str, int, str]:
+    """Where the profiler has a function."""
+    code = function.__code__
+    return code.co_filename, code.co_firstlineno, code.co_name
 
 
 def measure(quick: bool, seed: int) -> Report:
@@ -74,7 +106,8 @@ def measure(quick: bool, seed: int) -> Report:
     networks = NETWORKS if quick else (*NETWORKS, LARGEST)
     with on_one_core():
         rows = [costs(*network, dtype, seed, 3 if quick else 9) for network in networks for dtype in TYPES]
-        problems = rate(seed, PROBLEMS if quick else 10 * PROBLEMS)
+        specs = [campaign.spec_of(seed, case, "both") for case in range(LOADING + PROBLEMS * (1 if quick else 10))]
+        problems, parts = rate(specs), shares(specs)
     left = [f"{row['name']}, {row['type']}: {row['seconds']:.2g} s" for row in rows if row["seconds"] > row["goal"]]
     return Report(
         question="What does a verdict cost, in gradients of the same network?",
@@ -89,7 +122,8 @@ def measure(quick: bool, seed: int) -> Report:
             "certified": "by a certificate [gradients]", "seconds": "check [s]", "goal": "goal [s]",
         },
         rows=rows,
-        figures={"beyond their goals": "; ".join(left) or "none", "problems of verify a second, on one core": problems},
+        figures={"beyond their goals": "; ".join(left) or "none", "problems of verify a second, on one core": problems}
+        | {f"of their time, {name}": f"{part:.0%}" for name, part in parts.items()},
         holds=not left,
     )  # fmt: skip
 

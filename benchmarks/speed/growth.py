@@ -13,9 +13,10 @@ import numpy as np
 import reference as ref
 
 from ..harness.multiply_adds import multiply_adds
-from ..harness.report import CONFIDENCE, Report, exponent, interleaved_medians
+from ..harness.report import CONFIDENCE, Report, exponent
 from ..harness.style import GREY, panels, save_picture
-from .speed import on_one_core, perceptron, transformer
+from ..harness.timing import interleaved_medians, on_one_core
+from .speed import perceptron, transformer
 
 
 @dataclass(frozen=True)

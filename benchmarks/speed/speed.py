@@ -1,34 +1,33 @@
-"""Loss and all gradients: how long this project takes, beside torch eager, jax.jit and the matrix products alone."""
+"""Loss and all gradients: how long this project takes, beside torch eager and compiled, jax.jit and matrix products."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
-import torch
-from threadpoolctl import threadpool_limits
 
 import reference as ref
-from torch_compare.torch_side.functions import LOSSES
-from torch_compare.torch_side.networks import run_network
-from torch_compare.torch_side.tensors import tensor
 
-from ..harness.report import Report, interleaved_medians
+from ..harness.memory import memory_of
+from ..harness.report import Report
 from ..harness.style import GREY, guide, panels, save_picture
-from ..implementations.correct_gradients import compiled
-from ..implementations.peers import HAS_JAX
+from ..harness.timing import THREADS, interleaved_times, on_one_core
+from ..implementations.correct_gradients import compiled as by_jax
+from ..implementations.peers import HAS_COMPILER, HAS_JAX
 from ..implementations.transformers import gpt2, next_tokens
+from . import rivals
 
 GOAL, TRANSFORMER_GOAL = 1.0, 1.5
 """Times torch eager: what this project aims at. They are goals, not tolerances: the claim is refuted beyond them."""
 JAX_GOAL, JAX_FROM = 1.0, 64
 """Times jax.jit, from this width on: below, a compiled program takes less than a Python function's call."""
+MEMORY_GOAL, MEMORY_FROM = 1.0, 256
+"""Times the memory that torch takes, from this width on: below, the pages of the interpreter decide."""
 FLOOR_GOALS: Mapping[int, float] = {1024: 1.10, 256: 1.25, 64: 1.6}
 """Times the matrix products alone, by the widest layer."""
 MLPS: Sequence[tuple[tuple[int, ...], int]] = (
@@ -39,7 +38,6 @@ LARGER: Sequence[tuple[tuple[int, ...], int]] = (((64,) * 33 + (10,), 64), ((784
 """Those of a full run besides: 32 layers, and 20 million parameters."""
 ACTIVATIONS = ("tanh", "relu", "gelu", "softplus")
 TYPES: tuple[type[Any], ...] = (np.float32, np.float64)
-THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -89,63 +87,48 @@ def _named(widths: Sequence[int]) -> str:
     return "-".join(map(str, widths)) if len(widths) < 9 else f"{widths[0]} × {len(widths) - 2} layers-{widths[-1]}"
 
 
-def eager(problem: ref.Problem) -> Callable[[], Any]:
-    """Loss and gradients by torch, of tensors that are there already: what is timed copies nothing."""
-    problem = problem.replace(network=ref.as_network(problem.mlp), x={"input": problem.x}) if isinstance(
-        problem.network, ref.MLP) else problem  # fmt: skip
-    number = torch.float32 if problem.dtype == np.float32 else torch.float64
-    made: dict[int, torch.Tensor] = {}
+def times(work: Work, repetitions: int, by_compiler: bool = False) -> dict[str, Any]:
+    """One row of the table: medians of interleaved turns. A ratio that is not measured is NaN, and so is its goal.
 
-    def leaf(values: Any, _: torch.dtype) -> torch.Tensor:
-        if id(values) not in made:
-            made[id(values)] = tensor(values, number).requires_grad_()
-        return made[id(values)]
-
-    target, loss = tensor(problem.target, number), LOSSES[problem.loss.name]
-
-    def run() -> Any:
-        output, leaves = run_network(problem.graph, problem.x, number, leaf)
-        rows = output.reshape(-1, output.shape[-1])
-        t = target.reshape(-1) if target.ndim < output.ndim else target.reshape(rows.shape)
-        total = loss(rows, t, reduction=problem.reduction, **problem.loss.parameters)
-        return torch.autograd.grad(total, list(leaves.values()))
-
-    return run
-
-
-def products(problem: ref.Problem) -> Callable[[], Any]:
-    """The matrix products of an MLP's two passes alone, through NumPy."""
-    weights, inputs = [layer.weight for layer in problem.mlp.layers], [problem.x]
-    for weight in weights:
-        inputs.append(np.ascontiguousarray(inputs[-1] @ weight.T))
-
-    def run() -> None:
-        for weight, x, y in zip(weights, inputs, inputs[1:], strict=False):
-            x @ weight.T, y.T @ x, y @ weight
-
-    return run
-
-
-def times(work: Work, repetitions: int) -> dict[str, Any]:
-    """One row of the table: medians of interleaved turns. A ratio that is not measured is NaN, and so is its goal."""
+    The quartiles are those of the ratio to torch of the same turn.
+    """
     problem = work.problem
-    pieces: dict[str, Callable[[], Any]] = {"ours": lambda: ref.gradients(problem), "torch": eager(problem)}
+    pieces: dict[str, Callable[[], Any]] = {"ours": rivals.ours(problem), "torch": rivals.eager(problem)}
     if isinstance(problem.network, ref.MLP):
-        pieces["products"] = products(problem)
+        pieces["products"] = rivals.products(problem)
         if HAS_JAX:
-            pieces["jax"] = compiled(problem)
-    found = interleaved_medians(pieces, repetitions=repetitions)
-    over = {name: found["ours"] / found[name] if name in found else nan for name in ("torch", "jax", "products")}
+            pieces["jax"] = by_jax(problem)
+    if by_compiler:
+        pieces["compiled"] = rivals.compiled(problem)
+    taken = interleaved_times(pieces, repetitions=repetitions)
+    found = {name: median(seconds) for name, seconds in taken.items()}
+    over = {name: found["ours"] / found.get(name, nan) for name in ("torch", "compiled", "jax", "products")}
+    first, third = np.percentile(np.divide(taken["ours"], taken["torch"]), (25, 75))
     return {
         "name": work.name, "type": str(problem.dtype), "ours": 1e3 * found["ours"], "torch": 1e3 * found["torch"],
-        "ratio": over["torch"], "goal": work.goal,
+        "ratio": over["torch"], "quartiles": f"{first:.2f}–{third:.2f}", "goal": work.goal,
+        "compiled": over["compiled"],
         "jax": over["jax"], "jax goal": JAX_GOAL if work.widest >= JAX_FROM and "jax" in found else nan,
         "floor": over["products"], "floor goal": FLOOR_GOALS.get(work.widest, nan),
     }  # fmt: skip
 
 
+def memory(work: Work) -> dict[str, Any]:
+    """The rest of a row: MB that all gradients take beside what there was before, over torch's."""
+    if 0 < work.widest < MEMORY_FROM:
+        return {"MB": nan, "memory": nan, "memory goal": nan}
+    ours, torch = (_megabytes(how, work.problem) for how in (rivals.ours, rivals.eager))
+    return {"MB": ours, "memory": ours / torch if torch else nan, "memory goal": MEMORY_GOAL}
+
+
+def _megabytes(how: Callable[[ref.Problem], rivals.Work], problem: ref.Problem) -> float:
+    before, most = memory_of(how, problem)
+    return 1e3 * (most - before)
+
+
 RATIOS: Mapping[str, tuple[str, str]] = {
     "torch": ("ratio", "goal"), "jax.jit": ("jax", "jax goal"), "products": ("floor", "floor goal"),
+    "torch's memory": ("memory", "memory goal"),
 }  # fmt: skip
 """What is measured against: the ratio's column, and its goal's."""
 
@@ -157,27 +140,11 @@ def beyond(rows: Sequence[Mapping[str, Any]], rival: str) -> list[str]:
     return [f"{row['name']}, {row['type']}: {row[ratio]:.2f} for {row[goal]:g}" for row in found]
 
 
-@contextlib.contextmanager
-def on_one_core() -> Iterator[None]:
-    """One thread, and one core for libraries that ask for no number of threads, as XLA; where the system has that."""
-    threads = torch.get_num_threads()
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-    torch.set_num_threads(THREADS)
-    try:
-        if cores:
-            os.sched_setaffinity(0, {max(cores)})
-        with threadpool_limits(THREADS):
-            yield
-    finally:
-        if cores:
-            os.sched_setaffinity(0, cores)
-        torch.set_num_threads(threads)
-
-
 def measure(quick: bool, seed: int) -> Report:
-    """Every piece of work on one thread."""
+    """Every piece of work on one thread; at full size beside torch.compile, where there is a C++ compiler."""
+    turns, by_compiler = (7, False) if quick else (31, HAS_COMPILER)
     with on_one_core():
-        rows = [times(work, 7 if quick else 31) for work in works(quick, seed)]
+        rows = [times(work, turns, by_compiler) | memory(work) for work in works(quick, seed)]
     left = {rival: beyond(rows, rival) for rival in RATIOS}
     return Report(
         question="What do loss and all gradients cost, beside torch.autograd, jax.jit and the matrix products alone?",
@@ -185,11 +152,14 @@ def measure(quick: bool, seed: int) -> Report:
             f"At most {GOAL:g} times what torch eager takes, for a GPT-2 {TRANSFORMER_GOAL:g} times; {JAX_GOAL:g} "
             f"times what jax.jit takes from width {JAX_FROM} on; of what the matrix products alone take, "
             + ", ".join(f"{goal:g} times at width {width}" for width, goal in FLOOR_GOALS.items())
+            + f"; and from width {MEMORY_FROM} on no more memory than torch"
         ),
         refuted_by="a ratio that exceeds its goal",
         columns={
             "name": "network", "type": "type", "ours": "ours [ms]", "torch": "torch [ms]", "ratio": "ours/torch",
-            "goal": "goal", "jax": "ours/jax.jit", "jax goal": "goal", "floor": "ours/products", "floor goal": "goal",
+            "quartiles": "quartiles", "goal": "goal", **({"compiled": "ours/torch.compile"} if by_compiler else {}),
+            "jax": "ours/jax.jit", "jax goal": "goal", "floor": "ours/products", "floor goal": "goal",
+            "MB": "ours [MB]", "memory": "over torch's", "memory goal": "goal",
         },
         rows=rows,
         figures={

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -18,6 +16,7 @@ from torch_compare.torch_side.random_modules import DTYPES, KINDS, ModuleSpec, b
 
 from ..harness.report import Report
 from ..harness.style import GREY, panels, save_picture
+from ..implementations.peers import HAS_COMPILER
 
 QUICK, FULL, JOBS = 12, 2000, 2
 EAGER, BY_COMPILER = "eager", "compiled"
@@ -38,11 +37,6 @@ def status_of(spec: ModuleSpec, how: str = EAGER) -> str:
         return str(tc.check_module(module, case.inputs, case.target, case.loss_fn, diagnose=False).status)
 
 
-def has_compiler() -> bool:
-    """Whether there is the C++ compiler that torch.compile calls."""
-    return shutil.which(os.environ.get("CXX", "g++")) is not None
-
-
 def drawn(count: int, seed: int) -> list[ModuleSpec]:
     """The specifications of a campaign, each a function of the seed and its number."""
     return [module_spec(np.random.default_rng([seed, case]), case) for case in range(count)]
@@ -60,7 +54,7 @@ def measure(quick: bool, seed: int, count: int | None = None, compiled: int | No
     specs = drawn(count or (QUICK if quick else FULL), seed)
     again = (0 if quick else COMPILED) if compiled is None else compiled
     work = [(spec, EAGER) for spec in specs]
-    work += [(spec, BY_COMPILER) for spec in specs[:again]] if has_compiler() else []
+    work += [(spec, BY_COMPILER) for spec in specs[:again]] if HAS_COMPILER else []
     found = Parallel(n_jobs=JOBS)(delayed(status_of)(*one) for one in work)
     told = Counter((spec.kind, spec.dtype, how, status) for (spec, how), status in zip(work, found, strict=True))
     statuses = sorted({status for *_, status in told})

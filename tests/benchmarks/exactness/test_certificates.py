@@ -112,22 +112,6 @@ def test_no_certificate_at_all_refutes_the_claim():
     assert not certificates.holds([], timed=False)
 
 
-def test_the_peak_of_memory_is_that_of_a_process_of_its_own_and_grows_with_its_network():
-    """The peak of this process, which holds the block, is above the block's size; that of a tiny network's is not.
-
-    A parameter is at least two balls, itself and its gradient, of 48 bytes each; and no more than eight arrays hold a
-    ball for it (weights and gradients as lists, matrices and their transposes), with its digits and NumPy's or Python's
-    object 128 bytes at the most. Peaks are rounded to 0.01 GB.
-    """
-    block = np.ones(2**29, dtype=np.uint8)
-    widths = (256, 512, 256)
-    tiny, wide = (certificates.peak_memory(w, 2, "tanh", 0) for w in (TINY, widths))
-    parameters = certificates.classifier(widths, 2, "tanh", 0).mlp.parameters
-    assert 0.01 < tiny < block.nbytes / 1e9
-    assert 2 * 48 * parameters / 1e9 - 0.01 <= wide - tiny <= 8 * 128 * parameters / 1e9 + 0.01
-    assert block.all()
-
-
 def test_the_script_writes_its_table_and_its_picture(tiny, monkeypatch, tmp_path):
     monkeypatch.setattr(certificates, "measure", partial(certificates.measure, names=("tanh",)))
     ran = run_script(monkeypatch, tmp_path, "certificates", "--quick", width=200)

@@ -1,9 +1,8 @@
-"""The header, the times, the table and the JSON of a report."""
+"""The header, the table and the JSON of a report."""
 
 import io
 import json
 import re
-from functools import partial
 
 import numpy as np
 import pytest
@@ -26,14 +25,6 @@ def test_the_header_says_machine_versions_threads_and_seed():
     assert head["numpy"] == np.__version__
     assert head["seed"] == "7"
     assert all(head.values())
-
-
-def test_the_pieces_of_work_take_turns():
-    turns = []
-    pieces = {name: partial(turns.append, name) for name in "ab"}
-    medians = harness.interleaved_medians(pieces, repetitions=3, least=0.0)
-    assert turns == ["a", "b"] * 4  # one warm-up turn
-    assert all(seconds >= 0 for seconds in medians.values())
 
 
 @pytest.mark.parametrize("exponent", [-1.0, 0.0, 1.0, 2.5])

@@ -1,13 +1,11 @@
 """What is timed computes the same, and the verdict follows from the table."""
 
-import os
-
 import numpy as np
 import pytest
 
 import reference as ref
 import torch_compare as tc
-from benchmarks.speed import speed
+from benchmarks.speed import rivals, speed
 
 
 @pytest.mark.parametrize(
@@ -20,7 +18,7 @@ from benchmarks.speed import speed
     ids=["one output", "classes", "GPT-2"],
 )
 def test_torch_is_timed_at_the_same_gradients(problem):
-    run = speed.eager(problem)
+    run = rivals.eager(problem)
     for _ in range(2):  # the tensors are made once
         found = [t.numpy() for t in run()]
     assert tc.check(problem, dict(zip(problem.leaves(), found, strict=True))).agrees
@@ -29,7 +27,7 @@ def test_torch_is_timed_at_the_same_gradients(problem):
 @pytest.mark.skipif(not speed.HAS_JAX, reason="JAX is an extra")
 def test_jax_is_timed_at_the_same_gradients():
     problem = speed.perceptron((4, 5, 3), 6, "gelu", np.float64, 0)
-    loss, (pairs, d_x) = speed.compiled(problem)()
+    loss, (pairs, d_x) = speed.by_jax(problem)()
     expected = ref.gradients(problem)
     given = {"loss": loss, "input": d_x}
     for index, pair in enumerate(pairs):
@@ -46,13 +44,16 @@ def test_a_row_beyond_its_goal_is_named_and_what_is_not_measured_is_not():
 
 def test_a_row_of_the_table_has_all_its_columns():
     work = speed.Work("2-2-1 tanh", speed.perceptron((2, 2, 1), 1, "tanh", np.float32, 0), speed.GOAL)
-    row = speed.times(work, 1)
+    row = speed.times(work, 1) | speed.memory(work)
     assert row["ratio"] == pytest.approx(row["ours"] / row["torch"])
-    assert row.keys() == {"name", "type", "ours", "torch", *(c for pair in speed.RATIOS.values() for c in pair)}
+    ratios = {column for pair in speed.RATIOS.values() for column in pair}
+    assert row.keys() == {"name", "type", "ours", "torch", "quartiles", "compiled", "MB", *ratios}
 
 
-def test_one_core_is_given_back():
-    before = os.sched_getaffinity(0)
-    with speed.on_one_core():
-        assert len(os.sched_getaffinity(0)) == 1
-    assert os.sched_getaffinity(0) == before
+def test_memory_is_that_of_the_gradients_and_of_what_they_are_made_of():
+    """At least the gradients themselves, of all parameters and of x; below the width, it is not measured."""
+    problem = speed.perceptron((300, 300, 300), 2, "tanh", np.float32, 0)
+    row = speed.memory(speed.Work("wide", problem, speed.GOAL, 300))
+    assert row["MB"] > sum(leaf.nbytes for leaf in problem.leaves().values()) / 1e6
+    assert row["memory"] > 0
+    assert np.isnan(speed.memory(speed.Work("narrow", problem, speed.GOAL, 64))["memory"])

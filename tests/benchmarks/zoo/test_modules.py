@@ -22,7 +22,7 @@ def test_some_are_compiled_besides_where_there_is_a_compiler(monkeypatch):
     monkeypatch.setattr(modules, "JOBS", 1)
     monkeypatch.setattr(modules, "status_of", lambda spec, how: "wrong" if how == "compiled" else "agrees")
     for there in (True, False):
-        monkeypatch.setattr(modules, "has_compiler", lambda there=there: there)
+        monkeypatch.setattr(modules, "HAS_COMPILER", there)
         report = modules.measure(True, 5, 3, compiled=2)
         assert report.figures["compiled besides"] == 2 * there
         assert report.holds is not there
