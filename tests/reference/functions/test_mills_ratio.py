@@ -6,6 +6,7 @@ from flint import arb, ctx
 
 from benchmarks.exactness.independent_formulas import BITS, ULPS, error_in_ulps, exactly
 from reference.arithmetic.ball import Ball
+from reference.arithmetic.wide import NOTHING, Wide
 from reference.functions.mills_ratio import MILLS_CENTRE, mills_ratio
 from tests.reference.functions.helpers import DTYPES, assert_digits, points
 
@@ -37,6 +38,14 @@ def test_the_rest_is_a_factor(rest):
             # What is left out is of second order: rest² at the most.
             bound = ULPS + rest * rest * 2.0**53
             assert error_in_ulps(value, [ratio(exactly(a)) * (1 + exactly(rest))], np.float64) <= bound
+
+
+def test_what_is_rounded_to_float32_needs_a_shorter_series():
+    """What the series leaves out, and float64's own roundings of some 60 operations of numbers near 1."""
+    at = np.concatenate([np.linspace(0.0, 40.0, 801), [1e4, 1e30]])
+    found = mills_ratio(at.view(Wide), NOTHING)
+    off = np.max(np.abs(np.asarray(found) / mills_ratio(at) - 1))
+    assert 1e-11 < off <= 2e-10 + 60 * 2.0**-53, "it is another series"
 
 
 def test_a_longer_type_is_refused_and_balls_are_not():
