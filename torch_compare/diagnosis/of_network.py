@@ -25,7 +25,7 @@ from ..mistakes.mistake import Mistake, leaves_with
 from ..torch_side.deviations import deviations
 from .named_factors import UNNAMED, constants, product
 from .named_factors import nearest as nearest_factors
-from .network_search import Fit, Numbers, Subject, nearest, pairs
+from .network_search import SHARE, Fit, Numbers, Subject, nearest, pairs, rms
 from .trial import with_storing
 from .wording import Diagnosis, listed, number, sentence
 
@@ -131,6 +131,9 @@ def _factor(
     worst = worst_place({place: held[place] for place in places}, made, wide, fmt)
     if not worst.scales <= FACTOR:
         return None
+    before, left = (max(rms(held[p], side[p], wide[p]) for p in places) for side in (expected, made))
+    if left > max(before / SHARE, 1.0):
+        return None  # errors that are few scales large stay within the limit with almost any factor
     named = nearest_factors(constants(problem), c, fmt.unit_roundoff)
     where = "every gradient" if len(places) == len([p for p in held if p != "loss"]) else listed(places)
     if len(named) == 1 and abs(product(named) - c) <= FACTOR * fmt.unit_roundoff * abs(c):
@@ -165,8 +168,9 @@ def _nothing_fits(subject: Subject, wrong: set[str]) -> str:
     if subject.loss_is_wrong():
         text += "; the loss is wrong, too, so the forward pass differs: compare the values of the steps first"
     right, steps = [place for place in subject.places if place not in wrong], subject.problem.graph.steps
+    first_use = {name: step for step in reversed(steps) for name in step.inputs}  # all uses have a part in its gradient
     for step in reversed(steps):
-        own = [name for name in step.inputs if name is not None and name in subject.held]
+        own = [name for name in step.inputs if name is not None and name in subject.held and first_use[name] is step]
         bad = [name for name in own if name in wrong]
         if bad:
             text += f"; going back from the loss, {listed(bad)} of the step {step.name} "
