@@ -8,7 +8,7 @@ step, on the way back from the loss, the numbers first differ.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -44,6 +44,7 @@ def diagnose_network(
     fmt: Format,
     seed: int = 0,
     stored: Mapping[str, Format] = MappingProxyType({}),
+    beyond: Collection[str] = (),
 ) -> Diagnosis:
     """Name the mistake that explains gradients of a network which are not the problem's; arguments as of `diagnose`.
 
@@ -68,7 +69,7 @@ def diagnose_network(
     if not standing and factor is None:
         standing = _standing(pairs(subject, wrong, firsts), subject, seed)
     if not standing:
-        return factor or Diagnosis(_nothing_fits(subject, wrong), stopped=stopped)
+        return factor or Diagnosis(_nothing_fits(subject, wrong or set(beyond)), stopped=stopped)
     first, *rest = standing
     rivals = [f for f in rest if f.away <= max(CLOSER * first.away, 1.0) and f.loss >= first.loss]
     names = [_names(f) for f in rivals if _names(f) != _names(first)]

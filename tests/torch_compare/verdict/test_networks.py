@@ -77,6 +77,15 @@ def test_what_nothing_explains_names_the_first_step_on_the_way_back():
     assert "v of the step k (linear) is the first that is wrong" in verdict.diagnosis
 
 
+def test_what_only_all_elements_show_names_the_first_step_too():
+    sigma = ref.rounding_scale(PROBLEM, "bfloat16", textbook=True)["v"]
+    given = dict(RIGHT) | {"v": RIGHT["v"] + 16 * sigma * np.random.default_rng(0).choice([-1, 1], sigma.shape)}
+    verdict = tc.check(PROBLEM, given, dtype="bfloat16", accumulate="same")
+    assert verdict.status == "wrong"
+    assert verdict.decided
+    assert "v of the step k (linear) is the first that is wrong" in verdict.diagnosis
+
+
 def test_what_two_steps_use_is_no_reason_to_blame_the_last_of_them():
     rng = np.random.default_rng(3)
     steps = [
