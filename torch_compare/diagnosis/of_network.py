@@ -69,7 +69,7 @@ def diagnose_network(
     if not standing and factor is None:
         standing = _standing(pairs(subject, wrong, firsts), subject, seed)
     if not standing:
-        return factor or Diagnosis(_nothing_fits(subject, wrong or set(beyond)), stopped=stopped)
+        return factor or Diagnosis(_nothing_fits(subject, wrong, set(beyond)), stopped=stopped)
     first, *rest = standing
     rivals = [f for f in rest if f.away <= max(CLOSER * first.away, 1.0) and f.loss >= first.loss]
     names = [_names(f) for f in rivals if _names(f) != _names(first)]
@@ -161,24 +161,28 @@ def _common(held: Numbers, expected: Numbers, places: Sequence[str]) -> float:
 # ── where nothing fits ───────────────────────────────────────────────────────────────────────────────
 
 
-def _nothing_fits(subject: Subject, wrong: set[str]) -> str:
-    """The step at which the numbers first differ on the way back from the loss."""
+def _nothing_fits(subject: Subject, wrong: set[str], beyond: set[str]) -> str:
+    """The step at which the numbers first differ on the way back from the loss.
+
+    Of leaves that only a statistic sees beyond the limit (`beyond`) the others need not be right.
+    """
     text = "no known mistake explains it"
     for row in deviations(subject.problem):
         text += f"; torch is known to deviate here, {row.name}: {row.where}, where it {row.what}"
     if subject.loss_is_wrong():
         text += "; the loss is wrong, too, so the forward pass differs: compare the values of the steps first"
-    right, steps = [place for place in subject.places if place not in wrong], subject.problem.graph.steps
+    right = [place for place in subject.places if place not in wrong] if wrong else []
+    steps, found = subject.problem.graph.steps, wrong or beyond
     first_use = {name: step for step in reversed(steps) for name in step.inputs}  # all uses have a part in its gradient
     for step in reversed(steps):
         own = [name for name in step.inputs if name is not None and name in subject.held and first_use[name] is step]
-        bad = [name for name in own if name in wrong]
+        bad = [name for name in own if name in found]
         if bad:
             text += f"; going back from the loss, {listed(bad)} of the step {step.name} "
             text += f"({step.operation.name}) {_are(bad)} the first that {_are(bad)} wrong"
-            good = [name for name in own if name not in wrong]
+            good = [name for name in own if name in right]
             text += f", while {listed(good)} of the same step {_are(good)} right" if good else ""
-            if not right and len(steps) > 1 and not subject.loss_is_wrong():
+            if wrong and not right and len(steps) > 1 and not subject.loss_is_wrong():
                 return text + "; nothing given is right, so the forward pass or the loss may be another one"
             return text + (f"; right {_are(right)} {listed(right)}" if right and not good else "")
     return text
