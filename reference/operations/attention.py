@@ -114,9 +114,10 @@ def scaled_dot_product_attention(
         ]
         return found[0] if len(found) == 1 else _joined(found, inputs)
 
-    heads = (1,) if enable_gqa else (2,)
-    query, key, value = probe(2, 2, 2), probe(*heads, 3, 2, start=8), probe(*heads, 3, 1, start=3)
-    square = (query, key[:, :2], probe(*heads, 2, 2, start=3))
+    heads = 2
+    queries = 2 * heads if enable_gqa else heads
+    query, key, value = probe(queries, 2, 2), probe(heads, 3, 2, start=8), probe(heads, 3, 1, start=3)
+    square = (query, key[:, :2], probe(heads, 2, 2, start=3))
     return Operation(
         NAME,
         "softmax(c·Q Kᵀ + mask) V",

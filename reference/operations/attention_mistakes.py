@@ -28,7 +28,12 @@ def attention_mistakes(options: Options) -> dict[str, Pullback]:
     if options.causal:
         found["causal_off_by_one"] = _backward_of(replace(options, offset=1))
     if options.grouped:
-        found["heads_of_a_group_not_added"] = _one_head(options)
+        found |= {
+            "heads_of_a_group_not_added": _of_heads(options, lambda d: d[..., -1, :, :]),
+            "first_head_of_a_group_alone": _of_heads(options, lambda d: d[..., 0, :, :]),
+            "heads_of_a_group_averaged": _of_heads(options, lambda d: d.sum(axis=-3) / d.shape[-3]),
+            "heads_of_a_group_taken_in_turn": _of_heads(options, lambda d: d.sum(axis=-3), in_turn=True),
+        }
     return found
 
 
@@ -115,12 +120,23 @@ def _backward_of(options: Options, *, masked: bool = True) -> Pullback:
     return wrong
 
 
-def _one_head(options: Options) -> Pullback:
-    """Keys and values get the gradient of the last head of each group alone."""
+def _of_heads(options: Options, joined: Callable[[Array], Array], *, in_turn: bool = False) -> Pullback:
+    """Keys and values get another gradient than the sum over the heads of their group.
 
-    def last(d: Array, shape: tuple[int, ...]) -> Array:
-        heads = shape[-3]
-        return unbroadcast(d.reshape(*d.shape[:-3], heads, d.shape[-3] // heads, *d.shape[-2:])[..., -1, :, :], shape)
+    Args:
+        options: those of attention.
+        joined: (…, groups, heads of one, S, E) ↦ (…, groups, S, E).
+        in_turn: heads are taken for those of the groups in turn, as torch's `repeat` lays them out, and not
+            `repeat_interleave`.
+    """
+
+    def of_group(d: Array, shape: tuple[int, ...]) -> Array:
+        groups, size = shape[-3], d.shape[-3] // shape[-3]
+        if in_turn:
+            parts = d.reshape(*d.shape[:-3], size, groups, *d.shape[-2:]).swapaxes(-3, -4)
+        else:
+            parts = d.reshape(*d.shape[:-3], groups, size, *d.shape[-2:])
+        return unbroadcast(joined(parts), shape)
 
     def wrong(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
         query, key, value, *_ = inputs
@@ -129,8 +145,8 @@ def _one_head(options: Options) -> Pullback:
         d_query, _, _, *rest = pullback(inputs, d_y, a, options)
         return (
             d_query,
-            last(d_scores.swapaxes(-1, -2) @ (query * a.factor), key.shape),
-            last(a.weights.swapaxes(-1, -2) @ d_y, value.shape),
+            of_group(d_scores.swapaxes(-1, -2) @ (query * a.factor), key.shape),
+            of_group(a.weights.swapaxes(-1, -2) @ d_y, value.shape),
             *rest,
         )
 

@@ -112,6 +112,8 @@ def _gated(name: str, formula: str, row: Activation, packed: str | None, paramet
             "value_of_the_gate_for_its_derivative": back(
                 lambda gate, up, d: (d * up * row.value(gate), d * row.value(gate))
             ),
+            "gradients_exchanged": back(lambda gate, up, d: (d * row.value(gate), d * up * rise(gate))),
+            "gate_for_its_activation": back(lambda gate, up, d: (d * up * rise(gate), d * gate)),
         },
         other_passes={
             "halves_exchanged": (

@@ -30,6 +30,9 @@ def norm_mistakes(n: Norm, *, one_weight: bool = False) -> dict[str, Variant]:
     """
     found: dict[str, Variant] = {
         "projection_left_out": _variant(n, projection=False),
+        "sum_for_mean_in_the_projection": _variant(n, summed=True),
+        "weight_left_out_of_the_projection": _variant(n, weight="outside"),
+        "weight_gradient_of_x_as_it_is": partial(_of_x, n),
         "weight_left_out": _variant(n, weight=""),
         "weight_after_the_reduction": _variant(n, weight="after"),
         "statistics_along_the_wrong_axis": _variant(n, axis=0),
@@ -131,6 +134,7 @@ def _variant(
     axis: int = -1,
     fewer: int = 0,
     fewer_of_g: int | None = None,
+    summed: bool = False,
     through_root: bool = False,
     **other: Any,
 ) -> Variant:
@@ -140,10 +144,12 @@ def _variant(
         n: the norm.
         mean: the term mean g.
         projection: the term x̂·mean(g∘x̂).
-        weight: where d_y is multiplied by it: "before" the means; "after" them, d_x times the weight; "" nowhere.
+        weight: where d_y is multiplied by it: "before" the means; "after" them, d_x times the weight; "outside" the
+            projection alone; "" nowhere.
         axis: of the rows, that the means of g are taken along.
         fewer: how many fewer than n the variance is divided by.
         fewer_of_g: the same of mean(g∘x̂); as of the variance if not given.
+        summed: whether mean(g∘x̂) is the sum.
         through_root: whether the projection counts what ε does outside the root.
         other: see `_parts`.
     """
@@ -152,12 +158,14 @@ def _variant(
     def gradients(x: Array, w: Array | None, bias: Array | None, d_y: Array) -> Triple:
         rows = n.rows(x)
         normal, root, inner = _parts(n, rows, fewer=fewer, **other)
-        g = n.rows(scaled(n, d_y, w if weight == "before" else None, None))
+        g = n.rows(scaled(n, d_y, w if weight in ("before", "outside") else None, None))
         total = g
         if n.centre and mean:
             total = total - g.sum(axis=axis, keepdims=True) / g.shape[axis]
         if projection:
-            along = normal * (g * normal).sum(axis=axis, keepdims=True) / max(g.shape[axis] - less, 1)
+            projected = n.rows(d_y) if weight == "outside" else g
+            count = 1 if summed else max(g.shape[axis] - less, 1)
+            along = normal * (projected * normal).sum(axis=axis, keepdims=True) / count
             total = total - (along * (root / inner) if through_root else along)
         d_x = n.unrow(total / root, x.shape)
         if weight == "after":
@@ -177,6 +185,12 @@ def _last_row(n: Norm, x: Array, weight: Array | None, bias: Array | None, d_y: 
         last[(-1,) * leading] = True
         d_weight = pullback(n, x, weight, None, np.where(last, d_y, d_y * 0))[1]
     return d_x, d_weight, d_bias
+
+
+def _of_x(n: Norm, x: Array, weight: Array | None, bias: Array | None, d_y: Array) -> Triple:
+    """The gradient of the weight of d_y∘x, not d_y∘x̂."""
+    d_x, d_weight, d_bias = pullback(n, x, weight, bias, d_y)
+    return d_x, d_weight if weight is None else gathered(n, d_y * x, weight), d_bias
 
 
 def _mean_bias(n: Norm, x: Array, weight: Array | None, bias: Array | None, d_y: Array) -> Triple:

@@ -56,6 +56,15 @@ def _narrowed(d: Array, shape: tuple[int, ...], layout: str) -> Array:
     return d.reshape(*shape[:-1], width // 2, 2).sum(axis=-1)
 
 
+def _shifted(cos: Array, sin: Array, places: int) -> tuple[Array, Array]:
+    """The tables of so many positions later: turned on by the angle between the first two rows."""
+    if cos.ndim < 2 or cos.shape[-2] < 2 or cos.shape != sin.shape:
+        return cos, sin
+    (c0, c1), (s0, s1) = ((table[..., k : k + 1, :] for k in (0, 1)) for table in (cos, sin))
+    c, s = c0 * c1 + s0 * s1, (s1 * c0 - c1 * s0) * places
+    return cos * c - sin * s, sin * c + cos * s
+
+
 def _check_rotary(x: Array, cos: Array, sin: Array) -> None:
     if not x.ndim or x.shape[-1] % 2 or not x.shape[-1]:
         raise ValueError(f"rotary_embedding: x: expected an even number of features, got shape {x.shape}")
@@ -95,12 +104,13 @@ def rotary_embedding(layout: str = "half") -> Operation:
         width = x.shape[-1]
         return x * _widened(cos, width, layout) + _turned(x, layout) * _widened(sin, width, layout)
 
-    def back(pairs: str = layout, sign: int = -1, *, turn_first: bool = False) -> Pullback:
-        """d_x = d∘cos − turn(d∘sin), for a turn's transpose is the turn back."""
+    def back(pairs: str = layout, sign: int = -1, *, turn_first: bool = False, places: int = 0) -> Pullback:
+        """d_x = d∘cos − turn(d∘sin), for a turn's transpose is the turn back; wrong ones are so many places later."""
 
         def pullback(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array, ...]:
             x, cos, sin = inputs
-            wide_cos, wide_sin = (_widened(table, x.shape[-1], pairs) for table in (cos, sin))
+            tables = _shifted(cos, sin, places) if places else (cos, sin)
+            wide_cos, wide_sin = (_widened(table, x.shape[-1], pairs) for table in tables)
             turned = _turned(d_y, pairs) * wide_sin if turn_first else _turned(d_y * wide_sin, pairs)
             return (
                 d_y * wide_cos + sign * turned,
@@ -151,6 +161,9 @@ def rotary_embedding(layout: str = "half") -> Operation:
             f"{other}_layout_for_{layout}": back(pairs=other),
             # Right for one number a pair, wrong where cos and sin have one a feature.
             "turned_before_sin": back(turn_first=True),
+            "a_position_later": back(places=1),
+            "a_position_earlier": back(places=-1),
+            "rotation_left_out": lambda inputs, y, d_y: (d_y, *back()(inputs, y, d_y)[1:]),
         },
         other_passes={
             "sign_of_the_rotation": passes(layout, -1),

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import Constant
-from ..arithmetic.dispatch import constant, has_room, indicator, magnitude, peak, two_sum
+from ..arithmetic.dispatch import constant, has_room, indicator, largest, magnitude, peak, two_sum, zeros
 from ..functions.elementwise import rowwise
 
 
@@ -117,8 +117,9 @@ def standardized(x: Array, eps: Constant | None, *, centre: bool) -> Standardize
         d = centred(x) if centre else x
         top = peak(magnitude(d))
         root: Term = 0.0 if eps is None else constant(eps, x)
-        wide = top > root
-        scale = np.where(wide, top, root)
+        # Either will do, and no rounding of one run may take the other one: its t would be larger by top/root.
+        mask, scale = largest(np.concatenate([top, zeros(top.shape, top) + root], axis=-1))
+        wide = mask[..., :1]
         t = d / scale
         e = root / scale
         return t, scale, indicator(wide, x), mean(t * t), e * e

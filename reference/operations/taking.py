@@ -32,6 +32,12 @@ def _overwritten(shape: tuple[int, ...], index: Any, values: Array) -> Array:
     return added_at(shape, index, last_only(shape, index, values))
 
 
+def _averaged(shape: tuple[int, ...], index: Any, values: Array) -> Array:
+    """The mean over the places where a row is used, as torch's scale_grad_by_freq makes it, for their sum."""
+    times = np.bincount(np.ravel(index), minlength=shape[0])
+    return added_at(shape, index, values / times[index][..., None].astype(float))
+
+
 def _taking(
     name: str,
     inputs: tuple[str, str],
@@ -106,7 +112,9 @@ def embedding(padding_idx: int | None = None) -> Operation:
     def scaled(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
         return right(inputs, y, d_y * _root(inputs[1]))
 
-    mistakes = {"repeated_rows_overwritten": pullback(_overwritten)}
+    mistakes = {
+        "repeated_rows_overwritten": pullback(_overwritten), "repeated_rows_averaged": pullback(_averaged)
+    }  # fmt: skip
     if padding_idx is not None:
         mistakes["padding_row_not_zero"] = pullback(added_at, padded=False)
     count = 4 if padding_idx is None else max(4, abs(padding_idx) + 2)

@@ -7,7 +7,7 @@ themselves (`trial`). One mistake is tried before two. The work is bounded by a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from types import MappingProxyType
@@ -193,6 +193,7 @@ def diagnose(
     fmt: Format,
     seed: int = 0,
     stored: Mapping[str, Format] = MappingProxyType({}),
+    beyond: Collection[str] = (),
 ) -> Diagnosis:
     """Name the mistake that explains gradients which are not the problem's.
 
@@ -204,6 +205,7 @@ def diagnose(
         fmt: the format that the gradients were computed in.
         seed: of the noise.
         stored: the format of every leaf that is stored in a coarser one, by place.
+        beyond: the leaves of a network that are wrong by a statistic, where none is by an element.
 
     >>> mlp = ref.initialize([3, 4, 2], ["tanh", "identity"], seed=0)
     >>> rng = np.random.default_rng(0)
@@ -215,7 +217,7 @@ def diagnose(
     problem = problem.in_float64()
     if isinstance(problem.network, ref.Network):
         with np.errstate(all="ignore"):
-            return diagnose_network(problem, given, expected, scale, fmt, seed, stored)
+            return diagnose_network(problem, given, expected, scale, fmt, seed, stored, beyond)
     with np.errstate(all="ignore"):
         broken = not_finite(problem, given, fmt)
         if broken:

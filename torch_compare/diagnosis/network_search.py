@@ -96,7 +96,7 @@ class Subject:
 
     def off(self, made: Leaves) -> dict[str, float]:
         """How far each leaf is from what was made: root mean square, in rounding scales."""
-        return {place: _rms(self.held[place], made[place], self._wider(made, place)) for place in self.places}
+        return {place: rms(self.held[place], made[place], self._wider(made, place)) for place in self.places}
 
     @cached_property
     def _usual(self) -> dict[str, tuple[Any, float]]:
@@ -123,7 +123,7 @@ class Subject:
         return bool(abs(float(self.held["loss"]) - loss) <= FACTOR * wider * float(self.scale["loss"]))
 
 
-def _rms(given: Any, made: Any, sigma: Any) -> float:
+def rms(given: Any, made: Any, sigma: Any) -> float:
     """The root mean square of a difference in rounding scales; ∞ where there is none and the numbers differ."""
     apart = np.abs(np.asarray(given, dtype=float) - made)
     with np.errstate(all="ignore"):

@@ -8,7 +8,7 @@ step, on the way back from the loss, the numbers first differ.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -25,7 +25,7 @@ from ..mistakes.mistake import Mistake, leaves_with
 from ..torch_side.deviations import deviations
 from .named_factors import UNNAMED, constants, product
 from .named_factors import nearest as nearest_factors
-from .network_search import Fit, Numbers, Subject, nearest, pairs
+from .network_search import SHARE, Fit, Numbers, Subject, nearest, pairs, rms
 from .trial import with_storing
 from .wording import Diagnosis, listed, number, sentence
 
@@ -44,6 +44,7 @@ def diagnose_network(
     fmt: Format,
     seed: int = 0,
     stored: Mapping[str, Format] = MappingProxyType({}),
+    beyond: Collection[str] = (),
 ) -> Diagnosis:
     """Name the mistake that explains gradients of a network which are not the problem's; arguments as of `diagnose`.
 
@@ -68,7 +69,7 @@ def diagnose_network(
     if not standing and factor is None:
         standing = _standing(pairs(subject, wrong, firsts), subject, seed)
     if not standing:
-        return factor or Diagnosis(_nothing_fits(subject, wrong), stopped=stopped)
+        return factor or Diagnosis(_nothing_fits(subject, wrong, set(beyond)), stopped=stopped)
     first, *rest = standing
     rivals = [f for f in rest if f.away <= max(CLOSER * first.away, 1.0) and f.loss >= first.loss]
     names = [_names(f) for f in rivals if _names(f) != _names(first)]
@@ -131,6 +132,9 @@ def _factor(
     worst = worst_place({place: held[place] for place in places}, made, wide, fmt)
     if not worst.scales <= FACTOR:
         return None
+    before, left = (max(rms(held[p], side[p], wide[p]) for p in places) for side in (expected, made))
+    if left > max(before / SHARE, 1.0):
+        return None  # errors that are few scales large stay within the limit with almost any factor
     named = nearest_factors(constants(problem), c, fmt.unit_roundoff)
     where = "every gradient" if len(places) == len([p for p in held if p != "loss"]) else listed(places)
     if len(named) == 1 and abs(product(named) - c) <= FACTOR * fmt.unit_roundoff * abs(c):
@@ -157,23 +161,28 @@ def _common(held: Numbers, expected: Numbers, places: Sequence[str]) -> float:
 # ── where nothing fits ───────────────────────────────────────────────────────────────────────────────
 
 
-def _nothing_fits(subject: Subject, wrong: set[str]) -> str:
-    """The step at which the numbers first differ on the way back from the loss."""
+def _nothing_fits(subject: Subject, wrong: set[str], beyond: set[str]) -> str:
+    """The step at which the numbers first differ on the way back from the loss.
+
+    Of leaves that only a statistic sees beyond the limit (`beyond`) the others need not be right.
+    """
     text = "no known mistake explains it"
     for row in deviations(subject.problem):
         text += f"; torch is known to deviate here, {row.name}: {row.where}, where it {row.what}"
     if subject.loss_is_wrong():
         text += "; the loss is wrong, too, so the forward pass differs: compare the values of the steps first"
-    right, steps = [place for place in subject.places if place not in wrong], subject.problem.graph.steps
+    right = [place for place in subject.places if place not in wrong] if wrong else []
+    steps, found = subject.problem.graph.steps, wrong or beyond
+    first_use = {name: step for step in reversed(steps) for name in step.inputs}  # all uses have a part in its gradient
     for step in reversed(steps):
-        own = [name for name in step.inputs if name is not None and name in subject.held]
-        bad = [name for name in own if name in wrong]
+        own = [name for name in step.inputs if name is not None and name in subject.held and first_use[name] is step]
+        bad = [name for name in own if name in found]
         if bad:
             text += f"; going back from the loss, {listed(bad)} of the step {step.name} "
             text += f"({step.operation.name}) {_are(bad)} the first that {_are(bad)} wrong"
-            good = [name for name in own if name not in wrong]
+            good = [name for name in own if name in right]
             text += f", while {listed(good)} of the same step {_are(good)} right" if good else ""
-            if not right and len(steps) > 1 and not subject.loss_is_wrong():
+            if wrong and not right and len(steps) > 1 and not subject.loss_is_wrong():
                 return text + "; nothing given is right, so the forward pass or the loss may be another one"
             return text + (f"; right {_are(right)} {listed(right)}" if right and not good else "")
     return text

@@ -137,6 +137,11 @@ class ByScale:
         worst = worst_statistic(self.statistics)
         return worst if worst is not None and worst.excess > 1 and self.worst.scales <= FACTOR else None
 
+    def beyond(self) -> set[str]:
+        """The leaves that have a statistic of their own beyond its limit, or one of a row or a column."""
+        places = [s.place for s in self.together if s.excess > 1]
+        return {leaf for leaf in self.leaves if any(p == leaf or p.startswith(f"{leaf}[") for p in places)}
+
     @property
     def within(self) -> bool:
         """Whether every element and every statistic stays within its limit."""

@@ -18,6 +18,7 @@ from ..diagnosis.small_mistake import small_mistake
 from ..diagnosis.wording import Diagnosis
 from ..torch_side import extras
 from .arithmetics import Judged, arithmetic_of, coarser_precision, judge_with, more_rounding
+from .by_scale import ByScale
 from .certified import certificate_of, doubted, nearest_certified, reproducible
 from .given import Given, read_given
 from .lower_precision import TYPICAL, holds_coarser
@@ -123,7 +124,8 @@ def check(
     found = small_mistake(problem, held, expected, rounding, arithmetic) if small else None
     if found is None or found.names == UNNAMED:
         stored = read.stored_coarser(arithmetic)
-        searched = diagnosis.diagnose(problem, held, expected, rounding.sigma, arithmetic, seed, stored)
+        beyond = ByScale(problem, held, expected, rounding, arithmetic).beyond() if small else set()
+        searched = diagnosis.diagnose(problem, held, expected, rounding.sigma, arithmetic, seed, stored, beyond)
         found = searched if found is None or (searched.names and searched.names != UNNAMED) else found
     return replace(verdict, diagnosis=found)
 

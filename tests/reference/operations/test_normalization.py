@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import reference as ref
 from reference import operations as ops
 from reference.operations.row import Operation
 
@@ -122,6 +123,20 @@ def test_a_constant_row_has_the_bias_for_its_value_and_a_gradient() -> None:
     x, bias, d_y = np.full((1, 3), 0.1), np.array([1.0, 2.0, 3.0]), np.array([[1.0, 2.0, 4.0]])
     np.testing.assert_array_equal(ops.layer_norm().value(x, np.ones(3), bias), bias[None])
     assert row_errors(ops.layer_norm(), (x,), d_y)["x"] <= FEW
+
+
+def test_rounding_of_a_row_does_not_change_what_it_is_divided_by() -> None:
+    """One run with ε for its scale gave sums of all runs errors a million times too large, and NaN for their root."""
+    x = np.array([[1.5, -2.25, 0.75, 2.5, -0.5, 1.0, -1.25, 2.0]])
+    steps = [
+        ref.Step("far", "add", "x", "constant"),
+        ref.Step("near", "sub", "far", "constant"),  # off by a fifth in bfloat16
+        ref.Step("y", ops.rms_norm(eps=1e-6), "near"),
+    ]
+    network = ref.Network({}, steps, constants={"constant": np.array([[200.0]])})
+    problem = ref.Problem(network, x, np.arange(8.0)[None], loss="inner_product")
+    sigma = ref.rounding_scale(problem, "bfloat16")["x"]
+    assert np.all(sigma < np.abs(ref.gradients(problem)["x"]).max())
 
 
 def test_a_mean_once_taken_would_not_pass() -> None:

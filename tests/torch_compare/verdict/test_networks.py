@@ -77,6 +77,43 @@ def test_what_nothing_explains_names_the_first_step_on_the_way_back():
     assert "v of the step k (linear) is the first that is wrong" in verdict.diagnosis
 
 
+def test_what_only_all_elements_show_names_the_first_step_too():
+    sigma = ref.rounding_scale(PROBLEM, "bfloat16", textbook=True)["v"]
+    given = dict(RIGHT) | {"v": RIGHT["v"] + 16 * sigma * np.random.default_rng(0).choice([-1, 1], sigma.shape)}
+    verdict = tc.check(PROBLEM, given, dtype="bfloat16", accumulate="same")
+    assert verdict.status == "wrong"
+    assert verdict.decided
+    assert verdict.diagnosis.endswith(
+        "v of the step k (linear) is the first that is wrong"
+    )  # of others nothing is known
+
+
+def test_what_two_steps_use_is_no_reason_to_blame_the_last_of_them():
+    rng = np.random.default_rng(3)
+    steps = [
+        ref.Step("h", "linear", "x", "w"), ref.Step("a", "linear", "h", "v"), ref.Step("y", "linear", "a", "w"),
+    ]  # fmt: skip
+    network = ref.Network({"w": rng.normal(size=(4, 4)), "v": rng.normal(size=(4, 4))}, steps)
+    problem = ref.Problem(network, rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), loss="mse")
+    given = dict(ref.gradients(problem).leaves()) | {place: rng.normal(size=(4, 4)) for place in "wv"}
+    assert "v of the step a (linear) is the first that is wrong" in tc.check(problem, given).diagnosis
+
+
+def test_a_factor_that_leaves_most_of_the_error_explains_nothing():
+    """Where errors are few scales large, nearly any factor brings the largest of them within the limit."""
+    rng = np.random.default_rng(0)
+    network = ref.Network({"w": rng.normal(size=(3, 4))}, [ref.Step("y", "linear", "x", "w")])
+    problem = ref.Problem(network, rng.normal(size=(64, 4)), rng.integers(0, 3, 64), loss="cross_entropy")
+    right = ref.gradients(problem)["w"]
+    sigma = ref.rounding_scale(problem, "bfloat16", textbook=True)["w"]
+    given = right + 25 * sigma * rng.choice([-1, 1], right.shape)
+    large, small = (np.unravel_index(find(abs(right)), right.shape) for find in (np.argmax, np.argmin))
+    given[large] = right[large] * 64 / 63
+    given[small] = right[small] + 36 * sigma[small] * np.sign(right[small])
+    verdict = tc.check(problem, {"w": given}, dtype="bfloat16", accumulate="same")
+    assert (verdict.status, verdict.diagnosis.names) == ("wrong", ())
+
+
 def test_numbers_that_are_not_finite_name_leaf_and_element():
     given = dict(RIGHT) | {"w": np.where(np.arange(12).reshape(4, 3) == 5, np.nan, RIGHT["w"])}
     verdict = tc.check(PROBLEM, given)
