@@ -17,7 +17,7 @@ import numpy as np
 import reference as ref
 from reference.network.gradients import is_parameter, kind_of, layer_of
 
-from ..mistakes.example_weights import counts_of, micro_batch_weights, micro_batches, weighed
+from ..mistakes.example_weights import counts_of, micro_batch_weights, micro_batches, sums_of, weighed
 from ..mistakes.mistake import Mistake
 from ..mistakes.rules import RIGHT
 from .evidence import BY_NORM, Evidence, norm
@@ -121,8 +121,7 @@ def _of_one_size(equations: _Equations, counts: Any) -> Iterator[Mistake]:
     for which in np.argsort(away, kind="stable")[:1]:
         if away[which] <= BY_NORM:
             ends, averaged = tried[which]
-            sums = np.diff(np.concatenate([[0.0], np.cumsum(counts)])[[0, *ends]])
-            yield micro_batches(counts, weights[:, which], sums, averaged)
+            yield micro_batches(counts, weights[:, which], sums_of(counts, ends), averaged)
 
 
 # ── weights solved for ───────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ N examples; a micro-batch is a run of successive examples whose gradients are co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,11 @@ def counts_of(problem: ref.Problem) -> Any:
     return np.array([float(np.asarray(divisor(y[n : n + 1], t[n : n + 1]))) for n in range(y.shape[0])])
 
 
+def sums_of(counts: Any, ends: Sequence[int]) -> Any:
+    """The counts of each micro-batch together, by the index after its last example."""
+    return np.diff(np.concatenate([[0.0], np.cumsum(counts)])[[0, *ends]])
+
+
 def micro_batch_weights(counts: Any, ends: Sequence[int], averaged: bool) -> Any:
     """The weight of each example if the means of micro-batches are averaged, or added up, as if they were alike.
 
@@ -65,8 +70,7 @@ def micro_batch_weights(counts: Any, ends: Sequence[int], averaged: bool) -> Any
     >>> micro_batch_weights(np.ones(3), [2, 3], averaged=True)
     array([0.75, 0.75, 1.5 ])
     """
-    sums = np.diff(np.concatenate([[0.0], np.cumsum(counts)])[[0, *ends]])
-    sizes = np.diff([0, *ends])
+    sums, sizes = sums_of(counts, ends), np.diff([0, *ends])
     share = np.where(sums > 0, counts.sum() / np.where(sums > 0, sums, 1.0), 0.0)
     return np.repeat(share / (len(ends) if averaged else 1), sizes)
 
@@ -98,5 +102,17 @@ def in_micro_batches(problem: ref.Problem, size: int, averaged: bool) -> Mistake
     """The mistake with micro-batches of one size, of which the last is smaller if it does not go into N."""
     n, counts = problem.x.shape[0], counts_of(problem)
     ends = [*range(size, n, size), n]
-    sums = np.diff(np.concatenate([[0.0], np.cumsum(counts)])[[0, *ends]])
-    return micro_batches(counts, micro_batch_weights(counts, ends, averaged), sums, averaged)
+    return micro_batches(counts, micro_batch_weights(counts, ends, averaged), sums_of(counts, ends), averaged)
+
+
+def of_sequences(problem: ref.Problem, sequences: int) -> Iterator[Mistake]:
+    """The means of so many runs of examples, or of micro-batches of some, where they count unlike many."""
+    if problem.reduction != "mean" or not 1 < sequences < problem.x.shape[0]:
+        return
+    counts, length = counts_of(problem), problem.x.shape[0] // sequences
+    for size in (s for s in range(1, sequences) if sequences % s == 0):
+        ends = [length * k for k in range(size, sequences + 1, size)]
+        sums = sums_of(counts, ends)
+        if np.ptp(sums) > 0:  # else it is a factor
+            for averaged in (True, False):
+                yield micro_batches(counts, micro_batch_weights(counts, ends, averaged), sums, averaged)

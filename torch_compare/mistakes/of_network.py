@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from reference.operations.gated import gate_of, with_gate
 
 from .backward import diagonal
 from .derivatives import wrong_derivatives
+from .example_weights import of_sequences
 from .loss import loss_mistakes
 from .mistake import Mistake
 from .network_forward import everywhere, with_passes
@@ -152,7 +154,8 @@ def _scaled(step: ref.Step, position: int, times: float) -> Pullback:
 
 def _of_loss(problem: ref.Problem) -> Iterator[Mistake]:
     """The mistakes of the loss, which sees the output as rows."""
-    for mistake in loss_mistakes(loss_alone(problem)):
+    alone, sequences = loss_alone(problem), np.shape(problem.target)[0]
+    for mistake in chain(loss_mistakes(alone), of_sequences(alone, sequences)):
         yield replace(mistake, problem=_at_loss(mistake), rules=_unchanged)
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
+from torch.nn.functional import cross_entropy
 
 import reference as ref
 import torch_compare as tc
@@ -167,3 +169,20 @@ def test_rounding_errors_times_rounding_errors_agree(dtype):
     assert found["w"] != 0
     assert tc.check(problem, found).status == "agrees"
     assert tc.check(problem, {**found, "w": 1e6 * found["w"]}).status == "wrong"
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_means_of_sequences_that_count_unlike_many_tokens_are_named(size):
+    """Torch's own gradients of the mean of the means of (pairs of) sequences, some of whose tokens are ignored."""
+    rng = np.random.default_rng(4)
+    w, x, target = rng.normal(size=(5, 3)), rng.normal(size=(4, 6, 3)), rng.integers(0, 5, (4, 6))
+    target[0, :4] = target[3, 2:4] = -100
+    network = ref.Network({"w": w}, [ref.Step("y", "linear", "x", "w")])
+    problem = ref.Problem(network, x, target, loss="cross_entropy")
+    leaf, features, indices = torch.tensor(w, requires_grad=True), torch.tensor(x), torch.tensor(target)
+    parts = [slice(k, k + size) for k in range(0, 4, size)]
+    loss = sum(cross_entropy((features[p] @ leaf.T).flatten(0, 1), indices[p].flatten()) for p in parts) / len(parts)
+    loss.backward()
+    verdict = tc.check(problem, {"w": leaf.grad.numpy(), "loss": loss.item()})
+    assert verdict.diagnosis.names == ("mean of micro-batches' means",)
+    assert ("2, 6, 6, 4" if size == 1 else "8, 10") in str(verdict)
