@@ -57,7 +57,7 @@ class Verdict:
         formats: the steps of a module that compute in another format than its parameters', by that format.
         calls: where a module makes the steps that the diagnosis names, by step.
         untold: the leaves, of those that agree, of which that says nothing: rounding there is as large as the gradient,
-            and zeros would agree too.
+            or no number, and zeros would agree too.
         untraced: why the derivative of a loss of one's own is not judged but taken as torch.autograd gives it; "" if it
             is judged.
         maps: the errors of every leaf in rounding scales, several elements a cell where there are many.
@@ -116,7 +116,7 @@ class Verdict:
         lines += [f"{step} is made {where}" for step, where in self.calls.items()]
         lines += [f"in {form}, as the module computes them: {listed(steps)}" for form, steps in self.formats.items()]
         if self.untold:
-            rounding = "where rounding is as large as the gradient and zeros would agree too"
+            rounding = "where rounding is as large as the gradient, or no number, and zeros would agree too"
             lines.append(f"nothing is told of {listed(self.untold)}, {rounding}")
         if self.untraced:
             lines.append(f"not judged: the loss's own derivative, taken as torch.autograd gives it: {self.untraced}")
