@@ -26,6 +26,7 @@ from ..torch_side.deviations import deviations
 from .named_factors import UNNAMED, constants, product
 from .named_factors import nearest as nearest_factors
 from .network_search import SHARE, Fit, Numbers, Subject, nearest, pairs, rms
+from .pattern import pattern
 from .trial import with_storing
 from .wording import Diagnosis, listed, number, sentence
 
@@ -178,7 +179,8 @@ def _nothing_fits(subject: Subject, wrong: set[str], beyond: set[str]) -> str:
         own = [name for name in step.inputs if name is not None and name in subject.held and first_use[name] is step]
         bad = [name for name in own if name in found]
         if bad:
-            text += f"; going back from the loss, {listed(bad)} of the step {step.name} "
+            said = [n + pattern(n, subject.held, subject.expected, subject.scale, subject.fmt) for n in bad]
+            text += f"; going back from the loss, {listed(said)} of the step {step.name} "
             text += f"({step.operation.name}) {_are(bad)} the first that {_are(bad)} wrong"
             good = [name for name in own if name in right]
             text += f", while {listed(good)} of the same step {_are(good)} right" if good else ""

@@ -16,6 +16,7 @@ from .evidence import Evidence
 from .first_step import first_step
 from .implied import implied_derivative, product_alone
 from .overflow_origin import overflow_origin
+from .pattern import pattern
 from .recovered_data import below, exchanged, loss_alone, other_inputs, other_targets
 from .wording import Implied, listed
 
@@ -97,7 +98,7 @@ def unexplained(
     if names:
         return names, inputs, None
     text = "no known mistake, and no two of them, give these numbers; wrong: "
-    text += listed([p + _pattern(p, given, expected, scale, fmt) for p in wrong])
+    text += listed([p + pattern(p, given, expected, scale, fmt) for p in wrong])
     if right:
         text += f"; right: {listed(right)}"
     if step is not None:
@@ -109,30 +110,3 @@ def unexplained(
         return (), text + product_alone(evidence, wrong, layer) + inputs, None
     implied = implied_derivative(evidence, expected, max(layer, 0))
     return (), text + inputs + ("" if implied is None else f"; {implied}"), implied
-
-
-def _pattern(place: str, given: Mapping[str, Any], expected: Any, scale: Any, fmt: Format) -> str:
-    """Which elements of a leaf are wrong, if they are few or lie in a row or a column, and by what factor."""
-    wrong = np.atleast_1d(in_scales(given[place], expected[place], scale[place], fmt) > FACTOR)
-    at = np.argwhere(wrong)
-    if len(at) == wrong.size and wrong.size > 1:
-        return ""
-    values, right = (np.atleast_1d(np.asarray(a[place], dtype=float)) for a in (given, expected))
-    if len(at) == 1:
-        index = tuple(int(i) for i in at[0])
-        what = f" at {list(index)} alone" if wrong.size > 1 else ""
-        return f" ({what.strip()}: yours {values[index]:.6g}, the oracle's {right[index]:.6g})".replace("(: ", "(")
-    if wrong.ndim == 2:
-        for axis, name in ((0, "row"), (1, "column")):
-            if len(set(at[:, axis].tolist())) == 1:
-                return f" (in {name} {int(at[0, axis])} alone{_common_factor(values[wrong], right[wrong])})"
-    return f" ({len(at)} of {wrong.size} elements)"
-
-
-def _common_factor(given: Any, expected: Any) -> str:
-    """The factor that all wrong elements have, if they have the same one."""
-    with np.errstate(all="ignore"):
-        factors = given / expected
-        middle = float(np.median(factors))
-        same = np.all(np.abs(factors - middle) <= np.abs(middle - 1) * 2.0**-6)
-    return f", × {middle:.6g}" if same and abs(middle - 1) > 1e-5 else (f", × (1 {middle - 1:+.3g})" if same else "")

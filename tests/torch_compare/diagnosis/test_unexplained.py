@@ -42,7 +42,17 @@ def some(leaf):
     leaf[1, 1] -= 3
 
 
+def tile(leaf):
+    leaf[3:, 2:] = 0
+
+
+def every_other(leaf):
+    leaf[:3, ::2] *= -1
+
+
 @pytest.mark.parametrize(("change", "pattern"), [
+    (tile, "(at [3:, 2:] alone, where it is 0)"),
+    (every_other, "(at [:3, ::2] alone, × -1)"),
     (one, f"(at [1, 3] alone: yours {LEAVES[FIRST][1, 3] + 0.5:.6g}, the oracle's {LEAVES[FIRST][1, 3]:.6g})"),
     (row, "(in row 2 alone, × 1.25)"),
     (column, "(in column 1 alone)"),

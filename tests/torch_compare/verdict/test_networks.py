@@ -76,7 +76,7 @@ def test_what_nothing_explains_names_the_first_step_on_the_way_back():
     given = dict(RIGHT) | {"v": RIGHT["v"] + np.sin(np.arange(16.0)).reshape(4, 4)}
     verdict = tc.check(PROBLEM, given)
     assert verdict.diagnosis.names == ()
-    assert "v of the step k (linear) is the first that is wrong" in verdict.diagnosis
+    assert "v (15 of 16 elements) of the step k (linear) is the first that is wrong" in verdict.diagnosis
 
 
 def test_what_only_all_elements_show_names_the_first_step_too():
@@ -186,3 +186,13 @@ def test_means_of_sequences_that_count_unlike_many_tokens_are_named(size):
     verdict = tc.check(problem, {"w": leaf.grad.numpy(), "loss": loss.item()})
     assert verdict.diagnosis.names == ("mean of micro-batches' means",)
     assert ("2, 6, 6, 4" if size == 1 else "8, 10") in str(verdict)
+
+
+@pytest.mark.parametrize(("part", "times", "said"), [
+    ((..., slice(2, None)), 0.0, "x (at [..., 2:] alone, where it is 0) of the step h"),
+    ((slice(None), slice(1, 2)), 2.0, "x (at [:, 1, :] alone, × 2) of the step h"),
+])  # fmt: skip
+def test_a_tile_that_alone_is_wrong_is_said(part, times, said):
+    leaves = {place: np.array(leaf) for place, leaf in RIGHT.items()}
+    leaves["x"][part] *= times
+    assert said in str(tc.check(PROBLEM, leaves))
