@@ -154,7 +154,7 @@ def _scaled(step: ref.Step, position: int, times: float) -> Pullback:
 
 def _of_loss(problem: ref.Problem) -> Iterator[Mistake]:
     """The mistakes of the loss, which sees the output as rows."""
-    alone, sequences = loss_alone(problem), np.shape(problem.target)[0]
+    alone, (sequences, *_) = loss_alone(problem), (*np.shape(problem.target), 1)  # a target may be a number
     for mistake in chain(loss_mistakes(alone), of_sequences(alone, sequences)):
         yield replace(mistake, problem=_at_loss(mistake), rules=_unchanged)
 
