@@ -100,8 +100,13 @@ def test_what_refutes_the_claim():
 # ── the whole ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_report_at_its_smallest_holds_and_says_what_passed(tiny):
-    found = measured()
+def test_the_report_at_its_smallest_holds_says_what_passed_and_is_written_and_drawn(tiny, monkeypatch, tmp_path):
+    monkeypatch.setattr(detection, "measure", partial(detection.measure, sizes=SIZES, jobs=1, chosen=CHOSEN))
+    ran = run_script(monkeypatch, tmp_path, "detection", "--quick", width=200)
+    found = ran.report
+    assert ran.document["claim"] == found.claim
+    assert len(ran.document["rows"]) == len(found.rows)
+    assert ran.picture.startswith(PNG)
     assert found.holds
     assert found.figures["correct gradients"] == 2 * 2 * 4 - found.figures.get("refused", 0)
     assert found.figures["gradient-oracle: missed below, or in half precision, by planted size"] == "float64 1e-15: 1"
@@ -123,7 +128,7 @@ def test_an_error_at_the_goal_that_passes_refutes_the_claim(tiny, monkeypatch):
 def test_a_checker_that_always_agrees_refutes_the_claim(tiny, monkeypatch):
     blind = Checker(CHECKERS[0].name, lambda problem, leaves, name: True, CHECKERS[0].formats, whole=True)
     monkeypatch.setattr(caught, "CHECKERS", (blind, *CHECKERS[1:2]))
-    assert not measured().holds
+    assert not measured(chosen=CHOSEN[:1]).holds
 
 
 def test_a_correct_gradient_that_is_called_wrong_refutes_the_claim(tiny, monkeypatch):
@@ -133,7 +138,7 @@ def test_a_correct_gradient_that_is_called_wrong_refutes_the_claim(tiny, monkeyp
         return lambda p: {k: v * (1 + 1e-2) for k, v in by_torch(p, name).items()}
 
     monkeypatch.setattr(false_alarms, "IMPLEMENTATIONS", {"torch": off})
-    found = measured()
+    found = measured(chosen=CHOSEN[:1])
     assert not found.holds
     assert found.figures["false alarms"] > 0
     assert any(name.startswith("false alarm: torch, ") for name in found.figures)
@@ -149,11 +154,3 @@ def test_a_diagnosis_that_names_nothing_refutes_the_claim(tiny, monkeypatch):
 
     monkeypatch.setattr(caught.tc, "check", mute)
     assert not measured().holds
-
-
-def test_the_script_writes_its_table_and_its_picture(tiny, monkeypatch, tmp_path):
-    monkeypatch.setattr(detection, "measure", partial(detection.measure, sizes=SIZES, jobs=1, chosen=CHOSEN))
-    ran = run_script(monkeypatch, tmp_path, "detection", "--quick", width=200)
-    assert ran.document["claim"] == ran.report.claim
-    assert len(ran.document["rows"]) == len(ran.report.rows)
-    assert ran.picture.startswith(PNG)

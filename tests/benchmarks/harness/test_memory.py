@@ -14,7 +14,7 @@ def test_the_memory_is_that_of_a_process_of_its_own_and_grows_with_its_network()
     object 128 bytes at the most.
     """
     block = np.ones(2**29, dtype=np.uint8)
-    widths = (256, 512, 256)
+    widths = (128, 256, 128)
     tiny, wide = (memory_of(certificates.certificate_of, w, 2, "tanh", 0) for w in ((3, 4, 4, 2), widths))
     parameters = certificates.classifier(widths, 2, "tanh", 0).mlp.parameters
     assert 0.01 < tiny.before <= tiny.most < block.nbytes / 1e9
