@@ -2,7 +2,7 @@
 
 What is no false alarm is counted apart, with its reason: another slope at an exact kink; a number that overflows in the
 format; rounding as large as the gradients; a published deviation of the implementation from the derivative of its own
-function.
+function; sums in the format itself, where that is what is said.
 """
 
 from __future__ import annotations
@@ -34,10 +34,16 @@ from ..implementations.jax_deviations import GELU_TANH_OVERFLOW
 from ..implementations.naive import Leaves
 from .checkers import CHECKERS
 
-OUTCOMES = ("agrees", "textbook", "another convention", "unresolved", "buried", "deviation", "refused", "false alarm")
+OUTCOMES = (
+    "agrees", "textbook", "another convention", "unresolved", "buried", "deviation", "coarse sums", "refused",
+    "false alarm",
+)  # fmt: skip
 """agrees: on the accurate scale; textbook: on the other one; buried: within rounding that is as large as the gradients,
-so that zeros would be too, and *unresolved* is the honest answer in any format; refused: the library has no such
-function in that format, or (torch's bce) will not take its own output, which has overflown, into the loss."""
+so that zeros would be too, and *unresolved* is the honest answer in any format; coarse sums: *imprecise*, for the sums
+are the format's own, of an implementation of which that is true; refused: the library has no such function in that
+format, or (torch's bce) will not take its own output, which has overflown, into the loss."""
+COARSE_SUMS = frozenset({("reference", "float16"), ("JAX", "float16"), ("JAX", "bfloat16")})
+"""Who adds up in the format itself: NumPy one row after the other, XLA short sums (five terms of a bias's gradient)."""
 JAX_DEPTH = 10
 """Layers that JAX compiles in reasonable time."""
 PEERS_LARGEST = 250
@@ -147,6 +153,8 @@ def judgement(problem: ref.Problem, leaves: Leaves, implementation: str, name: s
         outcome = "textbook" if verdict.scale == "textbook" else "agrees"
     elif verdict.within:
         outcome = "buried"
+    elif (implementation, name) in COARSE_SUMS and verdict.diagnosis == f"sums accumulated in {name}, not in float32":
+        outcome = "coarse sums"
     elif outcome in ("wrong", "imprecise") or implementation in ("torch", "reference"):
         ordinary = outcome == "unresolved" and name not in ("float64", "float32")
         deviation = "" if ordinary else explained(problem, leaves, implementation, name)

@@ -219,6 +219,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
         second,
         kinks=kinks,
         textbook_value=one if beta == 1 else lambda z: 1 / beta + beta * magnitude(z) * value(z),  # log(1 + e^(βz))
+        textbook_derivative=lambda z: 1 + np.where(beta * z > threshold, 0, logistic.lost_in_logarithm(beta * z)),
         parameters={"beta": beta, "threshold": threshold},
         one_rounding=True,
         slope_formula="σ(βz), 1 where βz > threshold",

@@ -49,6 +49,7 @@ def logsigmoid() -> Activation:
         lambda z: logistic.sigmoid(-z),
         second,
         textbook_value=one,  # log σ(z), or log(1 + e^−z)
+        textbook_derivative=lambda z: 1 + logistic.lost_in_logarithm(-z),
         one_rounding=True,
         slope_formula="σ(−z)",
     )

@@ -62,6 +62,11 @@ def sigmoid(z: Array, e: Array) -> Array:
     return np.where(is_negative(z), e, 1) / (1 + e)
 
 
+def lost_in_logarithm(x: Array) -> Array:
+    """max(x, 0): the roundings in exp(x − log(1 + eˣ)), which is σ(x) where log(e⁰ + eˣ) is differentiated."""
+    return np.maximum(x, 0)
+
+
 @elementwise(_exponential)
 def sigmoid_derivative(z: Array, e: Array) -> Array:
     """σ(z)σ(−z) = e/(1 + e)²."""

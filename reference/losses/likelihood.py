@@ -203,6 +203,10 @@ def bce_with_logits(weight: ArrayLike | None = None, pos_weight: ArrayLike | Non
     def term(y: Array, t: Array) -> Array:
         return magnitude(weights_like(weights, y) * (one(y) + magnitude(weights_like(positive, y) * (one(y) * t))))
 
+    def through_logarithm(y: Array, t: Array) -> Array:
+        right = weights_like(positive, y) * (t * logistic.lost_in_logarithm(-y))
+        return magnitude(weights_like(weights, y) * ((1 - t) * logistic.lost_in_logarithm(y) + right))
+
     return Loss(
         "bce_with_logits",
         "w((1 − t) log(1 + e^y) + p·t log(1 + e^−y))",
@@ -215,7 +219,7 @@ def bce_with_logits(weight: ArrayLike | None = None, pos_weight: ArrayLike | Non
         outputs=outputs_of("bce_with_logits", weights, positive),
         parameters={"weight": weight, "pos_weight": pos_weight},
         textbook_value=lambda y, t: term(y, t) * (1 + magnitude(y)),
-        textbook_gradient=term,
+        textbook_gradient=lambda y, t: term(y, t) + through_logarithm(y, t),
     )
 
 

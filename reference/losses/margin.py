@@ -27,7 +27,7 @@ def soft_margin() -> Loss:
         lambda y, t: -t * logistic.sigmoid(-t * y),
         elements,
         textbook_value=lambda y, t: 1.0,
-        textbook_gradient=lambda y, t: 1.0,  # t(σ(ty) − 1)
+        textbook_gradient=lambda y, t: 1 + logistic.lost_in_logarithm(-t * y),  # 1: of t(σ(ty) − 1)
     )
 
 
@@ -57,7 +57,11 @@ def multilabel_soft_margin(weight: ArrayLike | None = None) -> Loss:
         textbook_value=lambda y, t: (
             (magnitude(weights_like(weights, y) * one(y)) * one_plus_size(y)).sum(axis=1) / y.shape[1]
         ),
-        textbook_gradient=lambda y, t: magnitude(weights_like(weights, y) * one(y)) / y.shape[1],
+        textbook_gradient=lambda y, t: (
+            magnitude(weights_like(weights, y) * one(y))
+            / y.shape[1]
+            * (1 + (1 - t) * logistic.lost_in_logarithm(y) + t * logistic.lost_in_logarithm(-y))
+        ),
     )
 
 

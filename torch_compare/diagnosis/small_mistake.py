@@ -49,7 +49,12 @@ class _Found:
 
 
 def small_mistake(
-    problem: ref.Problem, given: Mapping[str, Any], expected: Mapping[str, Any], rounding: Rounding, fmt: Format
+    problem: ref.Problem,
+    given: Mapping[str, Any],
+    expected: Mapping[str, Any],
+    rounding: Rounding,
+    fmt: Format,
+    share: float = SHARE,
 ) -> Diagnosis | None:
     """The known mistake that explains small errors; None if none does.
 
@@ -59,6 +64,7 @@ def small_mistake(
         expected: the right gradients by place.
         rounding: the rounding errors of correct ones.
         fmt: the format that the gradients were computed in.
+        share: how much of the errors' root mean square it may leave.
     """
     white = Whitened.of(given, expected, rounding)
     elements = sum(error.size for error in white.error.values())
@@ -71,7 +77,7 @@ def small_mistake(
         if mistake.form == "factor" and not _scales_with(rest, change, mistake.constant, rounding, fmt):
             continue
         left = _squares(rest)
-        if left <= SHARE**2 * before and _within(Whitened(rest, white.gradient, white.runs)):
+        if left <= share**2 * before and _within(Whitened(rest, white.gradient, white.runs)):
             found.append(_Found(mistake, left, max(float(np.abs(r).max(initial=0.0)) for r in rest.values())))
     if not found:
         return None

@@ -25,6 +25,9 @@ from .rounded_kinks import rounded_kinks
 from .status import Status
 from .verdict import Verdict, judge
 
+LEFT = 0.25
+"""A mistake that accounts for errors leaves so much of their root mean square at the most, as in other searches."""
+
 SCREEN_RUNS = 8
 SCREEN = 0.5
 """σ from 8 runs is within a factor of 2 of σ in all but one element in 10,000 from above (χ² with 8 degrees): what is
@@ -97,14 +100,15 @@ def _is_one_mistake(
 ) -> bool:
     """Whether a factor or one known mistake leaves no more than the rounding of sums in float32: that explains more.
 
-    The errors of coarse sums are independent, and no one number makes them right, if there are enough of them.
+    The errors of coarse sums are independent, and no one number makes them right, if there are enough of them. Those of
+    coarse steps may look like a mistake, as a slope 1 − 1 for e⁻⁹ like that of relu; then they are not all that is off.
     """
     beyond = [place for place, worst in verdict.places.items() if place != "loss" and worst.scales > 1]
     if not beyond or min(np.size(given.leaves[place]) for place in beyond) < ENOUGH:
         return False
     leaves = {place: leaf for place, leaf in given.leaves.items() if np.all(np.isfinite(leaf))}
     with np.errstate(all="ignore"):
-        return small_mistake(problem, leaves, expected, wider, fmt) is not None
+        return small_mistake(problem, leaves, expected, wider, fmt, share=LEFT) is not None
 
 
 def _sums(given: Given, expected: Mapping[str, Any]) -> bool:

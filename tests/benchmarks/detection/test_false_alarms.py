@@ -62,3 +62,16 @@ def test_another_convention_excuses_those_alone_who_have_one():
     leaves = by_autograd(problem, "float64")
     assert tally_of(problem, leaves, "autograd") == {"another convention": 1}
     assert tally_of(problem, leaves, "torch") == {"false alarm": 1}
+
+
+def test_sums_in_the_format_itself_are_counted_apart_of_those_alone_who_add_up_so():
+    """One row after the other in float16: what comes after 32 and before −32, 2⁻⁸ each, is lost."""
+    number = np.float16
+    layer = ref.Layer(np.ones((2, 2), number), np.zeros(2, number), "identity")
+    target = np.full((129, 2), 2.0**-8, number)
+    target[64], target[-1] = 32.0, -32.0
+    problem = ref.Problem(ref.MLP((layer,)), np.ones((129, 2), number), target, "inner_product", "sum")
+    leaves = dict(ref.gradients(problem, to_input=False).leaves())
+    assert leaves["layers[0].bias"][0] == 64 * 2.0**-8, "NumPy adds up in float16"
+    assert tally_of(problem, leaves, "reference", "float16") == {"coarse sums": 1}
+    assert tally_of(problem, leaves, "torch", "float16") == {"false alarm": 1}

@@ -8,8 +8,9 @@ import reference as ref
 import torch_compare as tc
 from reference.arithmetic.formats import FORMATS
 from reference.rounding.distance import FACTOR, worst_place
-from reference.rounding.scale import rounding_scale
-from tests.torch_compare.verdict.helpers import with_rounded_products
+from reference.rounding.scale import rounding_errors, rounding_scale
+from tests.torch_compare.verdict.helpers import tanh_problem, with_rounded_products
+from torch_compare.diagnosis.small_mistake import small_mistake
 from torch_compare.verdict import arithmetics as module
 from torch_compare.verdict.verdict import expected_leaves
 
@@ -195,3 +196,37 @@ def test_a_verdict_says_the_digits_of_the_worst_element():
     problem = problem_in("float32")
     given = ref.gradients(problem).layers[0].weight * (1 + 1e-6)
     assert tc.check(problem, {"layers[0].weight": given}).digits["layers[0].weight"] == pytest.approx(6, abs=0.1)
+
+
+@pytest.mark.parametrize(("activation", "loss"), [
+    ("logsigmoid", "inner_product"), ("softplus", "inner_product"), ("identity", "soft_margin"),
+    ("identity", "bce_with_logits"), ("identity", "multilabel_soft_margin"),
+])  # fmt: skip
+def test_a_sigmoid_through_a_logarithm_that_is_differentiated_is_no_mistake(activation, loss):
+    """σ(x) = exp(x − log(e⁰ + eˣ)) is 1 from x = 33.3 on; 1 − σ(x) is 15 roundings, and the same for all examples."""
+    x, row = np.random.default_rng(3).normal(size=(6, 3)), activation
+    if activation == "softplus":
+        row = ref.activations.softplus(threshold=np.inf)
+    sign = -1 if activation == "logsigmoid" else 1
+    layer = ref.Layer(np.full((4, 3), 1e-3), np.full(4, sign * 33.4), row)
+    target = {"soft_margin": -np.ones((6, 4)), "inner_product": np.ones((6, 4))}.get(loss, np.zeros((6, 4)))
+    problem = ref.Problem(ref.MLP((layer,)), x, target, loss, "sum")
+    z = sign * (x @ layer.weight.T + layer.bias)
+    sigmoid = np.exp(z - np.logaddexp(0, z))
+    assert not np.any(1 - sigmoid)
+    d_z = sigmoid / (4 if loss == "multilabel_soft_margin" else 1)
+    verdict = tc.check(problem, {"layers[0].bias": d_z.sum(axis=0), "layers[0].weight": d_z.T @ x})
+    assert verdict.status == "agrees"
+    assert verdict.scale == "textbook"
+
+
+def test_a_mistake_that_leaves_half_of_the_errors_does_not_account_for_them():
+    """A factor's errors, 2 σ by root mean square, and 1 σ of either sign beside them: it leaves 0.45 of all."""
+    problem = tanh_problem()
+    expected, rounding = expected_leaves(problem), rounding_errors(problem, "bfloat16")
+    size = np.sqrt(np.mean(np.concatenate([np.ravel((v / rounding.sigma[k]) ** 2) for k, v in expected.items()])))
+    rng = np.random.default_rng(5)
+    errors = {k: rounding.sigma[k] * rng.choice([-1, 1], np.shape(v)) for k, v in expected.items()}
+    given = {k: v * (1 + 2 / size) + errors[k] for k, v in expected.items()}
+    assert small_mistake(problem, given, expected, rounding, FORMATS["bfloat16"]) is not None
+    assert small_mistake(problem, given, expected, rounding, FORMATS["bfloat16"], share=module.LEFT) is None
