@@ -88,7 +88,8 @@ def is_inexact(source: NoiseSource, ufunc: np.ufunc, x: list[NumPyArray], y: Num
         tiny = np.abs(y) < source.format.smallest * 2.0**source.format.bits
         return ~exact | (tiny & (x[0] != 0) & (x[1] != 0)) if tiny.any() else ~exact
     if ufunc is np.true_divide:
-        return np.asarray(~_power_of_two(x[1]) & (x[0] != 0))
+        tiny = np.abs(y) < source.format.smallest * 2.0 ** (source.format.bits - 1)
+        return np.asarray((~_power_of_two(x[1]) | tiny) & (x[0] != 0))
     if ufunc is np.reciprocal:
         return np.asarray(~_power_of_two(x[0]))
     if ufunc is np.power:
@@ -192,7 +193,9 @@ def product(source: NoiseSource, a: NumPyArray, b: NumPyArray) -> NumPyArray:
     if len(a) == 1 and len(b) == 1:
         grain = granularity(first) * granularity(second)
         bits = source.format.accumulation or source.format.bits
-        if grain == 0 or float(np.max(first @ second, initial=0.0)) < grain * 2.0**bits:
+        stored_apart = source.format.accumulation is not None
+        room = grain == 0 or stored_apart or grain >= source.format.smallest  # else the products may underflow
+        if room and (grain == 0 or float(np.max(first @ second, initial=0.0)) < grain * 2.0**bits):
             return stored_once(source, y)
     row, column = first.max(axis=-1, keepdims=True, initial=0.0), second.max(axis=-2, keepdims=True, initial=0.0)
     row_scale, column_scale = (np.where((m > 0) & np.isfinite(m), m, 1.0) for m in (row, column))
@@ -242,7 +245,7 @@ def stored_once(source: NoiseSource, y: NumPyArray) -> NumPyArray:
     """Sums y that the accumulation holds exactly, rounded to the format where that is coarser."""
     if source.format.accumulation is None:
         return y
-    return rounded(source, y, ~source.representable(y))
+    return rounded(source, y, ~source.stores(y))
 
 
 def _largest_of_runs(x: NumPyArray) -> NumPyArray:

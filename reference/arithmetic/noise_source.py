@@ -105,6 +105,12 @@ class NoiseSource:
         """Whether each float64 value is a number of the format (its range apart)."""
         return representable(values, self.format.bits)
 
+    def stores(self, values: NumPyArray) -> NumPyArray:
+        """Whether the format holds each value as it is, subnormal numbers as whole steps (its upper end apart)."""
+        least = self.format.smallest
+        steps = np.where(np.abs(values) < least * 2.0 ** (self.format.bits - 1), values / least, 0.0)
+        return self.representable(values) & (steps == np.rint(steps))
+
 
 def _mixed(bits: NumPyArray, left_out: np.uint64) -> NumPyArray:
     """64 bits made of each float64's by a mixing function, in its place; numbers apart give bits apart.

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from reference.arithmetic.noise_source import NoiseSource, Split, granularity, multiplicities
+from reference.arithmetic.noisy import Noisy
 from reference.rounding.scale import FORMATS
 
 
@@ -100,3 +101,21 @@ def test_what_a_format_holds_is_what_numpy_holds(name, dtype):
 def test_a_source_does_not_decide():
     with pytest.raises(Split, match="both sides of a comparison"):
         source().decide()
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32"])
+def test_below_the_smallest_normal_number_a_format_holds_whole_steps_alone(name):
+    fmt = FORMATS[name]
+    steps = np.array([0.0, 1.0, -3.0, 0.5, 2.0**-3, 1.5])
+    held = source(name).stores(fmt.smallest * steps)
+    assert held.tolist() == [True, True, True, False, False, False]
+
+
+def test_a_product_with_a_power_of_two_that_underflows_rounds():
+    """Weights and a divisor that are powers of two: exact, but for what float16 has no room for."""
+    made = source("float16")
+    x = Noisy.held(np.array([[2.0**-24]]), made)
+    tiny, whole = x @ Noisy.held(np.array([[0.3125]]), made), x @ Noisy.held(np.array([[3.0]]), made)
+    assert tiny.spread()[0, 0] > 0
+    assert whole.spread()[0, 0] == 0
+    assert (x / 4).spread()[0, 0] > 0
