@@ -75,7 +75,12 @@ def _bce_region(problem: ref.Problem, trace: AnyTrace) -> bool:
 
 
 def _soft_margin_region(problem: ref.Problem, trace: AnyTrace) -> bool:
-    return problem.loss.name == "soft_margin" and bool(np.any(np.isinf(np.exp(-problem.target * trace.output))))
+    """Of the problem's loss, or of a step that is one."""
+    found = [(trace.output, problem.target)] if problem.loss.name == "soft_margin" else []
+    if isinstance(trace, NetworkTrace):
+        steps = (step for step in network_of(problem).steps if step.operation.name == "soft_margin")
+        found += [inputs_of(step, trace.values)[:2] for step in steps]
+    return any(np.any(np.isinf(np.exp(np.asarray(-t * y, y.dtype)))) for y, t in found)
 
 
 def _softplus_region(problem: ref.Problem, trace: AnyTrace) -> bool:

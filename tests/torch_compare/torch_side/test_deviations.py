@@ -249,3 +249,11 @@ def test_constants_of_float32_deviate_in_float64_alone(row, inside, outside, nam
     for problem in (single(row, inside, np.float32), single(row, outside, np.float64)):
         assert names_of(problem) == []
         assert check(problem, torch_gradients(problem)).agrees
+
+
+def test_a_step_that_is_a_loss_deviates_where_that_loss_does():
+    network = ref.Network({}, [ref.Step("y", "soft_margin", "input", "expected")], inputs=("input", "expected"))
+    for y, names in ((-142.0, ["soft_margin_overflow"]), (-80.0, [])):
+        x = {"input": np.array([[y]], np.float32), "expected": np.ones((1, 1), np.int64)}
+        problem = ref.Problem(network, x, np.ones((), np.float32), "inner_product")
+        assert [row.name for row in deviations(problem)] == names
