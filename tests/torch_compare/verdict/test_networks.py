@@ -1,5 +1,7 @@
 """Gradients of networks of operations, judged."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
@@ -42,10 +44,12 @@ def test_right_gradients_agree_with_the_certificate():
     assert tc.check(PROBLEM, RIGHT, certified=True).status == "agrees"
 
 
-@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.explore)])
-def test_every_known_mistake_is_caught_and_named(dtype):
+@pytest.mark.parametrize(("dtype", "every"), [
+    ("float64", 3), *(pytest.param(dtype, 1, marks=pytest.mark.explore) for dtype in ("float64", "float32")),
+])  # fmt: skip
+def test_every_known_mistake_is_caught_and_named(dtype, every):
     seen = 0
-    for mistake in single_mistakes(PROBLEM):
+    for mistake in islice(single_mistakes(PROBLEM), None, None, every):
         made = leaves_with((mistake,), PROBLEM)
         if all(np.array_equal(made[place], RIGHT[place]) for place in made):
             continue
@@ -55,7 +59,7 @@ def test_every_known_mistake_is_caught_and_named(dtype):
         verdict = tc.check(PROBLEM, rounded(made, dtype))
         assert verdict.status == "wrong", mistake
         assert (mistake.name,) in (verdict.diagnosis.names, *verdict.diagnosis.others), (mistake, str(verdict))
-    assert seen >= 33
+    assert seen * every >= 33
 
 
 def test_the_step_is_named():
