@@ -9,7 +9,8 @@ import numpy as np
 
 import reference as ref
 from reference.network.graph import inputs_of
-from reference.network.passes import AnyTrace
+from reference.network.passes import AnyTrace, forward
+from reference.network.unchecked import changed
 
 from .deviation_row import AT_LEAST, Deviation
 
@@ -51,6 +52,30 @@ def _leave(dtype: Any, row: ref.Operation, x: Any) -> bool:
     added = row.parameters.get("eps", row.parameters.get("k", 0.0)) ** (2 if row.name == "normalize" else 1)
     too_small = np.any(x != 0) and power.max(initial=0) + added < np.finfo(dtype).tiny / np.finfo(dtype).eps
     return bool(np.any(np.isinf(power)) or too_small)
+
+
+def _below_the_cut(step: ref.Step, trace: AnyTrace) -> Any:
+    """Where an atan2 step is given −0 and a negative number."""
+    a, b = inputs_of(step, trace.values)[:2]  # type: ignore[union-attr]
+    return (a == 0) & np.signbit(a) & (b < 0)
+
+
+def _on_the_cut(problem: ref.Problem, trace: AnyTrace) -> bool:
+    steps = problem.network.steps if isinstance(problem.network, ref.Network) else ()
+    return any(step.operation.name == "atan2" and bool(np.any(_below_the_cut(step, trace))) for step in steps)
+
+
+def _cut_as_torch(problem: ref.Problem) -> ref.Problem:
+    """The problem whose atan2 takes −0 for a number below the cut."""
+    network, trace = problem.graph, forward(problem.network, problem.x)
+
+    def change(step: ref.Step) -> ref.Step:
+        if step.operation.name != "atan2":
+            return step
+        row, turn = step.operation, 2 * np.pi * _below_the_cut(step, trace)
+        return changed(step, operation=changed(row, value=lambda a, b: row.value(a, b) - turn))
+
+    return problem.replace(network=changed(network, steps=tuple(map(change, network.steps))))
 
 
 def _other_places(problem: ref.Problem, trace: AnyTrace) -> bool:
@@ -136,6 +161,16 @@ OPERATION_DEVIATIONS: tuple[Deviation, ...] = (
         AT_LEAST,
         "aten/src/ATen/native/UpSample.h, compute_source_index_and_lambda and nearest_idx; PyTorch issue 65200",
         _other_places,
+    ),
+    Deviation(
+        "atan2_signed_zero",
+        "atan2 of −0 and a negative number",
+        "tells −0 from 0, as IEEE 754 does; there is one 0 among real numbers, and its angle is π",
+        "a value of −π, where it is π; the gradients are the same",
+        AT_LEAST,
+        "C11, F.10.1.4",
+        _on_the_cut,
+        _cut_as_torch,
     ),
     Deviation(
         "products_out_of_range",

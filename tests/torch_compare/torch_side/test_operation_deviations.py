@@ -142,3 +142,16 @@ def test_a_zero_among_the_factors_is_no_deviation():
     problem, found = cumulated(x, ref.operations.cumprod(dim=-1))
     assert deviations(problem) == ()
     assert check(problem, found, diagnose=False).status == "agrees"
+
+
+def test_torchs_atan2_tells_minus_zero_from_zero_and_its_gradients_are_right():
+    network = ref.Network({}, [ref.Step("y", "atan2", "a", "b")], inputs=("a", "b"))
+    for a, names in ((-0.0, ["atan2_signed_zero"]), (0.0, [])):
+        x = {"a": np.array([a, 1.0]), "b": np.array([-2.0, 3.0])}
+        problem = ref.Problem(network, x, np.ones(2), "inner_product", "sum")
+        rows = deviations(problem)
+        assert [row.name for row in rows] == names
+        given = torch_gradients(problem).leaves()
+        assert check(problem, {k: v for k, v in given.items() if k != "loss"}).agrees
+        assert check(rows[0].as_torch(problem) if rows else problem, given).agrees
+        assert check(problem, given).agrees is not bool(rows)
