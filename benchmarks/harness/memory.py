@@ -44,9 +44,9 @@ def _measured(prepare: Callable[..., Callable[[], Any]], given: tuple[Any, ...])
     work()
     _give_back()
     if not _STATUS.exists():
-        before = _peak()
+        before = peak()
         work()
-        return Memory(before, _peak())
+        return Memory(before, peak())
     _RESET.write_text("5")  # the peak is what is held now: proc(5)
     before = _field("VmRSS")
     work()
@@ -66,6 +66,6 @@ def _field(name: str) -> float:
     return int(line.split()[1]) * 1024 / 1e9
 
 
-def _peak() -> float:
+def peak() -> float:
     """Of the whole process; macOS counts in bytes, other systems in kilobytes of 1024."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ import reference as ref
 import torch_compare as tc
 from torch_compare.torch_side.module_problem import judgement
 
-from ..harness.memory import memory_of
+from ..harness.memory import memory_of, peak
 from ..harness.report import Report
 from ..harness.style import GREY, panels, save_picture
 from ..harness.timing import interleaved_medians, on_one_core
@@ -80,11 +79,6 @@ def timed(f: Callable[[], T]) -> tuple[T, float]:
     return made, process_time() - start
 
 
-def memory() -> float:
-    """The most memory that the process has had, in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-
-
 def measure(quick: bool, seed: int) -> Report:
     """The verdict on torch's float32 gradients of all parameters, and the certificate, with time and memory."""
     if not HAS_TRANSFORMERS:
@@ -94,11 +88,11 @@ def measure(quick: bool, seed: int) -> Report:
     given = work(seed, side)
     verdict, seconds = timed(lambda: tc.check_module(*given))
     judged = {"status": str(verdict.status), "error [σ]": float(verdict.worst.scales)}
-    rows.append({"what": "verdict in float32", "side": side, **judged, "seconds": seconds, "memory": memory()})
+    rows.append({"what": "verdict in float32", "side": side, **judged, "seconds": seconds, "memory": peak()})
     problem = judgement(*work(seed, SMALL)).problem
     certificate, seconds = timed(lambda: ref.certified_gradients(problem))
     row = {"what": "certificate", "side": SMALL, "status": certificate.status, "error [σ]": math.nan}
-    rows.append({**row, "seconds": seconds, "memory": memory()})
+    rows.append({**row, "seconds": seconds, "memory": peak()})
     first, second = rows
     slower, larger = over_torch(seed, 5 if quick else 15)
     figures: dict[str, Any] = {

@@ -74,14 +74,18 @@ class Format:
             raise ValueError(f"functions: {self.name} cannot evaluate in {other.name}, which is no wider")
         return replace(self, functions=other.bits)
 
+    @property
+    def smallest_normal(self) -> float:
+        """The smallest positive number that has all its bits."""
+        return self.smallest * 2.0 ** (self.bits - 1)
+
     def flushing(self) -> Format:
         """The same format where every subnormal result becomes 0, as on many GPUs, in XLA, or with -ffast-math.
 
         >>> bool(get_format("float32").flushing().smallest == np.finfo(np.float32).smallest_normal)
         True
         """
-        smallest = self.smallest * 2.0 ** (self.bits - 1)
-        return replace(self, name=f"{self.name}, subnormal numbers flushed to 0", smallest=smallest)
+        return replace(self, name=f"{self.name}, subnormal numbers flushed to 0", smallest=self.smallest_normal)
 
     def ulp(self, values: ArrayLike) -> NumPyArray:
         """The unit in the last place of each value, as float64."""

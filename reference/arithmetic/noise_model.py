@@ -88,8 +88,10 @@ def is_inexact(source: NoiseSource, ufunc: np.ufunc, x: list[NumPyArray], y: Num
         tiny = np.abs(y) < source.format.smallest * 2.0**source.format.bits
         return ~exact | (tiny & (x[0] != 0) & (x[1] != 0)) if tiny.any() else ~exact
     if ufunc is np.true_divide:
-        tiny = np.abs(y) < source.format.smallest * 2.0 ** (source.format.bits - 1)
-        return np.asarray((~_power_of_two(x[1]) | tiny) & (x[0] != 0))
+        exact = _power_of_two(x[1])
+        if exact.any():
+            exact = exact & ~(np.abs(y) < source.format.smallest_normal)
+        return np.asarray(~exact & (x[0] != 0))
     if ufunc is np.reciprocal:
         return np.asarray(~_power_of_two(x[0]))
     if ufunc is np.power:
@@ -193,9 +195,8 @@ def product(source: NoiseSource, a: NumPyArray, b: NumPyArray) -> NumPyArray:
     if len(a) == 1 and len(b) == 1:
         grain = granularity(first) * granularity(second)
         bits = source.format.accumulation or source.format.bits
-        stored_apart = source.format.accumulation is not None
-        room = grain == 0 or stored_apart or grain >= source.format.smallest  # else the products may underflow
-        if room and (grain == 0 or float(np.max(first @ second, initial=0.0)) < grain * 2.0**bits):
+        underflows = source.format.accumulation is None and grain < source.format.smallest
+        if grain == 0 or (not underflows and float(np.max(first @ second, initial=0.0)) < grain * 2.0**bits):
             return stored_once(source, y)
     row, column = first.max(axis=-1, keepdims=True, initial=0.0), second.max(axis=-2, keepdims=True, initial=0.0)
     row_scale, column_scale = (np.where((m > 0) & np.isfinite(m), m, 1.0) for m in (row, column))

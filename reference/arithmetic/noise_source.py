@@ -107,9 +107,7 @@ class NoiseSource:
 
     def stores(self, values: NumPyArray) -> NumPyArray:
         """Whether the format holds each value as it is, subnormal numbers as whole steps (its upper end apart)."""
-        least = self.format.smallest
-        steps = np.where(np.abs(values) < least * 2.0 ** (self.format.bits - 1), values / least, 0.0)
-        return self.representable(values) & (steps == np.rint(steps))
+        return self.representable(values) & ~between_steps(values, self.format)
 
 
 def _mixed(bits: NumPyArray, left_out: np.uint64) -> NumPyArray:
@@ -189,6 +187,11 @@ def representable(values: NumPyArray, bits: int) -> NumPyArray:
         return np.ones(np.shape(values), dtype=bool)
     whole = np.asarray(values, dtype=float).view(np.uint64)
     return np.asarray((whole & np.uint64(2 ** (53 - bits) - 1)) == 0)
+
+
+def between_steps(values: NumPyArray, fmt: Format) -> NumPyArray:
+    """Which values are no whole steps of a format below its smallest normal number."""
+    return np.fmod(np.where(np.abs(values) < fmt.smallest_normal, values, 0.0), fmt.smallest) != 0
 
 
 def granularity(values: NumPyArray) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from .array import NumPyArray
 from .formats import Format
 from .noise_model import accumulated, rounded, stored_once, summation, widened
-from .noise_source import NoiseSource, granularity, multiplicities, nearest, representable
+from .noise_source import NoiseSource, between_steps, granularity, multiplicities, nearest, representable
 
 
 def compared(ufunc: np.ufunc, x: NumPyArray, y: NumPyArray) -> NumPyArray:
@@ -33,8 +33,7 @@ def unheld(values: NumPyArray, old: Format, new: Format) -> NumPyArray:
     long = ~representable(values, new.bits) if new.bits < old.bits else np.zeros(values.shape, dtype=bool)
     if new.smallest <= old.smallest:
         return long
-    tiny = np.abs(values) < new.smallest * 2.0 ** (new.bits - 1)
-    return long | (tiny & (np.fmod(values, new.smallest) != 0))
+    return long | between_steps(values, new)
 
 
 def cumulated(source: NoiseSource, x: NumPyArray, axis: int) -> NumPyArray:

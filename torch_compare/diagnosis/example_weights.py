@@ -17,7 +17,7 @@ import numpy as np
 import reference as ref
 from reference.network.gradients import is_parameter, kind_of, layer_of
 
-from ..mistakes.example_weights import counts_of, micro_batch_weights, micro_batches, sums_of, weighed
+from ..mistakes.example_weights import counts_of, cut_at, micro_batch_weights, micro_batches, weighed
 from ..mistakes.mistake import Mistake
 from ..mistakes.rules import RIGHT
 from .evidence import BY_NORM, Evidence, norm
@@ -120,8 +120,7 @@ def _of_one_size(equations: _Equations, counts: Any) -> Iterator[Mistake]:
     away = equations.away(weights)
     for which in np.argsort(away, kind="stable")[:1]:
         if away[which] <= BY_NORM:
-            ends, averaged = tried[which]
-            yield micro_batches(counts, weights[:, which], sums_of(counts, ends), averaged)
+            yield cut_at(counts, *tried[which])
 
 
 # ── weights solved for ───────────────────────────────────────────────────────────────────────────────

@@ -102,6 +102,11 @@ def in_micro_batches(problem: ref.Problem, size: int, averaged: bool) -> Mistake
     """The mistake with micro-batches of one size, of which the last is smaller if it does not go into N."""
     n, counts = problem.x.shape[0], counts_of(problem)
     ends = [*range(size, n, size), n]
+    return cut_at(counts, ends, averaged)
+
+
+def cut_at(counts: Any, ends: Sequence[int], averaged: bool) -> Mistake:
+    """The mistake with micro-batches that end before these examples; counts are those of `counts_of`."""
     return micro_batches(counts, micro_batch_weights(counts, ends, averaged), sums_of(counts, ends), averaged)
 
 
@@ -112,7 +117,5 @@ def of_sequences(problem: ref.Problem, sequences: int) -> Iterator[Mistake]:
     counts, length = counts_of(problem), problem.x.shape[0] // sequences
     for size in (s for s in range(1, sequences) if sequences % s == 0):
         ends = [length * k for k in range(size, sequences + 1, size)]
-        sums = sums_of(counts, ends)
-        if np.ptp(sums) > 0:  # else it is a factor
-            for averaged in (True, False):
-                yield micro_batches(counts, micro_batch_weights(counts, ends, averaged), sums, averaged)
+        if np.ptp(sums_of(counts, ends)) > 0:  # else it is a factor
+            yield from (cut_at(counts, ends, averaged) for averaged in (True, False))

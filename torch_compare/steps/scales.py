@@ -176,7 +176,7 @@ def _slack(counts: Any, place: str, value: Any, step: Step, fmt: Format, sigma: 
 
 def _leave_out_of_range(step: Step, fmt: Format, expected: Leaves, found: Scales) -> None:
     """Take the scale from where squares leave the format's range: what comes of that is no rounding of the step."""
-    least, squares = fmt.smallest * 2.0 ** (fmt.bits - 1), [name for name in step.state if name in SQUARES]
+    least, squares = fmt.smallest_normal, [name for name in step.state if name in SQUARES]
     for label, g in zip(step.labels, step.grads, strict=True):
         if not squares:
             continue

@@ -15,13 +15,17 @@ from reference.network.unchecked import changed
 from .deviation_row import AT_LEAST, Deviation
 
 
+def _steps(problem: ref.Problem) -> tuple[ref.Step, ...]:
+    """The steps of a network of operations; an MLP has none."""
+    return problem.network.steps if isinstance(problem.network, ref.Network) else ()
+
+
 def _bias_alone(problem: ref.Problem, trace: AnyTrace) -> bool:
     """Whether a group norm has a bias and no weight."""
-    steps = problem.network.steps if isinstance(problem.network, ref.Network) else ()
     return any(
         step.operation.name == "group_norm"
         and [name is None for name in (*step.inputs, None, None)[1:3]] == [True, False]
-        for step in steps
+        for step in _steps(problem)
     )
 
 
@@ -37,7 +41,7 @@ def _powers_out_of_range(problem: ref.Problem, trace: AnyTrace) -> bool:
 
 
 def _norm_inputs(problem: ref.Problem, trace: AnyTrace) -> Iterator[tuple[ref.Operation, Any]]:
-    for step in problem.network.steps if isinstance(problem.network, ref.Network) else ():
+    for step in _steps(problem):
         row, parameters = step.operation, step.operation.parameters
         first = row.name in _NORMS and parameters.get("training", True) and parameters.get("ord", 2) not in (1, np.inf)
         if first and parameters.get("p", 2) not in (1, np.inf):
@@ -61,8 +65,7 @@ def _below_the_cut(step: ref.Step, trace: AnyTrace) -> Any:
 
 
 def _on_the_cut(problem: ref.Problem, trace: AnyTrace) -> bool:
-    steps = problem.network.steps if isinstance(problem.network, ref.Network) else ()
-    return any(step.operation.name == "atan2" and bool(np.any(_below_the_cut(step, trace))) for step in steps)
+    return any(step.operation.name == "atan2" and bool(np.any(_below_the_cut(step, trace))) for step in _steps(problem))
 
 
 def _cut_as_torch(problem: ref.Problem) -> ref.Problem:
@@ -80,7 +83,7 @@ def _cut_as_torch(problem: ref.Problem) -> ref.Problem:
 
 def _other_places(problem: ref.Problem, trace: AnyTrace) -> bool:
     """Whether torch interpolates somewhere from other elements than those that the factor says."""
-    for step in problem.network.steps if isinstance(problem.network, ref.Network) else ():
+    for step in _steps(problem):
         if step.operation.name == "interpolate":
             old = np.shape(inputs_of(step, trace.values)[0])[2:]  # type: ignore[union-attr]
             new = np.shape(trace.values[step.outputs[0]])[2:]  # type: ignore[union-attr]
@@ -116,7 +119,7 @@ def _of_one_axis(parameters: Any, axis: int) -> dict[str, Any]:
 
 def _products_out_of_range(problem: ref.Problem, trace: AnyTrace) -> bool:
     """Whether a running product of numbers that are not 0 leaves the range in which the type keeps all its digits."""
-    for step in problem.network.steps if isinstance(problem.network, ref.Network) else ():
+    for step in _steps(problem):
         if step.operation.name != "cumprod":
             continue
         with np.errstate(all="ignore"):
