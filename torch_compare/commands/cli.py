@@ -92,6 +92,7 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     verify.add_argument("--seed", type=_not_negative, help="where they come from (default: a new one, printed)")
     verify.add_argument("--dtype", choices=("float64", "float32"), help="number type (default: both in turn)")
+    verify.add_argument("--only", choices=("mlps", "networks"), help="problems of this kind alone (default: both)")
     verify.add_argument(
         "--certify",
         action="store_true",

@@ -54,6 +54,7 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
     command += f" --first {options.first}" if options.first else ""
     command += f" --dtype {options.dtype}" if options.dtype else ""
     command += " --certify" if options.certify else ""
+    command += f" --only {options.only}" if options.only else ""
     console.print(command, style="bold", highlight=False)
     planted = dict(plant.verdicts())
     print_planted(planted, console)
@@ -73,6 +74,7 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
             options.jobs,
             lambda n: bar.advance(task, n),
             certify_all=options.certify,
+            only=options.only,
             first=options.first,
             path=options.resume,
             scheduler=options.scheduler,

@@ -32,23 +32,26 @@ CERTIFY_EVERY = 3
 """Of the problems that are small enough, one in so many is certified."""
 NETWORK_EVERY = 3
 """One problem in so many is one of operations: of a single one, or of a network."""
+KINDS = ("mlps", "networks")
+"""The kinds of problems, for a campaign of one alone."""
 FORMAT = "gradient-oracle campaign 2"
 _ONE_AT_A_TIME = Lock()
 """The precision of balls and the number of BLAS's threads belong to the process: its threads take turns."""
 
 
-def spec_of(seed: int, case: int, dtype: str) -> Spec | NetworkSpec:
-    """The spec of case number `case` of the campaign with that seed; one in `NETWORK_EVERY` is a network of operations.
+def spec_of(seed: int, case: int, dtype: str, only: str | None = None) -> Spec | NetworkSpec:
+    """The spec of case number `case` of the campaign with that seed.
+
+    One in `NETWORK_EVERY` is a network of operations, unless the campaign is `only` of one of the `KINDS`.
 
     >>> [type(spec_of(0, case, "both")).__name__ for case in range(4)]
     ['Spec', 'Spec', 'NetworkSpec', 'Spec']
     """
-    if case % NETWORK_EVERY == NETWORK_EVERY - 1:
-        rng = np.random.default_rng([seed, case])
-        chosen = str(rng.choice(["float64", "float32"])) if dtype == "both" else dtype
-        return network_spec(rng, case // NETWORK_EVERY, chosen)
-    chosen = ("float64", "float32")[case % 2] if dtype == "both" else dtype
     rng = np.random.default_rng([seed, case])
+    if only == "networks" or (only is None and case % NETWORK_EVERY == NETWORK_EVERY - 1):
+        chosen = str(rng.choice(["float64", "float32"])) if dtype == "both" else dtype
+        return network_spec(rng, case if only else case // NETWORK_EVERY, chosen)
+    chosen = ("float64", "float32")[case % 2] if dtype == "both" else dtype
     return sometimes_crowded(rng, random_spec(rng, case // 2 if dtype == "both" else case, chosen))
 
 
@@ -72,7 +75,9 @@ def _rows(problem: ref.Problem) -> tuple[str, ...]:
     return tuple(dict.fromkeys(layer.activation.name for layer in problem.network.layers))
 
 
-def _chunk(seed: int, dtype: str, certify_all: bool, versions: Mapping[str, str], cases: range) -> dict[str, Any]:
+def _chunk(
+    seed: int, dtype: str, certify_all: bool, only: str | None, versions: Mapping[str, str], cases: range
+) -> dict[str, Any]:
     """What is found in some cases.
 
     Raises:
@@ -81,13 +86,14 @@ def _chunk(seed: int, dtype: str, certify_all: bool, versions: Mapping[str, str]
     """
     if versions != _versions():
         raise RuntimeError(f"versions: expected {versions}, got {_versions()}")
-    report = CampaignReport(dtype, certify_all)
+    report = CampaignReport(dtype, certify_all, only)
     with _ONE_AT_A_TIME, threadpool_limits(1):
         for case in cases:
             try:
-                found = run_case(spec_of(seed, case, dtype), certify_all or None)
+                found = run_case(spec_of(seed, case, dtype, only), certify_all or None)
             except (ValueError, TypeError, ArithmeticError) as error:
                 again = f"gradient-oracle verify --seed {seed} --first {case} --cases 1"
+                again += f" --only {only}" if only else ""
                 raise ValueError(f"case {case} of seed {seed}: {error}; again: {again}") from error
             report.add(replace(found, place=(seed, case)))
     return as_piece(report)
@@ -101,6 +107,7 @@ def run(
     progress: Callable[[int], None] | None = None,
     *,
     certify_all: bool = False,
+    only: str | None = None,
     first: int = 0,
     path: Path | None = None,
     scheduler: str | None = None,
@@ -116,6 +123,7 @@ def run(
         jobs: processes.
         progress: called with the number of cases that have just ended, or had ended before.
         certify_all: certify every problem that is small enough, not one in `CERTIFY_EVERY`.
+        only: the one of the `KINDS` that all problems are of; both if not given.
         first: the number of the first problem; the campaign may be run in pieces.
         path: a file of JSON lines that what is found is added to, piece by piece; what stands there is not run again,
             and is part of the report.
@@ -125,13 +133,13 @@ def run(
         ValueError: the file is of another campaign, or damaged.
         OSError: it cannot be read or written.
     """
-    report = CampaignReport(dtype, certify_all, versions=_versions())
-    work = partial(_chunk, seed, dtype, certify_all, _versions())
-    header = _header(seed, dtype, certify_all)
+    report = CampaignReport(dtype, certify_all, only, versions=_versions())
+    work = partial(_chunk, seed, dtype, certify_all, only, _versions())
+    header = _header(seed, dtype, certify_all, only)
     try:
         pieces = run_in_pieces(work, range(first, first + cases), CHUNK, jobs, header, path, scheduler)
         for piece in pieces:
-            report.merge(of_piece(piece, seed, dtype, certify_all))
+            report.merge(of_piece(piece, seed, dtype, certify_all, only))
             if progress is not None:
                 progress(piece.end - piece.first)
     except KeyboardInterrupt:
@@ -139,9 +147,10 @@ def run(
     return report
 
 
-def _header(seed: int, dtype: str, certify_all: bool) -> dict[str, Any]:
+def _header(seed: int, dtype: str, certify_all: bool, only: str | None) -> dict[str, Any]:
     """What a file of pieces begins with: other versions round otherwise, and their pieces make no one report."""
-    return {"format": FORMAT, "seed": seed, "dtype": dtype, "certify_all": certify_all, "versions": _versions()}
+    drawn = {"seed": seed, "dtype": dtype, "certify_all": certify_all} | ({"only": only} if only else {})
+    return {"format": FORMAT} | drawn | {"versions": _versions()}
 
 
 def _versions() -> dict[str, str]:
@@ -161,17 +170,19 @@ def merged(paths: Iterable[Path]) -> CampaignReport:
         seed: Any = header.get("seed")
         dtype: Any = header.get("dtype")
         certify_all: Any = header.get("certify_all")
+        only: Any = header.get("only")
         versions: Any = header.get("versions")
         known = type(seed) is int and dtype in ("float64", "float32", "both") and isinstance(certify_all, bool)
+        known = known and only in (None, *KINDS)
         known = known and isinstance(versions, dict) and all(isinstance(number, str) for number in versions.values())
         if header.get("format") != FORMAT or not known:
             raise ValueError(f"{path}: not the pieces of a campaign ({FORMAT})")
-        report = report or CampaignReport(dtype, certify_all, versions=versions)
+        report = report or CampaignReport(dtype, certify_all, only, versions=versions)
         if versions != report.versions:
             raise ValueError(f"{path}: versions are {short(report.versions)} in one piece and {short(versions)} here")
         try:
             for piece in pieces:
-                report.merge(of_piece(piece, seed, dtype, certify_all))
+                report.merge(of_piece(piece, seed, dtype, certify_all, only))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
     if report is None:

@@ -100,6 +100,7 @@ class CampaignReport:
     Attributes:
         dtype: "float64", "float32" or "both".
         certify_all: whether every small problem was certified, not one in `CERTIFY_EVERY`.
+        only: the kind that all problems were of; None where both were drawn.
         problems: how many were run.
         pairs: a tally by pair of sources.
         networks: how many of them were networks of operations.
@@ -115,6 +116,7 @@ class CampaignReport:
 
     dtype: str
     certify_all: bool = False
+    only: str | None = None
     problems: int = 0
     networks: int = 0
     pairs: dict[str, PairTally] = field(default_factory=lambda: {pair: PairTally() for pair in PAIRS})
@@ -150,9 +152,9 @@ class CampaignReport:
         """Count another report in.
 
         Raises:
-            ValueError: it is of other types, certifies another share, or has run a case that this one has.
+            ValueError: it is of other types or kinds, certifies another share, or has run a case that this one has.
         """
-        for name in ("dtype", "certify_all"):
+        for name in ("dtype", "certify_all", "only"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 raise ValueError(f"{name} is {mine} in one piece and {theirs} in another")
@@ -214,14 +216,14 @@ def as_piece(report: CampaignReport) -> dict[str, Any]:
     }
 
 
-def of_piece(piece: Piece, seed: int, dtype: str, certify_all: bool) -> CampaignReport:
+def of_piece(piece: Piece, seed: int, dtype: str, certify_all: bool, only: str | None = None) -> CampaignReport:
     """The report that `as_piece` made the data of.
 
     Raises:
         ValueError: they are not of that form, or do not count the piece's cases.
     """
     where, count = f"cases {piece.first} to {piece.end}", piece.end - piece.first
-    report = CampaignReport(dtype, certify_all, count, ran={seed: [(piece.first, piece.end)]})
+    report = CampaignReport(dtype, certify_all, only, count, ran={seed: [(piece.first, piece.end)]})
     try:
         for pair, tally in piece.found["pairs"].items():
             report.pairs[pair].merge(PairTally(**{k: _number(k, v) for k, v in tally.items()}))

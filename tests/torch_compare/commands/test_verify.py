@@ -99,7 +99,7 @@ def test_verify_fails_when_a_fault_is_not_caught(monkeypatch, capsys):
 
 
 def test_verify_fails_when_sources_disagree_and_writes_the_file(broken, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(campaign, "spec_of", lambda seed, case, dtype: SPEC)
+    monkeypatch.setattr(campaign, "spec_of", lambda seed, case, dtype, only: SPEC)
     monkeypatch.setattr(plant, "PLANTED", plant.PLANTED[:1])
     folder, page = tmp_path / "<b>found", tmp_path / "report.html"
     arguments = ["verify", "--cases", "1", "--seed", "2", "--jobs", "1", "--disagreements", str(folder)]

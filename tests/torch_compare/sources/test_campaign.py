@@ -82,8 +82,25 @@ def test_what_does_not_belong_together_makes_no_report(tmp_path):
         assert "other.jsonl" in str(caught.value)
 
 
+@pytest.mark.parametrize(("only", "networks"), [("networks", 4), ("mlps", 0)])
+def test_a_campaign_of_one_kind_alone(only, networks, tmp_path):
+    path = tmp_path / "run.jsonl"
+    report = campaign.run(4, seed=5, jobs=1, only=only, path=path)
+    assert (report.problems, report.networks, report.only) == (4, networks, only)
+    assert campaign.merged([path]).as_data() == report.as_data()
+    with pytest.raises(ValueError, match=f"only is '{only}' there, and None here"):
+        campaign.run(4, seed=5, jobs=1, path=path)
+    other = tmp_path / "other.jsonl"
+    campaign.run(1, seed=6, jobs=1, path=other)
+    with pytest.raises(ValueError, match=rf"other\.jsonl: only is {only} in one piece and None in another"):
+        campaign.merged([path, other])
+    other.write_text(path.read_text().replace(f'"{only}"', '"nets"'))
+    with pytest.raises(ValueError, match="not the pieces of a campaign"):
+        campaign.merged([other])
+
+
 def test_a_disagreement_goes_through_a_file_unchanged(broken, tmp_path, monkeypatch):
-    monkeypatch.setattr(campaign, "spec_of", lambda seed, case, dtype: SPEC)
+    monkeypatch.setattr(campaign, "spec_of", lambda seed, case, dtype, only: SPEC)
     report = campaign.run(2, seed=9, jobs=1, path=tmp_path / "run.jsonl")
     assert [case.place for case in report.disagreements] == [(9, 0), (9, 1)]
     again = campaign.merged([tmp_path / "run.jsonl"])
