@@ -78,6 +78,11 @@ Term: TypeAlias = "Array | float"
 class Arithmetic(Array, Protocol):
     """An array type other than `numpy.ndarray`: it answers the functions of the same names in `dispatch` besides."""
 
+    @property
+    def keeps(self) -> bool:
+        """See `dispatch.keeps`."""
+        ...
+
     def magnitude(self) -> Array:
         """See `dispatch.magnitude`."""
         ...

@@ -56,6 +56,7 @@ class Ball(Held, np.lib.mixins.NDArrayOperatorsMixin):
     """
 
     __slots__ = ()
+    keeps = True
     __hash__ = None  # type: ignore[assignment]
 
     @classmethod

@@ -82,6 +82,14 @@ def has_room(z: Array) -> bool:
     return isinstance(z, Wide)
 
 
+def keeps(z: Array) -> bool:
+    """Whether what was computed on the way to a value of z may serve its derivative again.
+
+    Noise does not keep it: some kernels do, others compute it again, and the rounding of either is right.
+    """
+    return is_numpy(z) or _other(z).keeps
+
+
 def two_sum(x: Array, y: Term) -> tuple[Array, Term]:
     """s and e with s = fl(x + y) and s + e = x + y exactly (Knuth, TAOCP 2, §4.2.2, theorem B).
 

@@ -26,6 +26,7 @@ class Stacked(Shaped, np.lib.mixins.NDArrayOperatorsMixin):
 
     __slots__ = ("data",)
     data: NumPyArray
+    keeps = False
 
     @abstractmethod
     def _like(self, data: NumPyArray) -> Self:

@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import operations
 from ..arithmetic.array import Array, DType, is_numpy
-from ..arithmetic.dispatch import in_format, stored_like, zeros
+from ..arithmetic.dispatch import in_format, keeps, stored_like, zeros
 from ..arithmetic.formats import Format, get_format
 from ..functions.recipe import ReadOnly
 from ..operations.row import Operation, Pull, Selective
@@ -187,13 +187,13 @@ class NetworkTrace:
 def forward(network: Network, x: Mapping[str, Array], *, keep: bool = False) -> NetworkTrace:
     """Run every step on the inputs x, by name, and keep every value.
 
-    With `keep`, a step that can do so keeps for its pullback what its output was computed from. Noise does not: some
-    kernels keep it, others compute it again, and the rounding of either is right.
+    With `keep`, a step that can do so keeps for its pullback what its output was computed from (not in noise, see
+    `dispatch.keeps`).
     """
     values, pullbacks = {**network.constants, **network.parameters, **x}, dict[str, Pull]()
     for step in network.steps:
-        given, keeps = inputs_of(step, values), keep and step.operation.kept is not None
-        if keeps and all(x is None or is_numpy(x) for x in given):
+        given, has_kept = inputs_of(step, values), keep and step.operation.kept is not None
+        if has_kept and all(x is None or keeps(x) for x in given):
             made, pullbacks[step.name] = step.operation.linearized(given)
         else:
             made = step.operation.value(*given)

@@ -20,6 +20,7 @@ import numpy as np
 from .. import activations
 from ..activations.row import Activation
 from ..arithmetic.array import Array, DType, is_numpy, kept
+from ..arithmetic.dispatch import keeps
 from ..arithmetic.names import meant
 from .gradients import Gradients, LayerGradients, place_of
 from .shown import shown
@@ -168,7 +169,7 @@ def forward(mlp: MLP, x: Array, *, keep: bool = False) -> Trace:
     Args:
         mlp: the network.
         x: the batch.
-        keep: whether to store a′(z) too, where a(z) and a′(z) have parts in common; not in noise, see `graph.forward`.
+        keep: whether to store a′(z) too, where a(z) and a′(z) have parts in common; not in noise, see `dispatch.keeps`.
 
     >>> trace = forward(MLP((Layer(np.array([[2.0, -1.0]]), np.array([0.5]), "relu"),)), np.array([[1.0, 3.0]]))
     >>> trace.preactivations[0], trace.output
@@ -183,7 +184,7 @@ def forward(mlp: MLP, x: Array, *, keep: bool = False) -> Trace:
             z = z + layer.bias
         preactivations.append(z)
         slope = None
-        if keep and layer.activation.shares_parts and is_numpy(z):
+        if keep and layer.activation.shares_parts and keeps(z):
             h, slope = layer.activation.with_slope(z)
         else:
             h = layer.activation.value(z)

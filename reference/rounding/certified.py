@@ -229,7 +229,7 @@ class _Forward:
 
 def _forward(balls: Problem) -> _Forward:
     balls = balls.as_one()
-    trace = passes.forward(balls.network, balls.x)
+    trace = passes.forward(balls.network, balls.x, keep=True)
     return _Forward(balls, trace, loss_gradient(balls, trace.output))
 
 

@@ -4,6 +4,13 @@ import numpy as np
 import pytest
 
 import reference as ref
+from reference.arithmetic.ball import Ball
+from reference.arithmetic.ball_decisions import precision
+from reference.arithmetic.ball_elements import as_arb
+from reference.arithmetic.formats import get_format
+from reference.arithmetic.noise_source import NoiseSource
+from reference.arithmetic.noisy import Noisy
+from reference.network.graph import forward
 from reference.network.unchecked import changed
 
 KEEPING = [name for name, row in ref.OPERATIONS.items() if row.kept is not None]
@@ -24,6 +31,32 @@ def test_what_is_kept_changes_no_bit(name: str) -> None:
             assert (found is None) == (expected is None)
             if found is not None:
                 np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_balls_keep_it_too_and_hold_the_same_numbers(name: str) -> None:
+    """What is kept saves a certificate the second evaluation; each value lies in both enclosures."""
+    row = ref.OPERATIONS[name]
+    with precision(128):
+        for inputs in row.probes:
+            balls = tuple(x if x is None or x.dtype == bool else Ball.exact(x) for x in inputs)
+            y, pull = row.linearized(balls)
+            d_y = Ball.exact(np.sin(np.arange(1.0, y.size + 1)).reshape(y.shape))
+            for found, expected in zip(pull(d_y), row.pullback(balls, row.value(*balls), d_y), strict=True):
+                assert (found is None) == (expected is None)
+                if found is not None:
+                    assert all(
+                        as_arb(one).overlaps(as_arb(other))
+                        for one, other in zip(found.flat, expected.flat, strict=True)
+                    )
+
+
+def test_noise_keeps_nothing_and_balls_do() -> None:
+    network = ref.Network({}, [ref.Step("y", "silu", "x")])
+    x = np.array([[0.5, -2.0]])
+    noisy = Noisy.held(x, NoiseSource(get_format("float32"), 2, np.random.default_rng(0)))
+    kept = [bool(forward(network, {"x": given}, keep=True).pullbacks) for given in (x, Ball.exact(x), noisy)]
+    assert kept == [True, True, False]
 
 
 def test_a_wrong_pullback_is_not_passed_over_for_what_is_kept() -> None:
