@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.network.gradients import is_parameter
 from reference.rounding.distance import FACTOR
 
 from .named_factors import Named, constants
@@ -73,7 +72,7 @@ class Evidence:
             rough = min(1.0, ROUGHEST / BY_NORM / noise[place])
             sigma[place] = rough * (scales + noise[place] / np.sqrt(scales.size)) / 2
         arrays = {place: np.asarray(values, dtype=float) for place, values in given.items()}
-        parameters = [np.abs(np.ravel(v)) for k, v in arrays.items() if is_parameter(k)]
+        parameters = [np.abs(np.ravel(v)) for k, v in arrays.items() if k in problem.network.named_parameters()]
         flat = np.concatenate(parameters) if parameters else np.zeros(0)
         largest = float(flat.max(initial=0.0))
         bound = largest if np.sum(flat == largest) > 1 else 0.0
@@ -87,7 +86,11 @@ class Evidence:
     @cached_property
     def least_noise(self) -> float:
         """Of the parameters' gradients: what the norm over all of them is uncertain by, at the most."""
-        return min([noise for place, noise in self.noise.items() if is_parameter(place)], default=0.0)
+        return min([noise for place, noise in self.noise.items() if self.is_parameter(place)], default=0.0)
+
+    def is_parameter(self, place: str) -> bool:
+        """Whether a place is that of a parameter of the network, and not of an input or the loss."""
+        return place in self.problem.network.named_parameters()
 
     def slack(self, place: str) -> float:
         """The relative distance, by norm, up to which a leaf counts as roughly the same."""

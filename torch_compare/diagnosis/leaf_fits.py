@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from reference.network.gradients import is_parameter
-
 from ..mistakes.finished import DECAYS, ROUND, clipped, decayed_at, factor_at, normalised_at
 from ..mistakes.mistake import Mistake, told_from
 from .evidence import BY_NORM, PLAIN, Evidence, norm, ratio
@@ -67,7 +65,7 @@ def leaf_fits(
         return evidence.same(place, leaf, floor * abs(factor), share)
 
     found = [*_factors(evidence, place, made, before, same)]
-    if is_parameter(place):
+    if evidence.is_parameter(place):
         found += [*_clipped(evidence, place, made, same), *_decayed(evidence, place, made, before, same)]
     found += [Fit((m,)) for m in row_mistakes(evidence.given[place], made, place)]
     for fit in found:
@@ -109,7 +107,7 @@ def _factors(evidence: Evidence, place: str, made: Any, before: tuple[Mistake, .
     if known_ones <= max(AS_CLOSE, FITTED * plain) and same(product(named) * made, product(named), PLAIN):
         yield _fit([factor_at([place], place, _named_factor(n)) for n in named])
         return
-    if c > 0 and is_parameter(place):
+    if c > 0 and evidence.is_parameter(place):
         if near_round(size, noise):
             yield Fit((normalised_at(place, near_round(size, noise), noise),))
         if near_round(evidence.norm, evidence.least_noise):

@@ -23,12 +23,14 @@ from reference.rounding.scale import rounding_errors
 from ..mistakes.finished import factor_at
 from ..mistakes.mistake import Mistake, leaves_with
 from ..torch_side.deviations import deviations
+from .finished_network import finished
 from .named_factors import UNNAMED, constants, product
 from .named_factors import nearest as nearest_factors
 from .network_search import SHARE, Fit, Numbers, Subject, nearest, pairs, rms
 from .pattern import pattern
 from .trial import with_storing
 from .wording import Diagnosis, listed, number, sentence
+from .wording import places as said_places
 
 TRIED = 6
 """So many of the nearest are tried in noisy arithmetic."""
@@ -65,6 +67,8 @@ def diagnose_network(
     fits, firsts, stopped = nearest(subject, wrong)
     standing = _standing(fits, subject, seed)
     factor = _factor(problem, held, expected, scale, wrong, fmt)
+    if not standing and (factor is None or factor.names == UNNAMED):
+        standing = _standing(finished(subject, wrong), subject, seed)
     if factor and factor.names != UNNAMED and standing and standing[0].of_forward and not subject.loss_is_wrong():
         return factor  # it asks for no other function
     if not standing and factor is None:
@@ -83,7 +87,7 @@ def diagnose_network(
 
 
 def _names(fit: Fit) -> tuple[str, ...]:
-    return tuple(mistake.name for mistake in fit.mistakes)
+    return tuple(name for name, _ in dict.fromkeys(mistake.habit for mistake in fit.mistakes))
 
 
 def _standing(fits: Sequence[Fit], subject: Subject, seed: int) -> list[Fit]:
@@ -137,7 +141,7 @@ def _factor(
     if left > max(before / SHARE, 1.0):
         return None  # errors that are few scales large stay within the limit with almost any factor
     named = nearest_factors(constants(problem), c, fmt.unit_roundoff)
-    where = "every gradient" if len(places) == len([p for p in held if p != "loss"]) else listed(places)
+    where = "every gradient" if len(places) == len([p for p in held if p != "loss"]) else said_places(places, problem)
     if len(named) == 1 and abs(product(named) - c) <= FACTOR * fmt.unit_roundoff * abs(c):
         like = Mistake(
             named[0].kinds[0], "", named[0].text, form="factor", constant=named[0].value, also=named[0].kinds[1:]

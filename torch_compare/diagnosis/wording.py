@@ -68,8 +68,17 @@ def places(where: Sequence[str], problem: ref.Problem) -> str:
     ('every bias', 'every layer')
     """
     unique = list(dict.fromkeys(where))
-    if len(unique) == 1 or isinstance(problem.network, ref.Network):
+    if len(unique) == 1:
         return listed(unique)
+    if isinstance(problem.network, ref.Network):
+        named, leaves = problem.network.named_parameters(), problem.leaves()
+        groups = (
+            (set(named), "every parameter"),
+            (set(leaves), "every gradient"),
+            ({place for place, values in named.items() if values.ndim > 1}, "every parameter of two axes or more"),
+            (set(leaves) - set(named), "every input"),
+        )
+        return next((title for full, title in groups if set(unique) == full), listed(unique))
     layers = problem.mlp.layers
     weights = {place_of(l, "weight") for l in range(len(layers))}
     biases = {place_of(l, "bias") for l, layer in enumerate(layers) if layer.bias is not None}

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.network.gradients import is_parameter
 
 from .mistake import Leaves, Mistake
 
@@ -49,7 +48,8 @@ def clipped(bound: float) -> Mistake:
     """Every element of a parameter's gradient limited to ±bound."""
 
     def change(problem: ref.Problem, leaves: Leaves) -> Leaves:
-        return {k: np.minimum(np.maximum(v, -bound), bound) if is_parameter(k) else v for k, v in leaves.items()}
+        named = problem.network.named_parameters()
+        return {k: np.minimum(np.maximum(v, -bound), bound) if k in named else v for k, v in leaves.items()}
 
     what = f"every element is clipped to ±{bound:.6g}"
     return Mistake("gradient clipped", "every weight and bias", what, leaves=change, form="clip", constant=bound)
