@@ -17,6 +17,7 @@ from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
 from ..losses.row import Loss
 from ..operations.row import Operation
+from . import passes
 from .graph import Network, Step
 from .mlp import MLP, Layer
 from .problem import Problem
@@ -34,7 +35,7 @@ the usual ulp."""
 
 
 def in_balls(problem: Problem, decisions: Decisions = RAISE) -> Problem:
-    """The problem with every number of weights, biases and x an exact ball, and the target where it matters.
+    """The problem with every number of weights, biases and x an exact ball, and target and constants where it matters.
 
     Losses of probabilities form 1 − t, which float64 rounds; elsewhere the target enters as it is.
     """
@@ -43,10 +44,13 @@ def in_balls(problem: Problem, decisions: Decisions = RAISE) -> Problem:
             'reduction "none" leaves a loss of many numbers, which has no single gradient: use "sum" or "mean"'
         )
     require_exact(problem, "certify")
-    balls = problem.map(lambda values: Ball.exact(values, decisions))
-    return (
-        balls.replace(target=Ball.exact(problem.target, decisions)) if problem.loss.target == "probabilities" else balls
-    )
+
+    def exact(values: Any) -> Ball:
+        return Ball.exact(values, decisions)
+
+    balls = problem.map(exact)
+    target = exact(problem.target) if problem.loss.target == "probabilities" else problem.target
+    return balls.replace(network=passes.with_constants_alone(balls.network, exact), target=target)
 
 
 def require_exact(problem: Problem, purpose: str) -> None:
@@ -76,6 +80,7 @@ def in_noise(problem: Problem, source: NoiseSource, textbook: bool = False) -> P
         textbook: allow for the customary formulas, as in `rounding_scale`.
     """
     noisy = problem.map(lambda values: Noisy.held(values, source))
+    noisy = noisy.replace(network=passes.with_constants_alone(noisy.network, lambda values: Noisy.held(values, source)))
     if textbook:
         network = _with_rows(noisy.network, _textbook_activation, _textbook_step)
         noisy = noisy.replace(network=network, loss=_textbook_loss(noisy.loss))

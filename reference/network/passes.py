@@ -86,6 +86,25 @@ def with_constants(network: AnyNetwork, dtype: DTypeLike) -> AnyNetwork:
     return changed(network, constants=ReadOnly(constants))
 
 
+def with_constants_alone(network: AnyNetwork, f: Callable[[Array], Array]) -> AnyNetwork:
+    """The network with f applied to the floating constants that some step computes with alone.
+
+    NumPy would round what such a step makes, before any other arithmetic meets it; other constants lose nothing.
+    """
+    if not isinstance(network, Network):
+        return network
+    fixed, alone = set(network.constants), set[str]()
+    for step in network.steps:
+        own = {name for name in step.inputs if name is not None}
+        if own <= fixed:
+            fixed.update(step.outputs)
+            alone |= own
+    if not alone:
+        return network
+    constants = {name: f(v) if name in alone and _floats(v) else v for name, v in network.constants.items()}
+    return changed(network, constants=ReadOnly(constants))
+
+
 def as_one(network: AnyNetwork, loss: Loss, unit_roundoff: float, least: float = 0.0) -> tuple[AnyNetwork, Loss]:
     """The network without its last activation, and the loss that has it in it; both as they are if none states it."""
     if isinstance(network, Network):

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import losses
-from ..arithmetic.array import Array, NumPyArray, Term
+from ..arithmetic.array import Array, NumPyArray, Term, is_numpy
+from ..arithmetic.dispatch import parameter
 from ..functions.recipe import recorded
 from ..losses import reduced
 from ..losses.common import examples, one
@@ -49,15 +50,20 @@ def _of_row(row: Loss, reduction: str) -> Operation:
     L = Σℓ / divisor        d_y = d_L · ∂Σℓ/∂y / divisor        dL = ⟨∂Σℓ/∂y, dy⟩ / divisor.
     """
 
+    def expected(y: Array, target: Target) -> Array:
+        """The target; in the arithmetic of y where the loss computes with it alone, as 1 − t."""
+        alone = row.target == "probabilities" and is_numpy(target) and not is_numpy(y)
+        return parameter(target, y) if alone else target
+
     def value(y: Array, target: Target) -> Array:
-        return reduced.reduced(row, y, target, reduction)
+        return reduced.reduced(row, y, expected(y, target), reduction)
 
     def pullback(inputs: Inputs, loss: Array, d_loss: Array) -> tuple[Array, None]:
-        y, target = inputs
+        y, target = inputs[0], expected(*inputs)
         return _of_each(d_loss, y) * reduced.gradient(row, y, target, reduction), None
 
     def pushforward(inputs: Inputs, loss: Array, changes: Inputs) -> Array:
-        y, target = inputs
+        y, target = inputs[0], expected(*inputs)
         change = reduced.gradient(row, y, target, reduction) * changes[0]
         if reduction != "none":
             return change.sum()

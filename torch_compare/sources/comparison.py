@@ -102,11 +102,11 @@ def _against_torch(
     verdict = judge(problem, leaves, expected, fmt, accurate, textbook)
     if verdict.within:
         return PairOutcome(pair, PairVerdict(verdict.scale), verdict.worst.scales, verdict.worst.ulps)
-    if verdict.status is Status.UNRESOLVED:
-        return PairOutcome(pair, PairVerdict.NOT_JUDGED)
     rows = _explaining(problem, leaves, fmt)
     if rows:
         return PairOutcome(pair, PairVerdict.DEVIATION, deviations=rows)
+    if verdict.status is Status.UNRESOLVED:
+        return PairOutcome(pair, PairVerdict.NOT_JUDGED)
     return PairOutcome(pair, PairVerdict.DISAGREES, verdict.worst.scales, verdict.worst.ulps, str(verdict))
 
 

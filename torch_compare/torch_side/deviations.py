@@ -23,6 +23,7 @@ from reference.network import passes
 from reference.network.graph import NetworkTrace, inputs_of
 from reference.network.passes import AnyTrace
 from reference.network.unchecked import changed
+from reference.operations.of_loss import of_loss
 
 from .deviation_row import AT_LEAST, Deviation
 from .operation_deviations import OPERATION_DEVIATIONS
@@ -69,18 +70,23 @@ def network_of(problem: ref.Problem) -> ref.Network:
     return problem.network
 
 
+def _losses(problem: ref.Problem, trace: AnyTrace, name: str) -> Iterator[tuple[Array, Array]]:
+    """Output and target of the problem's loss, and of every step that is a loss, of that name."""
+    if problem.loss.name == name:
+        yield trace.output, problem.target
+    if isinstance(trace, NetworkTrace):
+        for step in network_of(problem).steps:
+            if step.operation.name == name:
+                y, target = inputs_of(step, trace.values)
+                yield y, target
+
+
 def _bce_region(problem: ref.Problem, trace: AnyTrace) -> bool:
-    y = trace.output
-    return problem.loss.name == "bce" and bool(np.any((1 - y) * y < BCE_EPSILON))
+    return any(np.any((1 - y) * y < BCE_EPSILON) for y, _ in _losses(problem, trace, "bce"))
 
 
 def _soft_margin_region(problem: ref.Problem, trace: AnyTrace) -> bool:
-    """Of the problem's loss, or of a step that is one."""
-    found = [(trace.output, problem.target)] if problem.loss.name == "soft_margin" else []
-    if isinstance(trace, NetworkTrace):
-        steps = (step for step in network_of(problem).steps if step.operation.name == "soft_margin")
-        found += [inputs_of(step, trace.values)[:2] for step in steps]
-    return any(np.any(np.isinf(np.exp(np.asarray(-t * y, y.dtype)))) for y, t in found)
+    return any(np.any(np.isinf(np.exp(np.asarray(-t * y, y.dtype)))) for y, t in _losses(problem, trace, "soft_margin"))
 
 
 def _softplus_region(problem: ref.Problem, trace: AnyTrace) -> bool:
@@ -162,13 +168,29 @@ def _with_slope(operation: ref.Operation, row: ref.Activation) -> ref.Operation:
 
 
 def _bce_as_torch(problem: ref.Problem) -> ref.Problem:
-    weight = problem.loss.parameters["weight"]
+    """The problem with torch's ε in its loss, and in every step that is one."""
+    if isinstance(problem.network, ref.Network):
+        steps = tuple(
+            changed(step, operation=_bce_step_with_epsilon(step.operation)) if step.operation.name == "bce" else step
+            for step in problem.network.steps
+        )
+        problem = problem.replace(network=changed(problem.network, steps=steps))
+    return problem.replace(loss=_bce_with_epsilon(problem.loss)) if problem.loss.name == "bce" else problem
+
+
+def _bce_with_epsilon(loss: ref.Loss) -> ref.Loss:
+    weight = loss.parameters["weight"]
 
     def gradient(y: Array, t: Array) -> Array:
         scale = 1 if weight is None else parameter(weight, y)
         return scale * ((y - t) / np.maximum((1 - y) * y, BCE_EPSILON))
 
-    return problem.replace(loss=changed(problem.loss, gradient=gradient))
+    return changed(loss, gradient=gradient)
+
+
+def _bce_step_with_epsilon(row: ref.Operation) -> ref.Operation:
+    loss = _bce_with_epsilon(ref.losses.bce(row.parameters["weight"]))
+    return changed(row, pullback=of_loss(loss, row.parameters["reduction"]).pullback)
 
 
 def _hardsigmoid_as_torch(problem: ref.Problem) -> ref.Problem:

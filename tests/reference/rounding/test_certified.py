@@ -452,3 +452,34 @@ def test_the_tree_is_one_of_gradients():
     plain = found.map(lambda leaf: leaf.nearest)
     assert type(plain) is ref.Gradients
     assert plain.input.shape == (1, 1)
+
+
+# ── constants that a step computes with alone ────────────────────────────────────────────────────────
+
+
+def test_what_a_step_makes_of_constants_alone_is_not_rounded_before_the_certificate_sees_it():
+    """NumPy would take cos of a float32 in float32: the certificate was then of another number, by 3e-8."""
+    angle = np.array([0.7310586], np.float32)
+    steps = [ref.Step("c", "cos", "angle"), ref.Step("y", "mul", "x", "c")]
+    network = ref.Network({}, steps, constants={"angle": angle})
+    problem = ref.Problem(network, {"x": np.ones((1, 1), np.float32)}, np.ones((1, 1), np.float32), "inner_product")
+    with precision(128):
+        exact = arb(float(angle[0])).cos()
+    found = certified_gradients(problem)
+    assert found["x"].nearest[0, 0] == found.loss.nearest == float(exact.mid())
+    assert found["x"].nearest[0, 0] != float(np.cos(angle)[0])
+
+
+@pytest.mark.parametrize("name", ["bce", "bce_with_logits", "multilabel_soft_margin"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_step_that_is_a_loss_of_probabilities_is_certified_as_the_loss_is(name, dtype):
+    """Its 1 − t is formed of a constant alone: rounded by NumPy, the certificate of the loss was off by 1e-8."""
+    y, t = np.array([[0.3, 0.6, 0.45]], dtype), np.array([[0.221692, 0.1, 0.3]], dtype)
+    own = ref.Problem(ref.Network({}, [ref.Step("y", "identity", "x")]), {"x": y}, t, name)
+    network = ref.Network({}, [ref.Step("y", name, "x", "expected")], constants={"expected": t})
+    step = ref.Problem(network, {"x": y}, np.ones((), dtype), "inner_product")
+    for one, other in zip(
+        certified_gradients(own).leaves().items(), certified_gradients(step).leaves().items(), strict=True
+    ):
+        assert one[0] == other[0]
+        np.testing.assert_array_equal(one[1].nearest, other[1].nearest)

@@ -42,4 +42,4 @@ def test_a_backend_and_its_scheduler_go_together(capsys):
 
 def test_pieces_of_other_versions_are_refused():
     with pytest.raises(RuntimeError, match="versions: expected"):
-        campaign._chunk(5, "both", False, {"numpy": "1.0"}, range(1))
+        campaign._chunk(5, "both", False, None, {"numpy": "1.0"}, range(1))
