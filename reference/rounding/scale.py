@@ -7,11 +7,11 @@ by element.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.formats import FORMATS, Format, get_format
@@ -88,20 +88,34 @@ class Rounding:
             errors[place] = np.where(two > one, other.errors[place], self.errors[place])
         return Rounding(sigma, errors)
 
-    def with_error(self, place: str, size: NumPyArray) -> Rounding:
-        """With an independent error of this root mean square besides, as that of storing a leaf in a coarser format."""
-        return self._with(place, np.hypot(self.sigma[place], size), np.sqrt(3) * size)
+    def stored(self, place: str, exact: ArrayLike, fmt: Format) -> Rounding:
+        """With the error of storing a leaf of these exact numbers in a coarser format; 0 is stored as it is."""
+        exact = np.asarray(exact, dtype=float)
+        size = np.where(exact == 0, 0.0, fmt.rounding(exact))
+        return self._rounded(place, exact, np.where(size > 0, fmt.ulp(exact), 0.0), np.sqrt(3) * size, size)
 
-    def with_bounded_error(self, place: str, bound: NumPyArray) -> Rounding:
-        """With an independent error of up to this besides, as that of printing it: one as large just agrees."""
-        return self._with(place, self.sigma[place] + bound / FACTOR, bound)
+    def printed(self, place: str, exact: ArrayLike, half: NumPyArray) -> Rounding:
+        """With the error of printing such a leaf, half a unit of the last digit at most: one as large just agrees."""
+        return self._rounded(place, np.asarray(exact, dtype=float), 2 * half, half, half / FACTOR, together=np.add)
 
-    def _with(self, place: str, sigma: NumPyArray, bound: NumPyArray) -> Rounding:
-        """With another σ at a place, and a uniform error of up to the bound in every run."""
-        runs, scale = self.errors[place], np.where(sigma > 0, sigma, 1.0)
-        fresh = np.random.default_rng(len(runs)).uniform(-1, 1, runs.shape)
-        together = (runs * (self.sigma[place] / scale) + fresh * (bound / scale)).astype(np.float32)
-        return Rounding({**self.sigma, place: sigma}, {**self.errors, place: together})
+    def _rounded(
+        self, place: str, exact: NumPyArray, unit: NumPyArray, bound: NumPyArray, size: NumPyArray,
+        together: Callable[[NumPyArray, NumPyArray], NumPyArray] = np.hypot,
+    ) -> Rounding:  # fmt: skip
+        """With every run's numbers rounded to a multiple of a unit besides, which is a scale of that size.
+
+        Equal numbers are rounded alike, and nearly equal ones nearly so: their errors add up like n, not √n. So half of
+        the runs round to nearest; the others err by up to the bound, each number for itself, for some programs do.
+        """
+        errors = self.errors[place] * np.where(self.sigma[place] > 0, self.sigma[place], 0.0)
+        fresh = np.random.default_rng([len(errors), *place.encode()]).uniform(-1, 1, errors.shape)
+        with np.errstate(all="ignore"):
+            nearest = np.round((exact + errors[::2]) / unit) * unit - exact
+        errors += fresh * bound
+        errors[::2] = np.where((unit > 0) & np.isfinite(nearest), nearest, errors[::2])
+        sigma = together(self.sigma[place], size)
+        in_units = (errors / np.where(sigma > 0, sigma, 1.0)).astype(np.float32)
+        return Rounding({**self.sigma, place: sigma}, {**self.errors, place: in_units})
 
 
 def rounding_errors(

@@ -56,7 +56,7 @@ def small_mistake(
     fmt: Format,
     share: float = SHARE,
 ) -> Diagnosis | None:
-    """The known mistake that explains small errors; None if none does.
+    """The known mistake that explains small errors; None if none does, or some number is wrong that nothing rounds.
 
     Args:
         problem: the problem.
@@ -66,6 +66,8 @@ def small_mistake(
         fmt: the format that the gradients were computed in.
         share: how much of the errors' root mean square it may leave.
     """
+    if any(np.any((rounding.sigma[k] == 0) & (v != expected[k])) for k, v in given.items() if k != "loss"):
+        return None  # where nothing rounds, an error is not small
     white = Whitened.of(given, expected, rounding)
     elements = sum(error.size for error in white.error.values())
     if not elements:

@@ -99,9 +99,11 @@ def affine(x: Any) -> Iterator[Affine]:
     yield from (Affine(0.0, 1 / c, f"the inputs are divided by {c:g}") for c in (255.0, 256.0, 2.0))
     yield Affine(0.5, 2.0, "the inputs x are taken as 2x − 1")
     yield Affine(-1.0, 0.5, "the inputs x are taken as (x + 1)/2")
+    if x.size < 2:
+        return
     features, everything = (x.mean(axis=0), x.std(axis=0)), (x.mean(), x.std())
     for (mean, std), of in ((features, "over the batch, feature by feature"), (everything, "all of them together")):
-        if x.size > 1 and np.all(std > 0):
+        if np.all(std > 0):
             yield Affine(mean, 1 / std, f"the inputs are standardised, {of}")
             yield Affine(mean, np.ones_like(std), f"their mean is subtracted from the inputs, {of}")
 

@@ -109,7 +109,7 @@ def _in_rows(wrong: Callable[[Any, Any, Any], Any]) -> Pullback:
 
     def pullback(inputs: Any, y: Any, d_y: Any) -> tuple[Any, ...]:
         (z,) = inputs
-        return (wrong(in_rows(z), in_rows(y), in_rows(d_y)).reshape(*z.shape),)
+        return (wrong(in_rows(z), in_rows(y), in_rows(d_y)).reshape(z.shape),)
 
     return pullback
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -132,12 +132,13 @@ def judge_with(
     if not stepped:
         return by(fmt)
     finer = fmt.evaluating_in(FORMATS["float32"])
-    quick = _scale(problem, given, expected, finer, seed)(False, SCREEN_RUNS)
+    scale = _scale(problem, given, expected, finer, seed)
+    quick = scale(False, SCREEN_RUNS)
     first = ByScale(problem, given.leaves, expected, quick, finer)
     if all(excess <= SCREEN for excess in first.in_limits().values()):
         verdict = judge(problem, given.leaves, expected, finer, quick, lambda: quick, strict=strict, first=first)
         if verdict.agrees:
-            return verdict, lambda: quick
+            return verdict, partial(_wider, scale)
     by_steps = by(fmt, strict=False)
     if not by_steps[0].agrees:
         return by_steps
@@ -205,19 +206,21 @@ def _judge_by(
     quick = scale(False, SCREEN_RUNS)
     first = ByScale(problem, leaves, expected, quick, fmt)
     if all(excess <= SCREEN for excess in first.in_limits().values()):
-        return judge(problem, leaves, expected, fmt, quick, lambda: quick, strict=strict, first=first), lambda: quick
+        quickly = judge(problem, leaves, expected, fmt, quick, lambda: quick, strict=strict, first=first)
+        return quickly, partial(_wider, scale)
+    verdict = judge(problem, leaves, expected, fmt, scale(False), lambda: scale(True), strict=strict)
+    return verdict, partial(_wider, scale)
 
-    def wider() -> Rounding:
-        return scale(False).wider(scale(True))
 
-    return judge(problem, leaves, expected, fmt, scale(False), lambda: scale(True), strict=strict), wider
+def _wider(scale: Callable[..., Rounding]) -> Rounding:
+    """The errors of all runs, those of the customary formulas among them."""
+    return scale(False).wider(scale(True))
 
 
 def _stored(scale: Rounding, given: Given, expected: Mapping[str, Any], fmt: Format) -> Rounding:
     """The scale with the rounding of leaves that are stored more coarsely than they were computed, or were printed."""
     for place, kept in given.stored_coarser(fmt).items():
-        right = given.leaves[place] == expected[place]
-        scale = scale.with_error(place, np.where(right, 0.0, kept.rounding(expected[place])))
+        scale = scale.stored(place, expected[place], kept)
     for place, found in given.prints.items():
-        scale = scale.with_bounded_error(place, found.half)
+        scale = scale.printed(place, expected[place], found.half)
     return scale

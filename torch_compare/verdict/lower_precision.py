@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,15 @@ LARGEST = 8.0
 the runs have more, as where a printed number may be half a unit off."""
 ENOUGH = 16
 """Numbers of a format of which one with three bits less holds an eighth each: by chance all of so many once in 2^48."""
+NEAR, APART = 4.0, 16.0
+"""A right number is within so many σ, and told from one of a format whose σ is so many times as large as that."""
+OF_ONE_LEAF = 16
+"""Numbers of a leaf, of which more than half are right by chance once in 10⁷: no coarser format computed them."""
+PRODUCTS: Mapping[str, int] = MappingProxyType(
+    {"tf32 (or float16) products": 11, "bfloat16 products": 8, "products of operands split in two bfloat16 numbers": 16}
+)
+"""Bits of the operands of matrix products, by what is said of them; the last are torch's "high" and XLA's HIGH, which
+leave out the product of the two low parts."""
 _SINGLE = FORMATS["float32"]
 
 
@@ -62,8 +72,8 @@ def lower_precision(
         for coarser in tier:
             measured = rounding_errors(problem, coarser, textbook=True, seed=seed)
             for place, printed in given.prints.items():
-                measured = measured.with_bounded_error(place, printed.half)
-            if _mostly_right(leaves, expected, wider, measured):
+                measured = measured.printed(place, expected[place], printed.half)
+            if _mostly_right(given, expected, wider, measured):
                 continue
             fit = _misfit(ByScale(problem, leaves, expected, wider.wider(measured), coarser))
             if fit < least:
@@ -73,19 +83,21 @@ def lower_precision(
     return None
 
 
-def _mostly_right(leaves: Mapping[str, Any], expected: Mapping[str, Any], fine: Rounding, coarse: Rounding) -> bool:
-    """Whether most numbers are right to the finer format: a coarser one leaves so few as are so by chance.
+def _mostly_right(given: Given, expected: Mapping[str, Any], fine: Rounding, coarse: Rounding) -> bool:
+    """Whether most numbers, of all or of one leaf, are right to the finer format: by chance so few are so in a coarser.
 
-    Those count whose errors are apart in the two formats, where by chance one in `FACTOR` is right at the most, and
+    Those count whose errors are apart in the two formats, where by chance one in `APART` is right at the most, and
     which are not 0: a dead unit's are 0 in any format.
     """
     right = apart = 0
-    for place, values in leaves.items():
-        allowed = FACTOR * fine.sigma[place]
-        told = (expected[place] != 0) & (coarse.sigma[place] > FACTOR * allowed)
-        apart += int(np.count_nonzero(told))
+    for place, values in given.leaves.items():
+        allowed = (FACTOR if place in given.prints else NEAR) * fine.sigma[place]  # half a digit is as far as `FACTOR`
+        told = (expected[place] != 0) & (coarse.sigma[place] > APART * allowed)
         error = np.abs(np.asarray(values, dtype=float) - expected[place])
-        right += int(np.count_nonzero(told & (error <= allowed)))
+        here, right_here = int(np.count_nonzero(told)), int(np.count_nonzero(told & (error <= allowed)))
+        if here >= OF_ONE_LEAF and 2 * right_here > here:
+            return True
+        apart, right = apart + here, right + right_here
     return 2 * right > apart
 
 
@@ -132,10 +144,9 @@ def _candidates(given: Given, fmt: Format) -> Iterator[list[Format]]:
     if fmt.bits < _SINGLE.bits:
         return
     storage = _SINGLE if held <= _SINGLE.bits else fmt
-    first = [_SINGLE] if fmt.bits > _SINGLE.bits and held <= _SINGLE.bits else []
-    for name, bits in (("tf32 (or float16) products", FORMATS["tf32"].operands), ("bfloat16 products", 8)):
-        if bits is not None and bits < fmt.coarsest_bits:
-            first.append(replace(storage, name=name, operands=bits))
+    first = [replace(storage, name=name, operands=bits) for name, bits in PRODUCTS.items() if bits < fmt.coarsest_bits]
+    if fmt.bits > _SINGLE.bits:
+        first.append(_SINGLE if held <= _SINGLE.bits else replace(_SINGLE, name="float32 in some step"))
     yield first
 
 

@@ -159,3 +159,61 @@ def test_one_wrong_number_among_right_ones_is_no_rounding_of_a_coarser_format(fa
     found["layers[0].weight"][2, 1] *= factor
     verdict = tc.check(problem, found, diagnose=False)
     assert (verdict.status, verdict.coarser) == ("wrong", "")
+
+
+def test_float32_in_one_step_of_float64_is_imprecise():
+    """softmax in float32 inside float64 attention, as jax.nn.dot_product_attention has it."""
+    torch.manual_seed(0)
+    names = ("query", "key", "value")
+    leaves = [torch.randn(1, 2, 5, 4, dtype=torch.float64, requires_grad=True) for _ in names]
+    q, k, v = leaves
+    d = torch.randn(1, 2, 5, 4, dtype=torch.float64)
+    y = torch.softmax(q @ k.transpose(-1, -2) / 2, -1, dtype=torch.float32).double() @ v
+    given = dict(zip(names, torch.autograd.grad(y, leaves, d), strict=True))
+    inputs = dict(zip(names, (leaf.detach() for leaf in leaves), strict=True))
+    found = tc.check_operation("scaled_dot_product_attention", inputs, d, given)
+    assert (found.status, found.coarser) == ("imprecise", "float32 in some step")
+
+
+def test_products_of_operands_split_in_two_are_imprecise():
+    """Three bfloat16 products for one of float32: torch's "high", XLA's HIGH."""
+    split = lambda a: a.bfloat16().float()  # noqa: E731
+
+    def product(a, b):
+        high = split(a), split(b)
+        low = split(a - high[0]), split(b - high[1])
+        return low[0] @ high[1] + high[0] @ low[1] + high[0] @ high[1]
+
+    torch.manual_seed(0)
+    x, w, d = torch.randn(30, 64), torch.randn(16, 64), torch.randn(30, 16)
+    given = {"x": product(d, w), "weight": product(d.T, x)}
+    found = tc.check_operation("linear", {"x": x, "weight": w}, d, given)
+    assert (found.status, found.coarser) == ("imprecise", "products of operands split in two bfloat16 numbers")
+
+
+def test_large_errors_below_leaves_that_are_right_are_no_coarser_format():
+    """A row of the gradient lost between two layers: what is above it is right to the last digits of float64."""
+    problem = network(3, batch=6)
+    lower, upper = problem.mlp.layers[:2]
+    trace = ref.forward(problem.mlp, problem.x)
+    right = ref.gradients(problem).leaves()
+    d_y = ref.loss_gradient(problem, trace.output)
+    d_h = d_y @ problem.mlp.layers[2].weight
+    d_z = d_h * (1 - np.tanh(trace.preactivations[1]) ** 2)
+    d_below = (d_z @ upper.weight) * (1 - np.tanh(trace.preactivations[0]) ** 2)
+    d_below[-1] *= 1 + 2.0**-6
+    given = {k: v for k, v in right.items() if k != "loss"}
+    given |= {"layers[0].weight": d_below.T @ problem.x, "layers[0].bias": d_below.sum(axis=0)}
+    given["input"] = d_below @ lower.weight
+    assert tc.check(problem, given).status == "wrong"
+
+
+def test_screening_runs_are_not_mixed_with_all_runs():
+    """GELU by tanh for GELU by erf, stored in bfloat16: the search for a coarser format needs the errors of all runs."""
+    for seed in range(6):
+        rng = torch.Generator().manual_seed(seed)
+        x, d = (torch.randn(6, 8, generator=rng).bfloat16() for _ in range(2))
+        z = x.float().requires_grad_()
+        (given,) = torch.autograd.grad(torch.nn.functional.gelu(z, approximate="tanh"), z, d.float())
+        found = tc.check_operation("gelu", {"input": x}, d, {"input": given.bfloat16()}, dtype="float32")
+        assert found.status in ("imprecise", "wrong", "agrees")

@@ -250,3 +250,20 @@ def test_a_small_factor_is_no_rounding_of_sums_or_steps_in_bfloat16(operation):
     wrong = {"bias": (1.03 * d.double().sum(0)).bfloat16()}
     given = [tc.check_operation(operation, inputs, d, g, diagnose=False, **options) for g in (right, wrong)]
     assert [verdict.status for verdict in given] == ["agrees", "wrong"]
+
+
+@pytest.mark.parametrize("inputs", [{"input": 2.0}, {"input": 2.0, "other": 3.0}])
+def test_wrong_gradients_of_numbers_without_dimensions_are_wrong(inputs):
+    name = "mul" if "other" in inputs else "tanh"
+    arrays = {k: np.array(v) for k, v in inputs.items()}
+    assert tc.check_operation(name, arrays, np.array(1.0), {"input": np.array(0.5)}).status == "wrong"
+
+
+def test_no_first_mistake_that_comes_to_hand_is_named_where_nothing_rounds():
+    """Noise for the gradient of a maximum: σ is 0, and no mistake within 0 of it."""
+    rng = np.random.default_rng(0)
+    x, d = rng.normal(size=(2, 3, 6, 6)).astype(np.float16), rng.normal(size=(2, 3, 3, 3)).astype(np.float16)
+    noise = rng.normal(size=x.shape).astype(np.float16)
+    found = tc.check_operation("max_pool2d", {"input": x}, d, {"input": noise}, kernel_size=2)
+    assert found.status == "wrong"
+    assert found.diagnosis.names == ()
