@@ -9,7 +9,7 @@ Shapes: T steps, N sequences, I features, L layers, D ways (2 if bidirectional),
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from .recurrence_mistakes import Variant, of_layers
 from .recurrent_gates import GRU, LSTM, Gates, joined, parts, plain
 from .recurrent_layout import Options, check_inputs, params_of, weights_of
 from .row import Inputs, Operation, Output, Pullback
-from .through_time import RULES, SIZES, Rules, Run, Weights, back, push, run, turned
+from .through_time import RULES, SIZES, Rules, Run, Weights, back, in_sizes, push, run, turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,11 @@ def _outputs(y: Array, after: Sequence[Any], options: Options) -> tuple[Array, .
     return (options.axes(y), *(np.stack(states) for states in zip(*after, strict=True)))
 
 
-def _pullback(gates: Gates, inputs: Inputs, d: Output, options: Options, rules: Rules = RULES) -> tuple[Array, ...]:
+def _pullback(
+    gates: Gates, inputs: Inputs, d: Output, options: Options, rules: Rules = RULES, made: Layers | None = None
+) -> tuple[Array, ...]:
     """Of every gradient its leading axes besides: a pair of sizes along the first one (`SIZES`)."""
-    made = _forward(gates, inputs, options)
+    made = made or _forward(gates, inputs, options)
     d_y, d_states = options.axes(d[0]), d[1:]
     found: list[tuple[tuple[Any, ...], Weights]] = []
     for layer in reversed(range(options.num_layers)):
@@ -104,7 +106,23 @@ def _pushforward(gates: Gates, inputs: Inputs, changes: Inputs, options: Options
 
 def _sizes(gates: Gates, inputs: Inputs, d: Output, options: Options) -> tuple[Array, ...]:
     pairs = tuple(np.stack([np.abs(part), np.abs(part) * 0]) for part in d)
-    return tuple(pair[1] for pair in _pullback(gates, inputs, pairs, options, SIZES))
+    made = _in_sizes(gates, _forward(gates, inputs, options), options)
+    return tuple(pair[1] for pair in _pullback(gates, inputs, pairs, options, SIZES, made))
+
+
+def _in_sizes(gates: Gates, made: Layers, options: Options) -> Layers:
+    """The forward pass for `SIZES`: what every layer loses is in what the next one takes."""
+    runs: list[Run] = []
+    lost: Any = 0.0
+    for first in range(0, len(made.runs), options.ways):
+        of_ways = []
+        for way in range(options.ways):
+            own = turned(lost) if way and first else lost
+            found, of_y = in_sizes(gates, made.runs[first + way], own)
+            runs.append(found)
+            of_ways.append(of_y)
+        lost = _both(of_ways)
+    return replace(made, runs=tuple(runs))
 
 
 def _recurrent(gates: Gates, options: Options) -> Operation:

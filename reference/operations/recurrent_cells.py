@@ -15,7 +15,7 @@ from .recurrence import kink_conventions, kink_switches
 from .recurrence_mistakes import of_cell
 from .recurrent_gates import GRU, LSTM, Gates, plain
 from .row import Inputs, Operation, Output, Pullback
-from .through_time import RULES, SIZES, Rules, Run, Weights, back, push, run
+from .through_time import RULES, SIZES, Rules, Run, Weights, back, in_sizes, push, run
 
 
 def _cell(gates: Gates) -> Operation:
@@ -32,6 +32,7 @@ def _cell(gates: Gates) -> Operation:
 
     def gradients(inputs: Inputs, d: Output, kind: Gates, rules: Rules) -> tuple[Any, ...]:
         found, w = forward(inputs)
+        found = in_sizes(gates, found)[0] if rules is SIZES else found
         d_state = d if states > 1 else (d,)
         nothing = d_state[0] * 0
         d_x, d_first, d_w = back(kind, found, w, [nothing], d_state, rules)

@@ -54,6 +54,7 @@ class Gates:
         backward: (factors, gradient of the next state, rise) ↦ (d_a, d_b, d_state), d_state without its part through b,
             None where there is no other.
         pushforward: (factors, da, db, change of the state, rise) ↦ change of the next state.
+        lost: (kept, h) ↦ the size of the terms that cancel in the customary formula of the next h.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Gates:
     forward: Callable[[Array, Array, State], Kept] = field(repr=False)
     backward: Callable[[Sequence[Array], State, Rise], tuple[Array, Array, State]] = field(repr=False)
     pushforward: Callable[[Sequence[Array], Array, Array, State, Rise], State] = field(repr=False)
+    lost: Callable[[Kept, Array], Array] = field(default=lambda kept, h: 0 * np.abs(h), repr=False)
 
 
 def parts(z: Array, count: int) -> tuple[Array, ...]:
@@ -129,6 +131,12 @@ def _gru_forward(a: Array, b: Array, state: State) -> Kept:
     return Kept((rest * n + z * h,), (s_r, s_z, s_n, s_z), (r, z, h - n, b_n))
 
 
+def _gru_lost(kept: Kept, h: Array) -> Array:
+    """|n| and |z(h − n)|: h′ = n + z(h − n), or (1 − z)n with 1 − z from z, errs by u of them however small h′ is."""
+    _, z, gap, _ = kept.factors
+    return np.abs(h - gap) + np.abs(z * gap)
+
+
 def _gru_backward(factors: Sequence[Array], d_state: State, rise: Rise) -> tuple[Array, Array, State]:
     r, z, gap, b_n = factors
     (d_h,) = d_state
@@ -159,6 +167,7 @@ GRU = Gates(
     _gru_forward,
     _gru_backward,
     _gru_pushforward,
+    lost=_gru_lost,
 )
 
 

@@ -7,7 +7,7 @@ an LSTM projects it. Every array has the time in front, in the order in which th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -177,9 +177,26 @@ def push(gates: Gates, found: Run, w: Weights, dx: Array, dstate: State, dw: Wei
 # ── sizes of terms ───────────────────────────────────────────────────────────────────────────────────
 
 
+def in_sizes(gates: Gates, found: Run, lost: Any = 0.0) -> tuple[Run, Array]:
+    """The run for `SIZES`, and what the customary formula of every h loses, in units of u.
+
+    What products are of becomes a pair, too: its size, and what was lost in it. `lost` is that of x.
+    """
+    of_steps = [gates.lost(kept, h) for kept, (h, *_) in zip(found.kept, found.before, strict=True)]
+    before = tuple((_paired(h, of_steps[t - 1] if t else 0.0), *rest) for t, (h, *rest) in enumerate(found.before))
+    kept = tuple(replace(one, state=(_paired(one.state[0], 0.0), *one.state[1:])) for one in found.kept)
+    return replace(found, x=_paired(found.x, lost), before=before, kept=kept), np.stack(of_steps)
+
+
+def _paired(x: Array, lost: Any) -> Array:
+    return np.stack([np.abs(x), lost + 0 * np.abs(x)])
+
+
 def _pair(inputs: tuple[Any, ...], d: Array) -> tuple[Any, ...]:
-    sizes = tuple(None if x is None else np.abs(x) for x in inputs)
-    both = [_pulled(sizes, d[k]) for k in range(2)]
+    (x, lost), *rest = inputs
+    sizes = [None if a is None else np.abs(a) for a in rest]
+    both = [_pulled((x, *sizes), d[k]) for k in range(2)]
+    both[1] = (both[1][0], both[1][1] + _pulled((lost, *sizes), d[0])[1], *both[1][2:])
     return tuple(None if a is None else np.stack([a, b]) for a, b in zip(*both, strict=True))
 
 
@@ -191,4 +208,5 @@ def _risen(k: int, row: Activation, z: Array, d: Array) -> Array:
 SIZES = Rules(rise=_risen, product=_pair, factor=np.abs)
 """The pass on pairs along a first axis of 2: the size of a gradient, and what the customary slopes (1 − y² of tanh,
 y(1 − y) of σ) err by in it, in units of u. A product with a slope s whose terms have the size t takes (p, e) to
-(p·|s|, e·|s| + p·t), a product with anything else multiplies both."""
+(p·|s|, e·|s| + p·t), a product with anything else multiplies both, and one with h has what the customary formula of h
+lost besides. The run is that of `in_sizes`."""
