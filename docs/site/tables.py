@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -34,7 +35,8 @@ Cells = Sequence[str]
 ROOT = Path(__file__).parents[2]
 ACCURACY = ROOT / "benchmarks" / "results" / "accuracy.json"
 ZOO = ROOT / "benchmarks" / "results" / "zoo.json"
-CAMPAIGN = ROOT / "benchmarks" / "campaigns" / "verify.json"
+CAMPAIGNS = ("verify", "networks")
+"""The committed reports of `gradient-oracle verify`, in benchmarks/campaigns."""
 CITATION = ROOT / "CITATION.cff"
 
 
@@ -113,9 +115,14 @@ def accuracy() -> Iterator[Cells]:
         yield function, unit, *("–" if error is None else cell(float(error)) for error in errors)
 
 
-def campaign() -> Iterator[Cells]:
-    """The committed campaign, by pairs of sources."""
-    found = json.loads(CAMPAIGN.read_text(encoding="utf-8"))
+def _campaign(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "benchmarks" / "campaigns" / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def campaign(which: str) -> Iterator[Cells]:
+    """A committed campaign, by pairs of sources."""
+    found = _campaign(which)
     yield "sources", "problems", "worst [σ]", "textbook scale needed", "deviations", "unresolved", "disagreements"
     for name, pair in found["pairs"].items():
         worst = pair["textbook_scales"] if pair["textbook"] else pair["scales"]
@@ -124,14 +131,16 @@ def campaign() -> Iterator[Cells]:
 
 
 def disagreements() -> Iterator[Cells]:
-    """Where two sources of the committed campaign disagree."""
+    """Where two sources of the committed campaigns disagree."""
     yield "sources", "what is said", "again"
-    for case in json.loads(CAMPAIGN.read_text(encoding="utf-8"))["disagreements"]:
+    reports = map(_campaign, CAMPAIGNS)
+    for kind, case in ((report.get("only"), case) for report in reports for case in report["disagreements"]):
         seed, number = case["case"]
+        only = f" --only {kind}" if kind else ""
         for outcome in case["outcomes"]:
             if outcome["verdict"] == PairVerdict.DISAGREES.value:
                 said = " ".join(outcome["text"].split()) or f"{cell(outcome['scales'])} σ"
-                again = f"`gradient-oracle verify --seed {seed} --first {number} --cases 1`"
+                again = f"`gradient-oracle verify --seed {seed} --first {number} --cases 1{only}`"
                 yield outcome["pair"], said, again
 
 
@@ -157,7 +166,8 @@ TABLES: Mapping[str, Callable[[], Iterator[Cells]]] = MappingProxyType(
         "jax-conventions": lambda: _of_jax(JAX_CONVENTIONS),
         "zoo": zoo,
         "accuracy": accuracy,
-        "campaign": campaign,
+        "campaign": partial(campaign, "verify"),
+        "networks-campaign": partial(campaign, "networks"),
         "disagreements": disagreements,
         "citation": citation,
     }

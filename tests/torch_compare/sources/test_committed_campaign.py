@@ -8,7 +8,7 @@ import pytest
 import reference as ref
 from torch_compare.sources.outcome import PAIRS
 
-REPORT = Path(__file__).parents[3] / "benchmarks" / "campaigns" / "verify.json"
+FOLDER = Path(__file__).parents[3] / "benchmarks" / "campaigns"
 
 
 def inconsistent(data):
@@ -34,14 +34,15 @@ def inconsistent(data):
     return [name for name, right in checks.items() if not right]
 
 
-@pytest.fixture
-def report():
-    return json.loads(REPORT.read_text(encoding="utf-8"))
+@pytest.fixture(params=["verify", "networks"])
+def report(request):
+    return json.loads((FOLDER / f"{request.param}.json").read_text(encoding="utf-8"))
 
 
 def test_its_totals_are_consistent(report):
     assert inconsistent(report) == []
     assert report["problems"] > 0
+    assert report["networks"] == report["problems"] or not report.get("only")
 
 
 def test_a_case_that_is_left_out_is_found(report):

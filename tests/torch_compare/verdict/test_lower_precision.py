@@ -209,7 +209,7 @@ def test_large_errors_below_leaves_that_are_right_are_no_coarser_format():
 
 
 def test_screening_runs_are_not_mixed_with_all_runs():
-    """GELU by tanh for GELU by erf, stored in bfloat16: the search for a coarser format needs the errors of all runs."""
+    """GELU by tanh for GELU by erf, in bfloat16: the search for a coarser format needs the errors of all runs."""
     for seed in range(6):
         rng = torch.Generator().manual_seed(seed)
         x, d = (torch.randn(6, 8, generator=rng).bfloat16() for _ in range(2))
