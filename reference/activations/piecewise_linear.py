@@ -116,6 +116,7 @@ def hardsigmoid() -> Activation:
         lambda z: np.minimum(np.maximum(z + 3, 0), 6) / 6,
         lambda z: indicator((z > -3) & (z < 3), z) / 6,
         kinks=(Kink(-3.0, 0.0, 0.0, 1 / 6), Kink(3.0, 0.0, 1 / 6, 0.0)),
+        shift=3.0,
         textbook_value=one,
         slope_formula="1/6 if −3 < z < 3 else 0",
     )

@@ -45,6 +45,7 @@ def hardswish() -> Activation:
         derivative,
         lambda z: indicator((z > -3) & (z < 3), z) / 3,
         kinks=(Kink(-3.0, 0.0, 0.0, -0.5), Kink(3.0, 1.0, 1.5, 1.0)),
+        shift=3.0,
         textbook_value=size,
         slope_formula="0 if z ≤ −3 else 1 if z ≥ 3 else (2z + 3)/6",
     )

@@ -90,6 +90,8 @@ class Activation(Recorded):
         shrink: the output is narrower than z by this factor (2 for GLU).
         parameters: the numbers that the row was made with, read-only.
         logarithms: log y and log(1 − y), of a row whose outputs are probabilities that round to 0 or 1.
+        shift: what the customary formula adds to z before it compares, as the 3 of min(max(z + 3, 0), 6): a sum that
+            rounds to a kink's place plus the shift is taken for one at the kink.
         textbook_value: size of the largest intermediate term of the customary formula of a(z), for the
             textbook rounding scale; 0 where it is the result itself.
         textbook_derivative: the same for a′(z), or for a row-wise vjp in units of the largest |d_y|.
@@ -117,6 +119,7 @@ class Activation(Recorded):
     shrink: int = 1
     parameters: Mapping[str, float] = field(default_factory=dict)
     logarithms: Logarithms | None = field(default=None, repr=False)
+    shift: float = 0.0
     textbook_value: Size = field(default=_none, repr=False)
     textbook_derivative: Size = field(default=_unit, repr=False)
     one_rounding: bool = False

@@ -181,6 +181,15 @@ def nearest(values: NumPyArray, bits: int) -> NumPyArray:
     return np.asarray(np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits))
 
 
+def rounds_onto(values: NumPyArray, at: float, shift: float, bits: int) -> NumPyArray:
+    """Where value + shift rounds to at + shift though the value is another: within half an ulp of that sum.
+
+    >>> rounds_onto(np.array([2.96875, 2.984375, 3.0, 3.015625, -2.984375]), 3.0, 3.0, 8)
+    array([False,  True, False,  True, False])
+    """
+    return np.asarray((values != at) & (nearest(values + shift, bits) == at + shift))
+
+
 def representable(values: NumPyArray, bits: int) -> NumPyArray:
     """Whether a significand of so many bits holds each float64 value, of any range but that of subnormal numbers."""
     if bits == 53:

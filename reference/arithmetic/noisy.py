@@ -17,7 +17,7 @@ from .array import Axes, NumPyArray, Term
 from .constants import Constant
 from .formats import Format
 from .noise_model import COMMON, common_error, is_inexact, product, rounded, summed, widened, with_noise
-from .noise_source import NoiseSource
+from .noise_source import NoiseSource, rounds_onto
 from .noise_sums import added, compared, cumulated, unheld
 from .places import MOVING, answered, as_matrices, moved
 from .stacked import Stacked, aligned, joined
@@ -193,6 +193,17 @@ class Noisy(Stacked):
             return self
         run = np.arange(self.source.runs + 1).reshape(-1, *(1,) * (x.ndim - 1))
         return Noisy(np.where(run % 4 > 1, y, x), self.source)
+
+    def across(self, at: float, shift: float) -> Noisy:
+        """The values, in two runs of four beyond `at` where the format rounds value + shift to at + shift.
+
+        A program that compares the sum finds a number there that is not.
+        """
+        met = rounds_onto(self.data, at, shift, self.source.format.bits)
+        if not np.any(met):
+            return self
+        run = np.arange(self.source.runs + 1).reshape(-1, *(1,) * self.ndim)
+        return self._like(np.where((run % 4 > 1) & met, 2 * at - self.data, self.data))
 
     def jitter(self, size: Term, reach: Term = 1.0) -> Noisy:
         """The values with a further error of u·size: what a formula with a larger intermediate term makes.

@@ -105,6 +105,8 @@ def _textbook_operation(row: Operation) -> Operation:
 
     def pullback(inputs: Any, y: Any, d_y: Any) -> Any:
         sizes = row.textbook_pullback(inputs, y, d_y)
+        if row.activation is not None and isinstance(inputs[0], Noisy):
+            inputs = (_compared(row.activation, inputs[0]),)
         return tuple(map(_jittered, row.pullback(inputs, y, d_y), sizes))
 
     return changed(row, value=value, pullback=pullback)
@@ -177,7 +179,7 @@ def _textbook_activation(row: Activation) -> Activation:
         own = size
         if row.name in TANH_TAIL and z.source.format.bits == FORMATS["float64"].bits:
             own = np.where(z.magnitude() > TANH_TAIL[row.name], 2 * TANH_ULPS * size, size)
-        slope = _noisy(row.derivative(z))
+        slope = _noisy(row.derivative(_compared(row, z)))
         at_once = _noisy(d_y * slope).jitter(size * np.abs(d_y), reach=0.0)
         return _noisy(d_y * slope.jitter(own, reach(z))).in_turns(at_once)
 
@@ -192,6 +194,13 @@ def _textbook_activation(row: Activation) -> Activation:
         return size.max(axis=-1, keepdims=True) if row.rowwise else size
 
     return changed(row, value=value, vjp=rowwise if row.rowwise else elementwise)
+
+
+def _compared(row: Activation, z: Noisy) -> Noisy:
+    """z on the side of every kink where the customary formula, which shifts z before it compares, may find it."""
+    for kink in row.kinks if row.shift else ():
+        z = z.across(kink.at, row.shift)
+    return z
 
 
 def _noisy(values: Array) -> Noisy:
