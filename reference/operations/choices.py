@@ -66,13 +66,18 @@ def clamp(min: float | None = None, max: float | None = None) -> Operation:
         above = x if min is None else np.maximum(x, parameter(np.asarray(min), x))
         return above if max is None else np.minimum(above, parameter(np.asarray(max), x))
 
-    def within(x: Array, strict: bool) -> Array:
+    def within(x: Array, strict: bool, upper_strict: bool | None = None) -> Array:
         inside = zero(x) + 1
-        for bound, sign in ((min, 1), (max, -1)):
+        for bound, sign, without in ((min, 1, strict), (max, -1, strict if upper_strict is None else upper_strict)):
             if bound is not None:
                 gap = (x - bound) * sign
-                inside = inside * indicator(gap > 0 if strict else gap >= 0, x)
+                inside = inside * indicator(gap > 0 if without else gap >= 0, x)
         return inside
+
+    one_bound = {
+        "0 at the lower bound": (lambda v, y, x: v * within(x, True, upper_strict=False),),
+        "0 at the upper bound": (lambda v, y, x: v * within(x, False, upper_strict=True),),
+    }
 
     ends = [bound for bound in bounds if np.isfinite(bound)] or [0.0]
     middle = float(np.mean(ends))
@@ -88,7 +93,8 @@ def clamp(min: float | None = None, max: float | None = None) -> Operation:
         conventions={
             "0 at the bounds": (lambda v, y, x: v * within(x, True),),
             "the mean of both slopes": (lambda v, y, x: v * ((within(x, True) + within(x, False)) / 2),),
-        },
+        }
+        | (one_bound if len(bounds) == 2 else {}),
         mistakes={"the gradient let through outside the bounds": (lambda v, y, x: v,)},
         parameters={"min": min, "max": max},
     )

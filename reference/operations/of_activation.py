@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -27,12 +27,17 @@ def _along(row: Activation, f: Callable[..., Array], axis: int, *arrays: Array) 
     return y if last else y.swapaxes(axis, -1)
 
 
-def sided_pullback(row: Activation, side: str, x: Array, d_y: Array) -> Array:
-    """d_x with another slope at the kinks: that from the "left", from the "right", or the "mean" of both."""
+def sided_pullback(row: Activation, side: str | Mapping[float, str], x: Array, d_y: Array) -> Array:
+    """d_x with another slope at the kinks: that from the "left", from the "right", or the "mean" of both.
+
+    A mapping has the side at some of the kinks, by their place; at others the row's own slope is taken.
+    """
     d_x = row.pullback(x, d_y)
     for kink in row.kinks:
-        slope = {"left": kink.left, "right": kink.right, "mean": (kink.left + kink.right) / 2}[side]
-        d_x = np.where(x == kink.at, d_y * slope, d_x)
+        taken = side if isinstance(side, str) else side.get(kink.at)
+        if taken is not None:
+            slope = {"left": kink.left, "right": kink.right, "mean": (kink.left + kink.right) / 2}[taken]
+            d_x = np.where(x == kink.at, d_y * slope, d_x)
     return d_x
 
 

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.network.gradients import layer_of
+from reference.network.gradients import layer_of, place_of
 from reference.network.unchecked import changed
 from reference.rounding.distance import FACTOR, worst_place
 from reference.rounding.scale import Format, rounding_scale
 
-from .step_conventions import convention_of_steps
+from .step_conventions import FEW, convention_of_steps
+
+Key = tuple[str, float, int | None]
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,13 @@ class _Kink:
     """A kink that some pre-activation lies on exactly; or a switch of the loss that is met exactly.
 
     Attributes:
-        key: the activation's name and the kink's place; `_LOSS` for the loss.
+        key: the activation's name, the kink's place, and the layer where each has a side of its own; `_LOSS` for the
+            loss.
         title: for the reader.
         layer: the uppermost layer that has it; the number of layers for the loss.
     """
 
-    key: tuple[str, float]
+    key: Key
     title: str
     layer: int
 
@@ -41,7 +44,8 @@ def another_convention(
     Libraries choose kink by kink: JAX's relu6 takes the mean of both slopes where its leaky_relu takes that from above.
     A layer's gradients depend on the kinks in it and behind it alone. So sides are chosen from the output down, each by
     the layers that it decides, in the rounding scale of the gradients that it makes; the oracle's own slope first.
-    Where several sides fit there, the layers below tell.
+    Where several sides fit there, the layers below tell. Where none fit, layers of one activation, if they are few, may
+    each have a side of their own.
 
     Args:
         problem: the problem.
@@ -52,10 +56,22 @@ def another_convention(
     problem = problem.in_float64()
     if isinstance(problem.network, ref.Network):
         return convention_of_steps(problem, leaves, fmt, printing)
-    output = ref.forward(problem.mlp, problem.x).output
-    kinks = _exact_kinks(problem)
-    if not kinks or not all(np.all(np.isfinite(values)) for values in leaves.values()):
+    together, apart = _exact_kinks(problem, each=False), _exact_kinks(problem, each=True)
+    if not together or not all(np.all(np.isfinite(values)) for values in leaves.values()):
         return None
+    several = len(together) < len(apart) and len({kink.layer for kink in apart}) <= FEW
+    for kinks in (together, apart) if several else (together,):
+        said = _said(kinks, _search(problem, kinks, leaves, fmt, printing or {}))
+        if said:
+            return f"at exact kinks it takes {said}, where the oracle follows torch"
+    return None
+
+
+def _search(
+    problem: ref.Problem, kinks: list[_Kink], leaves: Mapping[str, Any], fmt: Format, printing: Mapping[str, Any]
+) -> Sides:
+    """A side for each kink, with which every gradient is within rounding; () if none is found."""
+    output = ref.forward(problem.mlp, problem.x).output
     left = _TRIED
 
     def fits(sides: Sides) -> bool:
@@ -66,7 +82,7 @@ def another_convention(
         if not held:
             return True
         made, scale = ref.gradients(other).leaves(), rounding_scale(other, fmt, textbook=True).leaves()
-        scale |= {place: scale[place] + added for place, added in (printing or {}).items()}
+        scale |= {place: scale[place] + added for place, added in printing.items()}
         worst = worst_place(held, made, scale, fmt).scales
         return worst <= FACTOR or (bool(np.isnan(worst)) and undecided >= 0)
 
@@ -83,29 +99,30 @@ def another_convention(
                 return found
         return None
 
-    said = _said(kinks, search(()) or ())
-    return f"at exact kinks it takes {said}, where the oracle follows torch" if said else None
+    return search(()) or ()
 
 
 Sides = tuple[float | None, ...]
 """A side for each of the first kinks; None if the oracle's own slope is taken."""
-_LOSS = ("", 0.0)
+_LOSS: Key = ("", 0.0, None)
 _SIDES = {-1.0: "the slope from below", 1.0: "the slope from above", 0.0: "the mean of both slopes"}
 _TRIED = 100
 """So many sides are tried in all: kinks whose sides no gradient tells apart must not be tried in every combination."""
 
 
-def _exact_kinks(problem: ref.Problem) -> list[_Kink]:
-    """The kinks that are met exactly, from the output down, each where it occurs first."""
+def _exact_kinks(problem: ref.Problem, each: bool) -> list[_Kink]:
+    """The kinks that are met exactly, from the output down, each where it occurs first, or in each layer."""
     trace = ref.forward(problem.mlp, problem.x)
-    found: dict[tuple[str, float], _Kink] = {}
+    found: dict[Key, _Kink] = {}
     if any(np.any(s == 0) for s in problem.loss.switches(trace.output, problem.target)):
         found[_LOSS] = _Kink(_LOSS, problem.loss.name, len(problem.mlp.layers))
     for l in reversed(range(len(problem.mlp.layers))):
         row = problem.mlp.layers[l].activation
         for kink in row.kinks:
             if np.any(trace.preactivations[l] == kink.at):
-                found.setdefault((row.name, kink.at), _Kink((row.name, kink.at), f"{row.name} at {kink.at:g}", l))
+                key = (row.name, kink.at, l if each else None)
+                title = f"{row.name} at {kink.at:g}" + (f" in {place_of(l)}" if each else "")
+                found.setdefault(key, _Kink(key, title, l))
     return list(found.values())
 
 
@@ -125,10 +142,11 @@ def _said(kinks: Iterable[_Kink], sides: Sides) -> str:
     return " and ".join(f"{_SIDES[side]} ({', '.join(sorted(at))})" for side, at in taken.items())
 
 
-def _with_sides(problem: ref.Problem, output: Any, sides: Mapping[tuple[str, float], float]) -> ref.Problem:
+def _with_sides(problem: ref.Problem, output: Any, sides: Mapping[Key, float]) -> ref.Problem:
     """The problem whose exact kinks take the slope from one side (−1, 1) or the mean (0)."""
     layers = tuple(
-        ref.Layer(layer.weight, layer.bias, _one_sided(layer.activation, sides)) for layer in problem.mlp.layers
+        ref.Layer(layer.weight, layer.bias, _one_sided(layer.activation, sides, l))
+        for l, layer in enumerate(problem.mlp.layers)
     )
     loss = problem.loss
     if _LOSS in sides:
@@ -139,8 +157,9 @@ def _with_sides(problem: ref.Problem, output: Any, sides: Mapping[tuple[str, flo
     return problem.replace(network=ref.MLP(layers), loss=loss)
 
 
-def _one_sided(row: ref.Activation, sides: Mapping[tuple[str, float], float]) -> ref.Activation:
-    kinks = [(kink, sides[row.name, kink.at]) for kink in row.kinks if (row.name, kink.at) in sides]
+def _one_sided(row: ref.Activation, sides: Mapping[Key, float], layer: int) -> ref.Activation:
+    keys = [(kink, (row.name, kink.at, where)) for kink in row.kinks for where in (None, layer)]
+    kinks = [(kink, sides[key]) for kink, key in keys if key in sides]
     if not kinks:
         return row
 

@@ -139,6 +139,9 @@ def test_the_bounds_of_clamp_let_the_gradient_through() -> None:
     np.testing.assert_array_equal(_pulled(row, x)[0], [0, 1, 1, 1, 0])
     np.testing.assert_array_equal(_convention(row, "0 at the bounds", x)[0], [0, 0, 1, 0, 0])
     np.testing.assert_array_equal(_convention(row, "the mean of both slopes", x)[0], [0, 0.5, 1, 0.5, 0])
+    np.testing.assert_array_equal(_convention(row, "0 at the lower bound", x)[0], [0, 0, 1, 1, 0])
+    np.testing.assert_array_equal(_convention(row, "0 at the upper bound", x)[0], [0, 1, 1, 0, 0])
+    assert "0 at the lower bound" not in ops.clamp(-1.0).conventions
     assert [s[k] for s, k in zip(row.switches(np.array(x)), (1, 3), strict=True)] == [0, 0]
 
 
