@@ -204,7 +204,7 @@ def _of(other: ref.Activation) -> Pullback:
 
 
 def other_forms(row: ref.Activation) -> Iterator[tuple[str, str, ref.Activation]]:
-    """(kind, clause, row): an activation with a constant cut short, or by a cheaper formula, its derivative too."""
+    """(kind, clause, row): an activation with a constant cut short, or by another formula, its derivative too."""
     if row.name == "gelu_tanh":
         for inner in TRUNCATED:
             yield "constant cut short", f"{inner:.10g} stands for √(2/π) in gelu_tanh", _gelu_tanh_with(row, inner)
@@ -214,6 +214,11 @@ def other_forms(row: ref.Activation) -> Iterator[tuple[str, str, ref.Activation]
         for scale, alpha in SELU:
             what = f"{scale:.10g} and {alpha:.10g} stand for the λ and α of selu"
             yield "constant cut short", what, _selu_with(row, scale, alpha)
+    if row.name == "softplus" and np.isfinite(row.parameters["threshold"]):
+        beta, threshold = row.parameters["beta"], row.parameters["threshold"]
+        formula, scaled = ("log(1 + e^z)", "z") if beta == 1 else (f"log(1 + e^({beta:g}z))/{beta:g}", f"{beta:g}z")
+        what = f"softplus is without its threshold: {formula} stands for z where {scaled} > {threshold:g}"
+        yield "threshold of softplus left out", what, ref.activations.softplus(beta, np.inf)
 
 
 def _gelu_tanh_with(row: ref.Activation, inner: float) -> ref.Activation:

@@ -133,3 +133,25 @@ def test_a_leaf_agrees_within_rounding_in_every_element():
     assert not agrees("a", {"a": np.array([1.0, 1.0, 1 + 33 * 2.0**-40])}, right, scale, fmt)
     unknown = {"a": np.array([2.0**-40, np.nan, 2.0**-40])}
     assert agrees("a", {"a": np.array([1.0, 5.0, 1.0])}, right, unknown, fmt)
+
+
+@pytest.mark.parametrize(("name", "dtype", "deviates"), [
+    ("hardsigmoid", "float64", True),
+    ("hardsigmoid", "float32", False),
+    ("hardsigmoid", "bfloat16", False),
+    ("hardsigmoid", "float16", False),
+    ("bce", "float64", False),
+    ("bce", "float32", True),
+])  # fmt: skip
+def test_torchs_deviations_are_those_of_the_format_that_was_given(name, dtype, deviates):
+    """hardsigmoid's slope is a float32 number in float64 alone; at z = 20 a sigmoid rounds to 1 in float32 alone."""
+    x, given = np.array([[20.0, -1.0], [0.5, 2.0]]), np.array([[0.125, -0.25], [0.75, -1.375]])
+    if name == "bce":
+        net = ref.Network({}, [ref.Step("p", "sigmoid", "x")], output="p")
+        problem = ref.Problem(net, x, np.array([[1.0, 0.0], [1.0, 0.0]]), "bce")
+    else:
+        net = ref.Network({}, [ref.Step("y", name, "x")])
+        problem = ref.Problem(net, x, np.ones((2, 2)), "inner_product")
+    verdict = tc.check(problem, {"x": given}, dtype)
+    assert verdict.status == "wrong"
+    assert ("torch is known to deviate here" in verdict.diagnosis) == deviates, str(verdict)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import reference as ref
+import torch_compare as tc
 from torch_compare.mistakes.derivatives import TRUNCATED, other_forms, wrong_derivatives
 
 ROWS = [row for row in ref.ACTIVATIONS.values() if row.name != "identity"]
@@ -11,8 +12,14 @@ Z = np.array([[-7.5, -4.0, -1.25, -0.375], [0.25, 0.8125, 2.5, 6.5]])
 D = np.array([[0.75, -1.5, 0.5, 2.0], [1.25, -0.625, -2.5, 1.75]])
 
 
+def points(row):
+    """Pre-activations, of softplus with one beyond its threshold."""
+    return Z * 3.25 if row.name == "softplus" else Z
+
+
 def made(row, wrong):
-    return wrong.pullback(Z, row.value(Z), D[:, : Z.shape[1] // row.shrink])
+    z = points(row)
+    return wrong.pullback(z, row.value(z), D[:, : Z.shape[1] // row.shrink])
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -20,7 +27,7 @@ def test_each_is_wrong_and_says_so_in_a_clause_of_its_own(row):
     found = list(wrong_derivatives(row))
     assert len({wrong.what for wrong in found}) == len(found)
     with np.errstate(all="ignore"):
-        right = row.pullback(Z, D[:, : Z.shape[1] // row.shrink])
+        right = row.pullback(points(row), D[:, : Z.shape[1] // row.shrink])
         for wrong in found:
             assert made(row, wrong).shape == Z.shape
             assert not np.array_equal(made(row, wrong), right), wrong.what
@@ -69,6 +76,33 @@ def test_another_form_is_one_function_with_its_own_derivative():
     forms = [(row, *form) for row in ROWS for form in other_forms(row)]
     assert len(forms) > len(TRUNCATED)
     for row, _, what, other in forms:
-        slope = np.imag(other.value(Z + 1e-100j)) * 1e100
-        np.testing.assert_allclose(other.derivative(Z), slope, rtol=1e-9, atol=1e-12, err_msg=what)
-        assert not np.array_equal(other.value(Z), row.value(Z))
+        z = points(row)
+        slope = np.imag(other.value(z + 1e-100j)) * 1e100
+        np.testing.assert_allclose(other.derivative(z), slope, rtol=1e-9, atol=1e-12, err_msg=what)
+        assert not np.array_equal(other.value(z), row.value(z))
+
+
+SMOOTH = ref.activations.softplus(threshold=np.inf)
+
+
+@pytest.mark.parametrize("how", ["operation", "mlp", "network"])
+def test_softplus_without_its_threshold_is_named_with_it(how):
+    """log(1 + e^z) itself, as JAX has it."""
+    x = np.array([[20.5, 1.0], [22.0, -2.0]])
+    if how == "operation":
+        problem = tc.operation_problem("softplus", {"input": x}, np.ones((2, 2)))
+        given = {"input": SMOOTH.derivative(x)}
+    elif how == "mlp":
+        problem, other = (
+            ref.Problem(ref.MLP((ref.Layer(np.eye(2), None, row),)), x, np.ones((2, 2)), "mse")
+            for row in (ref.ACTIVATIONS["softplus"], SMOOTH)
+        )
+        given = ref.gradients(other)
+    else:
+        net = ref.Network({"w": np.eye(2)}, [ref.Step("h", "linear", "x", "w"), ref.Step("y", "softplus", "h")])
+        problem = ref.Problem(net, x, np.ones((2, 2)), "mse")
+        d = (SMOOTH.value(x) - 1) / 2 * SMOOTH.derivative(x)
+        given = {"x": d, "w": d.T @ x}
+    verdict = tc.check(problem, given)
+    assert verdict.diagnosis.names == ("threshold of softplus left out",), str(verdict)
+    assert "z where z > 20" in verdict.diagnosis
