@@ -194,12 +194,12 @@ class Noisy(Stacked):
         run = np.arange(self.source.runs + 1).reshape(-1, *(1,) * (x.ndim - 1))
         return Noisy(np.where(run % 4 > 1, y, x), self.source)
 
-    def across(self, at: float, shift: float) -> Noisy:
-        """The values, in two runs of four beyond `at` where the format rounds value + shift to at + shift.
+    def across(self, at: float, shift: float, bits: int) -> Noisy:
+        """The values, in two runs of four beyond `at` where value + shift rounds to at + shift in so many bits.
 
         A program that compares the sum finds a number there that is not.
         """
-        met = rounds_onto(self.data, at, shift, self.source.format.bits)
+        met = rounds_onto(self.data, at, shift, bits)
         if not np.any(met):
             return self
         run = np.arange(self.source.runs + 1).reshape(-1, *(1,) * self.ndim)

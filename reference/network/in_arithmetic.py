@@ -96,8 +96,12 @@ def spread_of(leaf: Array) -> NumPyArray:
     return leaf.spread() if isinstance(leaf, Noisy) else np.zeros(np.shape(leaf))
 
 
-def _textbook_operation(row: Operation) -> Operation:
-    """The row with the noise of the customary formulas' intermediate terms."""
+def _textbook_operation(row: Operation, own: bool) -> Operation:
+    """The row with the noise of the customary formulas' intermediate terms.
+
+    Unless the step states a format of its `own`, a formula that shifts z may do so in the format of all, though the row
+    is computed in a wider one and rounded once.
+    """
 
     def value(*inputs: Any) -> Any:
         y = row.value(*inputs)
@@ -106,7 +110,8 @@ def _textbook_operation(row: Operation) -> Operation:
     def pullback(inputs: Any, y: Any, d_y: Any) -> Any:
         sizes = row.textbook_pullback(inputs, y, d_y)
         if row.activation is not None and isinstance(inputs[0], Noisy):
-            inputs = (_compared(row.activation, inputs[0]),)
+            source = inputs[0].source if own else inputs[0].source.in_format(None)
+            inputs = (_compared(row.activation, inputs[0], source.format),)
         return tuple(map(_jittered, row.pullback(inputs, y, d_y), sizes))
 
     return changed(row, value=value, pullback=pullback)
@@ -143,7 +148,7 @@ def _step_rounded_once(fmt: Format) -> Callable[[Step], Step]:
 
 
 def _textbook_step(step: Step) -> Step:
-    return changed(step, operation=_textbook_operation(step.operation))
+    return changed(step, operation=_textbook_operation(step.operation, bool(step.compute)))
 
 
 def _rounded_once(row: Activation) -> Activation:
@@ -179,7 +184,7 @@ def _textbook_activation(row: Activation) -> Activation:
         own = size
         if row.name in TANH_TAIL and z.source.format.bits == FORMATS["float64"].bits:
             own = np.where(z.magnitude() > TANH_TAIL[row.name], 2 * TANH_ULPS * size, size)
-        slope = _noisy(row.derivative(_compared(row, z)))
+        slope = _noisy(row.derivative(_compared(row, z, z.source.format)))
         at_once = _noisy(d_y * slope).jitter(size * np.abs(d_y), reach=0.0)
         return _noisy(d_y * slope.jitter(own, reach(z))).in_turns(at_once)
 
@@ -196,10 +201,10 @@ def _textbook_activation(row: Activation) -> Activation:
     return changed(row, value=value, vjp=rowwise if row.rowwise else elementwise)
 
 
-def _compared(row: Activation, z: Noisy) -> Noisy:
+def _compared(row: Activation, z: Noisy, fmt: Format) -> Noisy:
     """z on the side of every kink where the customary formula, which shifts z before it compares, may find it."""
     for kink in row.kinks if row.shift else ():
-        z = z.across(kink.at, row.shift)
+        z = z.across(kink.at, row.shift, fmt.bits)
     return z
 
 

@@ -23,7 +23,7 @@ from .lower_precision import ENOUGH, looks_like_rounding, lower_precision
 from .overflow import beyond_rounding, underflows
 from .rounded_kinks import rounded_kinks
 from .status import Status
-from .verdict import Verdict, judge
+from .verdict import Verdict, judge, lost_digits
 
 LEFT = 0.25
 """A mistake that accounts for errors leaves so much of their root mean square at the most, as in other searches."""
@@ -179,9 +179,10 @@ def _in_steps(names: list[str], fmt: Format, worst: WorstElement, strict: bool) 
     """What is said where only the rounding of every step explains the errors."""
     name = _name(fmt)
     at = f"[{', '.join(map(str, worst.index))}]" if worst.index else ""
-    lost = np.log10(max(worst.scales, 1.0))
     which = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
-    text = f"{which} computed step by step in {name}, not in float32 with one rounding, which loses {lost:.1f} digits "
+    text = (
+        f"{which} computed step by step in {name}, not in float32 with one rounding, which loses {lost_digits(worst)} "
+    )
     return f"{text}in {worst.leaf}{at}" + (", and strict=True forgives none" if strict else "")
 
 

@@ -176,8 +176,7 @@ def judge(
         kinks = rounded_kinks(problem, fmt)
         if not kinks and not found.tells_zeros():
             return verdict(Status.UNRESOLVED, "textbook", _buried(fmt))
-        lost = np.log10(max(first.worst.scales, 1.0))
-        text = f"within rounding of the customary formulas, which lose {lost:.1f} digits in {first.worst.leaf}"
+        text = f"within rounding of the customary formulas, which lose {lost_digits(first.worst)} in {first.worst.leaf}"
         if strict:
             return verdict(Status.IMPRECISE, "textbook", f"{text}{_at(first.worst)}, and strict=True forgives none")
         return verdict(Status.AGREES, "textbook", text + kinks)
@@ -192,6 +191,12 @@ def _decided(found: ByScale) -> str:
     """What decided, if it was not the largest element: the statistic, its size, and that of the largest element."""
     statistic = found.decisive
     return f"{statistic}; largest element {found.worst.scales:.3g} σ" if statistic else ""
+
+
+def lost_digits(worst: WorstElement) -> str:
+    """The decimal digits that errors of so many rounding scales are, in words; all where the scale is 0."""
+    lost = np.log10(max(worst.scales, 1.0))
+    return f"{lost:.1f} digits" if np.isfinite(lost) else "all digits"
 
 
 def _buried(fmt: Format) -> str:

@@ -225,8 +225,8 @@ def test_two_ways_to_the_same_numbers_take_turns_in_runs_of_either_kind():
 
 def test_a_sum_that_rounds_to_a_place_puts_half_of_the_runs_beyond_it():
     x = noisy([2.96875, 2.984375, 3.0, 3.015625, -2.984375], "bfloat16", 8)
-    data = x.across(3.0, 3.0).data
+    data = x.across(3.0, 3.0, 8).data
     assert data[:, 1].tolist() == [2.984375, 2.984375, 3.015625, 3.015625] * 2 + [2.984375]
     assert data[:, 3].tolist() == [3.015625, 3.015625, 2.984375, 2.984375] * 2 + [3.015625]
     assert np.all(data[:, [0, 2, 4]] == x.data[:, [0, 2, 4]])
-    assert x.across(-3.0, 3.0) is x
+    assert x.across(-3.0, 3.0, 8) is x

@@ -77,3 +77,14 @@ def test_a_step_rounds_in_its_own_format(compute, status):
     problem = ref.Problem(net, np.array([SUMS["bfloat16"], 0.5]), np.ones(2), loss="inner_product")
     given = {"x": np.array([0.0, 0.166992]) if compute == "bfloat16" else np.array([0.0, np.float32(1 / 6)])}
     assert tc.check(problem, given, "float32", diagnose=False).status == status
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_many_sums_that_round_to_a_kink_are_no_one_mistake(name):
+    """Where all units are there, the other slope is a factor on all of the gradient."""
+    z = np.full((40, 30), SUMS["bfloat16"])
+    d = np.random.default_rng(0).choice([-2.0, -0.5, 1.0, 3.0], size=z.shape)
+    verdict = tc.check_operation(name, {"input": z}, d, {"input": d * SLOPES[name][1]}, "bfloat16", diagnose=False)
+    assert verdict.status == "agrees", str(verdict)
+    assert "z + 3 rounds to 6" in verdict.diagnosis
+    assert "inf" not in verdict.diagnosis
