@@ -172,10 +172,10 @@ def _nothing_fits(subject: Subject, wrong: set[str], beyond: set[str]) -> str:
     Of leaves that only a statistic sees beyond the limit (`beyond`) the others need not be right.
     """
     text = "no known mistake explains it"
-    own = (
-        np.float64 if subject.fmt.bits == FORMATS["float64"].bits else np.float32
-    )  # torch's kernels of coarser types too
-    for row in deviations(subject.problem.in_dtype(own)):
+    double = (
+        subject.fmt.bits == FORMATS["float64"].bits
+    )  # else float32, in which torch's kernels of coarser types compute
+    for row in deviations(subject.problem.in_dtype(np.float64 if double else np.float32)):
         text += f"; torch is known to deviate here by {row.name} ({row.where}): {row.what}"
     if subject.loss_is_wrong():
         text += "; the loss is wrong, too, so the forward pass differs: compare the values of the steps first"
