@@ -19,7 +19,7 @@ from ..diagnosis.wording import Diagnosis
 from .by_scale import ByScale
 from .given import Given
 from .losing_forms import losing_form
-from .lower_precision import ENOUGH, looks_like_rounding, lower_precision
+from .lower_precision import ENOUGH, cut_off, looks_like_rounding, lower_precision
 from .overflow import beyond_rounding, underflows
 from .rounded_kinks import rounded_kinks
 from .status import Status
@@ -72,6 +72,9 @@ def more_rounding(
             return imprecise(found, f"sums accumulated in {fmt.name}, not in float32")
     if np.isnan(verdict.worst.scales):
         return None
+    cut = cut_off(given, expected)
+    if cut:
+        return imprecise(verdict, f"the numbers are cut off to {cut}, not rounded to nearest")
     losing = losing_form(problem, given.leaves, expected, wider(), arithmetic, seed)
     if losing:
         return imprecise(verdict, losing)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.arithmetic.formats import FORMATS, Format
+from reference.arithmetic.formats import FORMATS, Format, get_format
 from reference.arithmetic.noise_source import nearest, representable
 from reference.rounding.distance import FACTOR
 from reference.rounding.scale import Rounding, rounding_errors
@@ -31,6 +31,9 @@ ENOUGH = 16
 """Numbers of a format of which one with three bits less holds an eighth each: by chance all of so many once in 2^48."""
 NEAR, APART = 4.0, 16.0
 """A right number is within so many σ, and told from one of a format whose σ is so many times as large as that."""
+CUT = 2.0**-6
+"""Ulps of the format by which a number that is cut off may err besides; one that is rounded exceeds the right one by
+more than that in nearly half of all cases."""
 OF_ONE_LEAF = 16
 """Numbers of a leaf, of which more than half are right by chance once in 10⁷: no coarser format computed them."""
 PRODUCTS: Mapping[str, int] = MappingProxyType(
@@ -81,6 +84,27 @@ def lower_precision(
         if best:
             return best
     return None
+
+
+def cut_off(given: Given, expected: Mapping[str, Any]) -> str:
+    """The format that every number was cut off to, towards 0, and not rounded: none exceeds the right one; "" if none.
+
+    The rounding of what was cut off is far below an ulp of the format: float32 has 13 bits more.
+    """
+    numbers, names = 0, set()
+    for place, values in given.leaves.items():
+        if place == "loss":
+            continue
+        name = given.formats.get(place, "float64")
+        fmt, right = get_format(name), np.asarray(expected[place], dtype=float)
+        if fmt.bits >= _SINGLE.bits:
+            return ""
+        short = (np.abs(right) - np.where(right < 0, -1, 1) * np.asarray(values, dtype=float)) / fmt.ulp(right)
+        if np.any((short < -CUT) | (short > 1 + CUT)):
+            return ""
+        numbers += int(np.count_nonzero(short > CUT))
+        names.add(name)
+    return " and ".join(sorted(names)) if numbers >= ENOUGH else ""
 
 
 def _mostly_right(given: Given, expected: Mapping[str, Any], fine: Rounding, coarse: Rounding) -> bool:

@@ -75,3 +75,19 @@ def test_an_error_of_a_common_factor_is_caught_behind_the_storing(name):
         leaves = {k: torch_half(v * np.float32(factor), name) for k, v in ref.gradients(problem).leaves().items()}
         given = {k: v for k, v in leaves.items() if k != "loss"}
         assert tc.check(problem, given, "float32", diagnose=False).agrees == agrees
+
+
+@pytest.mark.parametrize("dtype", [None, "float32"])
+@pytest.mark.parametrize(("factor", "cut", "status"), [(1.0, True, "imprecise"), (0.998, False, "wrong")])
+def test_numbers_that_are_cut_off_are_imprecise_and_said_to_be(factor, cut, status, dtype):
+    """Towards 0, as by keeping the upper half of a float32's bits: on the whole a factor, in each number none."""
+    rng = np.random.default_rng(0)
+    x, w, d = (held(rng.normal(size=shape), "bfloat16") for shape in ((30, 16), (8, 16), (30, 8)))
+    right = {"x": (d @ w * np.float32(factor)), "weight": d.T @ x * np.float32(factor)}
+    if cut:
+        right = {k: (v.view(np.int32) & ~0xFFFF).view(np.float32) for k, v in right.items()}
+    given = {k: torch_half(v, "bfloat16") for k, v in right.items()}
+    inputs = {"x": torch_half(x, "bfloat16"), "weight": torch_half(w, "bfloat16")}
+    found = tc.check_operation("linear", inputs, torch_half(d, "bfloat16"), given, dtype)
+    assert found.status == status, str(found)
+    assert ("cut off to bfloat16" in found.diagnosis) == cut
