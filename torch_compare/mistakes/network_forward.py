@@ -62,6 +62,23 @@ def forward_mistakes_of(problem: ref.Problem) -> Iterator[Mistake]:
     yield from _parameters(problem)
 
 
+def other_passes_of(problem: ref.Problem) -> Iterator[Mistake]:
+    """The functions that are known to be computed in a step's place, both passes, in all steps of an operation alike.
+
+    >>> import numpy as np
+    >>> net = ref.Network({}, [ref.Step("y", "layer_norm", "x")])
+    >>> problem = ref.Problem(net, np.ones((1, 2)), np.ones((1, 2)), loss="mse")
+    >>> "n minus 1 for n" in {m.name for m in other_passes_of(problem)}
+    True
+    """
+    found: dict[tuple[str, str], list[Mistake]] = {}
+    for index, step in enumerate(problem.graph.steps):
+        for name, what, passes, vague in _of_other_passes(step.operation):
+            mistake = next(_both(index, step, name, what, passes, vague))
+            found.setdefault((step.operation.name, what), []).append(mistake)
+    yield from (same[0] if len(same) == 1 else everywhere(operation, same) for (operation, _), same in found.items())
+
+
 def everywhere(operation: str, same: list[Mistake]) -> Mistake:
     """One mistake in all steps of an operation, as who writes it once makes it."""
 
@@ -97,11 +114,15 @@ def _both(index: int, step: ref.Step, name: str, what: str, passes: Passes, vagu
 # ── in a step ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _of_row(row: ref.Operation) -> Iterator[Other]:
-    """What is known of an operation, whatever its inputs."""
+def _of_other_passes(row: ref.Operation) -> Iterator[Other]:
     for key, passes in row.other_passes.items():
         name, _, how = key.replace("_", " ").partition(", ")
         yield name, f"{name} in {row.name}" + (f", {how}" if how else ""), passes, False
+
+
+def _of_row(row: ref.Operation) -> Iterator[Other]:
+    """What is known of an operation, whatever its inputs."""
+    yield from _of_other_passes(row)
     for eps in EPSILONS if row.parameters.get("eps") else ():
         if eps != row.parameters["eps"]:
             other_row = ref.operations.MAKERS[row.name](**{**row.parameters, "eps": eps})

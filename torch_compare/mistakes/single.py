@@ -10,6 +10,7 @@ from .backward import bias_mistakes, downward_mistakes, other_slopes, slope_mist
 from .data import activation_mistakes, batch_mistakes, deviation_mistakes
 from .loss import loss_mistakes
 from .mistake import Mistake
+from .network_forward import other_passes_of
 from .of_network import network_mistakes
 
 
@@ -24,6 +25,7 @@ def single_mistakes(problem: ref.Problem) -> Iterator[Mistake]:
     """
     if isinstance(problem.network, ref.Network):
         yield from network_mistakes(problem)
+        yield from other_passes_of(problem)
         return
     yield from loss_mistakes(problem)
     yield from batch_mistakes(problem)
