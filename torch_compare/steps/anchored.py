@@ -2,7 +2,7 @@
 
 A step ends in θ − Δ, and Δ is often far below an ulp of θ. The rounding of that difference is no random error: where
 every correct implementation rounds to nearest, it is at most half an ulp, and says nothing of Δ. So it is counted here,
-and the noise that remains is that of Δ.
+and the noise that remains is that of Δ. θ is held in long double for it: on float64's own grid θ − Δ would lose it.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Anchored(Noisy):
 
 def _with_own_noise(x: Any) -> Any:
     """What goes on as a number among others carries the error of its roundings so far."""
-    if not isinstance(x, Anchored) or not x.stored:
+    if not isinstance(x, Anchored):
         return x
-    return Noisy(rounded(x.source, x.data, x.data != 0), x.source)
+    data = x.data.astype(np.float64)
+    return Noisy(rounded(x.source, data, data != 0) if x.stored else data, x.source)

@@ -13,13 +13,14 @@ from numpy.typing import DTypeLike
 from reference.arithmetic.formats import FORMATS, Format, get_format
 from reference.arithmetic.noise_source import representable
 from reference.optimizers import Optimizer
-from reference.rounding.distance import WorstElement, digits, worst_of
+from reference.rounding.distance import digits, worst_of
 
 from ..diagnosis.wording import Diagnosis, amount
 from ..torch_side.optimizer_deviations import OPTIMIZER_DEVIATIONS
 from ..verdict.status import Status
 from ..verdict.verdict import Verdict
-from .distance import LEANING, LIMIT, leaning, places
+from .distance import LIMIT
+from .judged import Judged, judged
 from .scales import Scales, exact, measured, with_coarse_scalars
 from .search import Search, share, unexplained
 from .step import Leaves, Step, arrays, leaves, read_state, read_step
@@ -98,43 +99,45 @@ def check_step(
 def _verdict(step: Step, made: Leaves, fmt: Format, *, diagnose: bool, seed: int) -> StepVerdict:
     expected = exact(step)
     narrow = measured(step, fmt, expected, seed=seed)
-    found = _judged(made, expected, step, narrow, fmt)
+    found = judged(made, expected, step, narrow, fmt)
     if found.within:
-        return found.verdict(Status.AGREES, "accurate", _said("every element is within rounding of the oracle's"))
+        return _verdict_of(found, Status.AGREES, "accurate", _said("every element is within rounding of the oracle's"))
     if step.optimizer.name == "muon" and not found.undecided and Search(step, made, expected, narrow, fmt).named():
         return _off(found, diagnose=diagnose, seed=seed)  # the wider scale, of bfloat16, would excuse the mistake
     wide = with_coarse_scalars(step, narrow, fmt, seed=seed)
-    wider = _judged(made, expected, step, wide, fmt)
+    wider = judged(made, expected, step, wide, fmt)
     if wider.within:
-        return wider.verdict(Status.AGREES, "textbook", _said(_lost(step, fmt)))
+        return _verdict_of(wider, Status.AGREES, "textbook", _said(_lost(step, fmt)))
     if wider.undecided:
-        return wider.verdict(
-            Status.UNRESOLVED, "textbook", _said(f"numbers of the step overflow or cancel in {fmt.name}")
+        return _verdict_of(
+            wider, Status.UNRESOLVED, "textbook", _said(f"numbers of the step overflow or cancel in {fmt.name}")
         )
     return _off(wider, diagnose=diagnose, seed=seed)
 
 
-def _off(found: _Judged, *, diagnose: bool, seed: int) -> StepVerdict:
+def _off(found: Judged, *, diagnose: bool, seed: int) -> StepVerdict:
     """The verdict on a step that rounding in its own precision does not explain."""
     step, fmt = found.step, found.fmt
     search = Search(step, found.given, found.expected, found.scales, fmt)
     own = _torchs_own(found, seed)
     fits = [] if own else search.named() or search.factors()
     if fits and fits[0].candidate.convention:
-        return found.verdict(Status.ANOTHER_CONVENTION, "textbook", _said(fits[0].candidate.what))
+        return _verdict_of(found, Status.ANOTHER_CONVENTION, "textbook", _said(fits[0].candidate.what))
     said = "" if fits else own or _coarser(found, seed)
     if said:
-        return found.verdict(Status.IMPRECISE, "textbook", _said(said))
+        return _verdict_of(found, Status.IMPRECISE, "textbook", _said(said))
     if not diagnose:
-        return found.verdict(Status.WRONG, "textbook", _said("no rounding of a correct step explains the difference"))
+        return _verdict_of(
+            found, Status.WRONG, "textbook", _said("no rounding of a correct step explains the difference")
+        )
     if not fits:
-        return found.verdict(Status.WRONG, "textbook", Diagnosis(unexplained(search) + _tendency(found)))
+        return _verdict_of(found, Status.WRONG, "textbook", Diagnosis(unexplained(search) + _tendency(found)))
     best, others = fits[0], [fit for fit in fits[1:] if fit.candidate.name != fits[0].candidate.name]
     text = f"{best.candidate.what}; with that, the oracle's formulas give your numbers {_to(best.scales)}"
     names = (best.candidate.name,)
     runner_up = others[0].candidate.what if others else ""
     explained = Diagnosis(text, names, best.scales, runner_up, tuple((fit.candidate.name,) for fit in others))
-    return found.verdict(Status.WRONG, "textbook", explained)
+    return _verdict_of(found, Status.WRONG, "textbook", explained)
 
 
 def _to(scales: float) -> str:
@@ -152,7 +155,7 @@ def _lost(step: Step, fmt: Format) -> str:
     return f"within rounding of a step whose hyperparameters and powers βᵗ are {coarse} numbers"
 
 
-def _tendency(found: _Judged) -> str:
+def _tendency(found: Judged) -> str:
     place, part, _ = found.lean
     return f"; in {place} it is {100 * part:+.2g}% along the right one" if place and found.worst.scales <= LIMIT else ""
 
@@ -160,7 +163,7 @@ def _tendency(found: _Judged) -> str:
 # ── other arithmetics that explain a step ────────────────────────────────────────────────────────────
 
 
-def _torchs_own(found: _Judged, seed: int) -> str:
+def _torchs_own(found: Judged, seed: int) -> str:
     """What torch is known to compute otherwise, if that is what is given."""
     step = found.step
     kinds = {"float64": np.dtype(np.float64), "bfloat16": "bfloat16"}
@@ -176,7 +179,7 @@ def _torchs_own(found: _Judged, seed: int) -> str:
             scales = replace(
                 scales, **{name: _in_slots(getattr(scales, name), getattr(own, name), row.slots) for name in _SIZES}
             )
-        if _judged(found.given, expected, step, scales, found.fmt).within:
+        if judged(found.given, expected, step, scales, found.fmt).within:
             return f"torch's own arithmetic: {row.what}"
     return ""
 
@@ -186,7 +189,7 @@ def _in_slots(one: Leaves, other: Leaves, slots: tuple[str, ...]) -> Leaves:
     return {place: other[place] if place.partition("[")[0] in slots else leaf for place, leaf in one.items()}
 
 
-def _coarser(found: _Judged, seed: int) -> str:
+def _coarser(found: Judged, seed: int) -> str:
     """The precision whose errors these are, or the rounding that is none to nearest; "" if neither."""
     step, fmt = found.step, found.fmt
     params = [place for place in found.given if place.startswith("params[")]
@@ -198,22 +201,22 @@ def _coarser(found: _Judged, seed: int) -> str:
         kept = all(np.all(representable(found.given[p], other.bits)) for p in params)
         scales = scales if kept else Scales(scales.sigma, found.scales.slack, scales.runs)
         sure = all(_smaller(scales, found, place) for place in params)
-        if sure and _judged(found.given, found.expected, step, scales, other if kept else fmt).within:
+        if sure and judged(found.given, found.expected, step, scales, other if kept else fmt).within:
             return f"the errors are those of {name}, not of {fmt.name}"
     doubled = Scales(found.scales.sigma, {p: 2 * s for p, s in found.scales.slack.items()}, {})
-    if _judged(found.given, found.expected, step, doubled, fmt).within and not _leans(found):
+    if judged(found.given, found.expected, step, doubled, fmt).within and not _leans(found):
         return "rounded to where it is stored another way than to nearest, at random or by cutting"
     return ""
 
 
-def _smaller(scales: Scales, found: _Judged, place: str) -> bool:
+def _smaller(scales: Scales, found: Judged, place: str) -> bool:
     """Whether the scale is small beside the way moved: else it would excuse anything."""
     way = np.abs(np.float64(found.expected[place] - found.step.start[place]))
     reach = LIMIT * scales.sigma[place] + scales.slack[place]
     return bool(np.all(np.median(reach[way > 0]) < 0.5 * np.median(way[way > 0]))) if np.any(way > 0) else True
 
 
-def _leans(found: _Judged) -> bool:
+def _leans(found: Judged) -> bool:
     """Whether the errors of storing lean along the step, which those of random rounding do not."""
     above = below = 0.0
     for place, value in found.given.items():
@@ -228,57 +231,24 @@ def _leans(found: _Judged) -> bool:
 # ── judging ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """What is given beside what is expected, in some scales."""
-
-    given: Leaves
-    expected: Leaves
-    step: Step
-    scales: Scales
-    fmt: Format
-    places: Mapping[str, WorstElement]
-    lean: tuple[str, float, float]
-
-    @property
-    def worst(self) -> WorstElement:
-        return worst_of(self.places)
-
-    @property
-    def within(self) -> bool:
-        return all(one.scales <= LIMIT for one in self.places.values()) and abs(self.lean[2]) <= LEANING
-
-    @property
-    def undecided(self) -> bool:
-        """Whether a place has no scale, and no other place is wrong."""
-        decided = [one for one in self.places.values() if not np.isnan(one.scales)]
-        return len(decided) < len(self.places) and all(one.scales <= LIMIT for one in decided)
-
-    def verdict(self, status: Status, scale: str, diagnosis: Diagnosis) -> StepVerdict:
-        params, slots = (
-            {p: w for p, w in self.places.items() if p.startswith("params[") == one} for one in (True, False)
-        )
-        worst = worst_of(params)
-        if slots and worst.scales <= LIMIT < worst_of(slots).scales:
-            worst = worst_of(slots)
-        at = f"[{', '.join(map(str, worst.index))}]" if worst.index else ""
-        return StepVerdict(
-            status=status,
-            worst=worst,
-            scale=scale,
-            dtype=self.fmt.name,
-            diagnosis=diagnosis,
-            reproduce=f"{worst.leaf}{at} after optimizer.update(params, gradients, state)",
-            accurate=worst.scales,
-            digits={p: digits(v, np.float64(self.expected[p])) for p, v in self.given.items() if p in self.places},
-            places=self.places,
-            way=share(Search(self.step, self.given, self.expected, self.scales, self.fmt)),
-        )
-
-
-def _judged(given: Leaves, expected: Leaves, step: Step, scales: Scales, fmt: Format) -> _Judged:
-    found = places(given, expected, scales, step.formats, fmt)
-    return _Judged(given, expected, step, scales, fmt, found, leaning(given, expected, step.start, scales, fmt))
+def _verdict_of(found: Judged, status: Status, scale: str, diagnosis: Diagnosis) -> StepVerdict:
+    params, slots = ({p: w for p, w in found.places.items() if p.startswith("params[") == one} for one in (True, False))
+    worst = worst_of(params)
+    if slots and worst.scales <= LIMIT < worst_of(slots).scales:
+        worst = worst_of(slots)
+    at = f"[{', '.join(map(str, worst.index))}]" if worst.index else ""
+    return StepVerdict(
+        status=status,
+        worst=worst,
+        scale=scale,
+        dtype=found.fmt.name,
+        diagnosis=diagnosis,
+        reproduce=f"{worst.leaf}{at} after optimizer.update(params, gradients, state)",
+        accurate=worst.scales,
+        digits={p: digits(v, np.float64(found.expected[p])) for p, v in found.given.items() if p in found.places},
+        places=found.places,
+        way=share(Search(found.step, found.given, found.expected, found.scales, found.fmt)),
+    )
 
 
 def _read_given(step: Step, given: Any) -> tuple[Step, Leaves]:

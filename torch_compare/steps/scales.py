@@ -48,10 +48,15 @@ class Scales:
 def exact(step: Step, optimizer: Optimizer | None = None) -> Leaves:
     """What the step makes of the numbers as they are, in long double."""
     optimizer = optimizer or step.optimizer
-    wide = np.longdouble if optimizer.name != "muon" else np.float64
+    wide = _widest(optimizer)
     params, grads = ([a.astype(wide) for a in arrays] for arrays in (step.params, step.grads))
     state = _tree(step.state, lambda a: a.astype(wide))
     return leaves(step.labels, *take(optimizer, tuple(params), tuple(grads), state))
+
+
+def _widest(optimizer: Optimizer) -> Any:
+    """The type of what is exact: that in which NumPy has what the optimiser calls."""
+    return np.longdouble if optimizer.name != "muon" else np.float64
 
 
 def measured(step: Step, fmt: Format, expected: Leaves, *, seed: int = 0, runs: int = RUNS) -> Scales:
@@ -111,7 +116,7 @@ def _noisy_steps(step: Step, source: NoiseSource) -> Iterator[tuple[tuple[str, .
 
 
 def _one(step: Step, p: Array, g: Array, state: Any, source: NoiseSource) -> Any:
-    anchored = Anchored(_noisy(p, source).data, source)
+    anchored = Anchored(_noisy(p, source).data.astype(_widest(step.optimizer)), source)
     return take(step.optimizer, (anchored,), (_noisy(g, source),), _tree(state, lambda a: _noisy(a, source)))
 
 
@@ -151,9 +156,9 @@ def _note(found: Scales, made: Leaves, step: Step, fmt: Format, source: NoiseSou
             found.slack[place] = (value.stored, value.scalars)
         if not isinstance(value, Noisy):
             continue
-        found.sigma[place] = value.spread()
+        found.sigma[place] = np.float64(value.spread())
         if place.startswith("params["):
-            found.runs[place] = value.data[1:] - value.data[:1]
+            found.runs[place] = np.float64(value.data[1:] - value.data[:1])
 
 
 def _slack(counts: Any, place: str, value: Any, step: Step, fmt: Format, sigma: Array) -> Any:
@@ -171,7 +176,8 @@ def _slack(counts: Any, place: str, value: Any, step: Step, fmt: Format, sigma: 
             max(times, 2),
             max(scalars, 1),
         )  # θ may as well be shrunk first: without momentum it is the same
-    return 0.5 * (times * coarser.ulp(size) + scalars * fmt.ulp(size))
+    held = np.finfo(np.longdouble).eps * size  # what is exact is rounded to long double, by half an ulp of that
+    return 0.5 * (times * coarser.ulp(size) + scalars * fmt.ulp(size) + held)
 
 
 def _leave_out_of_range(step: Step, fmt: Format, expected: Leaves, found: Scales) -> None:

@@ -81,9 +81,18 @@ class Search:
             if place in found and found[place].scales > LIMIT:
                 return None  # nearly every candidate ends at its first place
         worst = worst_of(found)
+        if self._changes_nothing(made):
+            return None
         if not worst.scales <= LIMIT or abs(leaning(self.given, made, self.start, scales, self.fmt)[2]) > LEANING:
             return None
         return Fit(candidate, worst.scales)
+
+    def _changes_nothing(self, made: Leaves) -> bool:
+        """Whether a verdict on the candidate itself would be that it agrees: then it explains no difference."""
+        off = places(made, self.expected, self.scales, self.step.formats, self.fmt)
+        if any(not one.scales <= LIMIT for one in off.values()):
+            return False
+        return abs(leaning(made, self.expected, self.start, self.scales, self.fmt)[2]) <= LEANING
 
     def _note(self, scales: Scales, place: str, value: Any) -> None:
         """Add the scale of a candidate's place: that of the right step, grown where it moves further."""
