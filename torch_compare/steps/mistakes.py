@@ -13,6 +13,7 @@ from reference.optimizers.state import State
 from .candidates import Candidate, Recipe, decoupled, made, named, of_the_divisor, setting
 from .decay import of_the_decay
 from .momentum import of_asgd, of_momentum, of_rprop
+from .scales import exact
 from .step import Flat, Step
 
 COUNTING = ("asgd", "adam", "adamw", "adamax", "nadam", "radam", "adagrad", "adafactor", "sgd")
@@ -34,13 +35,35 @@ def start_of(step: Step) -> Flat:
     """Where the gradient's part of the step starts: θ, or (1 − ηλ)θ if the decay is decoupled."""
     h = step.optimizer.hyperparameters
     keep = 1 - h["lr"] * h["weight_decay"] if decoupled(step) and h.get("weight_decay") else 1.0
-    return tuple(p * keep for p in step.params)
+    return tuple(p * np.longdouble(keep) for p in step.params)
 
 
 def scaled(step: Step, factor: float) -> tuple[Flat, State]:
     """The step with the gradient's part of it multiplied."""
-    new, state = step.take()
-    return tuple(s + factor * (p - s) for s, p in zip(start_of(step), new, strict=True)), state
+    return _stretched(step, start_of(step), factor)
+
+
+def faster(step: Step, factor: float) -> tuple[Flat, State]:
+    """The step with all of it multiplied, the decay too, as another learning rate does."""
+    return _stretched(step, step.params, factor)
+
+
+def decaying(step: Step, factor: float) -> tuple[Flat, State]:
+    """The step with the decay multiplied that shrinks θ by itself."""
+    new, state = _taken(step)
+    parts = zip(step.params, start_of(step), new, strict=True)
+    return tuple(q + (factor - 1) * (s - p) for p, s, q in parts), state
+
+
+def _stretched(step: Step, start: Flat, factor: float) -> tuple[Flat, State]:
+    new, state = _taken(step)
+    return tuple(s + factor * (p - s) for s, p in zip(start, new, strict=True)), state
+
+
+def _taken(step: Step) -> tuple[Flat, State]:
+    """The step, its parameters in long double: a large factor would show how float64 rounds θ − Δ."""
+    made = exact(step)
+    return tuple(made[f"params[{label}]"] for label in step.labels), step.take()[1]
 
 
 def _scaling(factor: float) -> Callable[[Step], tuple[Flat, State]]:

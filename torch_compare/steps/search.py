@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from reference.arithmetic.array import NumPyArray
 from reference.arithmetic.formats import STORED, Format
-from reference.rounding.distance import WorstElement, worst_of
+from reference.optimizers.state import State
+from reference.rounding.distance import WorstElement, in_scales, worst_of
 
 from ..diagnosis.wording import number
-from .candidates import Candidate
-from .distance import LEANING, LIMIT, leaning, places, share_of_the_way
-from .mistakes import candidates, scaled
+from .candidates import Candidate, decoupled
+from .distance import LEANING, LIMIT, beyond_rounding, leaning, places, share_of_the_way
+from .mistakes import candidates, decaying, faster, scaled
 from .scales import Scales
-from .step import Leaves, Step, leaves
+from .step import Flat, Leaves, Step, leaves
 
 BUFFERS = ("exp_avg", "momentum_buffer", "grad_avg", "prev")
 """Slots that are linear in the gradient, from which a factor of it is read."""
@@ -72,7 +74,7 @@ class Search:
         made = {place: candidate.made[place] for place in self.given if place in candidate.made}
         if made.keys() != self.given.keys():
             return None
-        scales = Scales({}, {}, self.scales.runs)
+        scales = Scales({}, {}, {})
         found: dict[str, WorstElement] = {}
         for place, value in made.items():
             self._note(scales, place, value)
@@ -86,6 +88,13 @@ class Search:
         if not worst.scales <= LIMIT or abs(leaning(self.given, made, self.start, scales, self.fmt)[2]) > LEANING:
             return None
         return Fit(candidate, worst.scales)
+
+    def off(self, place: str) -> NumPyArray:
+        """Which elements of an array are beyond rounding."""
+        stored = STORED.get(self.step.formats.get(place, self.fmt.name), self.fmt)
+        left = beyond_rounding(self.given[place], self.expected[place], self.scales.slack[place], stored)
+        ratio = in_scales(left, np.zeros(left.shape), self.scales.sigma[place], self.fmt)
+        return np.asarray(ratio > LIMIT)
 
     def _changes_nothing(self, made: Leaves) -> bool:
         """Whether a verdict on the candidate itself would be that it agrees: then it explains no difference."""
@@ -105,7 +114,10 @@ class Search:
             origin = self.start[place] if moves else 0.0
             theirs, ours = np.abs(value - origin), np.abs(exact - origin)
             further = np.where(ours > 0, np.maximum(theirs / ours, 1.0), 1.0)
-            scales.sigma[place] = np.hypot(self.scales.sigma[place] * further, unit * theirs)
+            before = self.scales.sigma[place]
+            sigma = scales.sigma[place] = np.hypot(before * further, unit * theirs)
+            if place in self.scales.runs:  # a lean is measured in the noise of the same numbers
+                scales.runs[place] = self.scales.runs[place] * np.where(before > 0, sigma / before, 1.0)
             stored = STORED.get(self.step.formats.get(place, ""), self.fmt)
             coarser = stored if stored.bits < self.fmt.bits else self.fmt
             larger = np.maximum(coarser.ulp(value) / coarser.ulp(exact), 1.0)
@@ -116,11 +128,11 @@ class Search:
     # ── factors that have no name ────────────────────────────────────────────────────────────────────
 
     def _factors(self) -> Iterator[Candidate]:
-        step = self.step
-        factor = self._ratio([p for p in self.given if p.startswith("params[")], scaled(step, 0.0), scaled(step, 1.0))
-        if factor is not None:
-            what = f"the step is {number(factor)} × the oracle's"
-            yield Candidate("factor", what, leaves(step.labels, *scaled(step, factor)))
+        step, params = self.step, [p for p in self.given if p.startswith("params[")]
+        for kind, what, make in self._kinds():
+            factor = self._ratio(params, make(step, 0.0), make(step, 1.0))
+            if factor is not None:
+                yield Candidate(kind, what.format(number(factor)), leaves(step.labels, *make(step, factor)))
         slots = [place for place in self.given if place.partition("[")[0] in BUFFERS]
         zero = tuple(0 * g for g in step.grads)
         factor = self._ratio(slots, step.take(grads=zero), step.take())
@@ -129,6 +141,17 @@ class Search:
             yield Candidate(
                 "gradient scaled", f"the gradients are {number(factor)} × those given", leaves(step.labels, *made)
             )
+
+    def _kinds(self) -> list[tuple[str, str, Callable[[Step, float], tuple[Flat, State]]]]:
+        """What of the step may have a factor: kind, text, and the step with it."""
+        found = [("factor", "the step is {} × the oracle's", scaled)]
+        if decoupled(self.step) and self.step.optimizer.hyperparameters.get("weight_decay"):
+            both = "the step and the decay are both {} × the oracle's, as by another learning rate"
+            found += [
+                ("learning rate", both, faster),
+                ("weight decay", "the weight decay is {} × the oracle's", decaying),
+            ]
+        return found
 
     def _ratio(self, where: list[str], origin: Any, right: Any) -> float | None:
         """The f for which origin + f·(right − origin) is nearest to what is given."""
@@ -157,6 +180,8 @@ def unexplained(search: Search) -> str:
     wrong = [place for place, one in found.items() if not one.scales <= LIMIT]
     right = [place for place in found if place not in wrong]
     text = "no known mistake makes these numbers"
+    if unmoved := _unmoved(search, wrong):
+        return f"{unmoved}; all else is right" if right else unmoved
     params = [place for place in wrong if place.startswith("params[")]
     slots = [place for place in right if not place.startswith("params[") and place != "step"]
     if params and slots and len(params) == len(wrong):
@@ -170,3 +195,35 @@ def unexplained(search: Search) -> str:
             else f"{text}; only {', '.join(wrong)} are off"
         )
     return text
+
+
+def _unmoved(search: Search, wrong: Sequence[str]) -> str:
+    """Which arrays, or rows or elements of them, are as they were before the step, if that is all that is wrong."""
+    whole, parts = [], []
+    for place in wrong:
+        given, start = search.given[place], search.start.get(place)
+        if not isinstance(start, np.ndarray) or start.shape != given.shape:
+            return ""
+        still, off = given == start, search.off(place)
+        if np.any(off & ~still):
+            return ""
+        if np.all(still):
+            whole.append(place)
+            continue
+        rows = np.any(off, axis=tuple(range(1, off.ndim)))
+        if off.ndim > 1 and np.all(still[rows]):
+            parts.append(_counted("row", np.flatnonzero(rows), place))
+        else:
+            parts.append(_counted("element", [list(map(int, i)) for i in np.argwhere(off)], place))
+    said = [*([" and ".join(whole)] if whole else []), *parts]
+    one = len(whole) + len(parts) == 1 and not (parts and parts[0].startswith(("rows", "elements")))
+    verb = "is as it was" if one else "are as they were"
+    return f"{' and '.join(said)} {verb} before the step" if said else ""
+
+
+def _counted(kind: str, which: Sequence[Any], place: str) -> str:
+    """A few by their numbers, more by how many they are."""
+    if len(which) == 1:
+        return f"{kind} {which[0]} of {place}"
+    listed = f" {', '.join(map(str, which))}" if len(which) <= 4 else ""
+    return f"{kind}s{listed} of {place}" if listed else f"{kind}s, {len(which)} in number, of {place}"

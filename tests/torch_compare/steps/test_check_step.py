@@ -219,6 +219,44 @@ def test_a_factor_without_a_name_is_read_off():
     assert "off by 50% of the way moved" in str(found)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("factor", [0.1, 2.0, 3.0, 10.0, 1000.0])
+def test_another_learning_rate_is_read_off_whatever_its_factor(factor, dtype):
+    found = named(o.adam(lr=0.01), o.adam(lr=0.01 * factor).update, dtype=dtype)
+    assert (found.status, found.diagnosis.names) == ("wrong", ("factor",))
+    found = named(o.adamw(lr=0.01, weight_decay=0.1), o.adamw(lr=0.01 * factor, weight_decay=0.1).update, dtype=dtype)
+    assert (found.status, found.diagnosis.names) == ("wrong", ("learning rate",))
+    assert "as by another learning rate" in found.diagnosis
+
+
+def test_another_decoupled_decay_is_read_off():
+    found = named(o.adamw(lr=0.01, weight_decay=0.1), o.adamw(lr=0.01, weight_decay=0.05).update)
+    assert found.diagnosis.startswith("the weight decay is 0.5 × the oracle's")
+
+
+def test_what_the_step_left_as_it_was_is_named():
+    opt = o.adamw(lr=0.01, weight_decay=0.1)
+    params, grads, state = step_of(opt)
+    new, after = opt.update(params, grads, state)
+
+    def said(*changed, kept=None):
+        found = tc.check_step(opt, params, grads, state, list(changed) if kept is None else (changed, kept))
+        assert found.status == "wrong"
+        return str(found.diagnosis)
+
+    assert said(new[0], params[1]) == "params[1] is as it was before the step; all else is right"
+    rows = np.vstack([new[0][:-1], params[0][-1:]])
+    assert said(rows, new[1]) == "row 5 of params[0] is as it was before the step; all else is right"
+    one = new[0].copy()
+    one[2, 3] = params[0][2, 3]
+    assert said(one, new[1]).startswith("element [2, 3] of params[0] is as it was before the step")
+    skipped = {key: slot if key == "step" else (slot[0], state[key][1]) for key, slot in after.items()}
+    assert said(new[0], params[1], kept=skipped).startswith("params[1] and exp_avg[1] and exp_avg_sq[1] are as they")
+    off = new[0].copy()
+    off[-1] = params[0][-1] + 0.1
+    assert "as it was" not in said(off, new[1])
+
+
 def test_scaled_gradients_are_read_off_the_first_moment():
     opt = o.adam(lr=0.01)
     found = named(opt, lambda p, g, s: opt.update(p, [0.25 * a for a in g], s))
