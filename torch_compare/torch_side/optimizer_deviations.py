@@ -35,7 +35,7 @@ class OptimizerDeviation:
         applies: (optimizer, type of the parameters or its name, steps made so far) ↦ whether the circumstances are
             given.
         as_torch: optimizer ↦ one of the same state that computes what torch computes; None if that is what ours
-            computes, too.
+            computes, too, or if it reads memory that belongs to nobody.
         slots: those of the state that it makes another number of, with another rounding.
     """
 
@@ -168,6 +168,18 @@ OPTIMIZER_DEVIATIONS: tuple[OptimizerDeviation, ...] = (
         ),
         _muon_as_torch,
         slots=("momentum_buffer",),
+    ),
+    OptimizerDeviation(
+        "sgd_fused_half_precision",
+        "SGD with fused=True on bfloat16 or float16 parameters on the CPU, of as many elements as a vector register "
+        "holds (8, 16 or 32) and more",
+        "the loop over whole registers stores no parameter: they stay as they were, and only what is left over after "
+        "the last one moves; from the second step on it reads the momentum buffer as float32, two elements as one "
+        "number, to beyond the buffer's end (pytorch/pytorch#191763)",
+        "the whole step; the buffer by as much as it holds",
+        "2.12 or earlier, up to 2.13",
+        "aten/src/ATen/native/cpu/FusedSGDKernel.cpp, sgd_math",
+        lambda optimizer, dtype, steps: optimizer.name == "sgd" and str(dtype) in ("bfloat16", "float16"),
     ),
     OptimizerDeviation(
         "float32_step_count",

@@ -356,6 +356,29 @@ def test_torch_counts_to_two_to_the_24():
     assert twin.params[0] != optimizer.update(p, g, state)[0][0]
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_fused_sgd_moves_no_half_precision_parameter_of_a_whole_register(dtype):
+    """63 elements, so that no processor's last register of the buffer is read beyond its end."""
+    rng = np.random.default_rng(0)
+    before, *grads = (torch.tensor(rng.normal(size=63)).to(dtype) for _ in range(3))
+    made = {}
+    for kind in ("fused", "foreach"):
+        p = before.clone().requires_grad_()
+        theirs = torch.optim.SGD([p], lr=0.5, momentum=0.5, **{kind: True})
+        for g in grads:
+            p.grad = g.clone()
+            theirs.step()
+        made[kind] = p.detach(), theirs.state[p]["momentum_buffer"]
+    (still, read), (moved, right) = made["fused"], made["foreach"]
+    assert torch.equal(still[:32], before[:32])
+    assert not torch.equal(moved[:32], before[:32])
+    assert torch.equal(still[-1], moved[-1])
+    assert (read - right)[:16].abs().max() > 0.1
+    names = [row.name for row in OPTIMIZER_DEVIATIONS if row.applies(opt.sgd(), str(dtype).removeprefix("torch."), 0)]
+    assert names == ["sgd_fused_half_precision"]
+    assert as_torch(opt.sgd(), "bfloat16")[1] == ()
+
+
 def test_a_centred_rmsprop_turns_into_nan_where_the_gradient_is_constant():
     optimizer = opt.rmsprop(alpha=0.3, centered=True)
     lost = [0, 0]
