@@ -25,6 +25,9 @@ from .step import Flat, Leaves, Step, leaves
 BUFFERS = ("exp_avg", "momentum_buffer", "grad_avg", "prev")
 """Slots that are linear in the gradient, from which a factor of it is read."""
 
+Kind = tuple[str, str, Callable[[Step, float], tuple[Flat, State]]]
+"""Of a factor: its name, its text, and the step with it."""
+
 FEW = 3
 """A factor fits one element whatever it is; it explains something from so many on."""
 
@@ -142,9 +145,9 @@ class Search:
                 "gradient scaled", f"the gradients are {number(factor)} × those given", leaves(step.labels, *made)
             )
 
-    def _kinds(self) -> list[tuple[str, str, Callable[[Step, float], tuple[Flat, State]]]]:
-        """What of the step may have a factor: kind, text, and the step with it."""
-        found = [("factor", "the step is {} × the oracle's", scaled)]
+    def _kinds(self) -> list[Kind]:
+        """What of the step may have a factor."""
+        found: list[Kind] = [("factor", "the step is {} × the oracle's", scaled)]
         if decoupled(self.step) and self.step.optimizer.hyperparameters.get("weight_decay"):
             both = "the step and the decay are both {} × the oracle's, as by another learning rate"
             found += [
@@ -212,7 +215,7 @@ def _unmoved(search: Search, wrong: Sequence[str]) -> str:
             continue
         rows = np.any(off, axis=tuple(range(1, off.ndim)))
         if off.ndim > 1 and np.all(still[rows]):
-            parts.append(_counted("row", np.flatnonzero(rows), place))
+            parts.append(_counted("row", np.flatnonzero(rows).tolist(), place))
         else:
             parts.append(_counted("element", [list(map(int, i)) for i in np.argwhere(off)], place))
     said = [*([" and ".join(whole)] if whole else []), *parts]
