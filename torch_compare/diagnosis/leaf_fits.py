@@ -15,7 +15,7 @@ import numpy as np
 from ..mistakes.finished import DECAYS, ROUND, clipped, decayed_at, factor_at, normalised_at
 from ..mistakes.mistake import Mistake, told_from
 from .evidence import BY_NORM, PLAIN, Evidence, norm, ratio
-from .named_factors import Named, nearest, product
+from .named_factors import UNKNOWN, Named, nearest, product
 from .row_fits import row_mistakes
 
 TELLING = 2.0**-10
@@ -128,7 +128,7 @@ def _unnamed_factor(evidence: Evidence, place: str, c: float) -> Mistake:
     if abs(c - 1) < 0.01:
         what = f"that is off by a relative {c - 1:.3g}: one factor on the way to all of them is inaccurate"
     else:
-        what = f"{told_from(c, 1.0, noise)}{_fraction(c, noise)} is no number that this problem has"
+        what = f"{told_from(c, 1.0, noise)}{_fraction(c, noise)} {UNKNOWN}"
         what += ": a learning rate, perhaps" if _is_rate(c, noise) else ""
     name, size = "constant factor", near_round(evidence.norm, evidence.least_noise)
     if c > 0 and size:

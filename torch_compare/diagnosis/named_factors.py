@@ -1,6 +1,6 @@
 """The factors that have a name on a problem: 2, −1, the batch size, what the loss's mean divides by, a loss scale.
 
-N examples, K the network's outputs, D what the mean divides by.
+Those of a network's steps are in `network_factors`. N examples, K the network's outputs, D what the mean divides by.
 """
 
 from __future__ import annotations
@@ -15,8 +15,14 @@ from reference.losses.reduced import in_rows
 from reference.network import passes
 from reference.network.problem import loss_divisor
 
+from .network_factors import batch_size, of_steps
+
 UNNAMED = ("constant factor",)
 """What a factor is called that means nothing: a mistake with a name says more, if it explains the numbers too."""
+UNKNOWN = "is no constant known here"
+"""What is said of a factor without a name."""
+FEW = {"logarithm base", "scale of attention", "scale of dropout"}
+"""Kinds of the rare numbers that belong to one operation, of which there is one or two."""
 CALLS = range(2, 9)
 """Over so many calls gradients may have been accumulated."""
 LOSS_SCALES = range(7, 25)
@@ -36,16 +42,18 @@ class Named:
         value: the factor.
         kinds: the mistakes that make it, the likeliest first.
         text: what it is, and what was done: one clause for each kind.
+        rare: whether it is one of many that a problem has, so that chance may meet one, and no other is likely with it.
     """
 
     value: float
     kinds: tuple[str, ...]
     text: str
+    rare: bool = False
 
     @property
     def alone(self) -> bool:
         """Whether it is far-fetched that another factor besides a sign goes with it."""
-        return set(self.kinds) <= {"accumulated", "loss scale", "logarithm base", "padding", "divided by n − 1"}
+        return self.rare or set(self.kinds) <= FEW
 
 
 def constants(problem: ref.Problem) -> tuple[Named, ...]:
@@ -59,19 +67,28 @@ def constants(problem: ref.Problem) -> tuple[Named, ...]:
     """
     meanings: dict[float, list[tuple[str, str, str]]] = {}
     sizes = list(_sizes(problem))
-    for value, kind, number, done in (*sizes[:2], *_plain(), *sizes[2:], *_calls(), *_rarer(problem)):
+    for value, kind, number, done in (*sizes[:2], *_plain(), *sizes[2:]):
+        if value != 1:
+            meanings.setdefault(value, []).append((kind, number, done))
+    usual = set(meanings)
+    steps = of_steps(problem) if isinstance(problem.network, ref.Network) else ()
+    second = [m for m in steps if m[0] not in usual]
+    for value, kind, number, done in (*second, *_calls(), *_rarer(problem)):
         if value != 1 and not (kind in RARER and value in meanings):
             meanings.setdefault(value, []).append((kind, number, done))
-    return tuple(_named(value, found) for value, found in meanings.items())
+    return tuple(
+        _named(value, found, rare=value not in usual and not {kind for kind, _, _ in found} <= FEW)
+        for value, found in meanings.items()
+    )
 
 
-def _named(value: float, meanings: list[tuple[str, str, str]]) -> Named:
+def _named(value: float, meanings: list[tuple[str, str, str]], *, rare: bool) -> Named:
     """One constant: meanings that name the same number share the clause that says which."""
     clauses: dict[str, list[str]] = {}
     for _, number, done in meanings:
         clauses.setdefault(number, []).append(done)
     texts = [(f"{number}: " if number else "") + ", or ".join(dict.fromkeys(done)) for number, done in clauses.items()]
-    return Named(value, tuple(dict.fromkeys(kind for kind, _, _ in meanings)), "; or ".join(texts))
+    return Named(value, tuple(dict.fromkeys(kind for kind, _, _ in meanings)), "; or ".join(texts), rare)
 
 
 def _plain() -> Iterator[tuple[float, str, str, str]]:
@@ -91,7 +108,7 @@ RARER = ("loss scale", "logarithm base", "padding", "divided by n − 1")
 
 
 def _rarer(problem: ref.Problem) -> Iterator[tuple[float, str, str, str]]:
-    n = in_rows(passes.forward(problem.network, problem.x).output).shape[0]
+    n = _examples(problem)
     for power in LOSS_SCALES:
         size = 2.0**power
         done = "a loss scale (of mixed precision) that is not divided out"
@@ -106,27 +123,33 @@ def _rarer(problem: ref.Problem) -> Iterator[tuple[float, str, str, str]]:
     if n > 2:
         done = f"the mean divides by {n} − 1, not by {n}"
         yield n / (n - 1), "divided by n − 1", f"{n}/{n - 1}, and {n} is the batch size", done
-    for multiple in PADDED:
+    for multiple in PADDED if n > 1 else ():
         whole = -(-n // multiple) * multiple
         done = f"a mean over a batch that is padded to {whole}"
         yield n / whole, "padding", f"{n}/{whole}, and {n} is the batch size", done
+
+
+def _examples(problem: ref.Problem) -> int:
+    """The batch size."""
+    return batch_size(problem) if isinstance(problem.network, ref.Network) else len(problem.x)
 
 
 def _sizes(problem: ref.Problem) -> Iterator[tuple[float, str, str, str]]:
     output = passes.forward(problem.network, problem.x).output
     n, k = map(float, in_rows(output).shape)
     numbers = {n * k: "the number of output elements", k: "the number of outputs"}
-    numbers[n] = "the batch size and the number of outputs" if n == k else "the batch size"
-    if problem.reduction == "mean":
-        d = float(np.asarray(loss_divisor(problem, output)))
+    rows = "the batch size" if n == _examples(problem) else "the number of rows of the output"
+    numbers[n] = f"{rows} and the number of outputs" if n == k else rows
+    d = float(np.asarray(loss_divisor(problem, output))) if problem.reduction == "mean" else 1.0
+    if d != 1:
         title = numbers.get(d, "what the loss's mean divides by")
         yield d, "sum for mean", f"{d:g} is {title}", "a sum where the loss takes the mean"
         yield 1 / d, "mean for sum", f"1/{d:g}, and {d:g} is {title}", "the mean is taken twice"
         over_elements = d == n * k
         if n != d:
             done = "a sum over the examples where the loss takes the mean"
-            yield n, "sum for mean", f"{n:g} is the batch size", done
-            yield 1 / n, "mean for sum", f"1/{n:g}, and {n:g} is the batch size", "divided by it once too often"
+            yield n, "sum for mean", f"{n:g} is {rows}", done
+            yield 1 / n, "mean for sum", f"1/{n:g}, and {n:g} is {rows}", "divided by it once too often"
         if k != d:
             more = "a sum over the outputs where the loss takes the mean over all elements"
             more = more if over_elements else "multiplied by it"
@@ -139,6 +162,8 @@ def _sizes(problem: ref.Problem) -> Iterator[tuple[float, str, str, str]]:
         yield value, "sum for mean", f"{value:g} is {title}", "multiplied by it"
 
 
+CHANCE = 2.0**-6
+"""A rare number is named if one in so many factors at the most would meet a named one by chance, within their noise."""
 COARSE = 2.0**-16
 """Noise with which a product of two constants is near any number: then only a sign may go with a constant."""
 
@@ -151,6 +176,8 @@ def nearest(table: tuple[Named, ...], value: float, noise: float) -> tuple[Named
         value: the factor.
         noise: the relative uncertainty of the factor; within twice of it a constant is preferred to a product.
     """
+    if _met_by_chance(table, value, noise) > CHANCE:
+        table = tuple(c for c in table if not c.rare)
     one = min(table, key=lambda c: abs(c.value - value))
     if abs(one.value - value) <= 2 * noise * abs(value):
         return (one,)
@@ -161,6 +188,17 @@ def nearest(table: tuple[Named, ...], value: float, noise: float) -> tuple[Named
         if a.value * b.value != 1 and (-1 in (a.value, b.value) or not (noise > COARSE or a.alone or b.alone))
     ]
     return min([(one,), *pairs], key=lambda c: abs(product(c) - value))
+
+
+def _met_by_chance(table: tuple[Named, ...], value: float, noise: float) -> float:
+    """The share of factors like one that lie within twice the noise of a named one, from those within half an octave.
+
+    >>> table = tuple(Named(float(n), ("accumulated",), "", rare=True) for n in (2, 3, 4, 5))
+    >>> _met_by_chance(table, 2.83, 2.0**-9) > CHANCE > _met_by_chance(table, 2.83, 2.0**-12)
+    True
+    """
+    near = sum(0.5 <= (named.value / value) ** 2 <= 2 for named in table if named.value * value > 0)
+    return near * 4 * noise / float(np.log(2))
 
 
 def product(choice: tuple[Named, ...]) -> float:

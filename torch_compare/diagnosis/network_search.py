@@ -55,6 +55,11 @@ class Fit:
     loss: bool = True
 
     @property
+    def vague(self) -> bool:
+        """Whether one of the mistakes makes so many gradients that it is named only if no other fits."""
+        return any(mistake.vague for mistake in self.mistakes)
+
+    @property
     def of_forward(self) -> bool:
         """Whether it is a mistake in the forward pass."""
         return any(mistake.what.startswith(SAID) for mistake in self.mistakes)
@@ -90,6 +95,12 @@ class Subject:
         worst = worst_places(self.held, self.expected, self.scale, self.fmt)
         return {place for place in self.places if worst[place].scales > FACTOR}
 
+    @cached_property
+    def worst(self) -> float:
+        """How far the farthest element is from the right one, the loss left out, in rounding scales."""
+        worst = worst_places(self.held, self.expected, self.scale, self.fmt)
+        return max((worst[place].scales for place in self.places if worst[place].scales > 0), default=0.0)
+
     def loss_is_wrong(self) -> bool:
         """Whether a loss was given that is beyond rounding."""
         return "loss" in self.held and not self.has_loss_of(self.problem)
@@ -109,10 +120,14 @@ class Subject:
         return found
 
     def _wider(self, made: Leaves, place: str) -> Any:
-        """The rounding scale of a leaf, as many times as the wrong one is larger than the right one."""
+        """The rounding scale of a leaf, as many times as the wrong one is larger than the right one.
+
+        Not below the unit roundoff of what was made: the right operation may be exact where the wrong one rounds.
+        """
         scale, size = self._usual[place]
-        times = max(1.0, float(np.abs(made[place]).max(initial=0.0)) / size) if size else 1.0
-        return scale * times
+        large = np.abs(made[place])
+        times = max(1.0, float(large.max(initial=0.0)) / size) if size else 1.0
+        return np.maximum(scale * times, self.stored.get(place, self.fmt).unit_roundoff * large)
 
     def has_loss_of(self, other: ref.Problem) -> bool:
         """Whether another problem has the loss that was given, to within rounding; or none was given."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -23,18 +24,26 @@ from reference.rounding.scale import rounding_errors
 from ..mistakes.finished import factor_at
 from ..mistakes.mistake import Mistake, leaves_with
 from ..torch_side.deviations import deviations
+from .evidence import norm, ratio
 from .finished_network import finished
-from .named_factors import UNNAMED, constants, product
+from .missing_gradients import missing, without
+from .named_factors import UNKNOWN, UNNAMED, constants, product
 from .named_factors import nearest as nearest_factors
 from .network_search import SHARE, Fit, Numbers, Subject, nearest, pairs, rms
 from .pattern import pattern
-from .trial import with_storing
+from .trial import CLOSEST, tell_enough, with_storing
 from .wording import Diagnosis, listed, number, sentence
 from .wording import places as said_places
 
 TRIED = 6
 """So many of the nearest are tried in noisy arithmetic."""
 RUNS = 16
+LIMIT = 8.0
+"""σ of the wrong gradients within which an explanation stands. Measured: every mistake that was named rightly fits to
+5 of its own σ or less, and every fit of 8 to 32 σ that was seen told of a mistake that nobody had made."""
+NEAR = 6.0
+"""Standard errors within which a fitted factor is one that has a name, as in `small_mistake`."""
+TINY = np.finfo(float).tiny
 CLOSER = 8.0
 """One that leaves so many times more than another, and more than rounding, is no rival of it."""
 
@@ -63,20 +72,33 @@ def diagnose_network(
     if broken:
         return Diagnosis(broken, ("not finite",))
     subject = Subject(problem, held, expected, scale, fmt, stored)
-    wrong = subject.wrong()
+    lost = missing(subject, subject.wrong())
+    if lost is None:
+        return _searched(subject, seed, set(beyond))
+    if lost.explained:
+        return lost.diagnosis(problem)
+    found = _searched(subject, seed, set(beyond), most=1)
+    if found.names and found.names != UNNAMED:
+        return found
+    return lost.with_rest(_searched(without(subject, lost.places), seed, set(beyond)), problem)
+
+
+def _searched(subject: Subject, seed: int, beyond: set[str], most: int = 2) -> Diagnosis:
+    """The mistake behind wrong gradients, or so many, or the first step that is wrong."""
+    problem, wrong = subject.problem, subject.wrong()
     fits, firsts, stopped = nearest(subject, wrong)
     standing = _standing(fits, subject, seed)
-    factor = _factor(problem, held, expected, scale, wrong, fmt)
+    factor = _factor(subject, wrong)
     if not standing and (factor is None or factor.names == UNNAMED):
         standing = _standing(finished(subject, wrong), subject, seed)
     if factor and factor.names != UNNAMED and standing and standing[0].of_forward and not subject.loss_is_wrong():
         return factor  # it asks for no other function
-    if not standing and factor is None:
+    if not standing and factor is None and most > 1:
         standing = _standing(pairs(subject, wrong, firsts), subject, seed)
     if not standing:
-        return factor or Diagnosis(_nothing_fits(subject, wrong, set(beyond)), stopped=stopped)
+        return factor or Diagnosis(_nothing_fits(subject, wrong, beyond), stopped=stopped)
     first, *rest = standing
-    rivals = [f for f in rest if f.away <= max(CLOSER * first.away, 1.0) and f.loss >= first.loss]
+    rivals = [f for f in rest if _as_close(f, first) and f.loss >= first.loss]
     names = [_names(f) for f in rivals if _names(f) != _names(first)]
     said = [m.habit for m in first.mistakes]
     told = dict.fromkeys(sentence(f.mistakes, problem) for f in rivals if [m.habit for m in f.mistakes] != said)
@@ -90,77 +112,106 @@ def _names(fit: Fit) -> tuple[str, ...]:
     return tuple(name for name, _ in dict.fromkeys(mistake.habit for mistake in fit.mistakes))
 
 
+def _as_close(fit: Fit, best: Fit) -> bool:
+    """Whether a fit leaves no more than another, or than rounding."""
+    return fit.away <= max(CLOSER * best.away, 1.0)
+
+
 def _standing(fits: Sequence[Fit], subject: Subject, seed: int) -> list[Fit]:
-    """Those of the nearest that explain every element within the rounding of the wrong gradients, the best first."""
+    """Those of the nearest that explain every element within the rounding of the wrong gradients, the best first.
+
+    Where no loss was given, nothing tells of another forward pass: a mistake in the backward pass that is as close, and
+    no vaguer, comes first.
+    """
     tried = [_tried(fit, subject, seed) for fit in fits[:TRIED]]
-    return sorted(
-        (f for f in tried if f.scales <= FACTOR),
-        key=lambda f: (not f.loss, any(m.vague for m in f.mistakes), f.scales > 1.0, f.away),
+    best = sorted(
+        (f for f in tried if np.isfinite(f.scales)), key=lambda f: (not f.loss, f.vague, f.scales > 1.0, f.away)
     )
+    if not best or "loss" in subject.held:
+        return best
+    first = best[0]
+    likelier = [f for f in best if first.of_forward > f.of_forward and f.vague <= first.vague and _as_close(f, first)]
+    return likelier + [f for f in best if f not in likelier]
 
 
 def _tried(fit: Fit, subject: Subject, seed: int) -> Fit:
-    """The fit with its distance in the rounding scales of the wrong gradients."""
+    """The fit with its distance in the rounding scales of the wrong gradients; ∞ if it explains little."""
     other, fmt = subject.problem, subject.fmt
     for mistake in fit.mistakes:
         other = mistake.problem(other)
     made = leaves_with(fit.mistakes, subject.problem)
-    sigma = rounding_errors(other, fmt, textbook=True, runs=RUNS, seed=seed).sigma
-    worst = worst_places(subject.held, made, with_storing(sigma, made, subject.stored), fmt)
+    sigma = with_storing(rounding_errors(other, fmt, textbook=True, runs=RUNS, seed=seed).sigma, made, subject.stored)
+    worst = worst_places(subject.held, made, sigma, fmt)
     scales = max((np.inf if np.isnan(w.scales) else w.scales for p, w in worst.items() if p != "loss"), default=0.0)
     loss = "loss" not in worst or worst["loss"].scales <= FACTOR
-    return replace(fit, scales=float(scales), loss=loss)
+    stands = _explains(subject, subject.places, sigma, float(scales), fit.mistakes)
+    return replace(fit, scales=float(scales) if stands else np.inf, loss=loss)
+
+
+def _explains(
+    subject: Subject, places: Sequence[str], sigma: Numbers, scales: float, mistakes: tuple[Mistake, ...]
+) -> bool:
+    """Whether an explanation is close, and closer than chance: where noise is as large as the errors, anything fits.
+
+    Args:
+        subject: the gradients.
+        places: the leaves that it explains.
+        sigma: the rounding scales of what it makes.
+        scales: the farthest element from that.
+        mistakes: the explanation.
+    """
+    if not scales <= min(LIMIT, subject.worst / SHARE):
+        return False
+    told = [np.abs(subject.held[p] - subject.expected[p]) / np.maximum(sigma[p], TINY) for p in places]
+    units = np.nan_to_num(np.concatenate([np.ravel(t) for t in told]), posinf=np.inf)
+    return tell_enough(units / max(scales, CLOSEST), mistakes, subject.fmt)
 
 
 # ── factors ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _factor(
-    problem: ref.Problem,
-    held: Numbers,
-    expected: Numbers,
-    scale: Numbers,
-    wrong: set[str],
-    fmt: Format,
-) -> Diagnosis | None:
+def _factor(subject: Subject, wrong: set[str]) -> Diagnosis | None:
     """The diagnosis if all wrong leaves are the right ones times one factor."""
+    problem, held, expected, unit = subject.problem, subject.held, subject.expected, subject.fmt.unit_roundoff
     places = tuple(place for place in held if place in wrong)
-    if not places:
-        return None
-    c = _common(held, expected, places)
-    if not np.isfinite(c) or c == 1:
+    c, noise = _common(subject, places)
+    if not np.isfinite(c) or c in (0.0, 1.0):
         return None
     made = {place: c * expected[place] for place in places}
-    wide = {
-        place: max(1.0, abs(c)) * np.asarray(scale[place]) + fmt.unit_roundoff * abs(made[place]) for place in places
-    }
-    worst = worst_place({place: held[place] for place in places}, made, wide, fmt)
-    if not worst.scales <= FACTOR:
-        return None
+    wide = {p: max(1.0, abs(c)) * np.asarray(subject.scale[p]) + unit * abs(made[p]) for p in places}
+    worst = worst_place({place: held[place] for place in places}, made, wide, subject.fmt)
     before, left = (max(rms(held[p], side[p], wide[p]) for p in places) for side in (expected, made))
     if left > max(before / SHARE, 1.0):
         return None  # errors that are few scales large stay within the limit with almost any factor
-    named = nearest_factors(constants(problem), c, fmt.unit_roundoff)
-    where = "every gradient" if len(places) == len([p for p in held if p != "loss"]) else said_places(places, problem)
-    if len(named) == 1 and abs(product(named) - c) <= FACTOR * fmt.unit_roundoff * abs(c):
+    named = nearest_factors(constants(problem), c, noise)
+    where = "every gradient" if len(places) == len(subject.places) else said_places(places, problem)
+    if len(named) == 1 and abs(product(named) - c) <= NEAR * noise * abs(c):
         like = Mistake(
             named[0].kinds[0], "", named[0].text, form="factor", constant=named[0].value, also=named[0].kinds[1:]
         )
     else:
-        what = f"{number(c)} is no number that this problem has"
-        like = Mistake(
-            "constant factor", "", what, vague=True, form="factor", constant=c, uncertainty=fmt.unit_roundoff
-        )
+        what = f"{number(c, noise)} {UNKNOWN}"
+        like = Mistake("constant factor", "", what, vague=True, form="factor", constant=c, uncertainty=noise)
     mistake = factor_at(places, where, like)
+    if not _explains(subject, places, wide, worst.scales, (mistake,)):
+        return None
     return Diagnosis(sentence((mistake,), problem, worst.scales), (mistake.name,), worst.scales)
 
 
-def _common(held: Numbers, expected: Numbers, places: Sequence[str]) -> float:
-    """The factor of the largest element."""
-    place = max(places, key=lambda p: float(np.abs(expected[p]).max(initial=0.0)))
-    at = np.unravel_index(np.argmax(np.abs(expected[place])), np.shape(expected[place]))
+def _common(subject: Subject, places: Sequence[str]) -> tuple[float, float]:
+    """The factor that fits the leaves best, by least squares in rounding scales, and its relative uncertainty."""
+    sides: list[list[Any]] = [[], []]
+    for place in places:
+        scale = np.asarray(subject.scale[place], dtype=float)
+        right = np.asarray(subject.expected[place], dtype=float)
+        width = scale + subject.fmt.unit_roundoff * np.abs(right)
+        judged = (width > 0) & np.isfinite(width)
+        for side, values in zip(sides, (subject.held[place], right), strict=True):
+            side.append(np.where(judged, values, 0.0)[judged] / width[judged])
+    held, right = (np.concatenate(side) if side else np.zeros(0) for side in sides)
     with np.errstate(all="ignore"):
-        return float(np.asarray(held[place])[at] / np.asarray(expected[place])[at])
+        c, size = ratio(held, right), norm(right)
+    return c, max(subject.fmt.unit_roundoff, max(1.0, 1 / abs(c)) / size) if c and size else np.inf
 
 
 # ── where nothing fits ───────────────────────────────────────────────────────────────────────────────

@@ -27,6 +27,8 @@ def pattern(place: str, given: Mapping[str, Any], expected: Mapping[str, Any], s
     """
     wrong = np.atleast_1d(in_scales(given[place], expected[place], scale[place], fmt) > FACTOR)
     at = np.argwhere(wrong)
+    if len(at) > 1 and not np.any(given[place]):
+        return " (0 everywhere)"
     if len(at) == 0 or (len(at) == wrong.size and wrong.size > 1):
         return ""
     values, right = (np.atleast_1d(np.asarray(a[place], dtype=float)) for a in (given, expected))

@@ -99,7 +99,8 @@ class Trial:
             return float("inf")
         least = {place: np.maximum(sigma, np.finfo(float).tiny) for place, sigma in allowed.items()}
         told = [np.ravel(np.abs(given[place] - self.expected[place]) / least[place]) for place in made]
-        return worst if self._tell_enough(np.concatenate(told) / max(worst, CLOSEST), mistakes) else float("inf")
+        enough = tell_enough(np.concatenate(told) / max(worst, CLOSEST), mistakes, self.fmt)
+        return worst if enough else float("inf")
 
     def _made(self, mistakes: tuple[Mistake, ...]) -> tuple[Leaves, Leaves]:
         """The gradients that the mistakes make, of those that were given, and the rounding scale of each."""
@@ -112,17 +113,19 @@ class Trial:
         }
         return made, with_storing(allowed, made, self.stored)
 
-    def _tell_enough(self, told: Any, mistakes: tuple[Mistake, ...]) -> bool:
-        """Whether the mistakes predict enough of how the gradients differ from the right ones (see `BITS`).
 
-        Args:
-            told: the difference of each element, in units of what the mistakes leave of it.
-            mistakes: the explanation.
-        """
-        bits = np.sort(np.log2(np.clip(told, 1.0, 2.0**self.fmt.bits)))
-        fitted = len({m.habit for m in mistakes if m.uncertainty > 0})
-        less = PARTICULAR if all(m.particular for m in mistakes) else 0.0
-        return bool(np.sum(bits[: bits.size - fitted]) >= BITS[habits(mistakes)] - less)
+def tell_enough(told: Any, mistakes: tuple[Mistake, ...], fmt: Format) -> bool:
+    """Whether mistakes predict enough of how the gradients differ from the right ones (see `BITS`).
+
+    Args:
+        told: the difference of each element, in units of what the mistakes leave of it.
+        mistakes: the explanation.
+        fmt: the format that the gradients were computed in.
+    """
+    bits = np.sort(np.log2(np.clip(told, 1.0, 2.0**fmt.bits)))
+    fitted = len({m.habit for m in mistakes if m.uncertainty > 0})
+    less = PARTICULAR if all(m.particular for m in mistakes) else 0.0
+    return bool(np.sum(bits[: bits.size - fitted]) >= BITS[habits(mistakes)] - less)
 
 
 def with_storing(scale: Mapping[str, Any], made: Leaves, stored: Mapping[str, Format]) -> Leaves:

@@ -25,12 +25,12 @@ def test_a_factor_near_1_is_inaccurate(factor, said, relative):
 
 
 @pytest.mark.parametrize("factor", [0.0123, 12.3, -0.32, -1.005, 1.02, 0.32, 0.98, 0.0003])
-def test_any_other_factor_is_no_number_of_the_problem(factor):
+def test_any_other_factor_is_no_constant_known_here(factor):
     """−1.005 is far from 1, too. A learning rate has one digit or two, and lies between 0 and 1."""
     found = tc.check(PROBLEM, {place: factor * leaf for place, leaf in LEAVES.items()}).diagnosis
     assert found.names == ("constant factor",)
     rate = ": a learning rate, perhaps" if factor in (0.32, 0.98, 0.0003) else ""
-    assert found.endswith(f"; {factor:g} is no number that this problem has{rate}")
+    assert found.endswith(f"; {factor:g} is no constant known here{rate}")
 
 
 @pytest.mark.parametrize(("size", "done"), [(0.1, "clipped, or normalised,"), (1.0, "clipped, or normalised,"),
