@@ -73,7 +73,7 @@ def test_the_step_is_named():
 def test_a_common_factor_has_its_name():
     verdict = tc.check(PROBLEM, {place: leaf * 6 for place, leaf in RIGHT.items() if place != "loss"})
     assert verdict.diagnosis.names == ("sum for mean",)
-    assert "6 is the batch size" in verdict.diagnosis
+    assert "6 is the number of rows of the output: a sum where the loss takes the mean" in verdict.diagnosis
 
 
 def test_what_nothing_explains_names_the_first_step_on_the_way_back():
