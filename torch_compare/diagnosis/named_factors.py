@@ -21,8 +21,8 @@ UNNAMED = ("constant factor",)
 """What a factor is called that means nothing: a mistake with a name says more, if it explains the numbers too."""
 UNKNOWN = "is no constant known here"
 """What is said of a factor without a name."""
-FEW = {"logarithm base", "scale of attention", "scale of dropout"}
-"""Kinds of the rare numbers that belong to one operation, of which there is one or two."""
+FEW = {"loss scale", "logarithm base", "scale of attention", "scale of dropout"}
+"""Kinds of the rare numbers of which there are few: loss scales are octaves apart, others belong to one operation."""
 CALLS = range(2, 9)
 """Over so many calls gradients may have been accumulated."""
 LOSS_SCALES = range(7, 25)
