@@ -38,11 +38,15 @@ def norm_mistakes(n: Norm, *, one_weight: bool = False) -> dict[str, Variant]:
         "statistics_along_the_wrong_axis": _variant(n, axis=0),
         "weight_gradient_of_the_last_row": partial(_last_row, n),
         "mean_of_the_bias_gradient": partial(_mean_bias, n),
+        "division_by_the_root_left_out": _variant(n, divisions=0),
+        "division_by_the_root_twice": _variant(n, divisions=2),
     }
     if one_weight:
         del found["weight_after_the_reduction"]
     if n.centre:
         found["mean_term_left_out"] = _variant(n, mean=False)
+        found["statistics_taken_as_constants"] = _variant(n, mean=False, projection=False)
+        found["weight_gradient_of_x_less_its_mean"] = partial(_of_x, n, centred=True)
         found["n_minus_1_for_n"] = _variant(n, fewer=1)
     else:
         del found["mean_of_the_bias_gradient"]
@@ -136,6 +140,7 @@ def _variant(
     fewer_of_g: int | None = None,
     summed: bool = False,
     through_root: bool = False,
+    divisions: int = 1,
     **other: Any,
 ) -> Variant:
     """The customary formula with something wrong.
@@ -151,6 +156,7 @@ def _variant(
         fewer_of_g: the same of mean(g∘x̂); as of the variance if not given.
         summed: whether mean(g∘x̂) is the sum.
         through_root: whether the projection counts what ε does outside the root.
+        divisions: how often d_x is divided by √(var + ε).
         other: see `_parts`.
     """
     less = fewer if fewer_of_g is None else fewer_of_g
@@ -167,7 +173,9 @@ def _variant(
             count = 1 if summed else max(g.shape[axis] - less, 1)
             along = normal * (projected * normal).sum(axis=axis, keepdims=True) / count
             total = total - (along * (root / inner) if through_root else along)
-        d_x = n.unrow(total / root, x.shape)
+        for _ in range(divisions):
+            total = total / root
+        d_x = n.unrow(total, x.shape)
         if weight == "after":
             d_x = scaled(n, d_x, w, None)
         d_weight = None if w is None else gathered(n, d_y * n.unrow(normal, x.shape), w)
@@ -187,10 +195,14 @@ def _last_row(n: Norm, x: Array, weight: Array | None, bias: Array | None, d_y: 
     return d_x, d_weight, d_bias
 
 
-def _of_x(n: Norm, x: Array, weight: Array | None, bias: Array | None, d_y: Array) -> Triple:
-    """The gradient of the weight of d_y∘x, not d_y∘x̂."""
+def _of_x(n: Norm, x: Array, weight: Array | None, bias: Array | None, d_y: Array, *, centred: bool = False) -> Triple:
+    """The gradient of the weight of d_y∘x, or of d_y∘(x − mean), not d_y∘x̂."""
     d_x, d_weight, d_bias = pullback(n, x, weight, bias, d_y)
-    return d_x, d_weight if weight is None else gathered(n, d_y * x, weight), d_bias
+    if weight is None:
+        return d_x, d_weight, d_bias
+    rows = n.rows(x)
+    less = rows.sum(axis=-1, keepdims=True) / rows.shape[-1] if centred else rows * 0
+    return d_x, gathered(n, d_y * n.unrow(rows - less, x.shape), weight), d_bias
 
 
 def _mean_bias(n: Norm, x: Array, weight: Array | None, bias: Array | None, d_y: Array) -> Triple:

@@ -35,6 +35,8 @@ from .trial import CLOSEST, tell_enough, with_storing
 from .wording import Diagnosis, listed, number, sentence
 from .wording import places as said_places
 
+FEW_ZEROS = 4
+"""Numbers that may all cancel to 0 by rounding are fewer."""
 TRIED = 6
 """So many of the nearest are tried in noisy arithmetic."""
 RUNS = 16
@@ -144,8 +146,17 @@ def _tried(fit: Fit, subject: Subject, seed: int) -> Fit:
     worst = worst_places(subject.held, made, sigma, fmt)
     scales = max((np.inf if np.isnan(w.scales) else w.scales for p, w in worst.items() if p != "loss"), default=0.0)
     loss = "loss" not in worst or worst["loss"].scales <= FACTOR
-    stands = _explains(subject, subject.places, sigma, float(scales), fit.mistakes)
+    stands = _explains(subject, subject.places, sigma, float(scales), fit.mistakes) and not _leaves_numbers(
+        subject, made
+    )
     return replace(fit, scales=float(scales) if stands else np.inf, loss=loss)
+
+
+def _leaves_numbers(subject: Subject, made: Numbers) -> bool:
+    """Whether an explanation makes numbers of a leaf that is 0 everywhere: no rounding makes so many of them 0."""
+    least = FACTOR * subject.fmt.smallest
+    lost = (place for place in subject.places if not np.any(subject.held[place]))
+    return any(np.count_nonzero(np.abs(made[place]) > least) >= FEW_ZEROS for place in lost)
 
 
 def _explains(

@@ -24,7 +24,7 @@ from ..mistakes.backward import flow_factor
 from ..mistakes.finished import factor_at
 from ..mistakes.mistake import Mistake
 from .known_changes import fitted_factor, known_changes
-from .named_factors import Named, constants, nearest, product
+from .named_factors import UNKNOWN, Named, constants, nearest, product
 from .wording import Diagnosis, number, sentence
 
 LITTLE = 40.0
@@ -66,8 +66,8 @@ def small_mistake(
         fmt: the format that the gradients were computed in.
         share: how much of the errors' root mean square it may leave.
     """
-    if any(np.any((rounding.sigma[k] == 0) & (v != expected[k])) for k, v in given.items() if k != "loss"):
-        return None  # where nothing rounds, an error is not small
+    if any(_not_small(v, expected[k], rounding.sigma[k]) for k, v in given.items() if k != "loss"):
+        return None
     white = Whitened.of(given, expected, rounding)
     elements = sum(error.size for error in white.error.values())
     if not elements:
@@ -87,6 +87,13 @@ def small_mistake(
     allowed = least + LITTLE * max(least / elements, 0.1)
     near = sorted((f for f in found if f.left <= allowed), key=lambda f: f.simplicity)
     return _said(near, problem)
+
+
+def _not_small(given: Any, expected: Any, sigma: Any) -> bool:
+    """Whether a number is wrong that nothing rounds, or all are 0 that rounding does not reach."""
+    if np.any((sigma == 0) & (given != expected)):
+        return True
+    return not np.any(given) and bool(np.any(np.abs(expected) > FACTOR * sigma))
 
 
 def _squares(error: Mapping[str, Any]) -> float:
@@ -169,5 +176,5 @@ def _factor(table: tuple[Named, ...], c: float, noise: float) -> Mistake:
     if len(named) == 1 and abs(product(named) - c) <= 6 * noise * max(1.0, abs(c)):
         one = named[0]
         return Mistake(one.kinds[0], "", one.text, form="factor", constant=one.value, also=one.kinds[1:])
-    what = f"{number(c, noise)} is no number that this problem has"
+    what = f"{number(c, noise)} {UNKNOWN}"
     return Mistake("constant factor", "", what, vague=True, form="factor", constant=c, uncertainty=max(noise, 1e-300))
