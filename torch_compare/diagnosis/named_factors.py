@@ -23,6 +23,8 @@ UNKNOWN = "is no constant known here"
 """What is said of a factor without a name."""
 FEW = {"loss scale", "logarithm base", "scale of attention", "scale of dropout"}
 """Kinds of the rare numbers of which there are few: loss scales are octaves apart, others belong to one operation."""
+FAR_FETCHED = FEW | {"accumulated", "padding", "divided by n − 1"}
+"""Kinds that another factor besides a sign hardly goes with."""
 CALLS = range(2, 9)
 """Over so many calls gradients may have been accumulated."""
 LOSS_SCALES = range(7, 25)
@@ -42,7 +44,7 @@ class Named:
         value: the factor.
         kinds: the mistakes that make it, the likeliest first.
         text: what it is, and what was done: one clause for each kind.
-        rare: whether it is one of many that a problem has, so that chance may meet one, and no other is likely with it.
+        rare: whether it is one of the many that a network has, so that chance may meet one, and no other goes with it.
     """
 
     value: float
@@ -53,7 +55,7 @@ class Named:
     @property
     def alone(self) -> bool:
         """Whether it is far-fetched that another factor besides a sign goes with it."""
-        return self.rare or set(self.kinds) <= FEW
+        return self.rare or set(self.kinds) <= FAR_FETCHED
 
 
 def constants(problem: ref.Problem) -> tuple[Named, ...]:
@@ -71,13 +73,13 @@ def constants(problem: ref.Problem) -> tuple[Named, ...]:
         if value != 1:
             meanings.setdefault(value, []).append((kind, number, done))
     usual = set(meanings)
-    steps = of_steps(problem) if isinstance(problem.network, ref.Network) else ()
+    steps = tuple(of_steps(problem)) if isinstance(problem.network, ref.Network) else ()
     second = [m for m in steps if m[0] not in usual]
     for value, kind, number, done in (*second, *_calls(), *_rarer(problem)):
         if value != 1 and not (kind in RARER and value in meanings):
             meanings.setdefault(value, []).append((kind, number, done))
     return tuple(
-        _named(value, found, rare=value not in usual and not {kind for kind, _, _ in found} <= FEW)
+        _named(value, found, rare=bool(steps) and value not in usual and not {kind for kind, _, _ in found} <= FEW)
         for value, found in meanings.items()
     )
 

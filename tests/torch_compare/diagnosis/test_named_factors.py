@@ -6,7 +6,7 @@ import pytest
 import reference as ref
 import torch_compare as tc
 from tests.torch_compare.diagnosis.helpers import network
-from torch_compare.diagnosis.named_factors import COARSE, RARER, constants, nearest, product
+from torch_compare.diagnosis.named_factors import COARSE, RARER, Named, constants, nearest, product
 
 CALLS = {float(n) for n in range(2, 9)}
 
@@ -155,6 +155,7 @@ def test_one_example_is_not_padded():
 @pytest.mark.parametrize(("noise", "value"), [(2.0**-12, 7.0), (2.0**-8, 9.0)])
 def test_calls_are_counted_only_where_chance_does_not_meet_such_a_number(noise, value):
     """5, 6, 7, 8 and 9 have names: one of twenty numbers there is one of them to within a 128th."""
-    table = constants(network([4, 3], ["identity"]))
+    calls = (Named(float(calls), ("accumulated",), "", rare=True) for calls in range(2, 9))
+    table = (*calls, Named(9.0, ("sum for mean",), ""))
     (found,) = nearest(table, 7.0, noise)
     assert found.value == value

@@ -262,9 +262,9 @@ def test_a_step_that_is_a_loss_deviates_where_that_loss_does():
 @pytest.mark.parametrize("weight", [None, [0.5]])
 def test_a_step_that_is_bce_has_torchs_epsilon_as_the_loss_has(weight):
     row = ref.operations.of_loss(ref.losses.bce(weight), "sum")
-    network = ref.Network({}, [ref.Step("y", row, "input", "expected")], constants={"expected": np.array([[0.5]])})
+    network = ref.Network({}, [ref.Step("y", row, "x", "expected")], constants={"expected": np.array([[0.5]])})
     for y, names in ((1e-13, ["bce_epsilon"]), (1e-3, [])):
-        problem = ref.Problem(network, {"input": np.array([[y]])}, np.array(3.0), "inner_product")
+        problem = ref.Problem(network, {"x": np.array([[y]])}, np.array(3.0), "inner_product")
         assert [row.name for row in deviations(problem)] == names
         theirs = torch_gradients(problem)
         assert check(problem, theirs).agrees == (not names)

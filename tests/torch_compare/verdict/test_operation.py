@@ -168,10 +168,10 @@ def test_several_wrong_gradients_are_plural():
 
 
 def norm_with_another_variance(x, d):
-    """Computed in float32, stored in bfloat16, with n − 1 for n in the variance."""
+    """Computed in float32, stored in bfloat16, with a variance that is a hundredth too large."""
     x, d, n = x.float(), d.float(), x.shape[-1]
     deviation = x - x.mean(dim=-1, keepdim=True)
-    r = torch.rsqrt((deviation**2).sum(dim=-1, keepdim=True) / (n - 1) + 1e-5)
+    r = torch.rsqrt((deviation**2).sum(dim=-1, keepdim=True) / (0.99 * n) + 1e-5)
     s = deviation * r
     return (r * (d - d.mean(dim=-1, keepdim=True) - s * (d * s).mean(dim=-1, keepdim=True))).bfloat16()
 
