@@ -40,6 +40,15 @@ class Kink:
     right: float
     jump: float = 0.0
 
+    @property
+    def slopes(self) -> dict[str, float]:
+        """The slope from the "left", from the "right", and the "mean" of both.
+
+        >>> Kink(0.0, 0.0, 0.0, 1.0).slopes
+        {'left': 0.0, 'right': 1.0, 'mean': 0.5}
+        """
+        return {"left": self.left, "right": self.right, "mean": (self.left + self.right) / 2}
+
 
 @dataclass(frozen=True)
 class Logarithms:

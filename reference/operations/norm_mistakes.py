@@ -201,8 +201,8 @@ def _of_x(n: Norm, x: Array, weight: Array | None, bias: Array | None, d_y: Arra
     if weight is None:
         return d_x, d_weight, d_bias
     rows = n.rows(x)
-    less = rows.sum(axis=-1, keepdims=True) / rows.shape[-1] if centred else rows * 0
-    return d_x, gathered(n, d_y * n.unrow(rows - less, x.shape), weight), d_bias
+    seen = n.unrow(rows - rows.sum(axis=-1, keepdims=True) / rows.shape[-1], x.shape) if centred else x
+    return d_x, gathered(n, d_y * seen, weight), d_bias
 
 
 def _mean_bias(n: Norm, x: Array, weight: Array | None, bias: Array | None, d_y: Array) -> Triple:

@@ -36,8 +36,7 @@ def sided_pullback(row: Activation, side: str | Mapping[float, str], x: Array, d
     for kink in row.kinks:
         taken = side if isinstance(side, str) else side.get(kink.at)
         if taken is not None:
-            slope = {"left": kink.left, "right": kink.right, "mean": (kink.left + kink.right) / 2}[taken]
-            d_x = np.where(x == kink.at, d_y * slope, d_x)
+            d_x = np.where(x == kink.at, d_y * kink.slopes[taken], d_x)
     return d_x
 
 

@@ -7,7 +7,7 @@ by element.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,17 +92,17 @@ class Rounding:
         """With the error of storing a leaf of these exact numbers in a coarser format; 0 is stored as it is."""
         exact = np.asarray(exact, dtype=float)
         size = np.where(exact == 0, 0.0, fmt.rounding(exact))
-        return self._rounded(place, exact, np.where(size > 0, fmt.ulp(exact), 0.0), np.sqrt(3) * size, size)
+        sigma = np.hypot(self.sigma[place], size)
+        return self._rounded(place, exact, np.where(size > 0, fmt.ulp(exact), 0.0), np.sqrt(3) * size, sigma)
 
     def printed(self, place: str, exact: ArrayLike, half: NumPyArray) -> Rounding:
         """With the error of printing such a leaf, half a unit of the last digit at most: one as large just agrees."""
-        return self._rounded(place, np.asarray(exact, dtype=float), 2 * half, half, half / FACTOR, together=np.add)
+        return self._rounded(place, np.asarray(exact, dtype=float), 2 * half, half, self.sigma[place] + half / FACTOR)
 
     def _rounded(
-        self, place: str, exact: NumPyArray, unit: NumPyArray, bound: NumPyArray, size: NumPyArray,
-        together: Callable[[NumPyArray, NumPyArray], NumPyArray] = np.hypot,
-    ) -> Rounding:  # fmt: skip
-        """With every run's numbers rounded to a multiple of a unit besides, which is a scale of that size.
+        self, place: str, exact: NumPyArray, unit: NumPyArray, bound: NumPyArray, sigma: NumPyArray
+    ) -> Rounding:
+        """With another σ at a place, and every run's numbers rounded to a multiple of a unit besides.
 
         Equal numbers are rounded alike, and nearly equal ones nearly so: their errors add up like n, not √n. So half of
         the runs round to nearest; the others err by up to the bound, each number for itself, for some programs do.
@@ -113,7 +113,6 @@ class Rounding:
             nearest = np.round((exact + errors[::2]) / unit) * unit - exact
         errors += fresh * bound
         errors[::2] = np.where((unit > 0) & np.isfinite(nearest), nearest, errors[::2])
-        sigma = together(self.sigma[place], size)
         in_units = (errors / np.where(sigma > 0, sigma, 1.0)).astype(np.float32)
         return Rounding({**self.sigma, place: sigma}, {**self.errors, place: in_units})
 

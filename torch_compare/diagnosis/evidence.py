@@ -72,7 +72,8 @@ class Evidence:
             rough = min(1.0, ROUGHEST / BY_NORM / noise[place])
             sigma[place] = rough * (scales + noise[place] / np.sqrt(scales.size)) / 2
         arrays = {place: np.asarray(values, dtype=float) for place, values in given.items()}
-        parameters = [np.abs(np.ravel(v)) for k, v in arrays.items() if k in problem.network.named_parameters()]
+        named = problem.network.named_parameters()
+        parameters = [np.abs(np.ravel(v)) for k, v in arrays.items() if k in named]
         flat = np.concatenate(parameters) if parameters else np.zeros(0)
         largest = float(flat.max(initial=0.0))
         bound = largest if np.sum(flat == largest) > 1 else 0.0
@@ -88,9 +89,13 @@ class Evidence:
         """Of the parameters' gradients: what the norm over all of them is uncertain by, at the most."""
         return min([noise for place, noise in self.noise.items() if self.is_parameter(place)], default=0.0)
 
+    @cached_property
+    def _parameters(self) -> frozenset[str]:
+        return frozenset(self.problem.network.named_parameters())
+
     def is_parameter(self, place: str) -> bool:
         """Whether a place is that of a parameter of the network, and not of an input or the loss."""
-        return place in self.problem.network.named_parameters()
+        return place in self._parameters
 
     def slack(self, place: str) -> float:
         """The relative distance, by norm, up to which a leaf counts as roughly the same."""

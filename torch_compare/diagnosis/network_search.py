@@ -92,14 +92,17 @@ class Subject:
 
     def wrong(self) -> set[str]:
         """The leaves that have an element beyond rounding, the loss left out."""
-        worst = worst_places(self.held, self.expected, self.scale, self.fmt)
-        return {place for place in self.places if worst[place].scales > FACTOR}
+        return {place for place, scales in self._farthest.items() if scales > FACTOR}
 
     @cached_property
     def worst(self) -> float:
         """How far the farthest element is from the right one, the loss left out, in rounding scales."""
+        return max((scales for scales in self._farthest.values() if scales > 0), default=0.0)
+
+    @cached_property
+    def _farthest(self) -> dict[str, float]:
         worst = worst_places(self.held, self.expected, self.scale, self.fmt)
-        return max((worst[place].scales for place in self.places if worst[place].scales > 0), default=0.0)
+        return {place: worst[place].scales for place in self.places}
 
     def loss_is_wrong(self) -> bool:
         """Whether a loss was given that is beyond rounding."""

@@ -146,9 +146,8 @@ def _tried(fit: Fit, subject: Subject, seed: int) -> Fit:
     worst = worst_places(subject.held, made, sigma, fmt)
     scales = max((np.inf if np.isnan(w.scales) else w.scales for p, w in worst.items() if p != "loss"), default=0.0)
     loss = "loss" not in worst or worst["loss"].scales <= FACTOR
-    stands = _explains(subject, subject.places, sigma, float(scales), fit.mistakes) and not _leaves_numbers(
-        subject, made
-    )
+    stands = _explains(subject, subject.places, sigma, float(scales), fit.mistakes)
+    stands = stands and not _leaves_numbers(subject, made)
     return replace(fit, scales=float(scales) if stands else np.inf, loss=loss)
 
 
@@ -218,7 +217,7 @@ def _common(subject: Subject, places: Sequence[str]) -> tuple[float, float]:
         width = scale + subject.fmt.unit_roundoff * np.abs(right)
         judged = (width > 0) & np.isfinite(width)
         for side, values in zip(sides, (subject.held[place], right), strict=True):
-            side.append(np.where(judged, values, 0.0)[judged] / width[judged])
+            side.append(np.asarray(values)[judged] / width[judged])
     held, right = (np.concatenate(side) if side else np.zeros(0) for side in sides)
     with np.errstate(all="ignore"):
         c, size = ratio(held, right), norm(right)
@@ -234,9 +233,7 @@ def _nothing_fits(subject: Subject, wrong: set[str], beyond: set[str]) -> str:
     Of leaves that only a statistic sees beyond the limit (`beyond`) the others need not be right.
     """
     text = "no known mistake explains it"
-    double = (
-        subject.fmt.bits == FORMATS["float64"].bits
-    )  # else float32, in which torch's kernels of coarser types compute
+    double = subject.fmt.bits == FORMATS["float64"].bits  # torch's kernels of coarser types compute in float32
     for row in deviations(subject.problem.in_dtype(np.float64 if double else np.float32)):
         text += f"; torch is known to deviate here by {row.name} ({row.where}): {row.what}"
     if subject.loss_is_wrong():

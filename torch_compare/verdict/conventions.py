@@ -167,7 +167,7 @@ def _one_sided(row: ref.Activation, sides: Mapping[Key, float], layer: int) -> r
         assert row.derivative is not None
         slope = row.derivative(z)
         for kink, side in kinks:
-            taken = {-1.0: kink.left, 1.0: kink.right, 0.0: (kink.left + kink.right) / 2}[side]
+            taken = {-1.0: kink.left, 1.0: kink.right, 0.0: kink.slopes["mean"]}[side]
             slope = np.where(z == kink.at, taken, slope)
         return slope
 

@@ -93,8 +93,7 @@ def _sites(problem: ref.Problem, met: Sequence[tuple[int, Kink | None]], each: b
         title = row.name if row.activation is None or len(row.activation.kinks) == 1 else f"{row.name} at {at:g}"
         names = tuple(row.conventions)
         if kink is not None:
-            slopes = {"left": kink.left, "right": kink.right, "mean": (kink.left + kink.right) / 2}
-            names = tuple(_SIDES[side] for side, slope in slopes.items() if slope != kink.derivative)
+            names = tuple(_SIDES[side] for side, slope in kink.slopes.items() if slope != kink.derivative)
         own = _Site(f"{title} in {step.name}" if each else title, (index,), at, names)
         key = (own.title, at, names)
         found[key] = replace(found[key], steps=(*found[key].steps, index)) if key in found else own
