@@ -26,11 +26,13 @@ from ..implementations.correct_gradients import (
     FORMATS_OF,
     IMPLEMENTATIONS,
     NUMBERS,
+    by_jax,
     family,
     forget_compilations,
     random_problem,
+    takes_a_maximum,
 )
-from ..implementations.jax_deviations import GELU_TANH_OVERFLOW
+from ..implementations.jax_deviations import COMPILED_MAXIMUM, GELU_TANH_OVERFLOW
 from ..implementations.naive import Leaves
 from .checkers import CHECKERS
 
@@ -95,8 +97,8 @@ def explained(problem: ref.Problem, leaves: Leaves, implementation: str, name: s
     """The published deviation that explains gradients which do not agree; "" if none does.
 
     torch's are those of `torch_compare.torch_side.deviations`: it must have left no number there, or agree with its
-    own formula. JAX's is the row of `jax_deviations` that random problems reach, and autograd's too: it differentiates
-    the same customary formula.
+    own formula. JAX's are the rows of `jax_deviations` that random problems reach; autograd, which differentiates the
+    same customary formula, has the first of them.
     """
     narrow = problem.in_dtype(np.float32 if name == "bfloat16" else NUMBERS[name])
     finite = all(np.all(np.isfinite(np.asarray(as_array(k, v)[0]))) for k, v in leaves.items())
@@ -112,6 +114,8 @@ def explained(problem: ref.Problem, leaves: Leaves, implementation: str, name: s
                 theirs, names = row.as_torch(theirs), [*names, row.name]
         agrees = bool(names) and tc.check(theirs, leaves, name, diagnose=False).agrees
         return " + ".join(names) if agrees else ""
+    if implementation == "JAX" and name == "bfloat16" and finite and _lost_by_compilation(problem):
+        return COMPILED_MAXIMUM.name
     lost = implementation in ("JAX", "autograd") and not finite and _cubes_slope_overflows(narrow)
     return GELU_TANH_OVERFLOW.name if lost else ""
 
@@ -121,6 +125,13 @@ def _bce_divides_by_zero(problem: ref.Problem) -> bool:
     with np.errstate(all="ignore"):
         y = ref.forward(problem.mlp, problem.x).output
         return problem.loss.name == "bce" and bool(np.any(y * (1 - y) == 0))
+
+
+def _lost_by_compilation(problem: ref.Problem) -> bool:
+    """Whether a maximum is taken, and JAX's gradients agree that it computes without compiling the same lines."""
+    if not takes_a_maximum(problem):
+        return False
+    return tc.check(problem, by_jax(problem, "bfloat16", compiled=False)(problem), "bfloat16", diagnose=False).agrees
 
 
 def _cubes_slope_overflows(problem: ref.Problem) -> bool:

@@ -5,6 +5,7 @@ A problem's numbers are first made representable in the format, so that every im
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -173,11 +174,26 @@ def library(name: str) -> Library:
     return _LIBRARIES[name]
 
 
-def jitted(problem: ref.Problem, number: Any) -> Callable[..., Any]:
-    """jax.jit of jax.value_and_grad: (parameters of each layer, x) ↦ the loss, and the gradients of both."""
+def differentiated(problem: ref.Problem, number: Any) -> Callable[..., Any]:
+    """jax.value_and_grad: (parameters of each layer, x) ↦ the loss, and the gradients of both."""
     import jax  # noqa: PLC0415
 
-    return jax.jit(jax.value_and_grad(loss_function(library("JAX"), problem, number), argnums=(0, 1)))
+    return jax.value_and_grad(loss_function(library("JAX"), problem, number), argnums=(0, 1))
+
+
+def jitted(problem: ref.Problem, number: Any) -> Callable[..., Any]:
+    """jax.jit of `differentiated`."""
+    import jax  # noqa: PLC0415
+
+    return jax.jit(differentiated(problem, number))
+
+
+def takes_a_maximum(problem: ref.Problem) -> bool:
+    """Whether JAX computes the loss with a maximum or a minimum of two numbers."""
+    import jax  # noqa: PLC0415
+
+    made = jax.make_jaxpr(loss_function(library("JAX"), problem))(*arrays_of(problem))
+    return re.search(r"= (max|min) ", str(made)) is not None
 
 
 def compiled(problem: ref.Problem) -> Callable[[], Any]:
@@ -185,17 +201,17 @@ def compiled(problem: ref.Problem) -> Callable[[], Any]:
     import jax  # noqa: PLC0415
 
     number = np.dtype(problem.dtype).type
-    differentiated, arrays = jitted(problem, number), jax.device_put(arrays_of(problem, number))
-    return lambda: jax.block_until_ready(differentiated(*arrays))
+    function, arrays = jitted(problem, number), jax.device_put(arrays_of(problem, number))
+    return lambda: jax.block_until_ready(function(*arrays))
 
 
-def by_jax(problem: ref.Problem, name: str) -> Callable[[ref.Problem], Leaves]:
-    """By `jitted`, compiled once for all problems that differ from this one in x and parameters."""
+def by_jax(problem: ref.Problem, name: str, compiled: bool = True) -> Callable[[ref.Problem], Leaves]:
+    """By `jitted`, compiled once for all problems that differ from this one in x and parameters; or not at all."""
     number = NUMBERS[name]
-    differentiated = jitted(problem, number)
+    function = jitted(problem, number) if compiled else differentiated(problem, number)
 
     def gradients(problem: ref.Problem) -> Leaves:
-        loss, (d_pairs, d_x) = differentiated(*arrays_of(problem, number))
+        loss, (d_pairs, d_x) = function(*arrays_of(problem, number))
         return _named(d_pairs, d_x, loss)
 
     return gradients

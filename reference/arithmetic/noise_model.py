@@ -110,19 +110,38 @@ def _inexact_sum(source: NoiseSource, a: NumPyArray, b: NumPyArray, y: NumPyArra
 
 
 def with_noise(
-    source: NoiseSource, y: NumPyArray, size: NumPyArray, terms: NumPyArray, common: float = 0.0
+    source: NoiseSource,
+    y: NumPyArray,
+    size: NumPyArray,
+    terms: NumPyArray,
+    common: float = 0.0,
+    through: NumPyArray | None = None,
 ) -> NumPyArray:
-    """y + u·size·ξ + ½η·terms·(ξ + ξ′) wherever the number of terms rounded is not 0."""
+    """y + u·size·ξ + ½η·terms·(ξ + ξ′) wherever the number of terms rounded is not 0.
+
+    Args:
+        source: what draws the errors.
+        y: the numbers of every run.
+        size: of the errors, in units of u.
+        terms: how many numbers are rounded, of which each may underflow.
+        common: see `NoiseSource.errors`.
+        through: the number that is rounded on the way to y, if it is another one: equal ones err alike.
+    """
     if not terms.any():
         return y
-    return _erring(source, y, source.format.unit_roundoff * size, terms, common)
+    return _erring(source, y, source.format.unit_roundoff * size, terms, common, through)
 
 
 def _erring(
-    source: NoiseSource, y: NumPyArray, amplitude: NumPyArray, terms: NumPyArray, common: float = 0.0
+    source: NoiseSource,
+    y: NumPyArray,
+    amplitude: NumPyArray,
+    terms: NumPyArray,
+    common: float = 0.0,
+    through: NumPyArray | None = None,
 ) -> NumPyArray:
     """y + amplitude·ξ + ½η·terms·(ξ + ξ′)."""
-    exact, shape = y[0], y.shape[1:]
+    exact, shape = y[0] if through is None else through, y.shape[1:]
     if amplitude.shape[1:] != shape:
         shape = np.broadcast_shapes(shape, amplitude.shape[1:])
         exact = np.broadcast_to(exact, shape)

@@ -210,6 +210,7 @@ class Noisy(Stacked):
 
         Such formulas also divide by what may overflow (1/(1 + e^−z)), and multiply the quotient by numbers up
         to `reach`: they lose results below reach divided by the largest number, and have that error besides.
+        The number that is rounded is about value + size: values that differ by less than it can tell err alike.
         A term that is 0 or tiny but for rounding, as d_y behind a norm of one number, is as large as most runs make it.
         """
         x, amounts = aligned([self.data, _operand(size, self.source)])
@@ -218,7 +219,8 @@ class Noisy(Stacked):
             amount = np.fmax(amount, np.median(np.abs(amounts[1:]), axis=0))
         lost = 2 * reach / self.source.format.largest / self.source.format.unit_roundoff
         size = np.where(amount > 0, amount + lost, 0.0)
-        return Noisy(with_noise(self.source, x + 0 * size, size, size > 0, COMMON), self.source)
+        through = x[0] + np.copysign(size[0], x[0])
+        return Noisy(with_noise(self.source, x + 0 * size, size, size > 0, COMMON, through), self.source)
 
 
 def _operand(x: object, source: NoiseSource) -> NumPyArray:

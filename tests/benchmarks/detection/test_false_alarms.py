@@ -1,11 +1,12 @@
 """What is no false alarm, and what is one: the excuses cover their own case and nothing else."""
 
 import numpy as np
+import pytest
 
 import reference as ref
 from benchmarks.detection import false_alarms
-from benchmarks.implementations.correct_gradients import by_autograd, by_torch
-from benchmarks.implementations.jax_deviations import GELU_TANH_OVERFLOW
+from benchmarks.implementations.correct_gradients import by_autograd, by_jax, by_torch, representable
+from benchmarks.implementations.jax_deviations import COMPILED_MAXIMUM, GELU_TANH_OVERFLOW
 from benchmarks.wrong_gradients.problems import network
 from tests.benchmarks.implementations.helpers import with_row
 
@@ -34,6 +35,24 @@ def test_jaxs_own_row_excuses_the_nan_that_it_lists_and_nothing_else():
         found = false_alarms.judgement(problem, missing, "JAX", "float32")
         assert (found.outcome, found.deviation) == (outcome, GELU_TANH_OVERFLOW.name if outcome == "deviation" else "")
         assert false_alarms.judgement(problem, missing, "reference", "float32").outcome == "false alarm"
+
+
+def test_jaxs_compiler_loses_a_maximum_and_nothing_else_is_excused():
+    """JAX gives 0 for most gradients of a hinge, and the right ones of the same lines without compilation."""
+    rng = np.random.default_rng(0)
+    row = ref.MLP((ref.Layer(np.array([[0.5, -1.5], [1.0, 0.75]]), None, "identity"),))
+    x, target = rng.standard_normal((4096, 2)), rng.integers(0, 2, 4096)
+    losses = ("multi_margin", "cross_entropy")
+    hinge, smooth = (representable(ref.Problem(row, x, target, loss), "bfloat16") for loss in losses)
+    given = by_jax(hinge, "bfloat16")(hinge)
+    slow = by_jax(hinge, "bfloat16", compiled=False)(hinge)
+    assert np.count_nonzero(given["input"]) < 0.5 * np.count_nonzero(slow["input"])
+    found = false_alarms.judgement(hinge, given, "JAX", "bfloat16")
+    assert (found.outcome, found.deviation) == ("deviation", COMPILED_MAXIMUM.name)
+    assert tally_of(hinge, slow, "JAX", "bfloat16") == {"agrees": 1}
+    assert tally_of(hinge, given, "NumPy", "bfloat16") == {"false alarm": 1}
+    zeros = {place: np.zeros_like(leaf) for place, leaf in by_jax(smooth, "bfloat16")(smooth).items()}
+    assert tally_of(smooth, zeros, "JAX", "bfloat16") == {"false alarm": 1}
 
 
 def test_overflow_excuses_in_narrow_formats_only():
@@ -75,3 +94,18 @@ def test_sums_in_the_format_itself_are_counted_apart_of_those_alone_who_add_up_s
     assert leaves["layers[0].bias"][0] == 64 * 2.0**-8, "NumPy adds up in float16"
     assert tally_of(problem, leaves, "reference", "float16") == {"coarse sums": 1}
     assert tally_of(problem, leaves, "torch", "float16") == {"false alarm": 1}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_slope_as_1_less_a_reciprocal_errs_alike_for_thousands_of_nearly_equal_numbers(seed):
+    """autograd's slope of z − tanh z is 1 − 1/cosh² z, and float32 tells its values apart no better than numbers at 1."""
+    rng, number = np.random.default_rng(seed), np.float32
+    weights = (1e-9 * rng.standard_normal((3, 3)), rng.standard_normal((1, 3)))
+    layers = (
+        ref.Layer(weights[0].astype(number), rng.uniform(-0.3, 0.3, 3).astype(number), "tanhshrink"),
+        ref.Layer(weights[1].astype(number), None, "identity"),
+    )
+    x, target = rng.standard_normal((3000, 3)).astype(number), rng.standard_normal((3000, 1)).astype(number)
+    problem = representable(ref.Problem(ref.MLP(layers), x, target, "mse"), "float32")
+    found = false_alarms.judgement(problem, by_autograd(problem, "float32"), "customary formulas", "float32")
+    assert found.outcome in ("agrees", "textbook")
