@@ -13,6 +13,7 @@ from . import activations, losses, operations, optimizers
 from .activations.row import Activation, Kink
 from .activations.table import ACTIVATIONS
 from .arithmetic.ball import Ball
+from .functions.compiled import compiled
 from .losses.row import Loss
 from .losses.table import LOSSES
 from .network.architectures import as_network, collapse, linear_bottleneck
@@ -33,8 +34,9 @@ __all__ = [
     "ACTIVATIONS", "LOSSES", "MLP", "OPERATIONS", "Activation", "Ball", "CertifiedGradients", "Gradients", "Kink",
     "Layer", "LayerGradients", "Loss", "Network", "Operation", "Problem", "Step", "Trace", "Training",
     "__version__", "activations", "as_network", "backward",
-    "certified_gradients", "checkpoint", "collapse", "forward", "gradients", "gradients_of_batches", "initialize",
-    "linear_bottleneck", "loss_gradient", "loss_value", "losses", "operations", "optimizers", "rounding_scale", "train",
+    "certified_gradients", "checkpoint", "collapse", "compiled", "forward", "gradients", "gradients_of_batches",
+    "initialize", "linear_bottleneck", "loss_gradient", "loss_value", "losses", "operations", "optimizers",
+    "rounding_scale", "train",
 ]  # fmt: skip
 
 __version__: str

@@ -24,6 +24,16 @@ def ours(problem: ref.Problem) -> Work:
     return partial(ref.gradients, problem)
 
 
+def in_loops(problem: ref.Problem) -> Work:
+    """The same with formulas compiled by Numba."""
+
+    def run() -> ref.Gradients:
+        with ref.compiled():
+            return ref.gradients(problem)
+
+    return run
+
+
 def eager(problem: ref.Problem) -> Work:
     """All gradients by torch, of tensors that are there already: what is timed copies nothing."""
     total, leaves = _loss(problem)

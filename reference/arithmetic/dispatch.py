@@ -17,9 +17,10 @@ import numpy as np
 from .array import Arithmetic, Array, NumPyArray, Term, is_numpy
 from .constants import Constant
 from .formats import Format, step_format
+from .symbol import SPLITTER, Symbol
 from .wide import NOTHING, Wide
 
-_SPLITTER = {53: 2**27 + 1, 24: 2**12 + 1, 11: 2**6 + 1, 64: 2**32 + 1}
+_SPLITTER = {53: SPLITTER, 24: 2**12 + 1, 11: 2**6 + 1, 64: 2**32 + 1}
 """2^⌈p/2⌉ + 1 by the significand's bits p: Veltkamp's splitting constant (Dekker 1971, §5)."""
 
 
@@ -79,7 +80,7 @@ def finite(z: Array) -> Array:
 
 def has_room(z: Array) -> bool:
     """Whether z holds numbers of a narrow type in a wider one: no sum of them overflows."""
-    return isinstance(z, Wide)
+    return isinstance(z, Wide) or (isinstance(z, Symbol) and z.program.wide)
 
 
 def keeps(z: Array) -> bool:

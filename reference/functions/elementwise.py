@@ -17,6 +17,7 @@ import numpy as np
 
 from ..arithmetic.array import Array, NumPyArray, is_numpy
 from ..arithmetic.wide import Wide
+from .compiled import loop_of
 from .written import note, noted
 
 Parts: TypeAlias = "tuple[Any, ...]"
@@ -46,7 +47,7 @@ def elementwise(
     def decorate(formula: Callable[..., Array]) -> Function:
         @wraps(formula)
         def function(z: Array) -> Array:
-            (y,) = _of_elements(_with_parts(shared, formula), z, widen)
+            (y,) = _of_elements(shared, (formula,), z, widen)
             return y
 
         note(function, shared, formula, widen)
@@ -68,7 +69,7 @@ def together(f: Function, g: Function, z: Array) -> tuple[Array, Array]:
     (array([0.]), array([0.5]))
     """
     (shared, first, widen), (_, second, _) = _written(f), _written(g)
-    y, slope = _of_elements(_with_parts(shared, first, second), z, widen)
+    y, slope = _of_elements(shared, (first, second), z, widen)
     return y, slope
 
 
@@ -106,17 +107,18 @@ def _written(f: Function | None) -> tuple[Any, Any, bool]:
     return noted(f) or (None, None, False)
 
 
-def _with_parts(shared: Callable[[Array], Parts] | None, *formulas: Callable[..., Array]) -> Callable[[Array], Parts]:
+def _of_elements(
+    shared: Callable[[Array], Parts] | None, formulas: tuple[Callable[..., Array], ...], z: Array, widen: bool
+) -> Parts:
     def evaluate(z: Array) -> Parts:
         parts = () if shared is None else shared(z)
         return tuple(formula(z, *parts) for formula in formulas)
 
-    return evaluate
-
-
-def _of_elements(evaluate: Callable[[Array], Parts], z: Array, widen: bool) -> Parts:
     if not is_numpy(z):
         return evaluate(z)
+    loop = loop_of(shared, formulas, z) if widen else None
+    if loop is not None:
+        return loop(z)
     widen = widen and _narrow(z)
     if z.size <= BLOCK:
         return _rounded(evaluate(*_widened(z)), z) if widen else evaluate(z)

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import LOG_SCALE, Constant
-from ..arithmetic.dispatch import constant_parts, exp_of_sum, is_negative, limited, magnitude, two_sum
-from ..arithmetic.wide import SAME, Wide
+from ..arithmetic.dispatch import constant_parts, exp_of_sum, has_room, is_negative, limited, magnitude, two_sum
+from ..arithmetic.wide import SAME
 from .elementwise import Parts, elementwise
 
 WIDEST = 1024.0
@@ -26,7 +26,7 @@ def scaled_exp(a: Array, error: Term = 0.0) -> tuple[Array, Term, float]:
     float16 and float32 are evaluated in float64 (see `elementwise`), which holds what is below their range: there the
     factor is 1.
     """
-    if isinstance(a, Wide):
+    if has_room(a):
         return *exp_of_sum(-a, -error), SAME
     return exp_below(LOG_SCALE, a, error)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any, cast
 
 import numpy as np
 
 from ..arithmetic.array import Array, Term, is_numpy
 from ..arithmetic.constants import SQRT_HALF, SQRT_HALF_PI
 from ..arithmetic.dispatch import constant, has_room
+from ..arithmetic.symbol import Symbol
 from ..arithmetic.variants import Variants
 from ..arithmetic.wide import NOTHING
 
@@ -71,6 +73,8 @@ def mills_ratio(a: Array, rest: Term = 0.0) -> Array:
     """
     if isinstance(a, Variants):
         return a.each(mills_ratio, rest)
+    if isinstance(a, Symbol):
+        return cast(Array, _by_series(a, rest, short=has_room(a)))
     if not is_numpy(a) or a.dtype.kind == "c":
         if is_numpy(a) and a.dtype.itemsize > np.dtype(np.complex128).itemsize:
             raise TypeError(f"mills_ratio: there is none in {a.dtype}; float64 is the longest type that gelu takes")
@@ -82,14 +86,17 @@ def mills_ratio(a: Array, rest: Term = 0.0) -> Array:
         return constant(SQRT_HALF_PI, a) * erfcx * (1 + rest)
     if a.dtype.itemsize > np.dtype(np.float64).itemsize:
         raise TypeError(f"mills_ratio: there is none in {a.dtype}; float64 is the longest type that gelu takes")
-    x = np.asarray(a, dtype=np.float64)
+    return _by_series(np.asarray(a, dtype=np.float64), rest, has_room(a)).astype(a.dtype, copy=False)
+
+
+def _by_series(x: Any, rest: Term, short: bool) -> Any:
     t = 2 * (x / (x + MILLS_CENTRE)) - 1
-    coefficients = _short() if has_room(a) else MILLS_COEFFICIENTS
+    coefficients = _short() if short else MILLS_COEFFICIENTS
     polynomial = t * coefficients[-1]
     for coefficient in coefficients[-2:0:-1]:
         polynomial += coefficient
         polynomial *= t
     d = x + 1
-    lost = NOTHING if has_room(a) else (x - (d - 1)) + (1 - (d - (d - 1)))
+    lost = NOTHING if short else (x - (d - 1)) + (1 - (d - (d - 1)))
     first = coefficients[0]
-    return ((first + (polynomial + (first + polynomial) * (rest - lost / d))) / d).astype(a.dtype, copy=False)
+    return (first + (polynomial + (first + polynomial) * (rest - lost / d))) / d

@@ -98,7 +98,7 @@ def test_sums_in_the_format_itself_are_counted_apart_of_those_alone_who_add_up_s
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_slope_as_1_less_a_reciprocal_errs_alike_for_thousands_of_nearly_equal_numbers(seed):
-    """autograd's slope of z − tanh z is 1 − 1/cosh² z, and float32 tells its values apart no better than numbers at 1."""
+    """autograd's slope of z − tanh z is 1 − 1/cosh² z, whose values float32 tells apart as it does numbers at 1."""
     rng, number = np.random.default_rng(seed), np.float32
     weights = (1e-9 * rng.standard_normal((3, 3)), rng.standard_normal((1, 3)))
     layers = (

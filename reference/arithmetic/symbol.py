@@ -1,0 +1,154 @@
+"""A number whose operations are written down and not done: the lines of a formula as the lines of a program.
+
+>>> program = Program()
+>>> z = program.argument("z")
+>>> y = np.maximum(z, 0) + np.exp(-z) / 2
+>>> print(*program.lines, y.name, sep="; ")
+x0 = maximum(z, 0.0); x1 = -z; x2 = exp(x1); x3 = x2 / 2.0; x4 = x0 + x3; x4
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .constants import Constant
+from .wide import NOTHING
+
+_OPERATORS = {
+    np.add: "+", np.subtract: "-", np.multiply: "*", np.true_divide: "/",
+    np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=",
+}  # fmt: skip
+FUNCTIONS = ("exp", "maximum", "minimum")
+"""NumPy's functions that a program may call, by their names there. NumPy's others are as fast as a compiler's, and not
+to the last bit the same."""
+
+
+SPLITTER = 2.0**27 + 1
+"""Veltkamp's splitting constant for 53 bits (Dekker 1971, §5)."""
+
+
+@dataclass
+class Program:
+    """The lines that were written down so far; one operation is written once, however often it is asked for.
+
+    Attributes:
+        wide: whether its numbers hold those of a narrower type (see `Wide`); if not, what rounding takes away counts.
+        lines: assignments of Python, the names on their right being arguments, earlier names and `FUNCTIONS`.
+    """
+
+    wide: bool = True
+    lines: list[str] = field(default_factory=list)
+    known: dict[str, Symbol] = field(default_factory=dict, repr=False)
+
+    def argument(self, name: str) -> Symbol:
+        """A number that the program is given."""
+        return Symbol(self, name)
+
+    def written(self, expression: str) -> Symbol:
+        """The result of an expression, in a line of its own."""
+        if expression not in self.known:
+            self.known[expression] = Symbol(self, f"x{len(self.lines)}")
+            self.lines.append(f"{self.known[expression].name} = {expression}")
+        return self.known[expression]
+
+
+class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
+    """A float64 number of a program.
+
+    Only what acts element by element can be written down.
+
+    Attributes:
+        program: where its operations are written.
+        name: of the variable that holds it.
+    """
+
+    __slots__ = ("name", "program")
+    keeps = False
+
+    def __init__(self, program: Program, name: str) -> None:
+        self.program = program
+        self.name = name
+
+    def __bool__(self) -> bool:
+        raise TypeError("a number that is not computed yet is neither true nor false")
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__" or kwargs:
+            return NotImplemented
+        x = list(map(_name, inputs))
+        if ufunc in _OPERATORS:
+            return self.program.written(f"{x[0]} {_OPERATORS[ufunc]} {x[1]}")
+        if ufunc is np.negative:
+            return self.program.written(f"-{x[0]}")
+        if ufunc.__name__ not in FUNCTIONS:
+            return NotImplemented
+        return self.program.written(f"{ufunc.__name__}({', '.join(x)})")
+
+    def __iadd__(self, other: Any) -> Any:
+        return self + other
+
+    def __imul__(self, other: Any) -> Any:
+        return self * other
+
+    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        if func is not np.where or len(args) != 3:
+            return NotImplemented
+        mask, x, y = map(_name, args)
+        return self.program.written(f"{x} if {mask} else {y}")
+
+    # ── what the calculus asks of an arithmetic (see `dispatch`) ─────────────────────────────────────
+
+    def magnitude(self) -> Symbol:
+        """|z|."""
+        return self.program.written(f"abs({self.name})")
+
+    def is_negative(self) -> Any:
+        """Where z < 0."""
+        return self < 0
+
+    def limited(self, bound: float) -> Any:
+        """z within ±bound."""
+        return np.minimum(np.maximum(self, -bound), bound)
+
+    def finite(self) -> Any:
+        """z with infinities replaced by the largest finite numbers."""
+        return self.limited(float(np.finfo(float).max))
+
+    def two_sum(self, other: Any) -> tuple[Any, Any]:
+        """See `dispatch.two_sum`."""
+        s = self + other
+        if self.program.wide:
+            return s, NOTHING
+        part = s - self
+        return s, (self - (s - part)) + (other - part)
+
+    def two_product(self, other: Any) -> tuple[Any, Any]:
+        """See `dispatch.two_product`."""
+        p = self * other
+        if self.program.wide:
+            return p, NOTHING
+        (xh, xl), (yh, yl) = _split(self), _split(other)
+        return p, ((xh * yh - p) + xh * yl + xl * yh) + xl * yl
+
+    def constant(self, c: Constant) -> tuple[Any, Any]:
+        """See `dispatch.constant_parts`."""
+        high, low = map(float, c.in_dtype(np.dtype(float)))
+        return high, NOTHING if self.program.wide else low
+
+    def indicator(self, mask: Any) -> Any:
+        """1 and 0."""
+        return self.program.written(f"1.0 if {_name(mask)} else 0.0")
+
+
+def _split(x: Any) -> tuple[Any, Any]:
+    c = SPLITTER * x
+    high = c - (c - x)
+    return high, x - high
+
+
+def _name(x: Any) -> str:
+    return x.name if isinstance(x, Symbol) else repr(float(x))

@@ -1,0 +1,168 @@
+"""Formulas compiled: all of their lines in one loop, and no array between two of them.
+
+A formula is written down by running it on a `Symbol`: so what is compiled are the lines of this room themselves,
+each of which costs NumPy an array. Numba compiles them to a loop over float64 numbers. Those of float32 are rounded once
+at its end, as `elementwise` does with NumPy, and their exponential is one that a processor computes for several numbers
+at once; those of float64 take that of the C library, and no product and sum are made one operation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..arithmetic.array import NumPyArray
+from ..arithmetic.symbol import Program
+
+_ACTIVE: ContextVar[bool] = ContextVar("compiled", default=False)
+DEGREE = 11
+"""Of the polynomial for exp(r), |r| ≤ ½ ln 2: its next term is 6e-15, and float32 takes 24 bits of the result."""
+_LN2_HIGH, _LN2_LOW = 0.693145751953125, 1.4286068203094172e-06
+"""ln 2 in two parts (Cody & Waite 1980): k·high is exact for the k that float64's exponents reach."""
+_LARGEST, _SMALLEST = 709.782712893384, -745.1332191019412
+"""The ends of what exp takes to a number that is neither infinite nor 0."""
+
+
+@contextmanager
+def compiled() -> Iterator[None]:
+    """Within it, activations of float32 and float64 arrays are computed by loops, which Numba makes of their formulas.
+
+    Each formula is compiled once for a process, which takes a second or two, and pays off from millions of numbers on.
+    The results are those without it, or differ in the last bit where NumPy's exponential is another. Other types,
+    functions whose own roundings decide where they branch, and those that call more than exp are computed as always.
+
+    Raises:
+        ImportError: Numba is not installed.
+
+    >>> import numpy as np, reference as ref
+    >>> gelu = ref.activations.ACTIVATIONS["gelu"]
+    >>> z = np.linspace(-3, 3, 5, dtype=np.float32)
+    >>> with ref.compiled():
+    ...     y = gelu.value(z)
+    >>> bool(np.allclose(y, gelu.value(z), rtol=1e-7, atol=0))
+    True
+    """
+    _numba()
+    token = _ACTIVE.set(True)
+    try:
+        yield
+    finally:
+        _ACTIVE.reset(token)
+
+
+def loop_of(
+    shared: Any, formulas: tuple[Any, ...], z: NumPyArray
+) -> Callable[[NumPyArray], tuple[NumPyArray, ...]] | None:
+    """The compiled function z ↦ the formulas' results; None where NumPy computes them."""
+    if not _ACTIVE.get() or not isinstance(z, np.ndarray) or z.dtype not in (np.float32, np.float64):
+        return None
+    kernel = _kernel(shared, formulas, z.dtype == np.float32)
+    if kernel is None:
+        return None
+
+    def evaluate(z: NumPyArray) -> tuple[NumPyArray, ...]:
+        found = tuple(np.empty(z.size, z.dtype) for _ in formulas)
+        kernel(np.ascontiguousarray(z).reshape(-1), *found)
+        return tuple(y.reshape(z.shape) for y in found)
+
+    return evaluate
+
+
+def lines_of(shared: Any, formulas: tuple[Any, ...], wide: bool = True) -> tuple[list[str], list[str]]:
+    """The lines of the formulas, of a number z of a narrower type or of float64, and the names of their results.
+
+    >>> lines_of(lambda z: (z * z,), (lambda z, square: square + z, lambda z, square: 2 * square))
+    (['x0 = z * z', 'x1 = x0 + z', 'x2 = 2.0 * x0'], ['x1', 'x2'])
+    """
+    program = Program(wide)
+    z = program.argument("z")
+    parts = () if shared is None else shared(z)
+    results = [formula(z, *parts) for formula in formulas]
+    return program.lines, [y.name for y in results]
+
+
+@cache
+def _kernel(shared: Any, formulas: tuple[Any, ...], wide: bool) -> Callable[..., None] | None:
+    """The compiled loop; None of formulas that call a function which no program has, or that branch."""
+    try:
+        lines, results = lines_of(shared, formulas, wide)
+    except TypeError:
+        return None
+    outputs = [f"y{k}" for k in range(len(results))]
+    body = [*lines, *(f"{y}[i] = {x}" for y, x in zip(outputs, results, strict=True))]
+    text = "\n        ".join(
+        ["for i in range(numbers.size):", "    z = float64(numbers[i])", *("    " + x for x in body)]
+    )
+    source = f"def kernel(numbers, {', '.join(outputs)}):\n        {text}\n"
+    names: dict[str, Any] = _functions() | ({} if wide else {"exp": math.exp})
+    exec(source, names)
+    made: Callable[..., None] = _numba().njit(error_model="numpy")(names["kernel"])
+    return made
+
+
+def _numba() -> Any:
+    try:
+        import numba  # noqa: PLC0415  (not needed but here)
+    except ImportError:
+        raise ImportError("compiled(): Numba is not installed; pip install 'gradient-oracle[compiled]'") from None
+    return numba
+
+
+@cache
+def _functions() -> dict[str, Any]:
+    """The functions that a program may call, compiled, by their names."""
+    numba = _numba()
+    inlined = numba.njit(inline="always", error_model="numpy")
+    power_of_two = _power_of_two()
+    taylor = tuple(1 / math.factorial(n) for n in range(DEGREE + 1))
+    c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11 = taylor
+    per_ln2 = 1 / math.log(2)
+
+    def exp(x: Any) -> Any:
+        within = x if x < _LARGEST else _LARGEST
+        within = within if within > _SMALLEST else _SMALLEST
+        k = np.floor(within * per_ln2 + 0.5)
+        r = within - k * _LN2_HIGH - k * _LN2_LOW
+        p = ((((c11 * r + c10) * r + c9) * r + c8) * r + c7) * r + c6
+        p = (((((p * r + c5) * r + c4) * r + c3) * r + c2) * r + c1) * r + c0
+        n = np.int64(k)
+        half = n >> 1  # 2ᵏ may be subnormal, and its halves are not
+        y = p * power_of_two(half) * power_of_two(n - half)
+        y = y if x <= _LARGEST else np.inf
+        y = y if x >= _SMALLEST else 0.0
+        return x if np.isnan(x) else y
+
+    def maximum(x: Any, y: Any) -> Any:
+        larger = x if x > y else y
+        return x if np.isnan(x) else larger
+
+    def minimum(x: Any, y: Any) -> Any:
+        smaller = x if x < y else y
+        return x if np.isnan(x) else smaller
+
+    return {"float64": np.float64} | {f.__name__: inlined(f) for f in (exp, maximum, minimum)}
+
+
+def _power_of_two() -> Any:
+    """n ↦ 2ⁿ by its bits, for the exponents of normal numbers."""
+    from llvmlite import ir  # noqa: PLC0415
+    from numba import types  # noqa: PLC0415
+    from numba.extending import intrinsic  # noqa: PLC0415
+
+    @intrinsic
+    def as_float(context: Any, bits: Any) -> Any:
+        def bitcast(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.bitcast(arguments[0], ir.DoubleType())
+
+        return types.float64(types.int64), bitcast
+
+    def power(n: Any) -> Any:
+        return as_float((n + 1023) << 52)
+
+    return _numba().njit(inline="always")(power)
