@@ -1,7 +1,7 @@
 """Formulas compiled: all of their lines in one loop, and no array between two of them.
 
 A formula is written down by running it on a `Symbol`: so what is compiled are the lines of this room themselves,
-each of which costs NumPy an array. Numba compiles them to a loop over float64 numbers. Those of float32 are rounded once
+each of which costs NumPy an array. Numba makes a loop over float64 numbers of them. Those of float32 are rounded once
 at its end, as `elementwise` does with NumPy, and their exponential is one that a processor computes for several numbers
 at once; those of float64 take that of the C library, and no product and sum are made one operation.
 """
