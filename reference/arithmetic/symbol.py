@@ -110,11 +110,11 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
         """Where z < 0."""
         return self < 0
 
-    def limited(self, bound: float) -> Any:
+    def limited(self, bound: float) -> Symbol:
         """z within ±bound."""
-        return np.minimum(np.maximum(self, -bound), bound)
+        return self.program.written(f"minimum(maximum({self.name}, {-float(bound)}), {float(bound)})")
 
-    def finite(self) -> Any:
+    def finite(self) -> Symbol:
         """z with infinities replaced by the largest finite numbers."""
         return self.limited(float(np.finfo(float).max))
 

@@ -155,12 +155,13 @@ def _power_of_two() -> Any:
     from numba import types  # noqa: PLC0415
     from numba.extending import intrinsic  # noqa: PLC0415
 
-    @intrinsic
-    def as_float(context: Any, bits: Any) -> Any:
-        def bitcast(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return builder.bitcast(arguments[0], ir.DoubleType())
+    def bitcast(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.DoubleType())
 
+    def typed(context: Any, bits: Any) -> Any:
         return types.float64(types.int64), bitcast
+
+    as_float: Any = intrinsic(typed)
 
     def power(n: Any) -> Any:
         return as_float((n + 1023) << 52)
