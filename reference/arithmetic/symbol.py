@@ -22,8 +22,9 @@ _OPERATORS = {
     np.add: "+", np.subtract: "-", np.multiply: "*", np.true_divide: "/",
     np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=",
 }  # fmt: skip
-FUNCTIONS = ("exp", "maximum", "minimum")
-"""NumPy's functions that a program may call, by their names there. NumPy's others are as fast as a compiler's, and not
+_COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
+FUNCTIONS = {np.exp: "exp", np.maximum: "maximum", np.minimum: "minimum"}
+"""NumPy's functions that a program may call, and their names there. NumPy's others are as fast as a compiler's, and not
 to the last bit the same."""
 
 
@@ -42,7 +43,7 @@ class Program:
 
     wide: bool = True
     lines: list[str] = field(default_factory=list)
-    known: dict[str, Symbol] = field(default_factory=dict, repr=False)
+    known: dict[str, str] = field(default_factory=dict, repr=False)
 
     def argument(self, name: str) -> Symbol:
         """A number that the program is given."""
@@ -51,15 +52,16 @@ class Program:
     def written(self, expression: str) -> Symbol:
         """The result of an expression, in a line of its own."""
         if expression not in self.known:
-            self.known[expression] = Symbol(self, f"x{len(self.lines)}")
-            self.lines.append(f"{self.known[expression].name} = {expression}")
-        return self.known[expression]
+            self.known[expression] = f"x{len(self.lines)}"
+            self.lines.append(f"{self.known[expression]} = {expression}")
+        return Symbol(self, self.known[expression])
 
 
 class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
     """A float64 number of a program.
 
-    Only what acts element by element can be written down.
+    Only what acts element by element can be written down, and only with Python's own numbers: those of other types, and
+    truth values, have a type of their own in NumPy, which decides what comes of them.
 
     Attributes:
         program: where its operations are written.
@@ -76,35 +78,43 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
     def __bool__(self) -> bool:
         raise TypeError("a number that is not computed yet is neither true nor false")
 
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("a number that is not computed yet is no array")
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__" or kwargs:
             return NotImplemented
         x = list(map(_name, inputs))
         if ufunc in _OPERATORS:
-            return self.program.written(f"{x[0]} {_OPERATORS[ufunc]} {x[1]}")
+            y = self.program.written(f"{x[0]} {_OPERATORS[ufunc]} {x[1]}")
+            return Mask(y.program, y.name) if ufunc in _COMPARISONS else y
         if ufunc is np.negative:
             return self.program.written(f"-{x[0]}")
-        if ufunc.__name__ not in FUNCTIONS:
+        if ufunc not in FUNCTIONS:
             return NotImplemented
-        return self.program.written(f"{ufunc.__name__}({', '.join(x)})")
+        return self.program.written(f"{FUNCTIONS[ufunc]}({', '.join(x)})")
 
     def __iadd__(self, other: Any) -> Any:
-        return self + other
+        return self._becomes(self + other)
 
     def __imul__(self, other: Any) -> Any:
-        return self * other
+        return self._becomes(self * other)
+
+    def _becomes(self, other: Symbol) -> Symbol:
+        """Whoever else holds this number sees it change, as an array would."""
+        self.name = other.name
+        return self
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        if func is not np.where or len(args) != 3:
-            return NotImplemented
-        mask, x, y = map(_name, args)
-        return self.program.written(f"{x} if {mask} else {y}")
+        if func is not np.where or len(args) != 3 or not any(isinstance(x, Symbol | float) for x in args[1:]):
+            return NotImplemented  # between two integers NumPy chooses an integer
+        return self.program.written(f"{_name(args[1])} if {_condition(args[0])} else {_name(args[2])}")
 
     # ── what the calculus asks of an arithmetic (see `dispatch`) ─────────────────────────────────────
 
     def magnitude(self) -> Symbol:
         """|z|."""
-        return self.program.written(f"abs({self.name})")
+        return self.program.written(f"abs({_name(self)})")
 
     def is_negative(self) -> Any:
         """Where z < 0."""
@@ -141,7 +151,13 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
 
     def indicator(self, mask: Any) -> Any:
         """1 and 0."""
-        return self.program.written(f"1.0 if {_name(mask)} else 0.0")
+        return self.program.written(f"1.0 if {_condition(mask)} else 0.0")
+
+
+class Mask(Symbol):
+    """Where a comparison holds: what `numpy.where` and `indicator` choose by, and no number to compute with."""
+
+    __slots__ = ()
 
 
 def _split(x: Any) -> tuple[Any, Any]:
@@ -151,4 +167,14 @@ def _split(x: Any) -> tuple[Any, Any]:
 
 
 def _name(x: Any) -> str:
-    return x.name if isinstance(x, Symbol) else repr(float(x))
+    if type(x) is Symbol:
+        return x.name
+    if isinstance(x, float | int) and not isinstance(x, bool):
+        return repr(float(x))
+    raise TypeError(f"no number that a program computes with: {x!r}")
+
+
+def _condition(mask: Any) -> str:
+    if isinstance(mask, Mask):
+        return mask.name
+    raise TypeError(f"no comparison of a program: {mask!r}")

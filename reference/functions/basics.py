@@ -6,6 +6,7 @@ import numpy as np
 
 from ..arithmetic.array import Array, Term, is_numpy
 from ..arithmetic.dispatch import magnitude
+from ..arithmetic.symbol import Symbol
 from ..arithmetic.variants import Variants
 
 
@@ -26,7 +27,7 @@ def one(z: Array) -> Array:
 
 def _holds_infinities(z: Array) -> bool:
     """Whether 0·z may be NaN, as of NumPy's numbers."""
-    return is_numpy(z) or isinstance(z, Variants)
+    return is_numpy(z) or isinstance(z, Variants | Symbol)
 
 
 def size(z: Array) -> Array:

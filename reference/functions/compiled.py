@@ -12,15 +12,22 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from ..arithmetic.array import NumPyArray
-from ..arithmetic.symbol import Program
+from ..arithmetic.symbol import Program, Symbol
 
-_ACTIVE: ContextVar[bool] = ContextVar("compiled", default=False)
+_DEPTH: ContextVar[int] = ContextVar("compiled", default=0)
+"""How many `compiled` stand around; counted, for generators may leave theirs in any order."""
+MOST = 256
+"""Loops that a process compiles: Numba never gives back their memory, about 1 MB each, and rows may be made without
+end. NumPy computes what comes after them."""
+_LOOPS: dict[tuple[str, bool], Callable[..., None]] = {}
+"""Those that were compiled: one for all formulas that come to the same lines."""
 DEGREE = 11
 """Of the polynomial for exp(r), |r| ≤ ½ ln 2: its next term is 6e-15, and float32 takes 24 bits of the result."""
 _LN2_HIGH, _LN2_LOW = 0.693145751953125, 1.4286068203094172e-06
@@ -36,6 +43,8 @@ def compiled() -> Iterator[None]:
     Each formula is compiled once for a process, which takes a second or two, and pays off from millions of numbers on.
     The results are those without it, or differ in the last bit where NumPy's exponential is another. Other types,
     functions whose own roundings decide where they branch, and those that call more than exp are computed as always.
+    A formula is read once: a number that it takes from elsewhere must not change. A loop reports no underflow or the
+    like to `numpy.errstate`.
 
     Raises:
         ImportError: Numba is not installed.
@@ -49,19 +58,21 @@ def compiled() -> Iterator[None]:
     True
     """
     _numba()
-    token = _ACTIVE.set(True)
+    _DEPTH.set(_DEPTH.get() + 1)
     try:
         yield
     finally:
-        _ACTIVE.reset(token)
+        _DEPTH.set(max(_DEPTH.get() - 1, 0))
 
 
 def loop_of(
     shared: Any, formulas: tuple[Any, ...], z: NumPyArray
 ) -> Callable[[NumPyArray], tuple[NumPyArray, ...]] | None:
     """The compiled function z ↦ the formulas' results; None where NumPy computes them."""
-    if not _ACTIVE.get() or not isinstance(z, np.ndarray) or z.dtype not in (np.float32, np.float64):
+    if not _DEPTH.get() or type(z) is not np.ndarray or not z.ndim or z.dtype not in (np.float32, np.float64):
         return None
+    if not all(f is None or isinstance(f, FunctionType) for f in (shared, *formulas)):
+        return None  # an object that is called may change
     kernel = _kernel(shared, formulas, z.dtype == np.float32)
     if kernel is None:
         return None
@@ -79,20 +90,27 @@ def lines_of(shared: Any, formulas: tuple[Any, ...], wide: bool = True) -> tuple
 
     >>> lines_of(lambda z: (z * z,), (lambda z, square: square + z, lambda z, square: 2 * square))
     (['x0 = z * z', 'x1 = x0 + z', 'x2 = 2.0 * x0'], ['x1', 'x2'])
+
+    Raises:
+        TypeError: a result is no number that was computed of z; or another error, for what a `Symbol` has not.
     """
     program = Program(wide)
     z = program.argument("z")
     parts = () if shared is None else shared(z)
     results = [formula(z, *parts) for formula in formulas]
+    if any(type(y) is not Symbol for y in results):
+        raise TypeError(f"not all of them numbers of a program: {results}")
     return program.lines, [y.name for y in results]
 
 
-@cache
+@lru_cache(MOST)
 def _kernel(shared: Any, formulas: tuple[Any, ...], wide: bool) -> Callable[..., None] | None:
-    """The compiled loop; None of formulas that call a function which no program has, or that branch."""
+    """The compiled loop; None of formulas that call a function which no program has, or that branch, or too many."""
+    if _numba().config.DISABLE_JIT:
+        return None
     try:
         lines, results = lines_of(shared, formulas, wide)
-    except TypeError:
+    except Exception:  # what a number has not, arrays may have; if not, they say so
         return None
     outputs = [f"y{k}" for k in range(len(results))]
     body = [*lines, *(f"{y}[i] = {x}" for y, x in zip(outputs, results, strict=True))]
@@ -100,7 +118,13 @@ def _kernel(shared: Any, formulas: tuple[Any, ...], wide: bool) -> Callable[...,
         ["for i in range(numbers.size):", "    z = float64(numbers[i])", *("    " + x for x in body)]
     )
     source = f"def kernel(numbers, {', '.join(outputs)}):\n        {text}\n"
-    names: dict[str, Any] = _functions() | ({} if wide else {"exp": math.exp})
+    if (source, wide) not in _LOOPS and len(_LOOPS) < MOST:
+        _LOOPS[source, wide] = _made(source, wide)
+    return _LOOPS.get((source, wide))
+
+
+def _made(source: str, wide: bool) -> Callable[..., None]:
+    names: dict[str, Any] = {"inf": math.inf, "nan": math.nan} | _functions() | ({} if wide else {"exp": math.exp})
     exec(source, names)
     made: Callable[..., None] = _numba().njit(error_model="numpy")(names["kernel"])
     return made
@@ -109,7 +133,7 @@ def _kernel(shared: Any, formulas: tuple[Any, ...], wide: bool) -> Callable[...,
 def _numba() -> Any:
     try:
         import numba  # noqa: PLC0415  (not needed but here)
-    except ImportError:
+    except ModuleNotFoundError:
         raise ImportError("compiled(): Numba is not installed; pip install 'gradient-oracle[compiled]'") from None
     return numba
 

@@ -118,11 +118,20 @@ def _of_elements(
         return evaluate(z)
     loop = loop_of(shared, formulas, z) if widen else None
     if loop is not None:
-        return loop(z)
+        return loop(z) if z.size > BLOCK else tuple(_ordered_like(z, y) for y in loop(z))
     widen = widen and _narrow(z)
     if z.size <= BLOCK:
         return _rounded(evaluate(*_widened(z)), z) if widen else evaluate(z)
     return tuple(y.reshape(z.shape) for y in _in_blocks(evaluate, (z.reshape(-1),), BLOCK, z.dtype, widen))
+
+
+def _ordered_like(z: NumPyArray, y: NumPyArray) -> NumPyArray:
+    """y in the order in memory that NumPy's functions of z have: by that order sums are rounded."""
+    if z.flags.c_contiguous:
+        return y
+    ordered = np.empty_like(+np.asarray(z, _FLOAT64), z.dtype)
+    ordered[...] = y
+    return ordered
 
 
 def _narrow(z: NumPyArray) -> bool:
