@@ -139,9 +139,11 @@ def test_a_linear_row_that_is_not_linear_refutes_the_claim(monkeypatch):
     assert not bench.measure(quick=True, seed=0, names=("identity", "tanh"), depths=(1, 2), networks=1).holds
 
 
-def test_the_script_writes_its_table_and_its_picture(monkeypatch, tmp_path):
-    monkeypatch.setattr(bench, "measure", partial(bench.measure, **SMALL))
+def test_the_script_writes_its_table_and_its_picture(small, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(bench, "measure", lambda *given: asked.append(given) or small)
     ran = run_script(monkeypatch, tmp_path, "activations_compared", "--quick", "--seed", "3", width=140)
+    assert asked == [(True, 3)]
     assert len(ran.document["rows"]) == len(SMALL["names"])
     assert ran.picture.startswith(PNG)
     assert "The claim holds." in ran.printed

@@ -131,9 +131,11 @@ def test_a_layer_left_out_of_the_product_refutes_the_claim(monkeypatch):
     assert not bench.measure(quick=True, seed=0, names=("sigmoid", "tanh", "relu"), depths=(1, 40), width=8).holds
 
 
-def test_the_script_writes_its_table_and_its_picture(monkeypatch, tmp_path):
-    monkeypatch.setattr(bench, "measure", partial(bench.measure, **SMALL))
+def test_the_script_writes_its_table_and_its_picture(small, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(bench, "measure", lambda *given: asked.append(given) or small)
     ran = run_script(monkeypatch, tmp_path, "vanishing_gradients", "--quick", "--seed", "3", width=140)
+    assert asked == [(True, 3)]
     assert len(ran.document["rows"]) == len(ran.report.rows)
     assert ran.document["header"]["seed"] == "3"
     assert ran.picture.startswith(PNG)
