@@ -55,14 +55,14 @@ def rounded(source: NoiseSource, y: NumPyArray, inexact: NumPyArray, common: flo
     everywhere = inexact is _EVERYWHERE or bool(inexact.all())
     if not everywhere and not inexact.any():
         return y
-    amplitude = _binade(y)
+    amplitude = binade(y)
     amplitude *= 2 * source.format.unit_roundoff
     if not everywhere:
         amplitude = amplitude * inexact
     return _erring(source, y, amplitude, inexact, common)
 
 
-def _binade(y: NumPyArray) -> NumPyArray:
+def binade(y: NumPyArray) -> NumPyArray:
     """The power of two at or below each magnitude, at most 2^1022; 0 for what is smaller than 2^−1022."""
     found = (y.view(np.uint64) & _EXPONENT).view(float)
     return np.minimum(found, 2.0**1022, out=found)
@@ -245,7 +245,7 @@ def _operand_of_product(source: NoiseSource, x: NumPyArray) -> NumPyArray:
     if bits is None:
         return x
     inexact = ~representable(x, bits)
-    size = np.where(inexact, 2.0 ** (source.format.bits - bits + 1) * _binade(x), 0.0)
+    size = np.where(inexact, 2.0 ** (source.format.bits - bits + 1) * binade(x), 0.0)
     return with_noise(source, x, size, inexact)
 
 
@@ -257,7 +257,7 @@ def accumulated(source: NoiseSource, y: NumPyArray, size: NumPyArray, terms: Num
     if bits is None:
         return with_noise(source, y, size, terms)
     finer = size * 2.0 ** (source.format.bits - bits)
-    stored = np.where(terms > 0, 2 * _binade(y), 0.0)
+    stored = np.where(terms > 0, 2 * binade(y), 0.0)
     return with_noise(source, y, finer + stored, np.minimum(terms, 1.0))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .array import NumPyArray
 from .formats import Format
-from .noise_model import accumulated, rounded, stored_once, summation, widened
+from .noise_model import accumulated, binade, rounded, stored_once, summation, widened, with_noise
 from .noise_source import NoiseSource, between_steps, granularity, multiplicities, nearest, representable
 
 
@@ -87,6 +87,23 @@ def added(source: NoiseSource, x: NumPyArray, places: NumPyArray, size: int) -> 
     error = summation(together, np.abs(y).max(axis=0), *lengths)
     terms = np.where(terms > 1, terms, 0.0)
     return accumulated(source, y, (error * (terms > 0))[None], terms[None])
+
+
+def begun_with(source: NoiseSource, y: NumPyArray, first: NumPyArray, partial: NumPyArray) -> NumPyArray:
+    """y, exact sums and a term more, with the error of taking that term first, as torch's addmm takes a bias.
+
+    Args:
+        source: what draws the errors.
+        y: the results of every run.
+        first: the size of the term.
+        partial: what the sums of the other terms may come to on the way. Where the term is a whole number of ulps of
+            both together, every order is exact.
+    """
+    bits = source.format.accumulation or source.format.bits
+    most = first + partial
+    lost = ~representable(most, bits) | (most - partial != first)
+    ulps = np.where(lost, 2.0 ** (source.format.bits - bits + 1) * binade(most), 0.0)
+    return with_noise(source, y, ulps[None], lost[None])
 
 
 def _alike(values: NumPyArray, places: NumPyArray) -> NumPyArray:

@@ -18,7 +18,7 @@ from .constants import Constant
 from .formats import Format
 from .noise_model import COMMON, common_error, is_inexact, product, rounded, summed, widened, with_noise
 from .noise_source import NoiseSource, rounds_onto
-from .noise_sums import added, compared, cumulated, unheld
+from .noise_sums import added, begun_with, compared, cumulated, unheld
 from .places import MOVING, answered, as_matrices, moved
 from .stacked import Stacked, aligned, joined
 
@@ -34,13 +34,16 @@ class Noisy(Stacked):
     Attributes:
         data: (runs + 1, *shape), or (1, *shape) while no operation has rounded; data[0] has no noise.
         source: what draws the errors.
+        partial: of exact matrix products, what their partial sums may come to: what is added to them may be added
+            before all of their terms. None of other numbers.
     """
 
-    __slots__ = ("source",)
+    __slots__ = ("partial", "source")
 
-    def __init__(self, data: NumPyArray, source: NoiseSource) -> None:
+    def __init__(self, data: NumPyArray, source: NoiseSource, partial: NumPyArray | None = None) -> None:
         self.data = data
         self.source = source
+        self.partial = partial
 
     @classmethod
     def exact(cls, values: object, source: NoiseSource) -> Noisy:
@@ -86,7 +89,8 @@ class Noisy(Stacked):
         source = widest(inputs)
         x = [_operand(i, source) for i in inputs]
         if ufunc is np.matmul:
-            return Noisy(_matmul(source, *x), source)
+            y = _matmul(source, *x)
+            return Noisy(y, source, np.abs(x[0][0]) @ np.abs(x[1][0]) if len(y) == 1 else None)
         x = aligned(x)
         if ufunc in _COMPARISONS:
             return Noisy(compared(ufunc, *x), source)
@@ -95,7 +99,12 @@ class Noisy(Stacked):
         y = ufunc(*x)
         if ufunc in _EXACT:
             return Noisy(y, source)
-        return Noisy(rounded(source, y, is_inexact(source, ufunc, x, y), common_error(ufunc)), source)
+        y = rounded(source, y, is_inexact(source, ufunc, x, y), common_error(ufunc))
+        if ufunc is np.add:
+            for term, other in zip(inputs, x[::-1], strict=True):
+                if isinstance(term, Noisy) and term.partial is not None:
+                    y = begun_with(source, y, np.abs(other[0]), term.partial)
+        return Noisy(y, source)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if func is np.where and len(args) == 3:
@@ -116,6 +125,12 @@ class Noisy(Stacked):
         if axis is None:
             return self.reshape(-1).cumsum(0)
         return Noisy(cumulated(self.source, self.data, normalize_axis_index(axis, self.ndim) + 1), self.source)
+
+    def reshape(self, *shape: Any) -> Noisy:
+        """Each in another shape, as `numpy.ndarray.reshape`."""
+        made = super().reshape(*shape)
+        made.partial = None if self.partial is None else self.partial.reshape(made.shape)
+        return made
 
     # ── what the calculus asks of an arithmetic (see `dispatch`) ─────────────────────────────────────
 

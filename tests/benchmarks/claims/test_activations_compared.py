@@ -1,6 +1,5 @@
 """The chapter's last table: both measures are what they say, exactly 0 for the identity, and the verdict can fall."""
 
-
 import numpy as np
 import pytest
 

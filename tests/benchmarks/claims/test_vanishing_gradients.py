@@ -3,7 +3,6 @@
 That no gradient exceeds its bound is a property in tests/reference/bounds/test_gradient_norms.py.
 """
 
-
 import numpy as np
 import pytest
 from hypothesis import given

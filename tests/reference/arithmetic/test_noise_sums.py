@@ -95,6 +95,23 @@ def test_exact_sums_make_no_noise():
     assert not np.any(ar.added_at((5,), np.array([1, 1, 4]), x[0, :, 1]).spread())
 
 
+@pytest.mark.parametrize("format_", ["float64", "float32"])
+@pytest.mark.parametrize("rows", [(2,), (2, 3)])
+def test_a_bias_that_is_taken_before_exact_products_errs_like_their_partial_sums(format_, rows):
+    """(b + 100) − 103 loses digits of b that b + (100 − 103) keeps; whole numbers lose none in any order."""
+    number = np.dtype(format_).type
+    x = Noisy.exact(np.broadcast_to([100.0, -103.0], (*rows, 2)), source(format_))
+    bias = np.array([-0.7, 2.0, 0.0], number)
+    z = x.reshape(-1, 2) @ np.ones((2, 3)) + bias.astype(float)
+    taken_first = (bias + number(100)) - number(103)
+    off = np.abs(taken_first.astype(float) - (bias - number(3)))
+    sigma = z.spread()
+    assert off[0] > 0
+    assert np.all(off[0] < 4 * sigma[:, 0])
+    assert np.all(sigma[:, 0] < 4 * np.spacing(number(103)))
+    assert not np.any(sigma[:, 1:])
+
+
 def test_sums_that_the_accumulation_holds_exactly_are_rounded_once_where_they_are_stored():
     """1 + 2⁻⁸ needs 9 bits: float32 holds it and bfloat16 does not. 1 + 1 needs no rounding."""
     form = get_format("bfloat16").accumulating_in(get_format("float32"))
