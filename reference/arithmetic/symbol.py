@@ -9,8 +9,9 @@ x0 = maximum(z, 0.0); x1 = -z; x2 = exp(x1); x3 = x2 / 2.0; x4 = x0 + x3; x4
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ _OPERATORS = {
     np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=",
 }  # fmt: skip
 _COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
-FUNCTIONS = {np.exp: "exp", np.maximum: "maximum", np.minimum: "minimum"}
+FUNCTIONS: Mapping[np.ufunc, str] = MappingProxyType({np.exp: "exp", np.maximum: "maximum", np.minimum: "minimum"})
 """NumPy's functions that a program may call, and their names there. NumPy's others are as fast as a compiler's, and not
 to the last bit the same."""
 
