@@ -152,7 +152,7 @@ def _erring(
     # of those that are numbers: one example that overflows says nothing of the underflow of another
     if near.size and np.fmin.reduce(near, axis=None) < least and np.any(terms * (near < least)):
         alike = source.errors(np.zeros((1,) * len(shape)))
-        below = source.format.smallest * np.rint(terms * (xi + alike) * 2.0) / 4
+        below = source.underflows(terms * (xi + alike))
     noise = xi[1:]
     noise *= amplitude[-source.runs :]  # all runs but the first, or the only one
     if below is not None:

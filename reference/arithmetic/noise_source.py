@@ -16,6 +16,10 @@ _SIGN = np.uint64(2**63)
 
 _HALF, _FACTOR = np.uint64(32), np.uint64(0xBF58476D1CE4E5B9)
 
+ONE_IN_THREE = 2 - 2 / np.sqrt(3)
+"""What the sum of two ξ exceeds in one run of three: a number that underflows may be multiplied by a large one, so that
+few sets of runs may be without any error of it."""
+
 
 class Split(ArithmeticError):  # noqa: N818 (nothing went wrong: rounding may lead either way)
     """A computation branches on a comparison that rounding decides."""
@@ -92,6 +96,13 @@ class NoiseSource:
             noise[1::2] *= 1 - common
             noise[1::2] += (common * (2 * self.rng.random(len(alike)) - 1)).reshape(-1, *(1,) * values.ndim)
         return xi
+
+    def underflows(self, errors: NumPyArray) -> NumPyArray:
+        """½η·errors, η the smallest number, in steps of ¼η; in whole ones where float64 holds no part of η."""
+        smallest = self.format.smallest
+        if smallest / 4 > 0:
+            return smallest * np.rint(errors * 2.0) / 4
+        return smallest * np.rint(errors / (2 * ONE_IN_THREE))
 
     def decide(self) -> bool:
         """Whether to go on as if a comparison held that holds in some of the runs only.
