@@ -131,7 +131,7 @@ def _lost_by_compilation(problem: ref.Problem) -> bool:
     """Whether a maximum is taken, and JAX's gradients agree that it computes without compiling the same lines."""
     if not takes_a_maximum(problem):
         return False
-    return tc.check(problem, by_jax(problem, "bfloat16", compiled=False)(problem), "bfloat16", diagnose=False).agrees
+    return tc.check(problem, by_jax(problem, "bfloat16", jit=False)(problem), "bfloat16", diagnose=False).agrees
 
 
 def _cubes_slope_overflows(problem: ref.Problem) -> bool:

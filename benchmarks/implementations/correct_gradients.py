@@ -205,10 +205,10 @@ def compiled(problem: ref.Problem) -> Callable[[], Any]:
     return lambda: jax.block_until_ready(function(*arrays))
 
 
-def by_jax(problem: ref.Problem, name: str, compiled: bool = True) -> Callable[[ref.Problem], Leaves]:
+def by_jax(problem: ref.Problem, name: str, jit: bool = True) -> Callable[[ref.Problem], Leaves]:
     """By `jitted`, compiled once for all problems that differ from this one in x and parameters; or not at all."""
     number = NUMBERS[name]
-    function = jitted(problem, number) if compiled else differentiated(problem, number)
+    function = jitted(problem, number) if jit else differentiated(problem, number)
 
     def gradients(problem: ref.Problem) -> Leaves:
         loss, (d_pairs, d_x) = function(*arrays_of(problem, number))

@@ -23,7 +23,6 @@ Orders = tuple[Array, ...]
 """Value, first and second derivative at the same points; None for one that the peer has not."""
 
 HAS_JAX = importlib.util.find_spec("jax") is not None
-HAS_NUMBA = importlib.util.find_spec("numba") is not None
 HAS_COMPILER = shutil.which(os.environ.get("CXX", "g++")) is not None
 """Whether there is the C++ compiler that torch.compile calls."""
 

@@ -18,7 +18,7 @@ from ..harness.report import Report
 from ..harness.style import GREY, guide, panels, save_picture
 from ..harness.timing import THREADS, interleaved_times, on_one_core
 from ..implementations.correct_gradients import compiled as by_jax
-from ..implementations.peers import HAS_COMPILER, HAS_JAX, HAS_NUMBA
+from ..implementations.peers import HAS_COMPILER, HAS_JAX
 from ..implementations.transformers import gpt2, next_tokens
 from . import rivals
 
@@ -90,27 +90,26 @@ def _named(widths: Sequence[int]) -> str:
 def times(work: Work, repetitions: int, by_compiler: bool = False) -> dict[str, Any]:
     """One row of the table: medians of interleaved turns. A ratio that is not measured is NaN, and so is its goal.
 
-    The ratios are those of this project's compiled loops, where Numba is installed, and of NumPy where it is not.
+    The ratios are those of this project's compiled loops.
     The quartiles are those of the ratio to torch of the same turn.
     """
     problem = work.problem
-    pieces: dict[str, Callable[[], Any]] = {"ours": rivals.ours(problem), "torch": rivals.eager(problem)}
+    pieces: dict[str, Callable[[], Any]] = {
+        "ours": rivals.ours(problem), "loops": rivals.in_loops(problem), "torch": rivals.eager(problem),
+    }  # fmt: skip
     if isinstance(problem.network, ref.MLP):
         pieces["products"] = rivals.products(problem)
         if HAS_JAX:
             pieces["jax"] = by_jax(problem)
     if by_compiler:
         pieces["compiled"] = rivals.compiled(problem)
-    if HAS_NUMBA:
-        pieces["loops"] = rivals.in_loops(problem)
     taken = interleaved_times(pieces, repetitions=repetitions)
     found = {name: median(seconds) for name, seconds in taken.items()}
-    fastest = "loops" if "loops" in found else "ours"
-    over = {name: found[fastest] / found.get(name, nan) for name in ("torch", "compiled", "jax", "products")}
-    first, third = np.percentile(np.divide(taken[fastest], taken["torch"]), (25, 75))
+    over = {name: found["loops"] / found.get(name, nan) for name in ("torch", "compiled", "jax", "products")}
+    first, third = np.percentile(np.divide(taken["loops"], taken["torch"]), (25, 75))
     return {
         "name": work.name, "type": str(problem.dtype), "ours": 1e3 * found["ours"],
-        "loops": 1e3 * found.get("loops", nan), "torch": 1e3 * found["torch"],
+        "loops": 1e3 * found["loops"], "torch": 1e3 * found["torch"],
         "ratio": over["torch"], "quartiles": f"{first:.2f}–{third:.2f}", "goal": work.goal,
         "compiled": over["compiled"],
         "jax": over["jax"], "jax goal": JAX_GOAL if work.widest >= JAX_FROM and "jax" in found else nan,

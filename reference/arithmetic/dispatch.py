@@ -16,12 +16,10 @@ import numpy as np
 
 from .array import Arithmetic, Array, NumPyArray, Term, is_numpy
 from .constants import Constant
+from .error_free import SPLITTER, lost_by_product, lost_by_sum
 from .formats import Format, step_format
-from .symbol import SPLITTER, Symbol
+from .symbol import Symbol
 from .wide import NOTHING, Wide
-
-_SPLITTER = {53: SPLITTER, 24: 2**12 + 1, 11: 2**6 + 1, 64: 2**32 + 1}
-"""2^⌈p/2⌉ + 1 by the significand's bits p: Veltkamp's splitting constant (Dekker 1971, §5)."""
 
 
 def _other(z: Array) -> Arithmetic:
@@ -105,8 +103,7 @@ def two_sum(x: Array, y: Term) -> tuple[Array, Term]:
         return s, NOTHING
     if s.dtype.kind == "c":
         return s, np.zeros_like(s)
-    part = s - x
-    return s, (x - (s - part)) + (y - part)
+    return s, lost_by_sum(x, y, s)
 
 
 def two_product(x: Array, y: Term) -> tuple[Array, Term]:
@@ -121,17 +118,8 @@ def two_product(x: Array, y: Term) -> tuple[Array, Term]:
         return p, NOTHING
     if p.dtype.kind == "c":
         return p, np.zeros_like(p)
-    splitter = p.dtype.type(_SPLITTER[np.finfo(p.dtype).nmant + 1])
-    xh, xl = _split(x, splitter)
-    yh, yl = _split(np.asarray(y, p.dtype), splitter)
-    return p, ((xh * yh - p) + xh * yl + xl * yh) + xl * yl
-
-
-def _split(x: NumPyArray, splitter: np.generic) -> tuple[NumPyArray, NumPyArray]:
-    """x as a sum of two numbers of half the significand each (Veltkamp)."""
-    c = splitter * x
-    high = c - (c - x)
-    return high, x - high
+    splitter = p.dtype.type(SPLITTER[np.finfo(p.dtype).nmant + 1])
+    return p, lost_by_product(x, np.asarray(y, p.dtype), p, splitter)
 
 
 def constant(c: Constant, z: Array) -> Array:

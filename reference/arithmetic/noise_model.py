@@ -55,11 +55,9 @@ def rounded(source: NoiseSource, y: NumPyArray, inexact: NumPyArray, common: flo
     everywhere = inexact is _EVERYWHERE or bool(inexact.all())
     if not everywhere and not inexact.any():
         return y
-    amplitude = binade(y)
-    amplitude *= 2 * source.format.unit_roundoff
-    if not everywhere:
-        amplitude = amplitude * inexact
-    return _erring(source, y, amplitude, inexact, common)
+    ulps = binade(y)
+    ulps *= 2
+    return with_noise(source, y, ulps if everywhere else ulps * inexact, inexact, common)
 
 
 def binade(y: NumPyArray) -> NumPyArray:
@@ -129,18 +127,7 @@ def with_noise(
     """
     if not terms.any():
         return y
-    return _erring(source, y, source.format.unit_roundoff * size, terms, common, through)
-
-
-def _erring(
-    source: NoiseSource,
-    y: NumPyArray,
-    amplitude: NumPyArray,
-    terms: NumPyArray,
-    common: float = 0.0,
-    through: NumPyArray | None = None,
-) -> NumPyArray:
-    """y + amplitude·ξ + ½η·terms·(ξ + ξ′)."""
+    amplitude = source.format.unit_roundoff * size
     exact, shape = y[0] if through is None else through, y.shape[1:]
     if amplitude.shape[1:] != shape:
         shape = np.broadcast_shapes(shape, amplitude.shape[1:])

@@ -34,16 +34,18 @@ class Noisy(Stacked):
     Attributes:
         data: (runs + 1, *shape), or (1, *shape) while no operation has rounded; data[0] has no noise.
         source: what draws the errors.
-        partial: of exact matrix products, what their partial sums may come to: what is added to them may be added
-            before all of their terms. None of other numbers.
+        factors: of exact matrix products, what was multiplied: what is added to them may be added before all of their
+            terms. None of other numbers.
     """
 
-    __slots__ = ("partial", "source")
+    __slots__ = ("factors", "source")
 
-    def __init__(self, data: NumPyArray, source: NoiseSource, partial: NumPyArray | None = None) -> None:
+    def __init__(
+        self, data: NumPyArray, source: NoiseSource, factors: tuple[NumPyArray, NumPyArray] | None = None
+    ) -> None:
         self.data = data
         self.source = source
-        self.partial = partial
+        self.factors = factors
 
     @classmethod
     def exact(cls, values: object, source: NoiseSource) -> Noisy:
@@ -90,7 +92,7 @@ class Noisy(Stacked):
         x = [_operand(i, source) for i in inputs]
         if ufunc is np.matmul:
             y = _matmul(source, *x)
-            return Noisy(y, source, np.abs(x[0][0]) @ np.abs(x[1][0]) if len(y) == 1 else None)
+            return Noisy(y, source, (x[0][0], x[1][0]) if len(y) == 1 else None)
         x = aligned(x)
         if ufunc in _COMPARISONS:
             return Noisy(compared(ufunc, *x), source)
@@ -102,8 +104,9 @@ class Noisy(Stacked):
         y = rounded(source, y, is_inexact(source, ufunc, x, y), common_error(ufunc))
         if ufunc is np.add:
             for term, other in zip(inputs, x[::-1], strict=True):
-                if isinstance(term, Noisy) and term.partial is not None:
-                    y = begun_with(source, y, np.abs(other[0]), term.partial)
+                if isinstance(term, Noisy) and term.factors is not None:
+                    a, b = map(np.abs, term.factors)
+                    y = begun_with(source, y, np.abs(other[0]), (a @ b).reshape(term.shape))
         return Noisy(y, source)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
@@ -128,9 +131,7 @@ class Noisy(Stacked):
 
     def reshape(self, *shape: Any) -> Noisy:
         """Each in another shape, as `numpy.ndarray.reshape`."""
-        made = super().reshape(*shape)
-        made.partial = None if self.partial is None else self.partial.reshape(made.shape)
-        return made
+        return Noisy(super().reshape(*shape).data, self.source, self.factors)
 
     # ── what the calculus asks of an arithmetic (see `dispatch`) ─────────────────────────────────────
 

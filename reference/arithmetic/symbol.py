@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .constants import Constant
+from .error_free import SPLITTER, lost_by_product, lost_by_sum
 from .wide import NOTHING
 
 _OPERATORS = {
@@ -27,10 +28,6 @@ _COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
 FUNCTIONS: Mapping[np.ufunc, str] = MappingProxyType({np.exp: "exp", np.maximum: "maximum", np.minimum: "minimum"})
 """NumPy's functions that a program may call, and their names there. NumPy's others are as fast as a compiler's, and not
 to the last bit the same."""
-
-
-SPLITTER = 2.0**27 + 1
-"""Veltkamp's splitting constant for 53 bits (Dekker 1971, §5)."""
 
 
 @dataclass
@@ -132,18 +129,12 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
     def two_sum(self, other: Any) -> tuple[Any, Any]:
         """See `dispatch.two_sum`."""
         s = self + other
-        if self.program.wide:
-            return s, NOTHING
-        part = s - self
-        return s, (self - (s - part)) + (other - part)
+        return s, NOTHING if self.program.wide else lost_by_sum(self, other, s)
 
     def two_product(self, other: Any) -> tuple[Any, Any]:
         """See `dispatch.two_product`."""
         p = self * other
-        if self.program.wide:
-            return p, NOTHING
-        (xh, xl), (yh, yl) = _split(self), _split(other)
-        return p, ((xh * yh - p) + xh * yl + xl * yh) + xl * yl
+        return p, NOTHING if self.program.wide else lost_by_product(self, other, p, SPLITTER[53])
 
     def constant(self, c: Constant) -> tuple[Any, Any]:
         """See `dispatch.constant_parts`."""
@@ -159,12 +150,6 @@ class Mask(Symbol):
     """Where a comparison holds: what `numpy.where` and `indicator` choose by, and no number to compute with."""
 
     __slots__ = ()
-
-
-def _split(x: Any) -> tuple[Any, Any]:
-    c = SPLITTER * x
-    high = c - (c - x)
-    return high, x - high
 
 
 def _name(x: Any) -> str:

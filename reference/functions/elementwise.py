@@ -126,7 +126,7 @@ def _of_elements(
 
 
 def _ordered_like(z: NumPyArray, y: NumPyArray) -> NumPyArray:
-    """y in the order in memory that NumPy's functions of z have: by that order sums are rounded."""
+    """y in the order in memory that NumPy's functions of z have (blocks have none): by it sums are rounded."""
     if z.flags.c_contiguous:
         return y
     ordered = np.empty_like(+np.asarray(z, _FLOAT64), z.dtype)

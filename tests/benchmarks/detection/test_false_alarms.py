@@ -45,7 +45,7 @@ def test_jaxs_compiler_loses_a_maximum_and_nothing_else_is_excused():
     losses = ("multi_margin", "cross_entropy")
     hinge, smooth = (representable(ref.Problem(row, x, target, loss), "bfloat16") for loss in losses)
     given = by_jax(hinge, "bfloat16")(hinge)
-    slow = by_jax(hinge, "bfloat16", compiled=False)(hinge)
+    slow = by_jax(hinge, "bfloat16", jit=False)(hinge)
     assert np.count_nonzero(given["input"]) < 0.5 * np.count_nonzero(slow["input"])
     found = false_alarms.judgement(hinge, given, "JAX", "bfloat16")
     assert (found.outcome, found.deviation) == ("deviation", COMPILED_MAXIMUM.name)

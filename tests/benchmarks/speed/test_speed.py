@@ -24,7 +24,6 @@ def test_torch_is_timed_at_the_same_gradients(problem):
     assert tc.check(problem, dict(zip(problem.leaves(), found, strict=True))).agrees
 
 
-@pytest.mark.skipif(not speed.HAS_NUMBA, reason="Numba is an extra")
 def test_compiled_loops_are_timed_at_the_same_gradients():
     problem = speed.perceptron((4, 5, 3), 6, "gelu", np.float64, 0)
     assert tc.check(problem, rivals.in_loops(problem)()).agrees
@@ -51,7 +50,7 @@ def test_a_row_beyond_its_goal_is_named_and_what_is_not_measured_is_not():
 def test_a_row_of_the_table_has_all_its_columns():
     work = speed.Work("2-2-1 tanh", speed.perceptron((2, 2, 1), 1, "tanh", np.float32, 0), speed.GOAL)
     row = speed.times(work, 1) | speed.memory(work)
-    assert row["ratio"] == pytest.approx(row["loops" if speed.HAS_NUMBA else "ours"] / row["torch"])
+    assert row["ratio"] == pytest.approx(row["loops"] / row["torch"])
     ratios = {column for pair in speed.RATIOS.values() for column in pair}
     assert row.keys() == {"name", "type", "ours", "loops", "torch", "quartiles", "compiled", "MB", *ratios}
 

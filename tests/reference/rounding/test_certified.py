@@ -51,15 +51,14 @@ def small(seed, cases):
 # ── enclosure ────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("cases", [range(70), pytest.param(range(70, 140), marks=pytest.mark.explore)])
-def test_random_problems_are_enclosed_and_agree_with_float64_and_torch(cases):
+def test_random_problems_are_enclosed_and_agree_with_float64_and_torch():
     """Torch within the textbook scale, the reference within the accurate one, of the certified numbers.
 
     Left out: BCE, for an output beside 0 or 1 lacks the digits of 1 − y, which no scale measures; and torch's
     hardsigmoid, whose slope is 1/6 in float32.
     """
     judged, unresolved = 0, []
-    for case, problem in small(1, cases):
+    for case, problem in small(1, range(140)):
         found = certified_gradients(problem)
         for leaf in everything(found).values():
             assert np.all((leaf.lower <= leaf.nearest) & (leaf.nearest <= leaf.upper))
@@ -80,7 +79,7 @@ def test_random_problems_are_enclosed_and_agree_with_float64_and_torch(cases):
             assert not np.any(np.abs(ours.leaves()[place] - leaf.nearest) > FACTOR * fine), (case, place)
             assert not np.any(np.abs(theirs.leaves()[place] - leaf.nearest) > FACTOR * np.maximum(fine, coarse))
         judged += 1
-    assert judged > 40
+    assert judged > 80
     assert len(unresolved) <= 3
 
 

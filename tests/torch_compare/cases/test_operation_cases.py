@@ -75,12 +75,10 @@ def test_the_complex_step_finds_the_same(cases):
         assert verdict.agrees, f"{case.name}: {verdict}"
 
 
-@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.explore) for part in (1, 2))])
-def test_a_planted_error_is_caught(cases, part):
+def test_a_planted_error_is_caught(cases):
     """The largest element of the first gradient doubled, in the coarsest type of the case; each row in one type."""
     unseen = []
-    one_type = [case for index, case in enumerate(of_steps(cases)) if (index + index // 3) % 3 == 0]
-    for case in one_type[part::3]:
+    for case in (case for index, case in enumerate(of_steps(cases)) if (index + index // 3) % 3 == 0):
         dtype = "bfloat16" if "bfloat16" in case.flags else str(case.problem.dtype)
         leaves = {place: np.array(leaf, float) for place, leaf in ref.gradients(case.problem).leaves().items()}
         place = next(iter(leaves))
