@@ -84,17 +84,23 @@ def is_inexact(source: NoiseSource, ufunc: np.ufunc, x: list[NumPyArray], y: Num
         if not exact.any():
             return _EVERYWHERE
         tiny = np.abs(y) < source.format.smallest * 2.0**source.format.bits
-        return ~exact | (tiny & (x[0] != 0) & (x[1] != 0)) if tiny.any() else ~exact
+        return ~exact | (tiny & _rounds(x[0]) & _rounds(x[1])) if tiny.any() else ~exact
     if ufunc is np.true_divide:
         exact = _power_of_two(x[1])
         if exact.any():
             exact = exact & ~(np.abs(y) < source.format.smallest_normal)
-        return np.asarray(~exact & (x[0] != 0))
+        return np.asarray(~exact & _rounds(x[0]))
     if ufunc is np.reciprocal:
         return np.asarray(~_power_of_two(x[0]))
     if ufunc is np.power:
         return np.asarray((x[0] != 0) & (x[0] != 1) & (x[1] != 0) & (x[1] != 1))
     return np.asarray(np.isfinite(x[0])) if ufunc in _INEXACT_AT_ZERO else np.asarray(np.isfinite(x[0]) & (x[0] != 0))
+
+
+def _rounds(x: NumPyArray) -> NumPyArray:
+    """Where a factor is not 0 in every run: one that underflowed is 0 in some, and its products underflow in any."""
+    nonzero = x != 0
+    return nonzero if nonzero.all() else nonzero.any(axis=0, keepdims=True)
 
 
 def _inexact_sum(source: NoiseSource, a: NumPyArray, b: NumPyArray, y: NumPyArray, ufunc: np.ufunc) -> NumPyArray:

@@ -145,6 +145,17 @@ def test_underflow_makes_errors_of_the_smallest_number(name):
     assert np.all((spread > 0.1 * fmt.smallest) & (spread < 3 * fmt.smallest))
 
 
+@pytest.mark.parametrize("name", ["float64", "float32", "bfloat16"])
+def test_a_number_that_underflows_twice_is_not_zero_in_a_third_of_the_runs(name):
+    """e^−1000 is 0 in most runs; scaled by a power of two it may come to the smallest number in any of them."""
+    runs, tiny = 600, -1000.0 if name == "float64" else -100.0
+    scaled = np.exp(noisy([tiny], name, runs=runs)) * 2.0**-46
+    values = {"product": scaled, "quotient": np.exp(noisy([tiny], name, runs=runs)) / 3}
+    for what, value in values.items():
+        share = np.mean(value.data[1:] != 0)
+        assert share > 1 / 3 - 4 * np.sqrt(1 / 3 * 2 / 3 / runs), what
+
+
 def test_equal_numbers_are_rounded_alike_in_half_of_the_runs():
     thirds = noisy(np.full(64, 1.0), runs=64) / 3
     deviation = thirds.data[1:] - thirds.data[0]
