@@ -48,7 +48,8 @@ def central_difference(problem: Problem, *, entries: int | None = None, seed: in
     (L(θ + h) − L(θ − h))/2h at steps h that halve, extrapolated to h = 0 (Ridders 1982, §2); the entry of the
     tableau with the least bar is taken. A bar is the sum of
 
-    - truncation: the largest difference from the entry's neighbours in the tableau, two finer ones among them;
+    - truncation: the largest difference from the entry's neighbours in the tableau, two finer ones among them, or, at
+      the tableau's end, the last change of the column divided by its weight;
     - disagreement with any finer step, and with one near √u, beyond what rounding explains;
     - rounding: `NOISE`·σ/h carried through the tableau's weights, σ that of the loss on `Noisy` arithmetic,
       measured at the base point and, for the output's rounding, at either end of the steps.

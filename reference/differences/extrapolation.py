@@ -103,15 +103,17 @@ def _next_column(quotient: NumPyArray, noise: NumPyArray, weight: float) -> tupl
     """Richardson's finer + (finer − coarser)/(weight − 1) for every two rows, its noise, and how far it may be off.
 
     The truncation is the largest difference from the entry's neighbours: the two that it is made from, and the next
-    two of its own column.
+    two of its own column. The last two rows have no such two; what they still lack is no more than the last change of
+    the column divided by the weight, for its errors fall by that at least: two neighbours may meet by chance where the
+    error changes its sign.
     """
     finer, coarser = quotient[:, 1:], quotient[:, :-1]
     raised = finer + (finer - coarser) / (weight - 1)
     noise = (weight * noise[:, 1:] + noise[:, :-1]) / (weight - 1)
     truncation = np.maximum(np.abs(raised - finer), np.abs(raised - coarser))
-    for ahead in (1, 2):
-        later = np.abs(raised[:, ahead:] - raised[:, :-ahead])
-        truncation[:, :-ahead] = np.maximum(truncation[:, :-ahead], later)
+    change, twice = np.abs(raised[:, 1:] - raised[:, :-1]), np.abs(raised[:, 2:] - raised[:, :-2])
+    for rows, found in ((np.s_[:-1], change), (np.s_[:-2], twice), (np.s_[-2:], change[:, -2:] / weight)):
+        truncation[:, rows] = np.maximum(truncation[:, rows], found)
     return raised, noise, truncation
 
 

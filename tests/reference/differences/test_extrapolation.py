@@ -8,10 +8,12 @@ import reference as ref
 from reference.differences import (
     central_difference,
 )
+from reference.differences.one_parameter import in_float64
 from tests.reference.differences.helpers import (
     outside,
     with_fault,
 )
+from torch_compare.random_problems.spec import Spec, build
 
 
 def test_a_met_target_and_constant_units_do_not_pass_for_exact():
@@ -52,3 +54,13 @@ def test_a_bend_far_narrower_than_the_first_steps_is_found():
         found, g = central_difference(problem), ref.gradients(problem)
         assert outside(found, g) == []
         assert outside(found, with_fault(g, 0, 0.5 / 0.525)), "a half is not the slope at 0.1"
+
+
+def test_where_the_error_changes_its_sign_two_neighbours_that_meet_do_not_make_a_bar():
+    """The finest two entries of a column are 7e-12 apart there and 1.2e-11 off; no finer one of that ladder says so."""
+    spec = Spec(
+        widths=(1, 19), activations=("softmax",), loss="bce", batch=12, seed=5411976150159623319, reduction="mean",
+        dtype="float32", features=("saturated", "huge"), variants=True,
+    )  # fmt: skip
+    problem = in_float64(build(spec))
+    assert outside(central_difference(problem), ref.gradients(problem)) == []
