@@ -77,10 +77,13 @@ class Noisy(Stacked):
         """σ: the root mean square over the runs of their distance from the noise-free one."""
         if len(self.data) == 1:
             return np.zeros(self.shape)
-        deviation = np.abs(self.data[1:] - self.data[0])
+        deviation = self.data[1:] - self.data[0]
+        np.abs(deviation, out=deviation)
         peak = deviation.max(axis=0)
         scale = np.where((peak > 0) & np.isfinite(peak), peak, 1.0)
-        sigma = scale * np.sqrt(np.mean((deviation / scale) ** 2, axis=0))
+        deviation /= scale
+        deviation *= deviation
+        sigma = scale * np.sqrt(deviation.mean(axis=0))
         return np.where((sigma == 0) & (peak > 0), np.finfo(float).smallest_subnormal, sigma)
 
     # ── NumPy's protocols ────────────────────────────────────────────────────────────────────────────

@@ -122,7 +122,7 @@ class Whitened:
 
 def statistics(white: Whitened) -> Iterator[Statistic]:
     """The mean squares of every leaf, and the projections on the gradient: whole, by layer, leaf, row and column."""
-    yield from _sizes(white)
+    yield from sizes(white)
     peak = _largest(white.gradient)
     if not peak > 0:
         return
@@ -140,6 +140,19 @@ def statistics(white: Whitened) -> Iterator[Statistic]:
             yield _Sums.added(parts).projection(LAYER, place_of(layer), peak)
     if len(leaves) > 1:
         yield _Sums.added(list(leaves.values())).projection(WHOLE, "every gradient", peak)
+
+
+def sizes(white: Whitened) -> Iterator[Statistic]:
+    """The root mean square of each leaf of several elements, over those that have a scale, in units of the runs'."""
+    for place, error in white.error.items():
+        runs = white.runs[place]
+        squares = np.einsum("r...,r...->...", runs, runs)
+        judged = squares > 0
+        count = int(np.count_nonzero(judged))
+        if count > 1:
+            with np.errstate(over="ignore"):
+                expected = np.sqrt(squares[judged].mean(dtype=float) / len(runs))
+                yield Statistic(SIZE, place, float(np.sqrt(np.mean(error[judged] ** 2)) / expected), count)
 
 
 def towards(white: Whitened, changes: Sequence[tuple[str, NumPyArray]]) -> list[Statistic]:
@@ -177,17 +190,6 @@ def worst_statistic(found: Iterable[Statistic]) -> Statistic | None:
 
 def _largest(arrays: Mapping[str, NumPyArray]) -> float:
     return max((float(np.abs(a).max(initial=0.0)) for a in arrays.values()), default=0.0)
-
-
-def _sizes(white: Whitened) -> Iterator[Statistic]:
-    """The root mean square of each leaf of several elements, over those that have a scale, in units of the runs'."""
-    for place, error in white.error.items():
-        judged = np.any(white.runs[place] != 0, axis=0)
-        count = int(np.count_nonzero(judged))
-        if count > 1:
-            with np.errstate(over="ignore"):
-                expected = np.sqrt(np.mean(white.runs[place][:, judged].astype(float) ** 2))
-                yield Statistic(SIZE, place, float(np.sqrt(np.mean(error[judged] ** 2)) / expected), count)
 
 
 # ── sums over elements ───────────────────────────────────────────────────────────────────────────────

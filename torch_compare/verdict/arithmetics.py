@@ -12,7 +12,7 @@ import numpy as np
 import reference as ref
 from reference.arithmetic.formats import FORMATS, Format
 from reference.rounding.distance import WorstElement
-from reference.rounding.scale import RUNS, Rounding, rounding_errors
+from reference.rounding.scale import RUNS, SCREEN_RUNS, Rounding, rounding_errors
 
 from ..diagnosis.small_mistake import small_mistake
 from ..diagnosis.wording import Diagnosis
@@ -28,10 +28,9 @@ from .verdict import Verdict, judge, lost_digits
 LEFT = 0.25
 """A mistake that accounts for errors leaves so much of their root mean square at the most, as in other searches."""
 
-SCREEN_RUNS = 8
 SCREEN = 0.5
-"""σ from 8 runs is within a factor of 2 of σ in all but one element in 10,000 from above (χ² with 8 degrees): what is
-within half of every limit of it is within the limit of σ. Most correct gradients are, and need no more runs."""
+"""What is within half of every limit of σ from `SCREEN_RUNS` is within the limit of σ. Most correct gradients are, and
+need no more runs."""
 
 Judged = tuple[Verdict, Callable[[], Rounding]]
 """A verdict, and the wider of the two scales."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
@@ -14,9 +14,10 @@ import reference as ref
 from reference.arithmetic.formats import FORMATS, Format, get_format
 from reference.arithmetic.noise_source import nearest, representable
 from reference.rounding.distance import FACTOR
-from reference.rounding.scale import Rounding, rounding_errors
-from reference.rounding.statistics import SIZE
+from reference.rounding.scale import RUNS, SCREEN_RUNS, Rounding, rounding_errors
+from reference.rounding.statistics import SIZE, Whitened, sizes
 
+from ..diagnosis.known_changes import fitted_factor
 from .by_scale import ByScale
 from .given import Given
 
@@ -27,6 +28,8 @@ bfloat16's. Less is something else, which a wide enough precision merely hides."
 LARGEST = 8.0
 """σ of the largest element, which was 3.3 at the most there; of the root mean square of a leaf, a third. More only if
 the runs have more, as where a printed number may be half a unit off."""
+OF_FEW = 4.0
+"""How far σ from `SCREEN_RUNS` may be off, either way."""
 ENOUGH = 16
 """Numbers of a format of which one with three bits less holds an eighth each: by chance all of so many once in 2^48."""
 NEAR, APART = 4.0, 16.0
@@ -68,21 +71,26 @@ def lower_precision(
     leaves = given.leaves
     if not all(np.all(np.isfinite(values)) for values in leaves.values()):
         return None
-    if ByScale(problem, leaves, expected, wider, fmt).one_mistake_explains():
-        return None
+
+    def rounding(coarser: Format, runs: int) -> Rounding:
+        found = rounding_errors(problem, coarser, textbook=True, seed=seed, runs=runs)
+        for place, printed in given.prints.items():
+            found = found.printed(place, expected[place], printed.half)
+        return found
+
     for tier in _candidates(given, fmt):
         best, least = None, np.inf
         for coarser in tier:
-            measured = rounding_errors(problem, coarser, textbook=True, seed=seed)
-            for place, printed in given.prints.items():
-                measured = measured.printed(place, expected[place], printed.half)
+            if _out_of_reach(given, expected, wider, rounding(coarser, SCREEN_RUNS)):
+                continue
+            measured = rounding(coarser, RUNS)
             if _mostly_right(given, expected, wider, measured):
                 continue
             fit = _misfit(ByScale(problem, leaves, expected, wider.wider(measured), coarser))
             if fit < least:
                 best, least = coarser.name, fit
         if best:
-            return best
+            return None if ByScale(problem, leaves, expected, wider, fmt).one_mistake_explains() else best
     return None
 
 
@@ -105,6 +113,18 @@ def cut_off(given: Given, expected: Mapping[str, Any]) -> str:
         numbers += int(np.count_nonzero(short > CUT))
         names.add(name)
     return " and ".join(sorted(names)) if numbers >= ENOUGH else ""
+
+
+def _out_of_reach(given: Given, expected: Mapping[str, Any], fine: Rounding, few: Rounding) -> bool:
+    """Whether errors are so far from the scale of few runs, in size, that more runs would not make it theirs.
+
+    What they have in common with the gradient does not count: the rounding of 1/N moves all of it.
+    """
+    sigma = {place: np.maximum(fine.sigma[place], few.sigma[place]) for place in few.sigma}
+    white = Whitened.of(given.leaves, expected, Rounding(sigma, few.errors))
+    apart = white.without(fitted_factor(white, tuple(white.gradient))[0])
+    least, most = (_root_mean_square(s.errors for s in sizes(side)) for side in (apart, white))
+    return least > OF_FEW * TYPICAL[1] or most * OF_FEW < TYPICAL[0]
 
 
 def _mostly_right(given: Given, expected: Mapping[str, Any], fine: Rounding, coarse: Rounding) -> bool:
@@ -141,9 +161,9 @@ def _misfit(found: ByScale) -> float:
 
     Their directions are judged in units of their own size: a format may be coarse enough to hide one.
     """
-    sizes = list(found.sizes().values())
-    size = float(np.sqrt(np.mean(np.square(sizes)))) if sizes else 0.0
-    if not TYPICAL[0] <= size <= TYPICAL[1] or max(sizes) > LARGEST / 3:
+    of_leaves = found.sizes().values()
+    size = _root_mean_square(of_leaves)
+    if not TYPICAL[0] <= size <= TYPICAL[1] or max(of_leaves) > LARGEST / 3:
         return float("inf")
     of_runs = max(float(np.abs(runs).max(initial=0.0)) for runs in found.rounding.errors.values())
     if found.worst.scales > max(LARGEST, 1.1 * of_runs):
@@ -152,6 +172,12 @@ def _misfit(found: ByScale) -> float:
     if any(statistic.excess > min(1.0, size) for statistic in directions):
         return float("inf")
     return float(abs(np.log(size / 0.4)))
+
+
+def _root_mean_square(of_leaves: Iterable[float]) -> float:
+    """Of the sizes of leaves, each counted once; 0 of none."""
+    squares = np.square([*of_leaves])
+    return float(np.sqrt(squares.mean())) if squares.size else 0.0
 
 
 def _candidates(given: Given, fmt: Format) -> Iterator[list[Format]]:
