@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -21,7 +23,15 @@ def exploring(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the seed of an exploration here, so that it can be printed and every worker shares it."""
+    """Choose the seed of an exploration here, so that it can be printed and every worker shares it.
+
+    Where no bytecode is to be written, all processes that tests start share it in a folder that goes with this one:
+    to compile the project takes each as long as to load it.
+    """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        folder = tempfile.TemporaryDirectory(prefix="bytecode-")
+        config.add_cleanup(folder.cleanup)
+        os.environ["PYTHONPYCACHEPREFIX"] = folder.name
     if exploring(config) and config.getoption("--hypothesis-seed") is None:
         config.option.hypothesis_seed = str(secrets.randbelow(2**32))
 

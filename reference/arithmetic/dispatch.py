@@ -171,10 +171,8 @@ def largest(z: Array, axis: int = -1) -> tuple[Array, Array]:
     if not is_numpy(z):
         return _other(z).largest(axis)
     real = z.real
-    best = real.argmax(axis=axis, keepdims=True)
-    mask = np.zeros(z.shape, dtype=bool)
-    np.put_along_axis(mask, best, True, axis=axis)
-    return mask, np.take_along_axis(real, best, axis=axis)
+    place = np.arange(z.shape[axis]).reshape(-1, *(1,) * (z.ndim - 1 - axis % z.ndim))
+    return place == real.argmax(axis=axis, keepdims=True), real.max(axis=axis, keepdims=True)
 
 
 def peak(z: Array, axis: int = -1) -> Array:

@@ -15,7 +15,8 @@ from .logistic import WIDEST
 
 def _exponentials(z: Array, peak: Array) -> Array:
     """exp(z − peak), z not above it: with what the difference loses."""
-    difference, lost = two_sum(finite(z), -finite(peak))
+    bounded = finite(z)
+    difference, lost = two_sum(bounded, -(peak if bounded is z else finite(peak)))
     error = lost if isinstance(lost, float) else np.where(difference < -WIDEST, zero(lost), lost)
     e, rest = exp_of_sum(difference, error)
     return e + e * rest

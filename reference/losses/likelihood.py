@@ -68,7 +68,7 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         if np.asarray(t).dtype.kind == "f":
             return y.shape[0]
         if weights is None:
-            return int(np.sum(np.asarray(t) != ignore_index))
+            return int(np.count_nonzero(np.asarray(t) != ignore_index))
         return (indicator(chosen_class(t, y.shape[1], ignore_index), y) * parameter(weights, y)).sum()
 
     def total(y: Array, t: Array) -> Array:
@@ -105,7 +105,7 @@ def nll(weight: ArrayLike | None = None, ignore_index: int = -100) -> Loss:
         return indicator(chosen_class(t, y.shape[1], ignore_index), y) * weights_like(weights, y)
 
     def divisor(y: Array, t: Array) -> Term:
-        return onehot(y, t).sum() if weights is not None else int(np.sum(np.asarray(t) != ignore_index))
+        return onehot(y, t).sum() if weights is not None else int(np.count_nonzero(np.asarray(t) != ignore_index))
 
     return Loss(
         "nll",
