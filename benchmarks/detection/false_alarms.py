@@ -112,8 +112,8 @@ def explained(problem: ref.Problem, leaves: Leaves, implementation: str, name: s
         for row in rows:
             if row.as_torch is not None:
                 theirs, names = row.as_torch(theirs), [*names, row.name]
-        agrees = bool(names) and tc.check(theirs, leaves, name, diagnose=False).agrees
-        return " + ".join(names) if agrees else ""
+        within = bool(names) and tc.check(theirs, leaves, name, diagnose=False).within
+        return " + ".join(names) if within else ""
     if implementation == "JAX" and name == "bfloat16" and finite and _lost_by_compilation(problem):
         return COMPILED_MAXIMUM.name
     lost = implementation in ("JAX", "autograd") and not finite and _cubes_slope_overflows(narrow)

@@ -5,6 +5,7 @@ import pytest
 
 import reference as ref
 from benchmarks.detection import false_alarms
+from benchmarks.detection.survey import judged_case
 from benchmarks.implementations.correct_gradients import by_autograd, by_jax, by_torch, representable
 from benchmarks.implementations.jax_deviations import COMPILED_MAXIMUM, GELU_TANH_OVERFLOW
 from benchmarks.wrong_gradients.problems import network
@@ -24,6 +25,14 @@ def test_a_published_deviation_is_counted_apart_and_hides_nothing_else():
     wrong = leaves | {"input": leaves["input"] * (1 + 1e-9)}
     assert tally_of(problem, wrong) == {"false alarm": 1}
     assert tally_of(problem, leaves, "JAX") == {"false alarm": 1}
+
+
+@pytest.mark.parametrize("case", [2135, 2142])
+def test_a_deviation_explains_what_rounding_buries_in_its_own_formula_too(case):
+    """Behind a softmax that saturates torch's bce divides by 1e−12: rounding is all that is left, and it is torch's."""
+    _, found = judged_case(78023711, case)
+    assert found.verdict.status == "unresolved"
+    assert (found.outcome, found.deviation) == ("deviation", "bce_epsilon")
 
 
 def test_jaxs_own_row_excuses_the_nan_that_it_lists_and_nothing_else():
