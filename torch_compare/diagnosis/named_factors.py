@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 import reference as ref
+from reference.arithmetic.array import NumPyArray
 from reference.losses.reduced import in_rows
 from reference.network import passes
 from reference.network.problem import loss_divisor
@@ -183,13 +185,21 @@ def nearest(table: tuple[Named, ...], value: float, noise: float) -> tuple[Named
     one = min(table, key=lambda c: abs(c.value - value))
     if abs(one.value - value) <= 2 * noise * abs(value):
         return (one,)
-    pairs = [
+    pairs, products = _pairs(table, noise > COARSE)
+    k = int(np.argmin(np.abs(products - value))) if pairs else 0
+    return pairs[k] if pairs and abs(products[k] - value) < abs(one.value - value) else (one,)
+
+
+@lru_cache(64)
+def _pairs(table: tuple[Named, ...], coarse: bool) -> tuple[tuple[tuple[Named, Named], ...], NumPyArray]:
+    """The pairs of constants that may go together, in coarse noise those with a sign alone, and their products."""
+    pairs = tuple(
         (a, b)
         for i, a in enumerate(table)
         for b in table[i + 1 :]
-        if a.value * b.value != 1 and (-1 in (a.value, b.value) or not (noise > COARSE or a.alone or b.alone))
-    ]
-    return min([(one,), *pairs], key=lambda c: abs(product(c) - value))
+        if a.value * b.value != 1 and (-1 in (a.value, b.value) or not (coarse or a.alone or b.alone))
+    )
+    return pairs, np.array([a.value * b.value for a, b in pairs])
 
 
 def _met_by_chance(table: tuple[Named, ...], value: float, noise: float) -> float:
