@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 import reference as ref
 import torch_compare as tc
 
-from ..harness.timing import interleaved_medians
+from ..harness.timing import check_afresh, interleaved_medians
 from ..implementations.correct_gradients import torch_function
 
 SMALL, SMALL_BATCH = (64, 64, 64, 10), 32
@@ -45,8 +45,8 @@ def seconds(repetitions: int, slow_repetitions: int, seed: int, widths: Sequence
     problem = network(widths, SMALL_BATCH, seed)
     given = tc.SOURCES["torch"](problem)
     short: dict[str, Callable[[], Any]] = {
-        "check": partial(tc.check, problem, given),
-        "certified": partial(tc.check, problem, given, certified=True),
+        "check": partial(check_afresh, problem, given),
+        "certified": partial(check_afresh, problem, given, certified=True),
         "fast": gradcheck(problem, fast=True),
     }
     threads = torch.get_num_threads()
@@ -72,4 +72,4 @@ def large_seconds(repetitions: int, seed: int, widths: Sequence[int] = LARGE) ->
     problem = network(widths, LARGE_BATCH, seed)
     given = tc.SOURCES["torch"](problem)
     with threadpool_limits(1):
-        return median(_seconds(partial(tc.check, problem, given)) for _ in range(repetitions))
+        return median(_seconds(partial(check_afresh, problem, given)) for _ in range(repetitions))

@@ -12,8 +12,18 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
+import reference as ref
+import torch_compare as tc
+from reference.rounding.measured import forget
+
 THREADS = 1
 """Of the matrix library and of torch, in `on_one_core`."""
+
+
+def check_afresh(problem: ref.Problem, given: Any, **how: Any) -> tc.Verdict:
+    """The verdict of `tc.check`, whose noisy runs are not those kept of another turn."""
+    forget()
+    return tc.check(problem, given, **how)
 
 
 def interleaved_times(

@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 import reference as ref
-import torch_compare as tc
 from reference.differences import central_difference, complex_step
 from reference.differences.multiprecision import multiprecision_difference
 from reference.rounding.certified import certified_gradients
@@ -26,7 +25,7 @@ from torch_compare.torch_side.gradients import torch_gradients
 
 from ..harness.report import Report
 from ..harness.style import GREY, guide, panels, save_picture
-from ..harness.timing import interleaved_medians, on_one_core
+from ..harness.timing import check_afresh, interleaved_medians, on_one_core
 from .speed import TYPES, perceptron
 
 AnySpec: TypeAlias = "Spec | NetworkSpec"
@@ -62,10 +61,10 @@ def costs(widths: Sequence[int], batch: int, dtype: type[Any], seed: int, repeti
     work: dict[str, Callable[[], Any]] = {
         "gradients": partial(ref.gradients, problem),
         "scale": partial(ref.rounding_scale, problem),
-        "check": partial(tc.check, problem, given),
+        "check": partial(check_afresh, problem, given),
     }
     if problem.mlp.parameters <= CERTIFIED:
-        work["certified"] = partial(tc.check, problem, given, certified=True)
+        work["certified"] = partial(check_afresh, problem, given, certified=True)
     found = interleaved_medians(work, repetitions=repetitions)
     one, parameters = found["gradients"], problem.mlp.parameters
     goal = GRADIENTS * one if (tuple(widths), dtype) == ((64, 64, 64, 10), np.float32) else SECONDS.get(parameters, nan)

@@ -19,7 +19,7 @@ import reference as ref
 from reference.arithmetic.formats import FORMATS, Format
 from reference.network import graph
 from reference.rounding.distance import FACTOR, worst_place, worst_places
-from reference.rounding.scale import rounding_errors
+from reference.rounding.measured import measured_errors
 
 from ..mistakes.finished import factor_at
 from ..mistakes.mistake import Mistake, leaves_with
@@ -142,7 +142,7 @@ def _tried(fit: Fit, subject: Subject, seed: int) -> Fit:
     for mistake in fit.mistakes:
         other = mistake.problem(other)
     made = leaves_with(fit.mistakes, subject.problem)
-    sigma = with_storing(rounding_errors(other, fmt, textbook=True, runs=RUNS, seed=seed).sigma, made, subject.stored)
+    sigma = with_storing(measured_errors(other, fmt, textbook=True, runs=RUNS, seed=seed).sigma, made, subject.stored)
     worst = worst_places(subject.held, made, sigma, fmt)
     scales = max((np.inf if np.isnan(w.scales) else w.scales for p, w in worst.items() if p != "loss"), default=0.0)
     loss = "loss" not in worst or worst["loss"].scales <= FACTOR

@@ -12,7 +12,8 @@ import numpy as np
 import reference as ref
 from reference.arithmetic.formats import FORMATS, Format
 from reference.rounding.distance import WorstElement
-from reference.rounding.scale import RUNS, SCREEN_RUNS, Rounding, rounding_errors
+from reference.rounding.measured import measured_errors
+from reference.rounding.scale import RUNS, SCREEN_RUNS, Rounding
 
 from ..diagnosis.small_mistake import small_mistake
 from ..diagnosis.wording import Diagnosis
@@ -195,7 +196,7 @@ def _scale(
 
     @cache
     def scale(textbook: bool, runs: int = RUNS) -> Rounding:
-        found = rounding_errors(problem, fmt, textbook=textbook, seed=seed, runs=runs)
+        found = measured_errors(problem, fmt, textbook=textbook, seed=seed, runs=runs)
         return _stored(found, given, expected, fmt)
 
     return scale

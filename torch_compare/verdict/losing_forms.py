@@ -10,7 +10,8 @@ import numpy as np
 import reference as ref
 from reference.arithmetic.formats import Format
 from reference.network.unchecked import changed
-from reference.rounding.scale import Rounding, rounding_errors
+from reference.rounding.measured import measured_errors
+from reference.rounding.scale import Rounding
 
 from .by_scale import ByScale
 from .lower_precision import looks_like_rounding
@@ -44,7 +45,7 @@ def losing_form(
             if found.one_mistake_explains():
                 return None
         with np.errstate(all="ignore"):
-            rounding = wider.wider(rounding_errors(other, fmt, textbook=True, seed=seed))
+            rounding = wider.wider(measured_errors(other, fmt, textbook=True, seed=seed))
         by_form = ByScale(problem, leaves, expected, rounding, fmt)
         if by_form.within and looks_like_rounding(by_form):
             lost = np.log10(max(found.worst.scales, 1.0))

@@ -14,7 +14,8 @@ import reference as ref
 from reference.arithmetic.formats import FORMATS, Format, get_format
 from reference.arithmetic.noise_source import nearest, representable
 from reference.rounding.distance import FACTOR
-from reference.rounding.scale import RUNS, SCREEN_RUNS, Rounding, rounding_errors
+from reference.rounding.measured import measured_errors
+from reference.rounding.scale import RUNS, SCREEN_RUNS, Rounding
 from reference.rounding.statistics import SIZE, Whitened, sizes
 
 from ..diagnosis.known_changes import fitted_factor
@@ -73,7 +74,7 @@ def lower_precision(
         return None
 
     def rounding(coarser: Format, runs: int) -> Rounding:
-        found = rounding_errors(problem, coarser, textbook=True, seed=seed, runs=runs)
+        found = measured_errors(problem, coarser, textbook=True, seed=seed, runs=runs)
         for place, printed in given.prints.items():
             found = found.printed(place, expected[place], printed.half)
         return found

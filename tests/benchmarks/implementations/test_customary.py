@@ -11,9 +11,7 @@ import torch_compare as tc
 from benchmarks.implementations.customary import ACTIVATIONS, customary_gradients
 from benchmarks.implementations.customary_losses import LOSSES
 from tests.helpers.comparing import assert_within_rounding
-from tests.helpers.scales import scales_measured_once  # noqa: F401
 
-pytestmark = pytest.mark.usefixtures("scales_measured_once")
 SCALES = (1e-6, 1e-3, 0.1, 1.0, 4.0, 15.0, 60.0)
 FORMS = [(row, form) for row, forms in ACTIVATIONS.items() for form in forms]
 LOSS_FORMS = [(row, form) for row, forms in LOSSES.items() for form in forms]

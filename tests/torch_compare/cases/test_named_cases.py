@@ -4,14 +4,11 @@ import numpy as np
 import pytest
 
 import reference as ref
-from tests.helpers.scales import scales_measured_once  # noqa: F401
 from tests.torch_compare.cases.helpers import of_layers
 from torch_compare.cases.draft import FLAGS
 from torch_compare.torch_side.deviations import deviations
 from torch_compare.torch_side.gradients import torch_gradients
 from torch_compare.verdict.checks import check
-
-pytestmark = pytest.mark.usefixtures("scales_measured_once")
 
 # ── what the cases are ───────────────────────────────────────────────────────────────────────────────
 

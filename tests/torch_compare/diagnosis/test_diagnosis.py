@@ -9,9 +9,7 @@ import reference as ref
 import torch_compare as tc
 from benchmarks.wrong_gradients.bank import BANK
 from tests.helpers import derivatives
-from tests.helpers.scales import scales_measured_once  # noqa: F401
 
-pytestmark = pytest.mark.usefixtures("scales_measured_once")
 NAMED = [m for m in BANK if m.expected_names and m.status == "wrong"]
 QUANTITATIVE = ("relative error",)
 

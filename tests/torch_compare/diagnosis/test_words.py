@@ -7,10 +7,8 @@ import pytest
 
 import reference as ref
 import torch_compare as tc
-from tests.helpers.scales import scales_measured_once  # noqa: F401
 from tests.torch_compare.diagnosis.words_bank import NETS, WRONG, Pass, problem
 
-pytestmark = pytest.mark.usefixtures("scales_measured_once")
 CASES = [(wrong, name) for wrong in WRONG for name in wrong.formats]
 
 

@@ -7,11 +7,8 @@ import torch
 
 import reference as ref
 import torch_compare as tc
-from tests.helpers.scales import scales_measured_once  # noqa: F401
 from tests.torch_compare.verdict.helpers import tanh_problem, with_rounded_products
 from torch_compare.torch_side.gradients import ACTIVATIONS
-
-pytestmark = pytest.mark.usefixtures("scales_measured_once")
 
 TORCH = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 NUMPY = {"tf32 (or float16) products": np.float16, "bfloat16 products": ml_dtypes.bfloat16}

@@ -6,12 +6,9 @@ import pytest
 import reference as ref
 import torch_compare as tc
 from reference.arithmetic.formats import FORMATS
-from tests.helpers.scales import scales_measured_once  # noqa: F401
 from tests.torch_compare.verdict.helpers import tanh_problem
 from torch_compare.torch_side.deviations import deviations
 from torch_compare.verdict.overflow import beyond_rounding, in_range, underflows
-
-pytestmark = pytest.mark.usefixtures("scales_measured_once")
 
 
 @pytest.mark.parametrize(("dtype", "certified"), [("float64", True), ("bfloat16", False)])

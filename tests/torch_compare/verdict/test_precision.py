@@ -169,8 +169,8 @@ def test_the_screen_never_lets_pass_what_the_full_scale_would_not(monkeypatch):
 
 def test_a_correct_gradient_needs_few_runs_and_a_wrong_one_gets_all(monkeypatch):
     runs = []
-    measure = module.rounding_errors
-    monkeypatch.setattr(module, "rounding_errors", lambda *a, **k: (runs.append(k["runs"]), measure(*a, **k))[1])
+    measure = module.measured_errors
+    monkeypatch.setattr(module, "measured_errors", lambda *a, **k: (runs.append(k["runs"]), measure(*a, **k))[1])
     problem = problem_in("float32")
     given = ref.gradients(problem)
     assert tc.check(problem, given).agrees

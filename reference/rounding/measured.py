@@ -1,0 +1,65 @@
+"""Rounding errors that are kept: who judges gradients of one problem again does not wait for its noisy runs again."""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from contextlib import suppress
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from ..arithmetic.formats import Format
+from ..network.problem import Problem
+from .scale import RUNS, Rounding, rounding_errors
+
+MOST, LARGEST = 256, 2**26
+"""How many results are kept, and how many bytes of them; those used the longest ago go first."""
+_KEPT: OrderedDict[bytes, tuple[Rounding, int]] = OrderedDict()
+"""Results with their sizes. No lock, which a fork could leave locked: each step is one operation of the dict."""
+
+
+def measured_errors(
+    problem: Problem, fmt: Format, *, textbook: bool = False, runs: int = RUNS, seed: int = 0
+) -> Rounding:
+    """`rounding_errors`, a function of nothing but these arguments, read-only: measured once, and then kept.
+
+    A problem is known by its numbers and by what its rows are made of. One with a row that was made by hand, of which
+    nobody can tell whether it is the same function, is measured each time.
+
+    >>> from reference import initialize
+    >>> from reference.arithmetic.formats import FORMATS
+    >>> mlp = initialize([2, 2, 1], activations=["tanh", "identity"], seed=0)
+    >>> problem = Problem(mlp, np.array([[0.3, -0.7]]), np.array([[1.0]]), loss="mse")
+    >>> found = measured_errors(problem, FORMATS["float64"])
+    >>> measured_errors(problem.replace(), FORMATS["float64"]) is found
+    True
+    """
+    key = _key(problem, fmt, textbook, runs, seed)
+    found, size = _KEPT.pop(key, (None, 0))
+    if found is None:
+        found = rounding_errors(problem, fmt, textbook=textbook, runs=runs, seed=seed)
+        arrays = [a for a in (*found.sigma.values(), *found.errors.values()) if isinstance(a, np.ndarray)]
+        for values in arrays:
+            values.flags.writeable = False
+        size = sum(values.nbytes for values in arrays)
+    if key and size <= LARGEST:
+        _KEPT[key] = found, size
+        while len(_KEPT) > MOST or sum(kept for _, kept in list(_KEPT.values())) > LARGEST:
+            with suppress(KeyError):  # another thread has let go of the last
+                _KEPT.popitem(last=False)
+    return found
+
+
+def forget() -> None:
+    """Let go of all results that are kept: for who measures how long it takes to find them."""
+    _KEPT.clear()
+
+
+def _key(*arguments: Any) -> bytes:
+    """What the arguments are known by; nothing if a part of them has no recipe."""
+    try:
+        return blake2b(pickle.dumps(arguments), digest_size=32).digest()
+    except (pickle.PicklingError, AttributeError, TypeError):  # the last two of what a function defines inside
+        return b""
