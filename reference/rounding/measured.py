@@ -6,6 +6,8 @@ import pickle
 from collections import OrderedDict
 from contextlib import suppress
 from hashlib import blake2b
+from io import BytesIO
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -25,8 +27,8 @@ def measured_errors(
 ) -> Rounding:
     """`rounding_errors`, a function of nothing but these arguments, read-only: measured once, and then kept.
 
-    A problem is known by its numbers and by what its rows are made of. One with a row that was made by hand, of which
-    nobody can tell whether it is the same function, is measured each time.
+    A problem is known by its numbers and by the recipes of its rows. One with a row that was made by hand, whose
+    functions may be others the next time, is measured each time.
 
     >>> from reference import initialize
     >>> from reference.arithmetic.formats import FORMATS
@@ -57,9 +59,23 @@ def forget() -> None:
     _KEPT.clear()
 
 
+class _Pickler(pickle.Pickler):
+    """Of what does not change while a program runs: of functions and classes only those of the package and of NumPy."""
+
+    def reducer_override(self, found: Any) -> Any:
+        if isinstance(found, type | FunctionType) and found.__module__.partition(".")[0] not in _UNCHANGING:
+            raise pickle.PicklingError(f"{found.__qualname__} of {found.__module__} may be another the next time")
+        return NotImplemented
+
+
+_UNCHANGING = frozenset({__name__.partition(".")[0], "numpy", "builtins"})
+
+
 def _key(*arguments: Any) -> bytes:
-    """What the arguments are known by; nothing if a part of them has no recipe."""
+    """What the arguments are known by; nothing if a part of them was made by hand."""
+    written = BytesIO()
     try:
-        return blake2b(pickle.dumps(arguments), digest_size=32).digest()
+        _Pickler(written).dump(arguments)
     except (pickle.PicklingError, AttributeError, TypeError):  # the last two of what a function defines inside
         return b""
+    return blake2b(written.getbuffer(), digest_size=32).digest()

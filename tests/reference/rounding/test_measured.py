@@ -1,9 +1,12 @@
 """Rounding errors that are kept: they are those of a call by itself, and no other problem gets them."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 import reference as ref
+from reference.functions.recipe import recorded
 from reference.rounding import measured
 from reference.rounding.measured import forget, measured_errors
 from reference.rounding.scale import get_format, rounding_errors
@@ -53,10 +56,34 @@ def test_every_argument_and_every_number_counts():
     assert all(same(one, rounding_errors(other, SINGLE)) for one, other in zip(found, others, strict=False))
 
 
-def test_a_row_made_by_hand_is_measured_each_time():
-    scale = 1.0
-    row = ref.Activation("mine", "c·z", "", lambda z: scale * z,
-                         lambda z: scale * (0 * z + 1), lambda z: 0 * z)  # fmt: skip
+SCALE = 1.0
+
+
+def value(z):
+    return SCALE * z
+
+
+def slope(z):
+    return SCALE * (0 * z + 1)
+
+
+def bend(z):
+    return 0 * z
+
+
+def by_hand():
+    return ref.Activation("mine", "c·z", "", value, slope, bend)
+
+
+@recorded
+def by_recipe():
+    return by_hand()
+
+
+@pytest.mark.parametrize("maker", [by_hand, by_recipe])
+def test_a_row_made_by_hand_is_measured_each_time_even_if_pickle_finds_it_by_its_name(maker):
+    row = maker()
+    assert pickle.loads(pickle.dumps(row)) == row
     before = measured_errors(problem(row), SINGLE)
     assert measured_errors(problem(row), SINGLE) is not before
 
