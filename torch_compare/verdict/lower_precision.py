@@ -81,8 +81,11 @@ def lower_precision(
 
     for tier in _candidates(given, fmt):
         best, least = None, np.inf
-        for coarser in tier:
-            if _out_of_reach(given, expected, wider, rounding(coarser, SCREEN_RUNS)):
+        for coarser in sorted(tier, key=lambda form: form.operands or form.bits):
+            size = _beyond_reach(given, expected, wider, rounding(coarser, SCREEN_RUNS))
+            if size > 0:
+                break  # what is too large for this format is so for every finer one
+            if size < 0:
                 continue
             measured = rounding(coarser, RUNS)
             if _mostly_right(given, expected, wider, measured):
@@ -116,16 +119,16 @@ def cut_off(given: Given, expected: Mapping[str, Any]) -> str:
     return " and ".join(sorted(names)) if numbers >= ENOUGH else ""
 
 
-def _out_of_reach(given: Given, expected: Mapping[str, Any], fine: Rounding, few: Rounding) -> bool:
-    """Whether errors are so far from the scale of few runs, in size, that more runs would not make it theirs.
+def _beyond_reach(given: Given, expected: Mapping[str, Any], fine: Rounding, few: Rounding) -> int:
+    """1 where errors are so much larger than the scale of few runs that more would not make it theirs, −1 so much less.
 
-    What they have in common with the gradient does not count: the rounding of 1/N moves all of it.
+    What they have in common with the gradient does not make them large: the rounding of 1/N moves all of it.
     """
     sigma = {place: np.maximum(fine.sigma[place], few.sigma[place]) for place in few.sigma}
     white = Whitened.of(given.leaves, expected, Rounding(sigma, few.errors))
     apart = white.without(fitted_factor(white, tuple(white.gradient))[0])
     least, most = (_root_mean_square(s.errors for s in sizes(side)) for side in (apart, white))
-    return least > OF_FEW * TYPICAL[1] or most * OF_FEW < TYPICAL[0]
+    return int(least > OF_FEW * TYPICAL[1]) - int(most * OF_FEW < TYPICAL[0])
 
 
 def _mostly_right(given: Given, expected: Mapping[str, Any], fine: Rounding, coarse: Rounding) -> bool:
