@@ -172,7 +172,7 @@ def largest(z: Array, axis: int = -1) -> tuple[Array, Array]:
         return _other(z).largest(axis)
     real = z.real
     place = np.arange(z.shape[axis]).reshape(-1, *(1,) * (z.ndim - 1 - axis % z.ndim))
-    return place == real.argmax(axis=axis, keepdims=True), real.max(axis=axis, keepdims=True)
+    return place == np.asarray(real.argmax(axis=axis, keepdims=True)), real.max(axis=axis, keepdims=True)
 
 
 def peak(z: Array, axis: int = -1) -> Array:

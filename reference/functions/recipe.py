@@ -39,7 +39,7 @@ class ReadOnly(dict[str, Any]):
     __slots__ = ()
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("these parameters are read-only: make a dict of them")
+        raise TypeError("these values are read-only: make a dict of them")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 

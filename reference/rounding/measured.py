@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic.formats import Format
+from ..functions.recipe import ReadOnly
 from ..network.problem import Problem
 from .scale import RUNS, Rounding, rounding_errors
 
-MOST, LARGEST = 256, 2**26
+MOST, MOST_BYTES = 256, 2**26
 """How many results are kept, and how many bytes of them; those used the longest ago go first."""
 _KEPT: OrderedDict[bytes, tuple[Rounding, int]] = OrderedDict()
-"""Results with their sizes. No lock, which a fork could leave locked: each step is one operation of the dict."""
+"""Results with their sizes. No lock, which a fork could leave locked: no step relies on what one before it found."""
 
 
 def measured_errors(
@@ -42,13 +43,14 @@ def measured_errors(
     found, size = _KEPT.pop(key, (None, 0))
     if found is None:
         found = rounding_errors(problem, fmt, textbook=textbook, runs=runs, seed=seed)
+        found = Rounding(ReadOnly(found.sigma), ReadOnly(found.errors))
         arrays = [a for a in (*found.sigma.values(), *found.errors.values()) if isinstance(a, np.ndarray)]
         for values in arrays:
             values.flags.writeable = False
         size = sum(values.nbytes for values in arrays)
-    if key and size <= LARGEST:
+    if key and size <= MOST_BYTES:
         _KEPT[key] = found, size
-        while len(_KEPT) > MOST or sum(kept for _, kept in list(_KEPT.values())) > LARGEST:
+        while len(_KEPT) > MOST or sum(kept for _, kept in list(_KEPT.values())) > MOST_BYTES:
             with suppress(KeyError):  # another thread has let go of the last
                 _KEPT.popitem(last=False)
     return found

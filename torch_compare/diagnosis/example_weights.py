@@ -162,7 +162,7 @@ def _of_a_few_sizes(equations: _Equations, counts: Any) -> Iterator[Mistake]:
     along = np.concatenate([[0.0], np.cumsum(equations.a.T @ equations.b)])
     total = np.concatenate([[0.0], np.cumsum(counts)])
     found: list[tuple[float, tuple[int, ...], bool]] = []
-    for batches in range(2, LARGEST_PARTITION + 1):
+    for batches in range(2, min(LARGEST_PARTITION, n) + 1):
         if comb(n - 1, batches - 1) > PARTITIONS:
             break
         inner = np.array(list(combinations(range(1, n), batches - 1)))

@@ -123,7 +123,8 @@ def _of_other_passes(row: ref.Operation) -> Iterator[Other]:
 def _of_row(row: ref.Operation) -> Iterator[Other]:
     """What is known of an operation, whatever its inputs."""
     yield from _of_other_passes(row)
-    for eps in EPSILONS if row.parameters.get("eps") else ():
+    has_epsilon = row.name in ref.operations.MAKERS and row.parameters.get("eps")  # a loss as a step is made otherwise
+    for eps in EPSILONS if has_epsilon else ():
         if eps != row.parameters["eps"]:
             other_row = ref.operations.MAKERS[row.name](**{**row.parameters, "eps": eps})
             what = f"{eps:g} stands for {row.parameters['eps']:g} as ε of {row.name}"

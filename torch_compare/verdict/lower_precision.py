@@ -30,7 +30,7 @@ LARGEST = 8.0
 """σ of the largest element, which was 3.3 at the most there; of the root mean square of a leaf, a third. More only if
 the runs have more, as where a printed number may be half a unit off."""
 OF_FEW = 4.0
-"""How far σ from `SCREEN_RUNS` may be off, either way."""
+"""How far σ from `SCREEN_RUNS` may be off: see there; it is the wider of both ways."""
 ENOUGH = 16
 """Numbers of a format of which one with three bits less holds an eighth each: by chance all of so many once in 2^48."""
 NEAR, APART = 4.0, 16.0

@@ -40,9 +40,12 @@ def test_they_are_those_of_a_call_by_itself_and_read_only(how):
     found = measured_errors(problem(), SINGLE, **how)
     assert same(found, rounding_errors(problem(), SINGLE, **how))
     assert measured_errors(problem(), SINGLE, **how) is found
-    for values in (*found.sigma.values(), *found.errors.values()):
-        with pytest.raises(ValueError, match="read-only"):
-            values[...] = 1
+    for side in (found.sigma, found.errors):
+        with pytest.raises(TypeError, match="read-only"):
+            side["loss"] = np.zeros(())
+        for values in side.values():
+            with pytest.raises(ValueError, match="read-only"):
+                values[...] = 1
 
 
 def test_every_argument_and_every_number_counts():
@@ -91,12 +94,12 @@ def test_a_row_made_by_hand_is_measured_each_time_even_if_pickle_finds_it_by_its
 def test_what_was_used_the_longest_ago_goes_first(monkeypatch):
     one = measured_errors(problem(), SINGLE)
     size = sum(values.nbytes for part in (one.sigma, one.errors) for values in part.values())
-    monkeypatch.setattr(measured, "LARGEST", 2 * size)
+    monkeypatch.setattr(measured, "MOST_BYTES", 2 * size)
     first, second = (measured_errors(problem(shift=s), SINGLE) for s in (1.0, 2.0))
     assert measured_errors(problem(shift=1.0), SINGLE) is first
     measured_errors(problem(shift=3.0), SINGLE)
     assert measured_errors(problem(shift=1.0), SINGLE) is first
     assert measured_errors(problem(shift=2.0), SINGLE) is not second
-    monkeypatch.setattr(measured, "LARGEST", size - 1)
+    monkeypatch.setattr(measured, "MOST_BYTES", size - 1)
     large = measured_errors(problem(shift=4.0), SINGLE)
     assert measured_errors(problem(shift=4.0), SINGLE) is not large, "larger than all that is kept"

@@ -53,6 +53,13 @@ def test_a_few_micro_batches_of_any_sizes_are_found_in_half_precision(sizes, dty
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("n", [2, 3])
+def test_fewer_examples_than_micro_batches_that_are_sought_are_no_error(n, dtype):
+    problem = network([2, 2, 1], ["relu", "identity"], examples=n, loss="mse", seed=0)
+    assert told(problem, np.random.default_rng(0).uniform(0.9, 1.1, n), dtype, "input") is not None
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
 @pytest.mark.parametrize("n", [9, 24])
 def test_weights_of_no_kind_are_given_no_name_in_half_precision(n, dtype):
     for seed in range(3):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import reference as ref
+from reference.operations.of_loss import of_loss
 from torch_compare.mistakes.network_forward import forward_mistakes_of
 
 ROWS = [
@@ -51,3 +52,11 @@ def test_every_forward_mistake_can_be_made_and_keeps_every_shape():
     assert {"n minus 1 for n", "bias in the forward pass", "weight in the forward pass", "another activation",
             "branch left out", "weight not transposed", "inputs scaled", "quantised weights", "stale weights",
             "halves exchanged", "another epsilon"} <= kinds  # fmt: skip
+
+
+def test_a_loss_that_is_a_step_has_no_epsilon_of_an_operations_maker():
+    rng = np.random.default_rng(0)
+    step = ref.Step("y", of_loss("gaussian_nll"), "x", "t")
+    network = ref.Network({}, [step], constants={"t": rng.normal(size=(3, 4))})
+    problem = ref.Problem(network, {"x": rng.normal(size=(3, 4))}, np.array(1.0), "inner_product", "sum")
+    assert "another epsilon" not in {mistake.name for mistake in forward_mistakes_of(problem)}
