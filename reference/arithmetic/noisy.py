@@ -224,11 +224,12 @@ class Noisy(Stacked):
         run = np.arange(self.source.runs + 1).reshape(-1, *(1,) * self.ndim)
         return self._like(np.where((run % 4 > 1) & met, 2 * at - self.data, self.data))
 
-    def jitter(self, size: Term, reach: Term = 1.0) -> Noisy:
+    def jitter(self, size: Term, reach: Term = 1.0, factor: Term = 0.0) -> Noisy:
         """The values with a further error of u·size: what a formula with a larger intermediate term makes.
 
         Such formulas also divide by what may overflow (1/(1 + e^−z)), and multiply the quotient by numbers up
-        to `reach`: they lose results below reach divided by the largest number, and have that error besides.
+        to `reach`: they lose results below reach divided by the largest number, and have that error besides. What
+        underflows on the way may be multiplied by up to `factor`.
         The number that is rounded is about value + size: values that differ by less than it can tell err alike.
         A term that is 0 or tiny but for rounding, as d_y behind a norm of one number, is as large as most runs make it.
         """
@@ -236,7 +237,8 @@ class Noisy(Stacked):
         amount = np.abs(amounts[:1])
         if len(amounts) > 1:
             amount = np.fmax(amount, np.median(np.abs(amounts[1:]), axis=0))
-        lost = 2 * reach / self.source.format.largest / self.source.format.unit_roundoff
+        fmt = self.source.format
+        lost = (2 * reach / fmt.largest + factor * fmt.smallest) / fmt.unit_roundoff
         size = np.where(amount > 0, amount + lost, 0.0)
         through = x[0] + np.copysign(size[0], x[0])
         return Noisy(with_noise(self.source, x + 0 * size, size, size > 0, COMMON, through), self.source)

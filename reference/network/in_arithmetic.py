@@ -185,7 +185,7 @@ def _textbook_activation(row: Activation) -> Activation:
         if row.name in TANH_TAIL and z.source.format.bits == FORMATS["float64"].bits:
             own = np.where(z.magnitude() > TANH_TAIL[row.name], 2 * TANH_ULPS * size, size)
         slope = _noisy(row.derivative(_compared(row, z, z.source.format)))
-        at_once = _noisy(d_y * slope).jitter(size * np.abs(d_y), reach=0.0)
+        at_once = _noisy(d_y * slope).jitter(size * np.abs(d_y), reach=0.0, factor=reach(z))
         return _noisy(d_y * slope.jitter(own, reach(z))).in_turns(at_once)
 
     def rowwise(z: Noisy, d_y: Noisy) -> Noisy:

@@ -35,6 +35,13 @@ def test_a_deviation_explains_what_rounding_buries_in_its_own_formula_too(case):
     assert (found.outcome, found.deviation) == ("deviation", "bce_epsilon")
 
 
+def test_what_underflows_before_it_is_multiplied_by_z_is_no_mistake():
+    """JAX's softsign at z = ±90 in float16: z·d/(1 + |z|)² of 3,820 equal examples, whose quotient is below η."""
+    case, found = judged_case(78023711, 20900)
+    assert (case.implementation.name, case.dtype) == ("JAX", "float16")
+    assert found.outcome == "textbook"
+
+
 def test_jaxs_own_row_excuses_the_nan_that_it_lists_and_nothing_else():
     number = np.float32
     row = ref.MLP((ref.Layer(np.ones((1, 1), number), None, "gelu_tanh"),))
