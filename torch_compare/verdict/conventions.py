@@ -70,36 +70,44 @@ def another_convention(
 def _search(
     problem: ref.Problem, kinks: list[_Kink], leaves: Mapping[str, Any], fmt: Format, printing: Mapping[str, Any]
 ) -> Sides:
-    """A side for each kink, with which every gradient is within rounding; () if none is found."""
-    output = ref.forward(problem.mlp, problem.x).output
-    left = _TRIED
+    """A side for each kink, with which every gradient is within rounding; () if none is found.
 
-    def fits(sides: Sides) -> bool:
+    Where that is so of the oracle's own slopes, and statistics alone tell that they are not taken, other sides have to
+    leave a 32nd of the errors at the most: a small mistake is no convention.
+    """
+    output = ref.forward(problem.mlp, problem.x).output
+    left, own = _TRIED, np.inf
+
+    def away(sides: Sides) -> float:
         taken = {kink.key: side for kink, side in zip(kinks, sides, strict=False) if side is not None}
         other = _with_sides(problem, output, taken)
         undecided = kinks[len(sides)].layer if len(sides) < len(kinks) else -1
         held = {place: values for place, values in leaves.items() if _layer_of(place) > undecided}
         if not held:
-            return True
+            return 0.0
         made, scale = ref.gradients(other).leaves(), rounding_scale(other, fmt, textbook=True).leaves()
         scale |= {place: scale[place] + added for place, added in printing.items()}
         worst = worst_place(held, made, scale, fmt).scales
-        return worst <= FACTOR or (bool(np.isnan(worst)) and undecided >= 0)
+        return 0.0 if np.isnan(worst) and undecided >= 0 else float(worst)
 
-    def search(sides: Sides) -> Sides | None:
-        nonlocal left
+    def search(sides: Sides, found_away: float) -> Sides | None:
+        nonlocal left, own
         if len(sides) == len(kinks):
-            return sides
+            if all(side is None for side in sides):
+                own = found_away
+                return None
+            return sides if found_away * FACTOR <= own else None
         for side in dict.fromkeys((None, *sides[::-1], *_SIDES)):
             left -= 1
             if left < 0:
                 return None
-            found = search((*sides, side)) if fits((*sides, side)) else None
+            off = away((*sides, side))
+            found = search((*sides, side), off) if off <= FACTOR else None
             if found:
                 return found
         return None
 
-    return search(()) or ()
+    return search((), 0.0) or ()
 
 
 Sides = tuple[float | None, ...]

@@ -42,6 +42,12 @@ def test_what_underflows_before_it_is_multiplied_by_z_is_no_mistake():
     assert found.outcome == "textbook"
 
 
+def test_a_convention_that_statistics_alone_tell_is_found():
+    """JAX's slope of l1 from above at 813 targets that are met: 23.6 σ off by the largest element, 19.8 by r.m.s."""
+    _, found = judged_case(78023711, 65600)
+    assert found.outcome == "another convention"
+
+
 def test_jaxs_own_row_excuses_the_nan_that_it_lists_and_nothing_else():
     number = np.float32
     row = ref.MLP((ref.Layer(np.ones((1, 1), number), None, "gelu_tanh"),))
