@@ -186,8 +186,10 @@ def nearest(table: tuple[Named, ...], value: float, noise: float) -> tuple[Named
     if abs(one.value - value) <= 2 * noise * abs(value):
         return (one,)
     pairs, products = _pairs(table, noise > COARSE)
-    k = int(np.argmin(np.abs(products - value))) if pairs else 0
-    return pairs[k] if pairs and abs(products[k] - value) < abs(one.value - value) else (one,)
+    if not pairs:
+        return (one,)
+    k = int(np.argmin(np.abs(products - value)))
+    return pairs[k] if abs(products[k] - value) < abs(one.value - value) else (one,)
 
 
 @lru_cache(64)
@@ -199,7 +201,7 @@ def _pairs(table: tuple[Named, ...], coarse: bool) -> tuple[tuple[tuple[Named, N
         for b in table[i + 1 :]
         if a.value * b.value != 1 and (-1 in (a.value, b.value) or not (coarse or a.alone or b.alone))
     )
-    return pairs, np.array([a.value * b.value for a, b in pairs])
+    return pairs, np.array([product(pair) for pair in pairs])
 
 
 def _met_by_chance(table: tuple[Named, ...], value: float, noise: float) -> float:

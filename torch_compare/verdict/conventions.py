@@ -12,7 +12,8 @@ import reference as ref
 from reference.network.gradients import layer_of, place_of
 from reference.network.unchecked import changed
 from reference.rounding.distance import FACTOR, worst_place
-from reference.rounding.scale import Format, rounding_scale
+from reference.rounding.measured import measured_errors
+from reference.rounding.scale import Format
 
 from .step_conventions import FEW, convention_of_steps
 
@@ -76,7 +77,7 @@ def _search(
     leave a 32nd of the errors at the most: a small mistake is no convention.
     """
     output = ref.forward(problem.mlp, problem.x).output
-    left, own = _TRIED, np.inf
+    left = _TRIED - 1  # the first are the oracle's own
 
     def away(sides: Sides) -> float:
         taken = {kink.key: side for kink, side in zip(kinks, sides, strict=False) if side is not None}
@@ -85,29 +86,29 @@ def _search(
         held = {place: values for place, values in leaves.items() if _layer_of(place) > undecided}
         if not held:
             return 0.0
-        made, scale = ref.gradients(other).leaves(), rounding_scale(other, fmt, textbook=True).leaves()
-        scale |= {place: scale[place] + added for place, added in printing.items()}
+        made, sigma = ref.gradients(other).leaves(), measured_errors(other, fmt, textbook=True).sigma
+        scale = {**sigma, **{place: sigma[place] + added for place, added in printing.items()}}
         worst = worst_place(held, made, scale, fmt).scales
         return 0.0 if np.isnan(worst) and undecided >= 0 else float(worst)
 
-    def search(sides: Sides, found_away: float) -> Sides | None:
-        nonlocal left, own
+    own = away((None,) * len(kinks))
+    at_last = own / FACTOR if own <= FACTOR else FACTOR
+
+    def search(sides: Sides) -> Sides | None:
+        nonlocal left
         if len(sides) == len(kinks):
-            if all(side is None for side in sides):
-                own = found_away
-                return None
-            return sides if found_away * FACTOR <= own else None
+            return sides
         for side in dict.fromkeys((None, *sides[::-1], *_SIDES)):
             left -= 1
             if left < 0:
                 return None
-            off = away((*sides, side))
-            found = search((*sides, side), off) if off <= FACTOR else None
+            tried = (*sides, side)
+            found = search(tried) if away(tried) <= (at_last if len(tried) == len(kinks) else FACTOR) else None
             if found:
                 return found
         return None
 
-    return search((), 0.0) or ()
+    return search(()) or ()
 
 
 Sides = tuple[float | None, ...]
