@@ -225,6 +225,4 @@ def _stored(scale: Rounding, given: Given, expected: Mapping[str, Any], fmt: For
     """The scale with the rounding of leaves that are stored more coarsely than they were computed, or were printed."""
     for place, kept in given.stored_coarser(fmt).items():
         scale = scale.stored(place, expected[place], kept)
-    for place, found in given.prints.items():
-        scale = scale.printed(place, expected[place], found.half)
-    return scale
+    return given.with_printing(scale, expected)

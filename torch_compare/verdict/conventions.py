@@ -11,11 +11,10 @@ import numpy as np
 import reference as ref
 from reference.network.gradients import layer_of, place_of
 from reference.network.unchecked import changed
-from reference.rounding.distance import FACTOR, worst_place
-from reference.rounding.measured import measured_errors
+from reference.rounding.distance import FACTOR
 from reference.rounding.scale import Format
 
-from .step_conventions import FEW, convention_of_steps
+from .step_conventions import FEW, away, convention_of_steps
 
 Key = tuple[str, float, int | None]
 
@@ -79,19 +78,17 @@ def _search(
     output = ref.forward(problem.mlp, problem.x).output
     left = _TRIED - 1  # the first are the oracle's own
 
-    def away(sides: Sides) -> float:
+    def off(sides: Sides) -> float:
         taken = {kink.key: side for kink, side in zip(kinks, sides, strict=False) if side is not None}
         other = _with_sides(problem, output, taken)
         undecided = kinks[len(sides)].layer if len(sides) < len(kinks) else -1
         held = {place: values for place, values in leaves.items() if _layer_of(place) > undecided}
         if not held:
             return 0.0
-        made, sigma = ref.gradients(other).leaves(), measured_errors(other, fmt, textbook=True).sigma
-        scale = {**sigma, **{place: sigma[place] + added for place, added in printing.items()}}
-        worst = worst_place(held, made, scale, fmt).scales
-        return 0.0 if np.isnan(worst) and undecided >= 0 else float(worst)
+        worst = away(other, held, fmt, printing)
+        return 0.0 if np.isnan(worst) and undecided >= 0 else worst
 
-    own = away((None,) * len(kinks))
+    own = off((None,) * len(kinks))
     at_last = own / FACTOR if own <= FACTOR else FACTOR
 
     def search(sides: Sides) -> Sides | None:
@@ -103,7 +100,7 @@ def _search(
             if left < 0:
                 return None
             tried = (*sides, side)
-            found = search(tried) if away(tried) <= (at_last if len(tried) == len(kinks) else FACTOR) else None
+            found = search(tried) if off(tried) <= (at_last if len(tried) == len(kinks) else FACTOR) else None
             if found:
                 return found
         return None

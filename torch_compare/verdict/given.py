@@ -18,6 +18,7 @@ from reference.arithmetic.array import refuse_masked
 from reference.arithmetic.formats import FORMATS, STORED, Format, get_format
 from reference.arithmetic.names import meant
 from reference.network.gradients import place_of
+from reference.rounding.scale import Rounding
 
 from ..files.printed import Print
 
@@ -43,6 +44,12 @@ class Given:
         """The format of every leaf that is stored in a coarser one than it was computed in, by place."""
         kept = {place: STORED[name] for place, name in self.formats.items()}
         return {place: found for place, found in kept.items() if found.bits < fmt.bits}
+
+    def with_printing(self, rounding: Rounding, expected: Mapping[str, Any]) -> Rounding:
+        """The rounding errors of the expected numbers with those of printing them as the given ones were printed."""
+        for place, found in self.prints.items():
+            rounding = rounding.printed(place, expected[place], found.half)
+        return rounding
 
     def common_format(self) -> Format:
         """The one format that all are stored in.

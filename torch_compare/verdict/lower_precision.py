@@ -74,10 +74,7 @@ def lower_precision(
         return None
 
     def rounding(coarser: Format, runs: int) -> Rounding:
-        found = measured_errors(problem, coarser, textbook=True, seed=seed, runs=runs)
-        for place, printed in given.prints.items():
-            found = found.printed(place, expected[place], printed.half)
-        return found
+        return given.with_printing(measured_errors(problem, coarser, textbook=True, seed=seed, runs=runs), expected)
 
     for tier in _candidates(given, fmt):
         best, least = None, np.inf

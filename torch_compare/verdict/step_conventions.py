@@ -15,7 +15,7 @@ from reference.network import graph
 from reference.network.unchecked import changed
 from reference.operations.of_activation import sided_pullback
 from reference.rounding.distance import FACTOR, worst_place
-from reference.rounding.scale import rounding_scale
+from reference.rounding.measured import measured_errors
 
 _TRIED = 64
 """So many choices are tried in all."""
@@ -118,10 +118,7 @@ def _search(
         left -= 1
         if left < 0:
             return False
-        other = _with(problem, sites, chosen)
-        made, scale = ref.gradients(other).leaves(), rounding_scale(other, fmt, textbook=True).leaves()
-        scale |= {place: scale[place] + added for place, added in printing.items()}
-        return bool(worst_place(held, made, scale, fmt).scales <= FACTOR)
+        return away(_with(problem, sites, chosen), held, fmt, printing) <= FACTOR
 
     def search(chosen: Chosen) -> Chosen | None:
         if len(chosen) == len(sites):
@@ -134,6 +131,13 @@ def _search(
         return None
 
     return search(()) if fits(()) else None
+
+
+def away(problem: ref.Problem, held: Mapping[str, Any], fmt: Format, printing: Mapping[str, Any]) -> float:
+    """How far gradients are from those of a problem, in its own rounding scale: the largest element."""
+    made, sigma = ref.gradients(problem).leaves(), measured_errors(problem, fmt, textbook=True).sigma
+    scale = {**sigma, **{place: sigma[place] + added for place, added in printing.items()}}
+    return float(worst_place(held, made, scale, fmt).scales)
 
 
 def _last(problem: ref.Problem, place: str, sites: Sequence[_Site]) -> int:

@@ -76,7 +76,7 @@ def test_many_steps_cost_few_passes(monkeypatch):
     steps = [ref.Step(f"s{k}", "relu", "x" if k == 0 else f"s{k - 1}") for k in range(8)]
     problem = ref.Problem(ref.Network({}, steps, output="s7"), X, np.full((2, 3), 5.0), "mse")
     calls = []
-    plain = step_conventions.rounding_scale
-    monkeypatch.setattr(step_conventions, "rounding_scale", lambda *a, **k: calls.append(1) or plain(*a, **k))
+    plain = step_conventions.away
+    monkeypatch.setattr(step_conventions, "away", lambda *a, **k: calls.append(1) or plain(*a, **k))
     assert tc.check(problem, {"x": np.full((2, 3), 7.5)}, diagnose=False).status == "wrong"
     assert 0 < len(calls) <= 70
