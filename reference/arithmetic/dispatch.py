@@ -175,6 +175,20 @@ def largest(z: Array, axis: int = -1) -> tuple[Array, Array]:
     return place == np.asarray(real.argmax(axis=axis, keepdims=True)), real.max(axis=axis, keepdims=True)
 
 
+def larger(x: Array, y: Term) -> tuple[Array, Array]:
+    """`largest` of two numbers that are once in a row, x (…, 1): whether that is x, and the larger one.
+
+    >>> larger(np.array([[3.0], [0.5]]), 1.0)
+    (array([[ True],
+           [False]]), array([[3.],
+           [1.]]))
+    """
+    if is_numpy(x) or isinstance(x, Symbol):
+        return x >= y, np.maximum(x, y)
+    mask, found = largest(np.concatenate([x, zeros(x.shape, x) + y], axis=-1))
+    return mask[..., :1], found
+
+
 def peak(z: Array, axis: int = -1) -> Array:
     """The entry that `largest` finds, without its mask.
 

@@ -9,11 +9,11 @@ at once; those of float64 take that of the C library, and no product and sum are
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, lru_cache
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -40,9 +40,11 @@ _LARGEST, _SMALLEST = 709.782712893384, -745.1332191019412
 def compiled() -> Iterator[None]:
     """Within it, activations of float32 and float64 arrays are computed by loops, which Numba makes of their formulas.
 
-    Each formula is compiled once for a process, which takes a second or two, and pays off from millions of numbers on.
-    The results are those without it, or differ in the last bit where NumPy's exponential is another. Other types,
-    functions whose own roundings decide where they branch, and those that call more than exp are computed as always.
+    So are softmax, the weights of attention and norms of float32, whose formulas sum up rows. Each formula is compiled
+    once for a process, which takes a second or two, and pays off from millions of numbers on.
+    The results are those without it, or differ in the last bit where NumPy's exponential is another, or where it adds
+    up more than 128 numbers. Other types, functions whose own roundings decide where they branch, and those that call
+    more than exp are computed as always.
     A formula is read once: a number that it takes from elsewhere must not change. A loop reports no underflow or the
     like to `numpy.errstate`.
 
@@ -65,11 +67,16 @@ def compiled() -> Iterator[None]:
         _DEPTH.set(max(_DEPTH.get() - 1, 0))
 
 
+def wanted() -> bool:
+    """Whether this is within `compiled`."""
+    return bool(_DEPTH.get())
+
+
 def loop_of(
     shared: Any, formulas: tuple[Any, ...], z: NumPyArray
 ) -> Callable[[NumPyArray], tuple[NumPyArray, ...]] | None:
     """The compiled function z ↦ the formulas' results; None where NumPy computes them."""
-    if not _DEPTH.get() or type(z) is not np.ndarray or not z.ndim or z.dtype not in (np.float32, np.float64):
+    if not wanted() or type(z) is not np.ndarray or not z.ndim or z.dtype not in (np.float32, np.float64):
         return None
     if not all(f is None or isinstance(f, FunctionType) for f in (shared, *formulas)):
         return None  # an object that is called may change
@@ -106,8 +113,6 @@ def lines_of(shared: Any, formulas: tuple[Any, ...], wide: bool = True) -> tuple
 @lru_cache(MOST)
 def _kernel(shared: Any, formulas: tuple[Any, ...], wide: bool) -> Callable[..., None] | None:
     """The compiled loop; None of formulas that call a function which no program has, or that branch, or too many."""
-    if _numba().config.DISABLE_JIT:
-        return None
     try:
         lines, results = lines_of(shared, formulas, wide)
     except Exception:  # what a number has not, arrays may have; if not, they say so
@@ -117,17 +122,30 @@ def _kernel(shared: Any, formulas: tuple[Any, ...], wide: bool) -> Callable[...,
     text = "\n        ".join(
         ["for i in range(numbers.size):", "    z = float64(numbers[i])", *("    " + x for x in body)]
     )
-    source = f"def kernel(numbers, {', '.join(outputs)}):\n        {text}\n"
+    return made(f"def kernel(numbers, {', '.join(outputs)}):\n        {text}\n", wide)
+
+
+def made(source: str, wide: bool, more: Mapping[str, Any] = MappingProxyType({})) -> Callable[..., None] | None:
+    """The function `kernel` of a source, compiled; None where there are too many, or Numba compiles none.
+
+    Args:
+        source: a program, in Python.
+        wide: see `Program`.
+        more: compiled functions that it may call besides those that every program may.
+    """
+    if _numba().config.DISABLE_JIT:
+        return None
     if (source, wide) not in _LOOPS and len(_LOOPS) < MOST:
-        _LOOPS[source, wide] = _made(source, wide)
+        names = {"inf": math.inf, "nan": math.nan} | _functions() | ({} if wide else {"exp": math.exp}) | dict(more)
+        exec(source, names)
+        _LOOPS[source, wide] = jitted()(names["kernel"])
     return _LOOPS.get((source, wide))
 
 
-def _made(source: str, wide: bool) -> Callable[..., None]:
-    names: dict[str, Any] = {"inf": math.inf, "nan": math.nan} | _functions() | ({} if wide else {"exp": math.exp})
-    exec(source, names)
-    made: Callable[..., None] = _numba().njit(error_model="numpy")(names["kernel"])
-    return made
+def jitted(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """What compiles a function, which divides by 0 as NumPy does."""
+    decorate: Callable[[Callable[..., Any]], Callable[..., Any]] = _numba().njit(error_model="numpy", **options)
+    return decorate
 
 
 def _numba() -> Any:
@@ -141,8 +159,7 @@ def _numba() -> Any:
 @cache
 def _functions() -> dict[str, Any]:
     """The functions that a program may call, compiled, by their names."""
-    numba = _numba()
-    inlined = numba.njit(inline="always", error_model="numpy")
+    inlined = jitted(inline="always")
     power_of_two = _power_of_two()
     taylor = tuple(1 / math.factorial(n) for n in range(DEGREE + 1))
     c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11 = taylor
@@ -155,9 +172,8 @@ def _functions() -> dict[str, Any]:
         r = within - k * _LN2_HIGH - k * _LN2_LOW
         p = ((((c11 * r + c10) * r + c9) * r + c8) * r + c7) * r + c6
         p = (((((p * r + c5) * r + c4) * r + c3) * r + c2) * r + c1) * r + c0
-        n = np.int64(k)
-        half = n >> 1  # 2ᵏ may be subnormal, and its halves are not
-        y = p * power_of_two(half) * power_of_two(n - half)
+        half = np.floor(0.5 * k)  # 2ᵏ may be subnormal, and its halves are not
+        y = p * power_of_two(half) * power_of_two(k - half)
         y = y if x <= _LARGEST else np.inf
         y = y if x >= _SMALLEST else 0.0
         return x if np.isnan(x) else y
@@ -170,24 +186,30 @@ def _functions() -> dict[str, Any]:
         smaller = x if x < y else y
         return x if np.isnan(x) else smaller
 
-    return {"float64": np.float64} | {f.__name__: inlined(f) for f in (exp, maximum, minimum)}
+    return {"float64": np.float64, "sqrt": math.sqrt, "log1p": math.log1p} | {
+        f.__name__: inlined(f) for f in (exp, maximum, minimum)
+    }
 
 
 def _power_of_two() -> Any:
-    """n ↦ 2ⁿ by its bits, for the exponents of normal numbers."""
+    """k ↦ 2ᵏ for the exponents of normal numbers, by its bits: the last ones of 2⁵² + 1023 + k are those of 1023 + k.
+
+    Processors turn floating numbers into integers of 64 bits one at a time, and shift several at once.
+    """
     from llvmlite import ir  # noqa: PLC0415
     from numba import types  # noqa: PLC0415
     from numba.extending import intrinsic  # noqa: PLC0415
 
-    def bitcast(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.DoubleType())
+    def shifted(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits = builder.bitcast(arguments[0], ir.IntType(64))
+        return builder.bitcast(builder.shl(bits, ir.Constant(ir.IntType(64), 52)), ir.DoubleType())
 
-    def typed(context: Any, bits: Any) -> Any:
-        return types.float64(types.int64), bitcast
+    def typed(context: Any, number: Any) -> Any:
+        return types.float64(types.float64), shifted
 
-    as_float: Any = intrinsic(typed)
+    last_bits_as_exponent: Any = intrinsic(typed)
 
-    def power(n: Any) -> Any:
-        return as_float((n + 1023) << 52)
+    def power(k: Any) -> Any:
+        return last_bits_as_exponent(k + (2.0**52 + 1023))
 
     return _numba().njit(inline="always")(power)

@@ -18,12 +18,13 @@ import numpy as np
 from ..arithmetic.array import Array, NumPyArray, is_numpy
 from ..arithmetic.wide import Wide
 from .compiled import loop_of
+from .compiled_rows import loop_of_rows
 from .written import note, noted
 
 Parts: TypeAlias = "tuple[Any, ...]"
 Function: TypeAlias = "Callable[[Array], Array]"
 
-_FLOAT64 = np.dtype(np.float64)
+_FLOAT64, _TRUTH = np.dtype(np.float64), np.dtype(np.bool_)
 BLOCK = 2**15
 """Elements: 256 KiB of float64, two of which a second-level cache of 512 KiB holds; measured, 2¹⁴ costs the same."""
 
@@ -84,12 +85,13 @@ def rowwise(formula: Callable[..., Any]) -> Callable[..., Any]:
     def function(z: Array, *more: Array | None) -> Any:
         if not is_numpy(z):
             return formula(z, *more)
-        if z.size <= BLOCK:
-            return _rounded(formula(*_widened(z, *more)), z) if _narrow(z) else formula(z, *more)
         arrays = (z, *more)
+        loop = loop_of_rows(formula, arrays)
+        if loop is None and z.size <= BLOCK:
+            return _rounded(formula(*_widened(*arrays)), z) if _narrow(z) else formula(*arrays)
         leading = np.broadcast_shapes(*(a.shape[:-1] for a in arrays if a is not None))
         rows = tuple(None if a is None else _as_rows(a, leading) for a in arrays)
-        found = _in_blocks(formula, rows, max(1, BLOCK // z.shape[-1]), z.dtype)
+        found = loop(rows) if loop else _in_blocks(formula, rows, max(1, BLOCK // z.shape[-1]), z.dtype)
         shaped = tuple(y.reshape(*leading, y.shape[-1]) for y in found)
         return shaped if len(shaped) > 1 else shaped[0]
 
@@ -149,8 +151,13 @@ def _rounded(found: Any, z: NumPyArray) -> Any:
     """What a formula of wide numbers gave, in the type of z, and a number where z is one."""
     if isinstance(found, tuple):
         return tuple(_rounded(y, z) for y in found)
-    y = np.asarray(found, z.dtype)
+    y = np.asarray(found, _type_of(found, z.dtype))
     return y if isinstance(z, np.ndarray) else y[()]
+
+
+def _type_of(found: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type, but truth values stay what they are."""
+    return _TRUTH if getattr(found, "dtype", dtype) == _TRUTH else dtype
 
 
 def _in_blocks(
@@ -164,6 +171,6 @@ def _in_blocks(
         made = f(*(_widened(*blocks) if widen else blocks))
         for k, block in enumerate(made if isinstance(made, tuple) else (made,)):
             if not start:
-                found.append(np.empty((count, *block.shape[1:]), dtype))
+                found.append(np.empty((count, *block.shape[1:]), _type_of(block, dtype)))
             found[k][here] = block
     return found

@@ -68,7 +68,7 @@ def _softmax_product(v: Array, one: Array, y: Array) -> Array:
 
 @rowwise
 def masked_softmax(z: Array, take: Array | None) -> tuple[Array, Array]:
-    """1 at one largest entry of each row and the softmax, over the entries that a mask takes (None: all), (…, K) each.
+    """Where one largest entry of each row is, and the softmax, over those that a mask takes (None: all), (…, K) each.
 
     What it does not take is exactly 0; so is a row of which it takes nothing.
 
@@ -79,13 +79,13 @@ def masked_softmax(z: Array, take: Array | None) -> tuple[Array, Array]:
     if take is None:
         top, peak = largest(z)
         e = _exponentials(z, peak)
-        return indicator(top, z), e / e.sum(axis=-1, keepdims=True)
+        return top, e / e.sum(axis=-1, keepdims=True)
     taken = np.where(take, z, z.min(axis=-1, keepdims=True))
     top, peak = largest(taken)
     kept = indicator(take, z)
     e = _exponentials(taken, peak) * kept
     nothing = kept.sum(axis=-1, keepdims=True) == 0
-    return indicator(top, z), e / (e.sum(axis=-1, keepdims=True) + indicator(nothing, z))
+    return top, e / (e.sum(axis=-1, keepdims=True) + indicator(nothing, z))
 
 
 def without_top(z: Array) -> tuple[Array, Array]:

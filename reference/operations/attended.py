@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arithmetic.array import Array, is_numpy
-from ..arithmetic.dispatch import parameter
+from ..arithmetic.dispatch import indicator, parameter
 from ..functions.softmax import masked_softmax, softmax_product
 from .broadcasting import unbroadcast
 from .products import sum_of
@@ -44,16 +44,14 @@ class Attended:
         key: K, each head as often as queries use it, (…, S, E).
         value: V, likewise, (…, S, Ev).
         factor: c.
-        scores: c·Q Kᵀ and what a mask adds, before any are left out, (…, L, S).
-        one: 1 at one largest score of each query, (…, L, S).
+        top: where one largest score of each query is, (…, L, S).
         weights: P, (…, L, S).
     """
 
     key: Array
     value: Array
     factor: Array
-    scores: Array
-    one: Array
+    top: Array
     weights: Array
 
 
@@ -64,19 +62,24 @@ def attended(inputs: Inputs, options: Options) -> Attended:
         ValueError: their shapes do not fit.
     """
     check(inputs, options)
-    query, key, value, mask = (*inputs, None)[:4]
+    query, key, value, *_ = inputs
     if options.grouped:
         key, value = (_repeated(z, query.shape[-3]) for z in (key, value))
     width, scale = query.shape[-1], options.scale
     factor = 1 / np.sqrt(parameter(float(width), query)) if scale is None else parameter(float(scale), query)
+    return Attended(key, value, factor, *masked_softmax(*scored(inputs, key, factor, options)))
+
+
+def scored(inputs: Inputs, key: Array, factor: Array, options: Options) -> tuple[Array, Array | None]:
+    """c·Q Kᵀ and what a mask adds, and which of them take part; None: all. Both (…, L, S)."""
+    query, _, _, mask = (*inputs, None)[:4]
     scores = (query * factor) @ key.swapaxes(-1, -2)
     take, added = _split(mask)
     scores = scores if added is None else scores + added
     if options.causal:
         seen = np.tri(scores.shape[-2], scores.shape[-1], k=options.offset, dtype=bool)
         take = seen if take is None else take & seen
-    take = None if take is None else np.broadcast_to(take, scores.shape)
-    return Attended(key, value, factor, scores, *masked_softmax(scores, take))
+    return scores, None if take is None else np.broadcast_to(take, scores.shape)
 
 
 def _split(mask: Array | None) -> tuple[Array | None, Array | None]:
@@ -149,8 +152,12 @@ def value(a: Attended) -> Array:
 def pullback(inputs: Inputs, d_y: Array, a: Attended, options: Options) -> tuple[Array | None, ...]:
     """d_V = Pᵀ d_y; d_P = d_y Vᵀ; d_S = (diag P − P Pᵀ) d_P by rows; d_Q = c·d_S K, d_K = c·d_Sᵀ Q, d_mask = d_S."""
     d_value = gathered(a.weights.swapaxes(-1, -2) @ d_y, inputs[2].shape, options)
-    d_scores = softmax_product(a.one, a.weights, d_y @ a.value.swapaxes(-1, -2))
-    return from_scores(inputs, d_scores, d_value, a, options)
+    return from_scores(inputs, through_softmax(a, d_y @ a.value.swapaxes(-1, -2)), d_value, a, options)
+
+
+def through_softmax(a: Attended, v: Array) -> Array:
+    """(diag P − P Pᵀ) v by rows, (…, L, S)."""
+    return softmax_product(indicator(a.top, a.weights), a.weights, v)
 
 
 def from_scores(
@@ -176,5 +183,5 @@ def pushforward(inputs: Inputs, changes: Inputs, a: Attended, options: Options) 
         None if dk is None else (query * a.factor) @ dk.swapaxes(-1, -2),
         dm,
     ]
-    d_weights = softmax_product(a.one, a.weights, sum_of(terms, a.weights))
+    d_weights = through_softmax(a, sum_of(terms, a.weights))
     return d_weights @ a.value if dv is None else d_weights @ a.value + a.weights @ dv

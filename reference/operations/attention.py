@@ -131,22 +131,28 @@ def scaled_dot_product_attention(
         mistakes=attention_mistakes(options),
         other_passes=other_attentions(options),
         parameters={"is_causal": is_causal, "scale": scale, "enable_gqa": enable_gqa},
-        textbook_value=lambda inputs, y: _error(attended(inputs, options)) @ np.abs(attended(inputs, options).value),
+        textbook_value=lambda inputs, y: _textbook_value(inputs, options),
         textbook_pullback=lambda inputs, y, d_y: _textbook_pullback(inputs, d_y, options),
         kept=Kept(forward, backward),
     )
 
 
-def _error(a: Attended) -> Array:
+def _error(inputs: Inputs, a: Attended, options: Options) -> Array:
     """P times what a shift by the largest score leaves of relative error, in u: 1 + (max S − S) + |max S|."""
-    top = largest(np.where(a.weights > 0, a.scores, a.scores * 0 - largest(-a.scores)[1]))[1]
-    return a.weights * (1 + np.abs(top - a.scores) + np.abs(top))
+    scores, _ = passes.scored(inputs, a.key, a.factor, options)
+    top = largest(np.where(a.weights > 0, scores, scores * 0 - largest(-scores)[1]))[1]
+    return a.weights * (1 + np.abs(top - scores) + np.abs(top))
+
+
+def _textbook_value(inputs: Inputs, options: Options) -> Array:
+    a = attended(inputs, options)
+    return _error(inputs, a, options) @ np.abs(a.value)
 
 
 def _textbook_pullback(inputs: Inputs, d_y: Array, options: Options) -> tuple[Array | float, ...]:
     """The same with every term's magnitude: P∘|d_P| and P·Σ P∘|d_P| before they cancel."""
     a = attended(inputs, options)
-    size, error = np.abs(d_y), _error(a)
+    size, error = np.abs(d_y), _error(inputs, a, options)
     d_weights = size @ np.abs(a.value).swapaxes(-1, -2)
     of_row = error * (a.weights * d_weights).sum(axis=-1, keepdims=True)
     d_scores = error * d_weights + of_row + a.weights * (error * d_weights).sum(axis=-1, keepdims=True)

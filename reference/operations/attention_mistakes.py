@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..arithmetic.array import Array
-from ..functions.softmax import softmax_product
-from .attended import Attended, Options, attended, from_scores, gathered, pullback, value
+from .attended import Attended, Options, attended, from_scores, gathered, pullback, through_softmax, value
 from .broadcasting import unbroadcast
 from .row import Inputs, Passes, Pullback
 
@@ -141,7 +140,7 @@ def _of_heads(options: Options, joined: Callable[[Array], Array], *, in_turn: bo
     def wrong(inputs: Inputs, y: Array, d_y: Array) -> tuple[Array | None, ...]:
         query, key, value, *_ = inputs
         a = attended(inputs, options)
-        d_scores = softmax_product(a.one, a.weights, d_y @ a.value.swapaxes(-1, -2))
+        d_scores = through_softmax(a, d_y @ a.value.swapaxes(-1, -2))
         d_query, _, _, *rest = pullback(inputs, d_y, a, options)
         return (
             d_query,

@@ -5,17 +5,19 @@ Derived in the README of this room, "Norms". R rows, n numbers each.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
-from functools import cache
-from typing import cast
+from functools import cache, lru_cache
+from typing import Any, cast
 
 import numpy as np
 
 from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import Constant
-from ..arithmetic.dispatch import constant, has_room, indicator, largest, magnitude, peak, two_sum, zeros
+from ..arithmetic.dispatch import constant, has_room, indicator, larger, magnitude, peak, two_sum
+from ..functions.compiled import MOST
 from ..functions.elementwise import rowwise
 
 
@@ -81,22 +83,30 @@ class Standardized:
         With the mean of g taken away, J g = (g − t·mean(g∘t)/v)/(scale·√v), v = mean t² + e. What g has along t is
         nearly lost where mean t² ≫ e, the share e/v of it is left; so it is split off first, g = h + b·t.
         """
-        return cast(Array, rowwise(self._product)(g, self.t, self.scale, self.wide, self.square, self.eps))
+        return cast(Array, _product(self.centred)(g, self.t, self.scale, self.wide, self.square, self.eps))
 
-    def _product(self, g: Array, t: Array, scale: Array, wide: Array, square: Array, eps: Array) -> Array:
+
+@cache
+def _product(centre: bool) -> Callable[..., Any]:
+    """See `Standardized.product`."""
+
+    @rowwise
+    def product(g: Array, t: Array, scale: Array, wide: Array, square: Array, eps: Array) -> Array:
         keep = wide * eps
         own = square + (eps - keep)
-        if self.centred:
+        if centre:
             g = centred(g)
         b = mean(g * t) / own
         h = g - b * t
-        if self.centred:
+        if centre:
             h = h - mean(h)
         # Once more: what rounding left of t and of the mean in h is as large as all the rest may be.
         c = wide * (mean(h * t) / own)
         h = h - c * t
         total = square + eps
         return (h + t * ((b + c) * (keep / total))) / scale / np.sqrt(total)
+
+    return product
 
 
 def standardized(x: Array, eps: Constant | None, *, centre: bool) -> Standardized:
@@ -112,16 +122,21 @@ def standardized(x: Array, eps: Constant | None, *, centre: bool) -> Standardize
     >>> standardized(np.array([[3e200, 4e200]]), None, centre=False).values ** 2
     array([[0.72, 1.28]])
     """
+    return Standardized(centre, *_parts(eps, centre)(x))
 
+
+@lru_cache(MOST)
+def _parts(eps: Constant | None, centre: bool) -> Callable[..., Any]:
+    """See `standardized`: t, scale, wide, the mean of t² and e."""
+
+    @rowwise
     def parts(x: Array) -> tuple[Array, ...]:
         d = centred(x) if centre else x
-        top = peak(magnitude(d))
         root: Term = 0.0 if eps is None else constant(eps, x)
-        # Either will do, and no rounding of one run may take the other one: its t would be larger by top/root.
-        mask, scale = largest(np.concatenate([top, zeros(top.shape, top) + root], axis=-1))
-        wide = mask[..., :1]
+        # Either will do, and no rounding of one run may take the other one: its t would be larger by |d|/root.
+        wide, scale = larger(peak(magnitude(d)), root)
         t = d / scale
         e = root / scale
         return t, scale, indicator(wide, x), mean(t * t), e * e
 
-    return Standardized(centre, *rowwise(parts)(x))
+    return parts

@@ -1,0 +1,165 @@
+"""Compiled formulas of rows give what NumPy gives, to the last bit where both add up in the same order."""
+
+import numpy as np
+import pytest
+
+import reference as ref
+from reference.functions import softmax
+from reference.functions.compiled import compiled
+from reference.functions.compiled_rows import loop_of_rows, source_of
+from reference.functions.elementwise import BLOCK, rowwise
+from reference.operations import standardized
+from reference.operations.table import OPERATIONS
+
+MAKERS = {"centred": (standardized.root_of(1e-5), True), "uncentred": (None, False)}
+ENDS = np.float32([0, -0.0, 1, np.inf, -np.inf, np.nan, 3e38, -3e38, 1e-45, -90, 90, 17])
+SAME_ORDER = 128
+"""NumPy adds up so many numbers as a loop does; more of them in halves."""
+
+
+def _rows(rng, count, length):
+    """Ordinary rows, one of equal numbers, and one with two largest."""
+    z = rng.normal(size=(count, length)).astype(np.float32) * np.float32(3)
+    z[-1] = 2
+    z[0, :: max(length - 1, 1)] = 9
+    return z
+
+
+def _functions(rng, z):
+    """Every formula of rows, as a function of nothing."""
+    other = rng.normal(size=z.shape).astype(np.float32)
+    take = rng.random(z.shape) < 0.7
+    take[0] = False
+    top, weights = softmax.masked_softmax(z, None)
+    found = {
+        "masked softmax": lambda: softmax.masked_softmax(z, take),
+        "softmax": lambda: softmax.masked_softmax(z, None),
+        "softmax's product": lambda: softmax.softmax_product(top.astype(np.float32), weights, other),
+        "softmax's parts": lambda: softmax._softmax_parts(z),
+    }
+    for name, given in MAKERS.items():
+        parts = standardized._parts(*given)(z)
+        found[f"{name} rows"] = lambda given=given: standardized._parts(*given)(z)
+        found[f"product of {name} rows"] = lambda given=given, parts=parts: standardized._product(given[1])(
+            other, *parts
+        )
+    return found
+
+
+def _both(function):
+    """What NumPy gives, and what the loop gives."""
+    with np.errstate(all="ignore"):
+        expected = function()
+        with compiled():
+            found = function()
+    return [y if isinstance(y, tuple) else (y,) for y in (expected, found)]
+
+
+@pytest.mark.parametrize(("count", "length"), [(3, 1), (4, 2), (32, 10), (5, 7), (2, 8), (9, 9), (400, 128), (1, 100)])
+def test_a_loop_over_rows_gives_what_numpy_gives(count, length):
+    rng = np.random.default_rng([count, length])
+    for name, function in _functions(rng, _rows(rng, count, length)).items():
+        for expected, found in zip(*_both(function), strict=True):
+            np.testing.assert_array_equal(found, expected, strict=True, err_msg=name)
+
+
+def test_long_rows_differ_in_the_last_bit_of_their_scale_at_the_most():
+    rng = np.random.default_rng(5)
+    assert SAME_ORDER < 300
+    for name, function in _functions(rng, _rows(rng, 7, 300)).items():
+        for expected, found in zip(*_both(function), strict=True):
+            assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+            one = np.spacing(np.abs(expected).max(axis=-1, keepdims=True).astype(np.float32))
+            assert (np.abs(found.astype(float) - expected) <= one).all(), name
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_infinities_and_numbers_that_are_none_are_those_of_numpy():
+    rng = np.random.default_rng(6)
+    finite = ENDS[~np.isnan(ENDS)][np.arange(len(ENDS)) % (len(ENDS) - 1)]
+    z = np.stack([rng.permutation(row) for _ in range(20) for row in (ENDS, finite)])
+    z[3], z[4], z[5] = np.inf, -np.inf, np.nan
+    for name, function in _functions(rng, z).items():
+        for expected, found in zip(*_both(function), strict=True):
+            np.testing.assert_array_equal(found, expected, strict=True, err_msg=name)
+
+
+def test_arrays_of_other_axes_orders_and_types_give_what_they_give_without_it():
+    rng = np.random.default_rng(7)
+    z = rng.normal(size=(3, 4, 6)).astype(np.float32)
+    take = np.tri(4, 6, dtype=bool)
+    given = [
+        (z, np.broadcast_to(take, z.shape)), (z[:, ::2], None), (z.transpose(1, 0, 2), None),
+        (np.asfortranarray(z), None), (z, take),
+        (z[0], np.broadcast_to(take, z.shape)), (z[0, 0], None), (z[:0], None), (z.astype(">f4"), None),
+        (z.astype(np.float64), None), (z.astype(np.float16), None),
+    ]  # fmt: skip
+    for arrays in given:
+        for expected, found in zip(*_both(lambda arrays=arrays: softmax.masked_softmax(*arrays)), strict=True):
+            np.testing.assert_array_equal(found, expected, strict=True)
+
+
+ODD = {
+    "another axis": lambda z: z - z.sum(axis=0),
+    "all axes": lambda z: z / z.sum(),
+    "an axis lost": lambda z: z.sum(axis=-1),
+    "the number of rows": lambda z: z * z.shape[0],
+    "the shape": lambda z: np.zeros(z.shape, z.dtype) + z,
+    "a sum of truth values": lambda z: z * (z > 0).sum(axis=-1, keepdims=True),
+    "a truth value of a row": lambda z: z.sum(axis=-1, keepdims=True) > 0,
+    "truth values": lambda z: (z > 0, z),
+    "neighbours": lambda z: z[..., ::-1] + z,
+    "a logarithm of elements": lambda z: np.log1p(z * z),
+    "a logarithm of a sum": lambda z: z - np.log1p((z * z).sum(axis=-1, keepdims=True)),
+    "a sum of a sum": lambda z: z * z.sum(axis=-1, keepdims=True).sum(axis=-1, keepdims=True),
+    "a length": lambda z: z / z.shape[-1],
+    "a sum of lengths": lambda z: z + z.sum(axis=-1, keepdims=True).shape[-1],
+    "an array": lambda z: z * np.arange(6.0),
+    "a sum and what it was made of": lambda z: (z.sum(axis=-1, keepdims=True), z),
+    "the mask of a mean": lambda z: np.where(z > z.sum(axis=-1, keepdims=True) / z.shape[-1], z, 0.0),
+    "no number": lambda z: 1.0,
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_formulas_give_what_they_give_without_it(name):
+    z = np.random.default_rng(8).normal(size=(5, 6)).astype(np.float32)
+    function = rowwise(ODD[name])
+    for expected, found in zip(*_both(lambda: function(z)), strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert np.shape(found) == np.shape(expected)
+
+
+def test_which_formulas_are_compiled():
+    z = np.ones((5, 6), np.float32)
+    with compiled():
+        found = {name: loop_of_rows(formula, (z,)) is not None for name, formula in ODD.items()}
+    assert {name for name, is_compiled in found.items() if is_compiled} == {
+        "truth values", "a logarithm of a sum", "a sum of a sum", "a length", "a sum of lengths",
+        "a sum and what it was made of", "the mask of a mean",
+    }  # fmt: skip
+    assert loop_of_rows(ODD["a length"], (z,)) is None
+
+
+def test_a_stage_computes_what_it_needs_and_keeps_what_a_later_one_needs():
+    source, kinds, buffers = source_of(softmax.masked_softmax.__wrapped__, ["elements", "masks"])
+    assert kinds == ("masks", "elements")
+    assert source.count("for here") == 4
+    assert source.count("exp(") == 1
+    assert buffers == len(set(source.split(":")[0].split(", ")[4:]))
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "scaled_dot_product_attention", "rms_norm", "softmax"])
+def test_operations_use_loops_and_their_gradients_are_those_without(name):
+    rng = np.random.default_rng(9)
+    operation = ref.operations.rms_norm(eps=1e-6) if name == "rms_norm" else OPERATIONS[name]
+    inputs = tuple(
+        rng.normal(size=(2, BLOCK // 64, 96)).astype(np.float32) for _ in range(3 if "attention" in name else 1)
+    )
+
+    def gradients():
+        y, pull = operation.linearized(inputs)
+        return (y, *(g for g in pull(np.cos(y)) if g is not None))
+
+    for expected, found in zip(*_both(gradients), strict=True):
+        np.testing.assert_array_max_ulp(found, expected, maxulp=1)
