@@ -175,8 +175,8 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
         top = self._along("most", axis, True)
         if top.name == self.name:
             raise TypeError("argmax: this number is once in a row")
-        place = self.program.reduced("place", _name(self)).name
-        return Mask(self.program, self.program.written(f"here == {place}").name), top
+        place = self.program.written(f"place({self.name}, {top.name})")
+        return Mask(self.program, self.program.written(f"here == {place.name}").name), top
 
     # ── what the calculus asks of an arithmetic (see `dispatch`) ─────────────────────────────────────
 

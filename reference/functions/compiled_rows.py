@@ -141,7 +141,7 @@ class _Stages:
         self.kept: set[str] = set()
         for name, expression in self.lines.items():
             words = self._numbers(expression)
-            reduced = words if _reduces(expression) else []
+            reduced = words[:1] if _reduces(expression) else []
             self.stage[name] = max((self.stage[word] + (word in reduced) for word in words), default=0)
             self.kept.update(reduced)
 
@@ -213,8 +213,8 @@ def _of_buffer(expression: str) -> str:
     """An expression that is once in a row: a reduction is that of a buffer."""
     if not _reduces(expression):
         return expression
-    name, number = expression[:-1].split("(")
-    return f"{name}({_buffer(number)})"
+    first = names_in(expression)[1]
+    return expression.replace(first, _buffer(first), 1)
 
 
 def _buffer(name: str) -> str:
@@ -275,12 +275,10 @@ def _functions() -> Mapping[str, Any]:
     def least(row: Any) -> Any:
         return least_number(row) if is_of_numbers(row) else np.nan
 
-    def place(row: Any) -> Any:
-        top = most(row)
+    def place(row: Any, top: Any) -> Any:
         for here in range(len(row)):
-            if row[here] == top or np.isnan(row[here]):
+            if row[here] == top or (np.isnan(top) and np.isnan(row[here])):
                 return here
         return 0
 
-    most = compiled.jitted()(most)
-    return {"most": most} | {f.__name__: compiled.jitted()(f) for f in (total, least, place)}
+    return {f.__name__: compiled.jitted()(f) for f in (total, least, most, place)}
