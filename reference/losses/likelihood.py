@@ -12,14 +12,30 @@ from ..arithmetic.constants import HALF_LOG_2PI
 from ..arithmetic.dispatch import constant, indicator, largest, magnitude, parameter
 from ..functions import logistic
 from ..functions.basics import one, zero
+from ..functions.elementwise import rowwise
 from ..functions.parameters import check_number
 from ..functions.recipe import recorded
-from ..functions.softmax import SoftmaxParts, log_of_parts, softmax_parts
+from ..functions.softmax import log_of_parts, softmax_parts
 from .common import check_weights, chosen_class, elements, outputs_of, sharing, weights_like
 from .row import Loss, OfLogarithms
 
 LOWEST_LOG = -100.0
 """torch's binary_cross_entropy limits both logarithms from below: part of the function, so kept here."""
+
+
+@rowwise
+def _cross_entropy(y: Array, q: Array) -> tuple[Array, Array]:
+    """−Σ q log softmax(y) (N, 1) and softmax(y)·Σq − q (N, K), of y and q (N, K).
+
+    At the largest |q| the gradient is softmax·Σ_{others} q − (1 − softmax)·q, which keeps its digits.
+    """
+    of_y = softmax_parts(y)
+    _, softmax, rest, _ = of_y
+    value = -(q * log_of_parts(y, of_y)).sum(axis=-1, keepdims=True)
+    mask, _ = largest(magnitude(q))
+    total = q.sum(axis=-1, keepdims=True)
+    others = (q * (1 - indicator(mask, y))).sum(axis=-1, keepdims=True)
+    return value, np.where(mask, softmax * others - q * rest, softmax * total - q)
 
 
 @recorded
@@ -49,20 +65,15 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         return (1 - smoothing) * onehot + counted * (smoothing / k) * w
 
     def parts(y: Array, t: Array) -> tuple[Any, ...]:
-        return distribution(y, t), softmax_parts(y)
+        return _cross_entropy(y, distribution(y, t))
 
     @sharing(parts)
-    def value(y: Array, t: Array, q: Array, of_y: SoftmaxParts) -> Array:
-        return -(q * log_of_parts(y, of_y)).sum(axis=1)
+    def value(y: Array, t: Array, of_row: Array, d_y: Array) -> Array:
+        return of_row[:, 0]
 
     @sharing(parts)
-    def gradient(y: Array, t: Array, q: Array, of_y: SoftmaxParts) -> Array:
-        """softmax(y)·Σq − q; at the largest |q| as softmax·Σ_{others} q − (1 − softmax)·q, which keeps its digits."""
-        _, softmax, rest, _ = of_y
-        mask, _ = largest(magnitude(q))
-        total = q.sum(axis=1, keepdims=True)
-        others = (q * (1 - indicator(mask, y))).sum(axis=1, keepdims=True)
-        return np.where(mask, softmax * others - q * rest, softmax * total - q)
+    def gradient(y: Array, t: Array, of_row: Array, d_y: Array) -> Array:
+        return d_y
 
     def divisor(y: Array, t: Array) -> Term:
         if np.asarray(t).dtype.kind == "f":
