@@ -40,11 +40,10 @@ _LARGEST, _SMALLEST = 709.782712893384, -745.1332191019412
 def compiled() -> Iterator[None]:
     """Within it, activations of float32 and float64 arrays are computed by loops, which Numba makes of their formulas.
 
-    So are softmax, the weights of attention and norms of float32, whose formulas sum up rows. Each formula is compiled
-    once for a process, which takes a second or two, and pays off from millions of numbers on.
-    The results are those without it, or differ in the last bit where NumPy's exponential is another, or where it adds
-    up more than 128 numbers. Other types, functions whose own roundings decide where they branch, and those that call
-    more than exp are computed as always.
+    So are softmax, cross-entropy, the weights of attention and norms, whose formulas sum up rows. Each formula is
+    compiled once for a process, which takes a second or two, and pays off from millions of numbers on.
+    The results are those without it, or differ in the last bit where NumPy's exponential is another. Other types,
+    functions whose own roundings decide where they branch, and those that call more than exp are computed as always.
     A formula is read once: a number that it takes from elsewhere must not change. A loop reports no underflow or the
     like to `numpy.errstate`.
 

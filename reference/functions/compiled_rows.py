@@ -21,6 +21,8 @@ from . import compiled
 
 Rows: TypeAlias = "tuple[Array | None, ...]"
 _ELEMENTS, _MASKS, _ONCE = "elements", "masks", "once"
+FEW = 128
+"""Numbers that NumPy adds up without cutting them in halves."""
 _FOUND_AGAIN = re.compile(r"\S+ (<|<=|>|>=|==) \S+|1\.0 if \w+ else 0\.0")
 """What is not kept in a buffer: truth values, and the 1 and 0 made of them."""
 
@@ -30,15 +32,15 @@ def loop_of_rows(formula: Callable[..., Any], arrays: Rows) -> Callable[[Rows], 
 
     Args:
         formula: (*arrays) ↦ an array or several, acting along the last axis.
-        arrays: what it will be given, float32 or truth values, of any leading axes.
+        arrays: what it will be given, all float32 or all float64, or truth values, of any leading axes.
     """
     z = arrays[0]
     if not compiled.wanted() or not isinstance(formula, FunctionType) or z is None or not z.ndim or not z.size:
         return None
-    kinds = tuple(_kind(a, z.shape[-1]) for a in arrays)
+    kinds = tuple(_kind(a, z) for a in arrays)
     if kinds[0] != _ELEMENTS or "" in kinds:
         return None
-    found = _kernel(formula, kinds)
+    found = _kernel(formula, kinds, z.dtype == np.float32)
     if found is None:
         return None
     kernel, made_of, buffers = found
@@ -47,7 +49,7 @@ def loop_of_rows(formula: Callable[..., Any], arrays: Rows) -> Callable[[Rows], 
         given = [np.ascontiguousarray(a) for a in rows if a is not None]
         count, length = given[0].shape
         made: tuple[NumPyArray, ...] = tuple(
-            np.empty((count, 1 if kind == _ONCE else length), np.bool_ if kind == _MASKS else np.float32)
+            np.empty((count, 1 if kind == _ONCE else length), np.bool_ if kind == _MASKS else given[0].dtype)
             for kind in made_of
         )
         kernel(*given, *made, *np.empty((buffers, length)))
@@ -56,39 +58,45 @@ def loop_of_rows(formula: Callable[..., Any], arrays: Rows) -> Callable[[Rows], 
     return evaluate
 
 
-def _kind(a: Array | None, length: int) -> str | None:
-    """What an argument is in a program of rows; "" of what none has."""
+def _kind(a: Array | None, z: Array) -> str | None:
+    """What an argument is in a program of the rows of z; "" of what none has."""
     if a is None:
         return None
+    length = z.shape[-1]
     if type(a) is not np.ndarray or a.shape[-1] not in (1, length):
         return ""
     if a.dtype == np.bool_:
         return _MASKS if a.shape[-1] == length else ""
-    return "" if a.dtype != np.float32 else _ELEMENTS if a.shape[-1] == length else _ONCE
+    if a.dtype != z.dtype or a.dtype not in (np.float32, np.float64):
+        return ""
+    return _ELEMENTS if a.shape[-1] == length else _ONCE
 
 
 @lru_cache(compiled.MOST)
 def _kernel(
-    formula: Callable[..., Any], kinds: tuple[str | None, ...]
+    formula: Callable[..., Any], kinds: tuple[str | None, ...], wide: bool
 ) -> tuple[Callable[..., None], tuple[str, ...], int] | None:
     """The compiled loop, what its results are, and how many buffers it takes; None if there is none.
 
     A formula that calls a function which no program has, or that branches, has none.
     """
     try:
-        source, made_of, buffers = source_of(formula, kinds)
+        source, made_of, buffers = source_of(formula, kinds, wide)
     except Exception:  # what a number has not, arrays may have; if not, they say so
         return None
-    kernel = compiled.made(source, True, _functions())
+    kernel = compiled.made(source, wide, _functions())
     return None if kernel is None else (kernel, made_of, buffers)
 
 
-def source_of(formula: Callable[..., Any], kinds: Sequence[str | None]) -> tuple[str, tuple[str, ...], int]:
+def source_of(
+    formula: Callable[..., Any], kinds: Sequence[str | None], wide: bool = True
+) -> tuple[str, tuple[str, ...], int]:
     """The function of a formula of rows, what its results are, and how many buffers it takes.
 
     Args:
         formula: (*arrays) ↦ an array or several.
         kinds: what each array is: "elements", "masks", "once" (a number for each row) or None.
+        wide: whether the numbers are of a narrower type than float64.
 
     >>> print(source_of(lambda z: z / z.sum(axis=-1, keepdims=True), ["elements"])[0])
     def kernel(a0, y0, z0s):
@@ -107,7 +115,7 @@ def source_of(formula: Callable[..., Any], kinds: Sequence[str | None]) -> tuple
     Raises:
         TypeError: a result is no number that was computed of the arrays; or another error, for what a `Symbol` has not.
     """
-    program = Program(of_row=set())
+    program = Program(wide, of_row=set())
     given = [None if kind is None else _argument(program, f"z{k}", kind) for k, kind in enumerate(kinds)]
     found = formula(*given)
     results = found if isinstance(found, tuple) else (found,)
@@ -228,8 +236,8 @@ def _buffer(name: str) -> str:
 def _functions() -> Mapping[str, Any]:
     """The `REDUCTIONS`, compiled."""
 
-    def total(row: Any) -> Any:
-        """In the order of NumPy's sums of up to 128 numbers: eight sums at a time, of every eighth number each."""
+    # In NumPy's order: long rows in halves, and up to 128 numbers as eight sums at a time, of every eighth number each.
+    def total_of_few(row: Any) -> Any:
         s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
         eights = len(row) // 8
         for k in range(eights):
@@ -245,6 +253,16 @@ def _functions() -> Mapping[str, Any]:
         for k in range(8 * eights, len(row)):
             found += row[k]
         return found
+
+    total_of_few = compiled.jitted()(total_of_few)
+
+    def total(row: Any) -> Any:
+        if len(row) <= FEW:
+            return total_of_few(row)
+        half = len(row) // 16 * 8
+        return total(row[:half]) + total(row[half:])
+
+    total = compiled.jitted()(total)
 
     def largest_number(row: Any) -> Any:
         found = -np.inf
@@ -281,4 +299,4 @@ def _functions() -> Mapping[str, Any]:
                 return here
         return 0
 
-    return {f.__name__: compiled.jitted()(f) for f in (total, least, most, place)}
+    return {"total": total} | {f.__name__: compiled.jitted()(f) for f in (least, most, place)}
