@@ -171,6 +171,19 @@ def kept(values: Any) -> Any:
     return copy
 
 
+def empty_like(values: Any) -> Any:
+    """An array of the shape and type of NumPy's floating numbers that has none of them: NaN, and the memory of one.
+
+    What is no such array comes back as it is.
+
+    >>> empty_like(np.ones((2, 3))).strides, empty_like(np.arange(3))
+    ((0, 0), array([0, 1, 2]))
+    """
+    if type(values) is not np.ndarray or values.dtype.kind != "f":
+        return values
+    return np.broadcast_to(np.asarray(np.nan, values.dtype), values.shape)
+
+
 def refuse_masked(place: str, values: object) -> None:
     """Raise TypeError if the values are a masked array, or a list that holds one: a mask is no number to compute with.
 

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import operations
-from ..arithmetic.array import Array, DType, is_numpy
+from ..arithmetic.array import Array, DType, empty_like, is_numpy
 from ..arithmetic.dispatch import in_format, keeps, stored_like, zeros
 from ..arithmetic.formats import Format, get_format
 from ..functions.recipe import ReadOnly
 from ..operations.row import Operation, Pull, Selective
+from .dependence import depending, last_readers, read_by
 from .gradients import Gradients
 from .graph_checks import check_names, constant, parameter, parts_of
 from .shown import shown
@@ -174,7 +175,8 @@ class NetworkTrace:
     """Every value of a forward pass.
 
     Attributes:
-        values: by name: parameters, inputs, constants, and what each step made.
+        values: by name: parameters, inputs, constants, and what each step made; of what no pullback reads the shape
+            alone, if the pass was one to keep things for them.
         output: the value that the loss gets.
         pullbacks: by the name of a step: its pullback, where the forward pass kept for it what it needs.
     """
@@ -188,9 +190,11 @@ def forward(network: Network, x: Mapping[str, Array], *, keep: bool = False) -> 
     """Run every step on the inputs x, by name, and keep every value.
 
     With `keep`, a step that can do so keeps for its pullback what its output was computed from (not in noise, see
-    `dispatch.keeps`).
+    `dispatch.keeps`), and the numbers of NumPy's arrays that no step reads any more are let go of.
     """
     values, pullbacks = {**network.constants, **network.parameters, **x}, dict[str, Pull]()
+    last = last_readers(network.steps) if keep else {}
+    read = {*values, network.output}
     for step in network.steps:
         given, has_kept = inputs_of(step, values), keep and step.operation.kept is not None
         if has_kept and all(x is None or keeps(x) for x in given):
@@ -198,6 +202,10 @@ def forward(network: Network, x: Mapping[str, Array], *, keep: bool = False) -> 
         else:
             made = step.operation.value(*given)
         values.update(_stored(step, made))
+        if keep:
+            read.update(read_by(step, step.name in pullbacks))
+            for name in last.get(step.name, ()):
+                values[name] = values[name] if name in read else empty_like(values[name])
     return NetworkTrace(values, values[network.output], pullbacks)
 
 
@@ -246,7 +254,7 @@ def cotangents(
 
     Without `keep` the gradients of the others are forgotten as soon as they have been handed on.
     """
-    wanted, found = depending(network, leaves), dict(d)
+    wanted, found = depending(network.steps, leaves), dict(d)
     for step in reversed(network.steps):
         if not any(name in found for name in step.outputs):
             continue
@@ -289,12 +297,3 @@ def pulled_back(
 def has_gradient(values: Any) -> bool:
     """Whether these are numbers that a gradient is taken of: no indices, no truth values."""
     return not is_numpy(values) or values.dtype.kind in "fc"
-
-
-def depending(network: Network, leaves: Iterable[str]) -> set[str]:
-    """The names of all values that depend on a leaf, and of the leaves themselves."""
-    found = set(leaves)
-    for step in network.steps:
-        if found.intersection(name for name in step.inputs if name is not None):
-            found.update(step.outputs)
-    return found

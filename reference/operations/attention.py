@@ -16,7 +16,7 @@ from . import attended as passes
 from .attended import NAME, Attended, Options, attended
 from .attention_mistakes import attention_mistakes, other_attentions
 from .probe import probe
-from .row import Inputs, Kept, Operation
+from .row import Inputs, Kept, Operation, Unread
 
 _QUERIES = 32
 """That many queries at a time leave out nearly half the keys of a long sequence, and are many enough for a product."""
@@ -134,6 +134,7 @@ def scaled_dot_product_attention(
         textbook_value=lambda inputs, y: _textbook_value(inputs, options),
         textbook_pullback=lambda inputs, y, d_y: _textbook_pullback(inputs, d_y, options),
         kept=Kept(forward, backward),
+        unread=Unread(("output",)),
     )
 
 

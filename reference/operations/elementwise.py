@@ -12,7 +12,7 @@ from ..functions.parameters import check_number
 from ..functions.recipe import recorded
 from .by_element import PAIR, by_element, numbers
 from .probe import probe
-from .row import Inputs, Operation
+from .row import Inputs, Operation, Unread
 
 _ALGEBRA = "Magnus & Neudecker 1988"
 
@@ -35,6 +35,7 @@ def add(alpha: float = 1.0) -> Operation:
         (lambda v, y, a, b: v, lambda v, y, a, b: _times(alpha, v)),
         PAIR,
         parameters={"alpha": alpha},
+        unread=Unread(("input", "other", "output")),
     )
 
 
@@ -50,6 +51,7 @@ def sub(alpha: float = 1.0) -> Operation:
         lambda a, b: a - _times(alpha, b),
         (lambda v, y, a, b: v, lambda v, y, a, b: -_times(alpha, v)),
         PAIR,
+        unread=Unread(("input", "other", "output")),
         parameters={"alpha": alpha},
         mistakes={"the sign of other's gradient": (lambda v, y, a, b: v, lambda v, y, a, b: _times(alpha, v))},
     )

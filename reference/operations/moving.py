@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arithmetic.array import Array
 from ..arithmetic.dispatch import zeros
-from .row import Inputs, Operation, Output, Pullback
+from .row import Inputs, Operation, Output, Pullback, Unread
 
 Back: TypeAlias = "Callable[[tuple[int, ...], Any], Array]"
 """(shape of the input, gradient of the output) ↦ gradient of the input."""
@@ -57,6 +57,7 @@ def moving(
         probes=tuple((x,) for x in probes),
         parameters=parameters or {},
         mistakes={key: pullback_of(wrong) for key, wrong in (mistakes or {}).items()},
+        unread=Unread(("input", "output")),
     )
 
 

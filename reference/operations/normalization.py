@@ -17,7 +17,7 @@ from .batch_statistics import batch_norm
 from .norm import Norm, Triple, norm
 from .norm_mistakes import losing_norms, norm_mistakes, other_norms
 from .probe import probe
-from .row import Inputs, Kept, Operation, Passes
+from .row import Inputs, Kept, Operation, Passes, Unread
 
 Size = int | tuple[int, ...] | None
 
@@ -112,6 +112,7 @@ def _row(n: Norm, formula: str, source: str, probes: tuple[Inputs, ...], paramet
             0.0 if size is None else size
             for size in cut(n_.textbook_pullback(n, *three(inputs), d_y), inputs)  # type: ignore[arg-type]
         ),
+        unread=Unread(("x", "bias", "output")),
         kept=Kept(
             lambda *inputs: n_.forward(n, *three(inputs)),  # type: ignore[arg-type]
             lambda inputs, s, d_y: cut(n_.backward(n, s, *three(inputs), d_y), inputs),  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from ..activations.row import Activation
 from ..arithmetic.array import Array, NumPyArray, Term
 from ..functions.recipe import recorded
 from .probe import probe
-from .row import Kept, Operation, Pullback
+from .row import Kept, Operation, Pullback, Unread
 
 
 def _along(row: Activation, f: Callable[..., Array], axis: int, *arrays: Array) -> Array:
@@ -80,6 +80,7 @@ def _of_row(row: Activation, dim: int) -> Operation:
         textbook_pullback=lambda inputs, y, d_y: (_textbook_pullback(row, dim, inputs[0], d_y),),
         activation=row if last else None,
         kept=Kept(row.with_slope, lambda inputs, slope, d_y: (d_y * slope,)) if row.shares_parts else None,
+        unread=Unread(("input", "output") if row.shares_parts else ("output",)),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from ..functions.recipe import recorded
 from .arguments import check_axes, check_fits, expect
 from .broadcasting import unbroadcast
 from .probe import probe
-from .row import Inputs, Operation, Pullback, Selective
+from .row import Inputs, Operation, Pullback, Selective, Unread
 
 _GILES = "Giles 2008, An extended collection of matrix derivative results, §2.2.2"
 
@@ -111,6 +111,7 @@ def linear() -> Operation:
             (probe(3), probe(4, 3, start=9)),
         ),
         optional=("bias",),
+        unread=Unread(("bias", "output")),
         mistakes={
             "bias_from_the_last_row": _with_bias(lambda d, b: d[-1]),
             "mean_for_sum_in_the_bias": _with_bias(lambda d, b: d.sum(axis=0) / d.shape[0]),

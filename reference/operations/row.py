@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..activations.row import AGREE
-from ..arithmetic.array import Array, Term
+from ..arithmetic.array import Array, Term, empty_like
 from ..functions.recipe import Recorded, frozen
 
 Inputs: TypeAlias = "tuple[Any, ...]"
@@ -42,6 +42,19 @@ class Kept:
     forward: Callable[..., tuple[Output, Any]]
     backward: Callable[[Inputs, Any, Output], tuple[Array | None, ...]]
     row: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unread:
+    """What a row's pullback, or the kept one, asks the shape and the type of, and reads no number of.
+
+    Attributes:
+        names: of inputs, and "output".
+        pullback: that of the row, which sets it; of another one nothing is known.
+    """
+
+    names: tuple[str, ...]
+    pullback: Any = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +121,7 @@ class Operation(Recorded):
         textbook_pullback: (inputs, output, d_output) ↦ the same for each gradient.
         activation: the row of `ACTIVATIONS` that the operation applies along the last axis, if it is one.
         kept: the same value and pullback with less to compute, for a forward pass that is followed by a backward one.
+        unread: what the pullback does not read, so that nobody needs to keep it; None: it may read everything.
 
     Raises:
         ValueError: pullback or pushforward contradict `value` at a probe, or a name is not among the inputs.
@@ -134,6 +148,7 @@ class Operation(Recorded):
     textbook_pullback: Callable[[Inputs, Output, Output], tuple[Term, ...]] = field(default=_no_terms, repr=False)
     activation: Any = field(default=None, repr=False)
     kept: Kept | None = field(default=None, repr=False)
+    unread: Unread | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", frozen(self.parameters))
@@ -141,6 +156,8 @@ class Operation(Recorded):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         if self.kept is not None:
             object.__setattr__(self, "kept", replace(self.kept, row=(self.value, self.pullback)))
+        if self.unread is not None and self.unread.pullback is None:
+            object.__setattr__(self, "unread", replace(self.unread, pullback=self.pullback))
         unknown = [name for name in (*self.optional, *self.data) if name not in self.inputs]
         if unknown:
             raise ValueError(f"operation {self.name!r}: {unknown[0]!r} is no input; it has {', '.join(self.inputs)}")
@@ -163,7 +180,16 @@ class Operation(Recorded):
             y = self.value(*inputs)
             return y, lambda d_y: self.pullback(inputs, y, d_y)
         y, parts = kept.forward(*inputs)
-        return y, lambda d_y: kept.backward(inputs, parts, d_y)
+        given = tuple(empty_like(x) if self.leaves(self.name_at(k)) else x for k, x in enumerate(inputs))
+        return y, lambda d_y: kept.backward(given, parts, d_y)
+
+    def leaves(self, name: str) -> bool:
+        """Whether the pullback reads no number of an input, or of the "output"."""
+        return self.unread is not None and name in self.unread.names and self.unread.pullback is self.pullback
+
+    def name_at(self, position: int) -> str:
+        """The name of the input at a position; that of the last one for all further ones of a variadic row."""
+        return self.inputs[min(position, len(self.inputs) - 1)]
 
     def name_of(self, position: int) -> str:
         """The name of an input by its position.
@@ -179,7 +205,7 @@ class Operation(Recorded):
 
     def is_data(self, position: int) -> bool:
         """Whether no derivative is taken of the input at a position."""
-        return self.inputs[min(position, len(self.inputs) - 1)] in self.data
+        return self.name_at(position) in self.data
 
     def check_count(self, inputs: Sequence[object]) -> None:
         """Raise ValueError unless there are as many inputs as the operation takes, none missing that it needs."""
@@ -188,7 +214,7 @@ class Operation(Recorded):
             raise ValueError(f"{self.name} takes {', '.join(self.inputs)}: {most} inputs, got {len(inputs)}")
         for position in range(max(len(self.inputs), len(inputs))):
             missing = position >= len(inputs) or inputs[position] is None
-            if missing and self.inputs[min(position, len(self.inputs) - 1)] not in self.optional:
+            if missing and self.name_at(position) not in self.optional:
                 shown = self.name_of(position) if position >= len(self.inputs) else self.inputs[position]
                 raise ValueError(f"{self.name} needs its input {shown!r}")
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 import reference as ref
-from reference.network.graph import depending, forward, has_gradient, inputs_of
+from reference.network.dependence import depending
+from reference.network.graph import forward, has_gradient, inputs_of
 from reference.network.unchecked import changed
 from reference.operations.gated import gate_of, with_gate
 from reference.operations.row import Passes
@@ -170,7 +171,7 @@ def _of_step(problem: ref.Problem, step: ref.Step, values: Any) -> Iterator[Othe
             own = _with_gradient_of(row, left_out, position)
             yield OPTIONAL[title], f"{what}, whose gradient is taken as if it were there", own, False
     if row.name in ("add", "sub", "mul", "div", "addcmul") and len(given) == 2:
-        wanted = depending(problem.graph, problem.leaves())
+        wanted = depending(problem.graph.steps, problem.leaves())
         for position, name in enumerate(step.inputs):
             other = given[1 - position]
             if values[step.name].shape == np.shape(other) and (position == 1 or row.name in ("add", "mul")):

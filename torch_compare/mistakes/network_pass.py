@@ -12,6 +12,7 @@ from typing import Any
 
 import reference as ref
 from reference.network import graph
+from reference.network.dependence import depending
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class NetworkPass:
 
     def _change(self, steps: tuple[ref.Step, ...], wrong: set[int]) -> dict[str, Any]:
         """What the wrong pullbacks change in the gradients of all values."""
-        wanted = graph.depending(self.problem.graph, self.problem.leaves())
+        wanted = depending(self.problem.graph.steps, self.problem.leaves())
         change: dict[str, Any] = {}
 
         def add(name: str | None, more: Any) -> None:

@@ -16,7 +16,7 @@ import reference as ref
 from reference.arithmetic.noisy import Noisy
 from reference.losses.reduced import in_rows
 from reference.network import passes
-from reference.network.graph import depending
+from reference.network.dependence import depending
 from reference.network.unchecked import changed, unchecked
 from reference.operations.gated import gate_of, with_gate
 
@@ -120,7 +120,7 @@ def _in_rows(wrong: Callable[[Any, Any, Any], Any]) -> Pullback:
 def _of_uses(problem: ref.Problem) -> Iterator[Mistake]:
     """A value that several steps use gets a gradient from each of them: one is lost, or counted twice."""
     network = problem.graph
-    wanted = depending(network, problem.leaves())
+    wanted = depending(network.steps, problem.leaves())
     uses: dict[str, list[tuple[int, int]]] = {}
     for index, step in enumerate(network.steps):
         for position, name in enumerate(step.inputs):

@@ -12,6 +12,7 @@ import reference as ref
 from reference.activations.row import Kink
 from reference.arithmetic.formats import Format
 from reference.network import graph
+from reference.network.dependence import depending
 from reference.network.unchecked import changed
 from reference.operations.of_activation import sided_pullback
 from reference.rounding.distance import FACTOR, worst_place
@@ -142,7 +143,7 @@ def away(problem: ref.Problem, held: Mapping[str, Any], fmt: Format, printing: M
 
 def _last(problem: ref.Problem, place: str, sites: Sequence[_Site]) -> int:
     """How many of the sites have to be decided before the gradient of a leaf is."""
-    behind = graph.depending(problem.graph, [place])
+    behind = depending(problem.graph.steps, [place])
     steps = problem.graph.steps
     through = [any(behind.intersection(steps[k].outputs) for k in site.steps) for site in sites]
     return max((count for count, passed in enumerate(through, start=1) if passed), default=0)
