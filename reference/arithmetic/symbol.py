@@ -124,7 +124,7 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
             return Mask(y.program, y.name) if ufunc in _COMPARISONS else y
         if ufunc is np.negative:
             return self.program.written(f"-{x[0]}")
-        if ufunc in ONCE and self.program.of_row is not None and x[0] in self.program.of_row:
+        if ufunc in ONCE and self.program.of_row is not None and self.is_once():
             return self.program.written(f"{ONCE[ufunc]}({x[0]})")
         if ufunc not in FUNCTIONS:
             return NotImplemented
@@ -138,12 +138,14 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
 
     def _becomes(self, other: Symbol) -> Symbol:
         """Whoever else holds this number sees it change, as an array would."""
+        if self.is_once() and not other.is_once():
+            raise TypeError("a number that a row has once cannot become one of each element")
         self.name = other.name
         return self
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if func is np.zeros_like and len(args) == 1 and not kwargs:
-            return self.program.written("0.0")
+            return self.program.written("0.0" if self.is_once() else "0.0 * here")
         if func is not np.where or len(args) != 3 or not any(isinstance(x, Symbol | float) for x in args[1:]):
             return NotImplemented  # between two integers NumPy chooses an integer
         return self.program.written(f"{_name(args[1])} if {_condition(args[0])} else {_name(args[2])}")
@@ -155,7 +157,11 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
         """Of which the last length alone is known: that of a row."""
         if self.program.of_row is None:
             raise TypeError("the numbers of this program form no rows")
-        return _Shape(1 if self.name in self.program.of_row else self.program.argument("number", once=True))
+        return _Shape(1 if self.is_once() else self.program.argument("number", once=True))
+
+    def is_once(self) -> bool:
+        """Whether there is one such number in a row, or the numbers form none."""
+        return self.program.of_row is None or self.name in self.program.of_row
 
     def sum(self, axis: Any = None, *, keepdims: bool = False) -> Any:
         """The sum of a row."""

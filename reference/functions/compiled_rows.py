@@ -8,8 +8,8 @@ which a cache holds; a truth value is found again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from types import FunctionType
 from typing import Any, TypeAlias
 
@@ -18,21 +18,22 @@ import numpy as np
 from ..arithmetic.array import Array, NumPyArray
 from ..arithmetic.symbol import REDUCTIONS, Mask, Program, Symbol, names_in
 from . import compiled
+from .compiled_reductions import reductions
 
 Rows: TypeAlias = "tuple[Array | None, ...]"
 _ELEMENTS, _MASKS, _ONCE = "elements", "masks", "once"
-FEW = 128
-"""Numbers that NumPy adds up without cutting them in halves."""
-_FOUND_AGAIN = re.compile(r"\S+ (<|<=|>|>=|==) \S+|1\.0 if \w+ else 0\.0")
-"""What is not kept in a buffer: truth values, and the 1 and 0 made of them."""
+_FOUND_AGAIN = re.compile(r"\S+ (<|<=|>|>=|==) \S+|1\.0 if \w+ else 0\.0|0\.0 \* here")
+"""What is not kept in a buffer: truth values, the 1 and 0 made of them, and zeros."""
 
 
 def loop_of_rows(formula: Callable[..., Any], arrays: Rows) -> Callable[[Rows], tuple[NumPyArray, ...]] | None:
     """The compiled function of the same arrays, each as rows (R, K) or (R, 1) or None; None where NumPy computes them.
 
+    NumPy does where the leading axes differ, or the order in memory is another one, in which it would add up.
+
     Args:
         formula: (*arrays) ↦ an array or several, acting along the last axis.
-        arrays: what it will be given, all float32 or all float64, or truth values, of any leading axes.
+        arrays: what it will be given, all float32 or all float64, or truth values, with the same leading axes.
     """
     z = arrays[0]
     if not compiled.wanted() or not isinstance(formula, FunctionType) or z is None or not z.ndim or not z.size:
@@ -63,11 +64,11 @@ def _kind(a: Array | None, z: Array) -> str | None:
     if a is None:
         return None
     length = z.shape[-1]
-    if type(a) is not np.ndarray or a.shape[-1] not in (1, length):
+    if type(a) is not np.ndarray or a.shape[:-1] != z.shape[:-1] or a.shape[-1] not in (1, length):
         return ""
     if a.dtype == np.bool_:
         return _MASKS if a.shape[-1] == length else ""
-    if a.dtype != z.dtype or a.dtype not in (np.float32, np.float64):
+    if a.dtype != z.dtype or a.dtype not in (np.float32, np.float64) or not a.flags.c_contiguous:
         return ""
     return _ELEMENTS if a.shape[-1] == length else _ONCE
 
@@ -84,7 +85,7 @@ def _kernel(
         source, made_of, buffers = source_of(formula, kinds, wide)
     except Exception:  # what a number has not, arrays may have; if not, they say so
         return None
-    kernel = compiled.made(source, wide, _functions())
+    kernel = compiled.made(source, wide, reductions())
     return None if kernel is None else (kernel, made_of, buffers)
 
 
@@ -119,9 +120,11 @@ def source_of(
     given = [None if kind is None else _argument(program, f"z{k}", kind) for k, kind in enumerate(kinds)]
     found = formula(*given)
     results = found if isinstance(found, tuple) else (found,)
-    if any(type(y) is not Symbol and (type(y) is not Mask or program.is_once(y.name)) for y in results):
+    if any(type(y) is not Symbol and (type(y) is not Mask or y.is_once()) for y in results):
         raise TypeError(f"not all of them numbers of a program: {results}")
     names = [y.name for y in results]
+    if "number" in names or (isinstance(found, tuple) and len(found) < 2):
+        raise TypeError("a length, nothing, or a tuple of one array is made of no row")
     stages = _Stages(program, kinds, names)
     body, buffers = stages.body(), sorted(map(_buffer, stages.kept))
     arguments = [f"a{k}" for k, kind in enumerate(kinds) if kind is not None]
@@ -227,76 +230,3 @@ def _of_buffer(expression: str) -> str:
 
 def _buffer(name: str) -> str:
     return f"{name}s"
-
-
-# ── what a program may ask of a row ──────────────────────────────────────────────────────────────────
-
-
-@cache
-def _functions() -> Mapping[str, Any]:
-    """The `REDUCTIONS`, compiled."""
-
-    # In NumPy's order: long rows in halves, and up to 128 numbers as eight sums at a time, of every eighth number each.
-    def total_of_few(row: Any) -> Any:
-        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-        eights = len(row) // 8
-        for k in range(eights):
-            s0 += row[8 * k]
-            s1 += row[8 * k + 1]
-            s2 += row[8 * k + 2]
-            s3 += row[8 * k + 3]
-            s4 += row[8 * k + 4]
-            s5 += row[8 * k + 5]
-            s6 += row[8 * k + 6]
-            s7 += row[8 * k + 7]
-        found = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
-        for k in range(8 * eights, len(row)):
-            found += row[k]
-        return found
-
-    total_of_few = compiled.jitted()(total_of_few)
-
-    def total(row: Any) -> Any:
-        if len(row) <= FEW:
-            return total_of_few(row)
-        half = len(row) // 16 * 8
-        return total(row[:half]) + total(row[half:])
-
-    total = compiled.jitted()(total)
-
-    def largest_number(row: Any) -> Any:
-        found = -np.inf
-        for k in range(len(row)):
-            found = row[k] if row[k] > found else found
-        return found
-
-    def least_number(row: Any) -> Any:
-        found = np.inf
-        for k in range(len(row)):
-            found = row[k] if row[k] < found else found
-        return found
-
-    def is_of_numbers(row: Any) -> Any:
-        others = 0
-        for k in range(len(row)):
-            others += np.isnan(row[k])
-        return others == 0
-
-    # The largest of the largest, in whatever order, once it is known that none of them is NaN.
-    of_numbers = compiled.jitted(fastmath={"reassoc", "nsz", "nnan"})
-    largest_number, least_number = of_numbers(largest_number), of_numbers(least_number)
-    is_of_numbers = compiled.jitted()(is_of_numbers)
-
-    def most(row: Any) -> Any:
-        return largest_number(row) if is_of_numbers(row) else np.nan
-
-    def least(row: Any) -> Any:
-        return least_number(row) if is_of_numbers(row) else np.nan
-
-    def place(row: Any, top: Any) -> Any:
-        for here in range(len(row)):
-            if row[here] == top or (np.isnan(top) and np.isnan(row[here])):
-                return here
-        return 0
-
-    return {"total": total} | {f.__name__: compiled.jitted()(f) for f in (least, most, place)}

@@ -99,8 +99,8 @@ def rowwise(formula: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _as_rows(a: Array, leading: tuple[int, ...]) -> Array:
-    if a.shape[:-1] != leading:
-        a = np.broadcast_to(a, (*leading, a.shape[-1]))
+    if a.shape[:-1] != leading or not a.ndim:
+        a = np.broadcast_to(a, (*leading, a.shape[-1] if a.ndim else 1))
     return cast(Array, a.reshape(-1, a.shape[-1]))
 
 
@@ -137,7 +137,11 @@ def _ordered_like(z: NumPyArray, y: NumPyArray) -> NumPyArray:
 
 
 def _narrow(z: NumPyArray) -> bool:
-    return z.dtype.kind == "f" and z.dtype.itemsize < _FLOAT64.itemsize
+    return _is_narrow(z.dtype)
+
+
+def _is_narrow(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind == "f" and dtype.itemsize < _FLOAT64.itemsize
 
 
 def _widened(*arrays: Array | None) -> Parts:
@@ -156,8 +160,9 @@ def _rounded(found: Any, z: NumPyArray) -> Any:
 
 
 def _type_of(found: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type, but truth values stay what they are."""
-    return _TRUTH if getattr(found, "dtype", dtype) == _TRUTH else dtype
+    """The type of what a formula of numbers of a type gives: that one, if they were widened for it; else its own."""
+    own = np.asarray(found).dtype
+    return dtype if own == _FLOAT64 and _is_narrow(dtype) else own
 
 
 def _in_blocks(

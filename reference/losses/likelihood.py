@@ -31,7 +31,8 @@ def _cross_entropy(y: Array, q: Array) -> tuple[Array, Array]:
     """
     of_y = softmax_parts(y)
     _, softmax, rest, _ = of_y
-    value = -(q * log_of_parts(y, of_y)).sum(axis=-1, keepdims=True)
+    terms = np.where(q == 0, zero(q), q * log_of_parts(y, of_y))  # the logarithm of a class without weight may be −∞
+    value = -terms.sum(axis=-1, keepdims=True)
     mask, _ = largest(magnitude(q))
     total = q.sum(axis=-1, keepdims=True)
     others = (q * (1 - indicator(mask, y))).sum(axis=-1, keepdims=True)

@@ -107,6 +107,12 @@ def test_arrays_of_other_axes_orders_and_types_give_what_they_give_without_it():
         _assert_same(lambda arrays=arrays: softmax.masked_softmax(*arrays))
 
 
+def _longer(z):
+    s = z.sum(axis=-1, keepdims=True)
+    s += z
+    return s
+
+
 ODD = {
     "another axis": lambda z: z - z.sum(axis=0),
     "all axes": lambda z: z / z.sum(),
@@ -126,6 +132,14 @@ ODD = {
     "a sum and what it was made of": lambda z: (z.sum(axis=-1, keepdims=True), z),
     "the mask of a mean": lambda z: np.where(z > z.sum(axis=-1, keepdims=True) / z.shape[-1], z, 0.0),
     "no number": lambda z: 1.0,
+    "nothing": lambda z: (),
+    "one of several": lambda z: (z * 2,),
+    "a sum of zeros and ones": lambda z: (np.zeros_like(z) + 1).sum(axis=-1, keepdims=True),
+    "zeros and a sum": lambda z: np.zeros_like(z) + z.sum(axis=-1, keepdims=True),
+    "zeros": lambda z: (z, np.zeros_like(z)),
+    "the length of zeros": lambda z: z * np.zeros_like(z).shape[-1],
+    "a length alone": lambda z: (z, z.shape[-1]),
+    "a sum that becomes longer": _longer,
 }
 
 
@@ -133,9 +147,48 @@ ODD = {
 def test_odd_formulas_give_what_they_give_without_it(name):
     z = np.random.default_rng(8).normal(size=(5, 6)).astype(np.float32)
     function = rowwise(ODD[name])
-    for expected, found in zip(*_both(lambda: function(z)), strict=True):
-        np.testing.assert_array_equal(found, expected)
-        assert np.shape(found) == np.shape(expected)
+    expected = _result(function, z)
+    with compiled():
+        found = _result(function, z)
+    assert type(found) is type(expected)
+    for ours, right in zip(*(y if isinstance(y, tuple) else (y,) for y in (found, expected)), strict=True):
+        np.testing.assert_array_equal(ours, right, strict=True)
+
+
+def _result(function, z):
+    """What it gives, or the text of its error."""
+    try:
+        return function(z)
+    except ValueError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_what_is_broadcast_or_ordered_otherwise_is_computed_by_numpy(dtype):
+    """Its sums run in another order, or its results have other shapes."""
+    rng = np.random.default_rng(10)
+    z, large = rng.normal(size=(4, 5, 6)).astype(dtype), np.asfortranarray(rng.normal(size=(300, 200)).astype(dtype))
+    take = np.array(True)
+    formulas = {
+        "a sum": lambda z, q: (q.sum(axis=-1, keepdims=True), z * q), "twice": lambda z, q: (z * 2, z * q),
+    }  # fmt: skip
+    for formula in formulas.values():
+        for q in (z[0, 0], z[:, :1], np.stack([z] * 3), np.array(2, dtype)):
+            if q.ndim or formula is formulas["twice"]:
+                _assert_same(lambda formula=formula, q=q: rowwise(formula)(z, q))
+    for array in (z, large):
+        _assert_same(lambda array=array: softmax.masked_softmax(array, take))
+    for array in (large, large.T, np.asfortranarray(z), np.asfortranarray(large[:6, :21])):
+        _assert_same(lambda array=array: softmax.masked_softmax(array, None))
+        _assert_same(lambda array=array: standardized._parts(*MAKERS["centred"])(array))
+
+
+def test_a_formula_of_whole_numbers_gives_fractions_of_many_rows_too():
+    y, t = np.arange(40_000).reshape(400, 100) % 7, np.arange(400) % 100
+    loss = ref.losses.cross_entropy()
+    np.testing.assert_array_equal(loss.value(y, t), loss.value(y.astype(float), t))
+    np.testing.assert_array_equal(loss.gradient(y, t), loss.gradient(y.astype(float), t))
+    np.testing.assert_array_equal(loss.gradient(y.astype(">f8"), t), loss.gradient(y.astype(float), t), strict=True)
 
 
 def test_which_formulas_are_compiled():
@@ -144,7 +197,8 @@ def test_which_formulas_are_compiled():
         found = {name: loop_of_rows(formula, (z,)) is not None for name, formula in ODD.items()}
     assert {name for name, is_compiled in found.items() if is_compiled} == {
         "truth values", "a logarithm of a sum", "a sum of a sum", "a length", "a sum of lengths",
-        "a sum and what it was made of", "the mask of a mean",
+        "a sum and what it was made of", "the mask of a mean", "a sum of zeros and ones", "zeros and a sum", "zeros",
+        "the length of zeros",
     }  # fmt: skip
     assert loop_of_rows(ODD["a length"], (z,)) is None
 

@@ -568,3 +568,14 @@ def test_a_row_whose_switch_is_always_0_is_made():
     """Nothing moves it off: it is checked where it lies."""
     row = replace(ref.LOSSES["mse"], switches=lambda y, t: (0 * y,))
     assert row.gradient is ref.LOSSES["mse"].gradient
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_logit_of_minus_infinity_leaves_the_loss_of_other_classes_what_it_is(dtype):
+    """As where a mask forbids a class; torch's too. For probabilities torch has 0·∞, which is none."""
+    y, t = np.array([[-np.inf, 0.0, 1.0]], dtype), np.array([1])
+    loss = losses.LOSSES["cross_entropy"]
+    with np.errstate(invalid="ignore"):
+        assert loss.value(y, t)[0] == pytest.approx(math.log1p(math.e), rel=1e-6)
+        np.testing.assert_allclose(loss.gradient(y, t)[0], [0, -0.731058579, 0.731058579], rtol=1e-7, atol=0)
+        assert losses.cross_entropy(label_smoothing=0.1).value(y, t)[0] == np.inf
