@@ -52,10 +52,11 @@ def test_every_loss_within_the_bar(loss):
     assert outside(found, with_fault(g, 0, 1 + 1e-6))
 
 
-def test_bars_are_honest_and_informative_on_stiff_problems():
+@pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.explore)])
+def test_bars_are_honest_and_informative_on_stiff_problems(count):
     """In 16,000 (735,000 elements) no bar was too small; their median was 4e-13 of the largest element."""
     relative, elements = [], 0
-    for seed in (*range(400), 4022):  # 4022: entries of the tableau agree by accident
+    for seed in (*range(count), 4022):  # 4022: entries of the tableau agree by accident
         problem = stiff_problem(seed)
         g = finite_gradients(problem)
         if g is None:
@@ -66,7 +67,7 @@ def test_bars_are_honest_and_informative_on_stiff_problems():
         elements += bars.size
         if largest(g) > 0:
             relative.append(bars / largest(g))
-    assert elements > 12000
+    assert elements > 30 * count
     assert np.median(np.concatenate(relative)) < 4e-12
 
 
