@@ -16,6 +16,7 @@ from ..arithmetic.formats import FORMATS, Format
 from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
 from ..losses.row import Loss
+from ..operations.of_activation import of_activation
 from ..operations.row import Operation
 from . import passes
 from .graph import Network, Step
@@ -100,8 +101,11 @@ def _textbook_operation(row: Operation, own: bool) -> Operation:
     """The row with the noise of the customary formulas' intermediate terms.
 
     Unless the step states a format of its `own`, a formula that shifts z may do so in the format of all, though the row
-    is computed in a wider one and rounded once.
+    is computed in a wider one and rounded once. A layer's activation has the noise that it has in an MLP.
     """
+    activation = row.activation
+    if activation is not None and not activation.rowwise and row == of_activation(activation):  # as it was made
+        return _of_textbook_activation(row, _textbook_activation(activation, own))
 
     def value(*inputs: Any) -> Any:
         y = row.value(*inputs)
@@ -109,10 +113,19 @@ def _textbook_operation(row: Operation, own: bool) -> Operation:
 
     def pullback(inputs: Any, y: Any, d_y: Any) -> Any:
         sizes = row.textbook_pullback(inputs, y, d_y)
-        if row.activation is not None and isinstance(inputs[0], Noisy):
-            source = inputs[0].source if own else inputs[0].source.in_format(None)
-            inputs = (_compared(row.activation, inputs[0], source.format),)
+        if activation is not None and isinstance(inputs[0], Noisy):
+            inputs = (_compared(activation, inputs[0], own),)
         return tuple(map(_jittered, row.pullback(inputs, y, d_y), sizes))
+
+    return changed(row, value=value, pullback=pullback)
+
+
+def _of_textbook_activation(row: Operation, activation: Activation) -> Operation:
+    def value(z: Any) -> Any:
+        return activation.value(z) if isinstance(z, Noisy) else row.value(z)
+
+    def pullback(inputs: Any, y: Any, d_y: Any) -> Any:
+        return (activation.pullback(inputs[0], d_y),) if isinstance(inputs[0], Noisy) else row.pullback(inputs, y, d_y)
 
     return changed(row, value=value, pullback=pullback)
 
@@ -168,7 +181,7 @@ def _rounded_once(row: Activation) -> Activation:
     return changed(row, value=value, vjp=vjp)
 
 
-def _textbook_activation(row: Activation) -> Activation:
+def _textbook_activation(row: Activation, own: bool = True) -> Activation:
     """The row with the noise of the customary formula's intermediate terms.
 
     They stand in a′(z), as 1 − y² does, or, in half of the runs, in d_y·a′(z), as in torch's d_y − d_y(1 − y²) of
@@ -181,12 +194,12 @@ def _textbook_activation(row: Activation) -> Activation:
     def elementwise(z: Noisy, d_y: Array) -> Noisy:
         assert row.derivative is not None
         size, d_y = row.textbook_derivative(z), Noisy.held(d_y, z.source)
-        own = size
+        apart = size
         if row.name in TANH_TAIL and z.source.format.bits == FORMATS["float64"].bits:
-            own = np.where(z.magnitude() > TANH_TAIL[row.name], 2 * TANH_ULPS * size, size)
-        slope = _noisy(row.derivative(_compared(row, z, z.source.format)))
+            apart = np.where(z.magnitude() > TANH_TAIL[row.name], 2 * TANH_ULPS * size, size)
+        slope = _noisy(row.derivative(_compared(row, z, own)))
         at_once = _noisy(d_y * slope).jitter(size * np.abs(d_y), reach=0.0, factor=reach(z))
-        return _noisy(d_y * slope.jitter(own, reach(z))).in_turns(at_once)
+        return _noisy(d_y * slope.jitter(apart, reach(z))).in_turns(at_once)
 
     def rowwise(z: Noisy, d_y: Noisy) -> Noisy:
         assert row.vjp is not None
@@ -201,8 +214,12 @@ def _textbook_activation(row: Activation) -> Activation:
     return changed(row, value=value, vjp=rowwise if row.rowwise else elementwise)
 
 
-def _compared(row: Activation, z: Noisy, fmt: Format) -> Noisy:
-    """z on the side of every kink where the customary formula, which shifts z before it compares, may find it."""
+def _compared(row: Activation, z: Noisy, own: bool) -> Noisy:
+    """z on the side of every kink where the customary formula, which shifts z before it compares, may find it.
+
+    It does so in the format of z's `own`, or in that of all.
+    """
+    fmt = (z.source if own else z.source.in_format(None)).format
     for kink in row.kinks if row.shift else ():
         z = z.across(kink.at, row.shift, fmt.bits)
     return z
