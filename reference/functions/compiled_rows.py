@@ -27,7 +27,7 @@ _FOUND_AGAIN = re.compile(r"\S+ (<|<=|>|>=|==) \S+|1\.0 if \w+ else 0\.0|0\.0 \*
 
 
 def loop_of_rows(formula: Callable[..., Any], arrays: Rows) -> Callable[[Rows], tuple[NumPyArray, ...]] | None:
-    """The compiled function of the same arrays, each as rows (R, K) or (R, 1) or None; None where NumPy computes them.
+    """The compiled function of such arrays; None where NumPy computes it.
 
     NumPy does where the leading axes differ, or the order in memory is another one, in which it would add up.
 
@@ -45,15 +45,15 @@ def loop_of_rows(formula: Callable[..., Any], arrays: Rows) -> Callable[[Rows], 
     if found is None:
         return None
     kernel, made_of, buffers = found
+    *leading, length = z.shape
 
-    def evaluate(rows: Rows) -> tuple[NumPyArray, ...]:
-        given = [np.ascontiguousarray(a) for a in rows if a is not None]
-        count, length = given[0].shape
+    def evaluate(arrays: Rows) -> tuple[NumPyArray, ...]:
         made: tuple[NumPyArray, ...] = tuple(
-            np.empty((count, 1 if kind == _ONCE else length), np.bool_ if kind == _MASKS else given[0].dtype)
+            np.empty((*leading, 1 if kind == _ONCE else length), np.bool_ if kind == _MASKS else z.dtype)
             for kind in made_of
         )
-        kernel(*given, *made, *np.empty((buffers, length)))
+        rows = [np.ascontiguousarray(a).reshape(-1, a.shape[-1]) for a in (*arrays, *made) if a is not None]
+        kernel(*rows, *np.empty((buffers, length)))
         return made
 
     return evaluate

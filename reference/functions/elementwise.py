@@ -87,12 +87,15 @@ def rowwise(formula: Callable[..., Any]) -> Callable[..., Any]:
             return formula(z, *more)
         arrays = (z, *more)
         loop = loop_of_rows(formula, arrays)
-        if loop is None and z.size <= BLOCK:
+        if loop is not None:
+            found = loop(arrays)
+            return found if len(found) > 1 else found[0]
+        if z.size <= BLOCK:
             return _rounded(formula(*_widened(*arrays)), z) if _narrow(z) else formula(*arrays)
         leading = np.broadcast_shapes(*(a.shape[:-1] for a in arrays if a is not None))
         rows = tuple(None if a is None else _as_rows(a, leading) for a in arrays)
-        found = loop(rows) if loop else _in_blocks(formula, rows, max(1, BLOCK // z.shape[-1]), z.dtype)
-        shaped = tuple(y.reshape(*leading, y.shape[-1]) for y in found)
+        blocks = _in_blocks(formula, rows, max(1, BLOCK // z.shape[-1]), z.dtype)
+        shaped = tuple(y.reshape(*leading, y.shape[-1]) for y in blocks)
         return shaped if len(shaped) > 1 else shaped[0]
 
     return function

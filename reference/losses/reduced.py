@@ -29,7 +29,8 @@ def value_and_gradient(loss: Loss, y: Array, target: Array, reduction: str) -> t
     """`reduced` and `gradient`; what the row's two formulas share is computed once."""
     rows, t = in_rows(y), target_in_rows(target, y)
     unreduced, d_y = together(loss.value, loss.gradient, rows, t)
-    return _reduced(loss, unreduced, y, target, reduction), _scaled(loss, d_y, y, target, reduction)
+    count = loss.divisor(rows, t) if reduction == "mean" else 1
+    return _reduced(unreduced, y, reduction, count), _scaled(d_y, y, reduction, count)
 
 
 def reduced(loss: Loss, y: Array, target: Array, reduction: str) -> Array:
@@ -40,25 +41,27 @@ def reduced(loss: Loss, y: Array, target: Array, reduction: str) -> Array:
     >>> reduced(LOSSES["mse"], np.array([[1.0], [2.0]]), np.array([[0.0], [0.0]]), "mean")
     np.float64(2.5)
     """
-    return _reduced(loss, loss.value(in_rows(y), target_in_rows(target, y)), y, target, reduction)
+    rows, t = in_rows(y), target_in_rows(target, y)
+    return _reduced(loss.value(rows, t), y, reduction, loss.divisor(rows, t) if reduction == "mean" else 1)
 
 
-def _reduced(loss: Loss, unreduced: Array, y: Array, target: Array, reduction: str) -> Array:
+def _reduced(unreduced: Array, y: Array, reduction: str, count: Term) -> Array:
     if reduction == "none":
         return unreduced if y.ndim == 2 else unreduced.reshape(y.shape[: y.ndim - 2 + unreduced.ndim])
     if reduction == "sum":
         return unreduced.sum()
-    return typed_like(with_room(unreduced).sum() / divisor(loss, y, target), unreduced)
+    return typed_like(with_room(unreduced).sum() / count, unreduced)
 
 
 def gradient(loss: Loss, y: Array, target: Array, reduction: str) -> Array:
     """The gradient of the reduced loss with respect to the output, of its shape; of "none", of the sum."""
-    return _scaled(loss, loss.gradient(in_rows(y), target_in_rows(target, y)), y, target, reduction)
+    rows, t = in_rows(y), target_in_rows(target, y)
+    return _scaled(loss.gradient(rows, t), y, reduction, loss.divisor(rows, t) if reduction == "mean" else 1)
 
 
-def _scaled(loss: Loss, d_y: Array, y: Array, target: Array, reduction: str) -> Array:
+def _scaled(d_y: Array, y: Array, reduction: str, count: Term) -> Array:
     if reduction == "mean":
-        d_y = typed_like(with_room(d_y) / divisor(loss, y, target), d_y)
+        d_y = typed_like(with_room(d_y) / count, d_y)
     return d_y if y.ndim == 2 else d_y.reshape(y.shape)
 
 
