@@ -19,8 +19,8 @@ import numpy as np
 
 from .. import activations
 from ..activations.row import Activation
-from ..arithmetic.array import Array, DType, is_numpy, kept
-from ..arithmetic.dispatch import keeps
+from ..arithmetic.array import Array, DType, empty_like, is_numpy, kept
+from ..arithmetic.dispatch import added_to, keeps, multiplied_by
 from ..arithmetic.names import meant
 from .gradients import Gradients, LayerGradients, place_of
 from .shown import shown
@@ -152,7 +152,7 @@ class Trace:
 
     Attributes:
         inputs: each layer's input, (N, I).
-        preactivations: each layer's z, (N, O).
+        preactivations: each layer's z, (N, O); its shape alone where the slope stands for it.
         output: the last layer's output, (N, K).
         slopes: each layer's a′(z), (N, O), where it was computed together with a(z); else None; () if nothing was kept.
     """
@@ -169,7 +169,8 @@ def forward(mlp: MLP, x: Array, *, keep: bool = False) -> Trace:
     Args:
         mlp: the network.
         x: the batch.
-        keep: whether to store a′(z) too, where a(z) and a′(z) have parts in common; not in noise, see `dispatch.keeps`.
+        keep: whether to store a′(z) instead of z, where a(z) and a′(z) have parts in common; not in noise, see
+            `dispatch.keeps`.
 
     >>> trace = forward(MLP((Layer(np.array([[2.0, -1.0]]), np.array([0.5]), "relu"),)), np.array([[1.0, 3.0]]))
     >>> trace.preactivations[0], trace.output
@@ -181,13 +182,14 @@ def forward(mlp: MLP, x: Array, *, keep: bool = False) -> Trace:
         inputs.append(h)
         z = h @ layer.weight.T
         if layer.bias is not None:
-            z = z + layer.bias
-        preactivations.append(z)
+            z = added_to(z, layer.bias)
         slope = None
         if keep and layer.activation.shares_parts and keeps(z):
             h, slope = layer.activation.with_slope(z)
+            z = empty_like(z)
         else:
             h = layer.activation.value(z)
+        preactivations.append(z)
         slopes.append(slope)
     return Trace(tuple(inputs), tuple(preactivations), h, tuple(slopes) if keep else ())
 
@@ -214,13 +216,16 @@ def backward(mlp: MLP, trace: Trace, d_output: Array, wanted: Collection[str] | 
     slopes = trace.slopes or (None,) * len(mlp.layers)
     asked = _asked(mlp, wanted)
     kept = zip(trace.inputs, trace.preactivations, slopes, asked, strict=True)
-    for layer, (x, z, slope, (to_weight, to_bias, to_x)) in zip(
-        reversed(mlp.layers), reversed(list(kept)), strict=True
+    for depth, (layer, (x, z, slope, (to_weight, to_bias, to_x))) in enumerate(
+        zip(reversed(mlp.layers), reversed(list(kept)), strict=True)
     ):
         if d_h is None:  # nothing from here on is asked for
             found.append(LayerGradients(None, None))
             continue
-        d_z = layer.activation.pullback(z, d_h) if slope is None else d_h * slope
+        if slope is None:
+            d_z = layer.activation.pullback(z, d_h)
+        else:
+            d_z = multiplied_by(d_h, slope) if depth else d_h * slope  # the first one is the caller's
         d_bias = d_z.sum(axis=0) if to_bias and layer.bias is not None else None
         d_weight = d_z.T @ x if to_weight else None
         found.append(LayerGradients(d_weight, d_bias))
