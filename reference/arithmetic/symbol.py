@@ -32,7 +32,7 @@ FUNCTIONS: Mapping[np.ufunc, str] = MappingProxyType(
 """NumPy's functions that a program may call, and their names there. NumPy's others are as fast as a compiler's, and not
 to the last bit the same."""
 ONCE: Mapping[np.ufunc, str] = MappingProxyType({np.log1p: "log1p"})
-"""Those that it may call besides for what is once in a row of a narrower type."""
+"""Those that it may call besides for what is once in a row."""
 REDUCTIONS: Mapping[str, str] = MappingProxyType({"total": "sum", "least": "min", "most": "max", "place": "argmax"})
 """What a program of rows may ask of a whole row, and what NumPy calls it."""
 _NAME = re.compile(r"(?<![\w.])[a-z]\w*")

@@ -42,8 +42,9 @@ def compiled() -> Iterator[None]:
 
     So are softmax, cross-entropy, the weights of attention and norms, whose formulas sum up rows. Each formula is
     compiled once for a process, which takes a second or two, and pays off from millions of numbers on.
-    The results are those without it, or differ in the last bit where NumPy's exponential is another. Other types,
-    functions whose own roundings decide where they branch, and those that call more than exp are computed as always.
+    The results are those without it, or differ in the last bit of their terms where NumPy's exponential is another.
+    Other types, orders in memory and shapes that are broadcast, functions whose own roundings decide where they branch,
+    and those that call more of each element than exp and a root are computed as always.
     A formula is read once: a number that it takes from elsewhere must not change. A loop reports no underflow or the
     like to `numpy.errstate`.
 
