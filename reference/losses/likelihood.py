@@ -24,15 +24,16 @@ LOWEST_LOG = -100.0
 
 
 @rowwise
-def _cross_entropy(y: Array, q: Array) -> tuple[Array, Array]:
+def _cross_entropy(y: Array, q: Array, chosen: Array | None) -> tuple[Array, Array]:
     """−Σ q log softmax(y) (N, 1) and softmax(y)·Σq − q (N, K), of y and q (N, K).
 
-    At the largest |q| the gradient is softmax·Σ_{others} q − (1 − softmax)·q, which keeps its digits.
+    At the largest |q| the gradient is softmax·Σ_{others} q − (1 − softmax)·q, which keeps its digits. Where classes are
+    chosen, the others have no term, though their logarithm were −∞; of probabilities 0·∞ is none, as in torch.
     """
     of_y = softmax_parts(y)
     _, softmax, rest, _ = of_y
-    terms = np.where(q == 0, zero(q), q * log_of_parts(y, of_y))  # the logarithm of a class without weight may be −∞
-    value = -terms.sum(axis=-1, keepdims=True)
+    terms = q * log_of_parts(y, of_y)
+    value = -(terms if chosen is None else np.where(chosen, terms, zero(q))).sum(axis=-1, keepdims=True)
     mask, _ = largest(magnitude(q))
     total = q.sum(axis=-1, keepdims=True)
     others = (q * (1 - indicator(mask, y))).sum(axis=-1, keepdims=True)
@@ -51,14 +52,16 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
     if label_smoothing > 1:
         raise ValueError(f"cross_entropy: label_smoothing must not exceed 1, got {label_smoothing!r}")
 
-    def distribution(y: Array, t: Array) -> Array:
+    def choice(y: Array, t: Array) -> Array | None:
+        return None if np.asarray(t).dtype.kind == "f" else chosen_class(t, y.shape[1], ignore_index)
+
+    def distribution(y: Array, t: Array, chosen: Array | None) -> Array:
         w = weights_like(weights, y)
         k = y.shape[1]
         smoothing = parameter(np.array([label_smoothing]), y)
-        if np.asarray(t).dtype.kind == "f":
+        if chosen is None:
             plain = parameter(t, y)
             return w * (plain if label_smoothing == 0 else (1 - smoothing) * plain + smoothing / k)
-        chosen = chosen_class(t, k, ignore_index)
         onehot = indicator(chosen, y) * w
         if label_smoothing == 0:
             return onehot
@@ -66,7 +69,8 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         return (1 - smoothing) * onehot + counted * (smoothing / k) * w
 
     def parts(y: Array, t: Array) -> tuple[Any, ...]:
-        return _cross_entropy(y, distribution(y, t))
+        chosen = choice(y, t)
+        return _cross_entropy(y, distribution(y, t, chosen), None if label_smoothing else chosen)
 
     @sharing(parts)
     def value(y: Array, t: Array, of_row: Array, d_y: Array) -> Array:
@@ -84,7 +88,7 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         return (indicator(chosen_class(t, y.shape[1], ignore_index), y) * parameter(weights, y)).sum()
 
     def total(y: Array, t: Array) -> Array:
-        return magnitude(distribution(y, t)).sum(axis=1)
+        return magnitude(distribution(y, t, choice(y, t))).sum(axis=1)
 
     def cancellation(y: Array, t: Array) -> Array:
         peak = largest(y)[1]
@@ -101,9 +105,9 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         ignore_index=ignore_index,
         outputs=outputs_of("cross_entropy", weights),
         parameters={"weight": weight, "ignore_index": ignore_index, "label_smoothing": label_smoothing},
-        textbook_value=lambda y, t: (magnitude(distribution(y, t)) * (1 + magnitude(y) + magnitude(largest(y)[1]))).sum(
-            axis=1
-        ),
+        textbook_value=lambda y, t: (
+            magnitude(distribution(y, t, choice(y, t))) * (1 + magnitude(y) + magnitude(largest(y)[1]))
+        ).sum(axis=1),
         textbook_gradient=cancellation,
     )
 

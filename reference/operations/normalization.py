@@ -112,7 +112,7 @@ def _row(n: Norm, formula: str, source: str, probes: tuple[Inputs, ...], paramet
             0.0 if size is None else size
             for size in cut(n_.textbook_pullback(n, *three(inputs), d_y), inputs)  # type: ignore[arg-type]
         ),
-        unread=Unread(("x", "bias", "output")),
+        unread=Unread(("x", "output")),
         kept=Kept(
             lambda *inputs: n_.forward(n, *three(inputs)),  # type: ignore[arg-type]
             lambda inputs, s, d_y: cut(n_.backward(n, s, *three(inputs), d_y), inputs),  # type: ignore[arg-type]

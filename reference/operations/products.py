@@ -111,7 +111,7 @@ def linear() -> Operation:
             (probe(3), probe(4, 3, start=9)),
         ),
         optional=("bias",),
-        unread=Unread(("bias", "output")),
+        unread=Unread(("output",)),
         mistakes={
             "bias_from_the_last_row": _with_bias(lambda d, b: d[-1]),
             "mean_for_sum_in_the_bias": _with_bias(lambda d, b: d.sum(axis=0) / d.shape[0]),

@@ -50,11 +50,11 @@ class Unread:
 
     Attributes:
         names: of inputs, and "output".
-        pullback: that of the row, which sets it; of another one nothing is known.
+        row: the pullback and the kept one that this is said of; the row sets it.
     """
 
     names: tuple[str, ...]
-    pullback: Any = None
+    row: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,10 @@ class Operation(Recorded):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         if self.kept is not None:
             object.__setattr__(self, "kept", replace(self.kept, row=(self.value, self.pullback)))
-        if self.unread is not None and self.unread.pullback is None:
-            object.__setattr__(self, "unread", replace(self.unread, pullback=self.pullback))
-        unknown = [name for name in (*self.optional, *self.data) if name not in self.inputs]
+        if self.unread is not None and not self.unread.row:
+            object.__setattr__(self, "unread", replace(self.unread, row=self._backward()))
+        unread = () if self.unread is None else (name for name in self.unread.names if name != "output")
+        unknown = [name for name in (*self.optional, *self.data, *unread) if name not in self.inputs]
         if unknown:
             raise ValueError(f"operation {self.name!r}: {unknown[0]!r} is no input; it has {', '.join(self.inputs)}")
         if not self.probes:
@@ -185,7 +186,11 @@ class Operation(Recorded):
 
     def leaves(self, name: str) -> bool:
         """Whether the pullback reads no number of an input, or of the "output"."""
-        return self.unread is not None and name in self.unread.names and self.unread.pullback is self.pullback
+        return self.unread is not None and name in self.unread.names and self.unread.row == self._backward()
+
+    def _backward(self) -> tuple[Any, ...]:
+        """What computes the gradients."""
+        return self.pullback, None if self.kept is None else self.kept.backward
 
     def name_at(self, position: int) -> str:
         """The name of the input at a position; that of the last one for all further ones of a variadic row."""
@@ -239,6 +244,13 @@ class Operation(Recorded):
             for got, expected in zip((output, *pull(cotangent)), (self.value(*inputs), *found), strict=True):
                 if got is not None:
                     self._require("kept form", got, expected)
+        elif self.unread is not None:
+            left = tuple(empty_like(x) if self.leaves(self.name_at(k)) else x for k, x in enumerate(inputs))
+            y = tuple(map(empty_like, _parts(output))) if self.leaves("output") else _parts(output)
+            again = self.pullback(left, y if isinstance(output, tuple) else y[0], cotangent)
+            for got, expected in zip(again, found, strict=True):
+                if got is not None:
+                    self._require("pullback, which reads what it is said not to read,", got, expected)
         if len(found) != len(inputs):
             raise ValueError(f"operation {self.name!r}: {len(inputs)} inputs, but its pullback gives {len(found)}")
         total = 0.0

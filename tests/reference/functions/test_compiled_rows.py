@@ -41,7 +41,8 @@ def _functions(rng, z):
         "softmax": lambda: softmax.masked_softmax(z, None),
         "softmax's product": lambda: softmax.softmax_product(top.astype(z.dtype), weights, other),
         "softmax's parts": lambda: softmax._softmax_parts(z),
-        "cross-entropy": lambda: likelihood._cross_entropy(z, other),
+        "cross-entropy of probabilities": lambda: likelihood._cross_entropy(z, other, None),
+        "cross-entropy of classes": lambda: likelihood._cross_entropy(z, other, top),
     }
     for name, given in MAKERS.items():
         parts = standardized._parts(*given)(z)

@@ -579,3 +579,4 @@ def test_a_logit_of_minus_infinity_leaves_the_loss_of_other_classes_what_it_is(d
         assert loss.value(y, t)[0] == pytest.approx(math.log1p(math.e), rel=1e-6)
         np.testing.assert_allclose(loss.gradient(y, t)[0], [0, -0.731058579, 0.731058579], rtol=1e-7, atol=0)
         assert losses.cross_entropy(label_smoothing=0.1).value(y, t)[0] == np.inf
+        assert np.isnan(loss.value(y, np.array([[0, 0.25, 0.75]], dtype))[0])

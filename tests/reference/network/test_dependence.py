@@ -1,5 +1,7 @@
 """What the backward pass does not read is let go of, and nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import reference as ref
 from benchmarks.implementations.transformers import gpt2, next_tokens
 from reference.network import graph
 from reference.network.unchecked import changed
+from reference.operations.row import Operation, Unread
 from reference.operations.table import OPERATIONS
 
 UNREAD = {name: row for name, row in OPERATIONS.items() if row.unread is not None}
@@ -54,6 +57,36 @@ def test_most_values_of_a_transformer_are_let_go_of_and_its_gradients_are_the_sa
     whole = graph.backward(problem.network, graph.forward(problem.network, problem.x), d_y)
     for place, found in graph.backward(problem.network, trace, d_y).leaves().items():
         np.testing.assert_allclose(found, whole[place], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ["silu", "layer_norm"])
+def test_without_its_kept_form_a_row_reads_its_input(name):
+    row = OPERATIONS[name]
+    x = np.array([[1.0, 3.0]])
+    for plain in (replace(row, kept=None), changed(row, kept=None)):
+        assert row.leaves(row.inputs[0])
+        assert not plain.leaves(row.inputs[0])
+        steps = [ref.Step("a", "add", "x", "x"), ref.Step("b", plain, "a"), ref.Step("c", "add", "b", "b")]
+        net = ref.Network({}, steps, ("x",), output="c")
+        problem = ref.Problem(net, x, np.array([[1.0, 2.0]]), "inner_product", "sum")
+        whole = graph.backward(net, graph.forward(net, {"x": x}), np.array([[1.0, 2.0]]))
+        np.testing.assert_array_equal(ref.gradients(problem)["x"], whole["x"])
+
+
+@pytest.mark.parametrize(
+    ("names", "error"),
+    [(("input",), "reads what it is said not to read"), (("inptu",), "'inptu' is no input")],
+)
+def test_a_row_whose_pullback_reads_what_it_says_it_does_not_is_refused(names, error):
+    def square(names):
+        return Operation(
+            "square", "a²", "none", ("input",), lambda a: a * a, lambda inputs, y, d: (2 * inputs[0] * d,),
+            lambda inputs, y, changes: 2 * inputs[0] * changes[0], ((np.array([1.0, 2.0]),),), unread=Unread(names),
+        )  # fmt: skip
+
+    assert square(("output",)).leaves("output")
+    with pytest.raises(ValueError, match=error):
+        square(names)
 
 
 def test_another_pullback_than_the_rows_may_read_everything():
