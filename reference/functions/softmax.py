@@ -1,4 +1,4 @@
-"""Softmax and its logarithm along the last axis, and softmax over what a mask leaves."""
+"""Softmax, its logarithm and its cross-entropy along the last axis, and softmax over what a mask leaves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ..arithmetic.array import Array
-from ..arithmetic.dispatch import exp_of_sum, finite, indicator, largest, two_sum
+from ..arithmetic.dispatch import exp_of_sum, finite, indicator, largest, magnitude, two_sum
 from .basics import zero
 from .elementwise import rowwise
 from .logistic import WIDEST
@@ -113,3 +113,20 @@ def log_of_parts(z: Array, parts: SoftmaxParts) -> Array:
     """`log_softmax_value` of z, of which the parts are there."""
     _, _, _, (peak, log_sum) = parts
     return (z - peak) - log_sum
+
+
+@rowwise
+def softmax_cross_entropy(y: Array, q: Array, chosen: Array | None) -> tuple[Array, Array]:
+    """−Σ q log softmax(y) (N, 1) and softmax(y)·Σq − q (N, K), of y and q (N, K).
+
+    At the largest |q| the gradient is softmax·Σ_{others} q − (1 − softmax)·q, which keeps its digits. Where classes are
+    chosen, the others have no term, though their logarithm were −∞; of probabilities 0·∞ is none, as in torch.
+    """
+    of_y = softmax_parts(y)
+    _, softmax, rest, _ = of_y
+    terms = q * log_of_parts(y, of_y)
+    value = -(terms if chosen is None else np.where(chosen, terms, zero(q))).sum(axis=-1, keepdims=True)
+    mask, _ = largest(magnitude(q))
+    total = q.sum(axis=-1, keepdims=True)
+    others = (q * (1 - indicator(mask, y))).sum(axis=-1, keepdims=True)
+    return value, np.where(mask, softmax * others - q * rest, softmax * total - q)

@@ -12,32 +12,14 @@ from ..arithmetic.constants import HALF_LOG_2PI
 from ..arithmetic.dispatch import constant, indicator, largest, magnitude, parameter
 from ..functions import logistic
 from ..functions.basics import one, zero
-from ..functions.elementwise import rowwise
 from ..functions.parameters import check_number
 from ..functions.recipe import recorded
-from ..functions.softmax import log_of_parts, softmax_parts
+from ..functions.softmax import softmax_cross_entropy, softmax_parts
 from .common import check_weights, chosen_class, elements, outputs_of, sharing, weights_like
 from .row import Loss, OfLogarithms
 
 LOWEST_LOG = -100.0
 """torch's binary_cross_entropy limits both logarithms from below: part of the function, so kept here."""
-
-
-@rowwise
-def _cross_entropy(y: Array, q: Array, chosen: Array | None) -> tuple[Array, Array]:
-    """−Σ q log softmax(y) (N, 1) and softmax(y)·Σq − q (N, K), of y and q (N, K).
-
-    At the largest |q| the gradient is softmax·Σ_{others} q − (1 − softmax)·q, which keeps its digits. Where classes are
-    chosen, the others have no term, though their logarithm were −∞; of probabilities 0·∞ is none, as in torch.
-    """
-    of_y = softmax_parts(y)
-    _, softmax, rest, _ = of_y
-    terms = q * log_of_parts(y, of_y)
-    value = -(terms if chosen is None else np.where(chosen, terms, zero(q))).sum(axis=-1, keepdims=True)
-    mask, _ = largest(magnitude(q))
-    total = q.sum(axis=-1, keepdims=True)
-    others = (q * (1 - indicator(mask, y))).sum(axis=-1, keepdims=True)
-    return value, np.where(mask, softmax * others - q * rest, softmax * total - q)
 
 
 @recorded
@@ -70,7 +52,7 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
 
     def parts(y: Array, t: Array) -> tuple[Any, ...]:
         chosen = choice(y, t)
-        return _cross_entropy(y, distribution(y, t, chosen), None if label_smoothing else chosen)
+        return softmax_cross_entropy(y, distribution(y, t, chosen), None if label_smoothing else chosen)
 
     @sharing(parts)
     def value(y: Array, t: Array, of_row: Array, d_y: Array) -> Array:

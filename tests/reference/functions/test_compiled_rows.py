@@ -10,7 +10,6 @@ from reference.functions import softmax
 from reference.functions.compiled import compiled
 from reference.functions.compiled_rows import loop_of_rows, source_of
 from reference.functions.elementwise import BLOCK, rowwise
-from reference.losses import likelihood
 from reference.operations import standardized
 from reference.operations.table import OPERATIONS
 
@@ -41,8 +40,8 @@ def _functions(rng, z):
         "softmax": lambda: softmax.masked_softmax(z, None),
         "softmax's product": lambda: softmax.softmax_product(top.astype(z.dtype), weights, other),
         "softmax's parts": lambda: softmax._softmax_parts(z),
-        "cross-entropy of probabilities": lambda: likelihood._cross_entropy(z, other, None),
-        "cross-entropy of classes": lambda: likelihood._cross_entropy(z, other, top),
+        "cross-entropy of probabilities": lambda: softmax.softmax_cross_entropy(z, other, None),
+        "cross-entropy of classes": lambda: softmax.softmax_cross_entropy(z, other, top),
     }
     for name, given in MAKERS.items():
         parts = standardized._parts(*given)(z)
