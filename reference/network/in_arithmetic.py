@@ -16,7 +16,7 @@ from ..arithmetic.formats import FORMATS, Format
 from ..arithmetic.noise_source import NoiseSource
 from ..arithmetic.noisy import Noisy
 from ..losses.row import Loss
-from ..operations.of_activation import of_activation
+from ..operations.of_activation import activation_of
 from ..operations.row import Operation
 from . import passes
 from .graph import Network, Step
@@ -103,8 +103,8 @@ def _textbook_operation(row: Operation, own: bool) -> Operation:
     Unless the step states a format of its `own`, a formula that shifts z may do so in the format of all, though the row
     is computed in a wider one and rounded once. A layer's activation has the noise that it has in an MLP.
     """
-    activation = row.activation
-    if activation is not None and not activation.rowwise and row == of_activation(activation):  # as it was made
+    activation = activation_of(row)
+    if activation is not None and not activation.rowwise:
         return _of_textbook_activation(row, _textbook_activation(activation, own))
 
     def value(*inputs: Any) -> Any:
@@ -113,8 +113,8 @@ def _textbook_operation(row: Operation, own: bool) -> Operation:
 
     def pullback(inputs: Any, y: Any, d_y: Any) -> Any:
         sizes = row.textbook_pullback(inputs, y, d_y)
-        if activation is not None and isinstance(inputs[0], Noisy):
-            inputs = (_compared(activation, inputs[0], own),)
+        if row.activation is not None and isinstance(inputs[0], Noisy):
+            inputs = (_compared(row.activation, inputs[0], own),)
         return tuple(map(_jittered, row.pullback(inputs, y, d_y), sizes))
 
     return changed(row, value=value, pullback=pullback)

@@ -14,7 +14,7 @@ from ..arithmetic.array import Array, DType, NumPyArray, is_numpy, kept, refuse_
 from ..arithmetic.names import meant
 from ..functions.recipe import ReadOnly
 from ..losses.row import Loss
-from ..operations.of_activation import of_activation
+from ..operations.of_activation import activation_of
 from . import graph, mlp
 from .composed import composed
 from .gradients import Gradients
@@ -112,8 +112,8 @@ def as_one(network: AnyNetwork, loss: Loss, unit_roundoff: float, least: float =
         if last is None or last.output != network.output or last.operation.activation is None or _is_cast(last):
             return network, loss
         together = composed(last.operation.activation, loss, unit_roundoff, least)
-        if together is None or last.operation != of_activation(last.operation.activation):
-            return network, loss  # it computes something else than it was made with: with a mistake, say
+        if together is None or activation_of(last.operation) is None:
+            return network, loss  # it computes something else than it was made with
         return changed(network, steps=network.steps[:-1], output=last.inputs[0]), together
     *below, top = network.layers
     together = composed(top.activation, loss, unit_roundoff, least)

@@ -84,6 +84,16 @@ def _of_row(row: Activation, dim: int) -> Operation:
     )  # fmt: skip
 
 
+def activation_of(row: Operation) -> Activation | None:
+    """The activation that a row applies along the last axis, if it is as it was made: with no mistake in it, say.
+
+    >>> from dataclasses import replace
+    >>> activation_of(of_activation("relu")).name, activation_of(replace(of_activation("relu"), name="other"))
+    ('relu', None)
+    """
+    return row.activation if row.call is not None and row.call.maker is _of_row else None
+
+
 def _probe(dim: int) -> NumPyArray:
     """An array of two axes at least, which has the axis, of 4 numbers along it."""
     axes = max(2, dim + 1, -dim)
