@@ -72,6 +72,7 @@ class Loss(Recorded):
         logarithms: the same loss of log y and log(1 − y), if it is one of probabilities.
         textbook_value: (y, t) ↦ size of the largest intermediate term of the customary formula of `value`.
         textbook_gradient: the same for `gradient`.
+        other_gradient: (y, t) ↦ what customary programs get instead on some machines, all of them alike; None: nothing.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Loss(Recorded):
     logarithms: OfLogarithms | None = field(default=None, repr=False)
     textbook_value: Callable[[Array, Array], Term] = field(default=_no_term, repr=False)
     textbook_gradient: Callable[[Array, Array], Term] = field(default=_no_term, repr=False)
+    other_gradient: Callable[[Array, Array], Array] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", frozen(self.parameters))

@@ -68,6 +68,12 @@ def composed(activation: Activation, loss: Loss, unit_roundoff: float = 0.0, lea
         d_p = magnitude(outer.gradient(zero(z), zero(z), t)[0])
         return np.where((p < np.log(least)) & (p > -outer.furthest), d_p / unit_roundoff, zero(z))
 
+    def gradient_of_lost(z: Array, t: Array) -> Array:
+        """The gradient on a machine on which every y below `least` is 0: then all are lost together."""
+        p, q = inner.values(z)
+        gone = np.where(p < np.log(least), zero(p) - 2 * outer.furthest, p)
+        return inner.vjp(z, *outer.gradient(gone, q, t))
+
     def value_size(z: Array, t: Array) -> Array:
         d_p, d_q, times = amplified(z, t, outer.furthest)
         return d_p + d_q * times + lost(z, t) * outer.furthest
@@ -88,4 +94,5 @@ def composed(activation: Activation, loss: Loss, unit_roundoff: float = 0.0, lea
         switches=lambda z, t: outer.switches(*inner.values(z)),
         textbook_value=value_size,
         textbook_gradient=gradient_size,
+        other_gradient=gradient_of_lost if least else None,
     )

@@ -237,6 +237,7 @@ def _textbook_loss(row: Loss) -> Loss:
         return _noisy(row.value(y, t)).jitter(row.textbook_value(y, t))
 
     def gradient(y: Noisy, t: Array) -> Noisy:
-        return _noisy(row.gradient(y, t)).jitter(row.textbook_gradient(y, t))
+        found = _noisy(row.gradient(y, t)).jitter(row.textbook_gradient(y, t))
+        return found if row.other_gradient is None else found.in_turns(_noisy(row.other_gradient(y, t)))
 
     return changed(row, value=value, gradient=gradient)

@@ -47,6 +47,17 @@ def test_what_underflows_before_it_is_multiplied_by_z_is_no_mistake():
     assert tc.check(problem, leaves, case.dtype).agrees
 
 
+def test_numbers_that_a_machine_flushes_are_lost_together():
+    """JAX's bce behind a softmax in float32: log 4e−43 = −98 of 300 examples, which XLA's CPU takes for log 0."""
+    case, found = judged_case(161803398, 250)
+    assert (case.implementation.name, case.dtype) == ("JAX", "float32")
+    assert found.outcome in ("agrees", "textbook", "buried")
+    problem = case.problem
+    right = ref.gradients(problem).leaves()
+    assert tc.check(problem, right, case.dtype).agrees
+    assert not tc.check(problem, {k: -v for k, v in right.items() if k != "loss"}, case.dtype, diagnose=False).agrees
+
+
 def test_a_convention_that_statistics_alone_tell_is_found():
     """JAX's slope of l1 from above at 813 targets that are met: 23.6 σ off by the largest element, 19.8 by r.m.s."""
     _, found = judged_case(78023711, 65600)
