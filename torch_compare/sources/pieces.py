@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -183,12 +184,20 @@ def _append(path: Path, data: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Processes that are started here do not hear Ctrl-C, which is for this one alone; it hears it afterwards."""
+    """Processes that are started here do not hear Ctrl-C, which is for this one alone; it hears it afterwards.
+
+    It is blocked and ignored, both of which they inherit: the process that keeps account of semaphores is started here
+    too, and Python unblocks the signal behind it.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    here = threading.current_thread() is threading.main_thread()  # elsewhere no handler may be set
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if here else None
     try:
         yield
     finally:
+        if here:
+            signal.signal(signal.SIGINT, signal.SIG_DFL if handler is None else handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
