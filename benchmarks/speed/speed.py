@@ -47,13 +47,11 @@ class Work:
     Attributes:
         name: as the table has it.
         problem: the problem.
-        goal: how many times torch's time it may take.
         widest: the width of its widest layer, of an MLP.
     """
 
     name: str
     problem: ref.Problem
-    goal: float
     widest: int = 0
 
 
@@ -77,10 +75,10 @@ def works(quick: bool, seed: int) -> list[Work]:
     """What is measured."""
     activations = ACTIVATIONS[::2] if quick else ACTIVATIONS
     found = [
-        Work(f"{_named(widths)} {activation}", perceptron(widths, n, activation, dtype, seed), GOAL, max(widths[1:]))
+        Work(f"{_named(widths)} {activation}", perceptron(widths, n, activation, dtype, seed), max(widths[1:]))
         for widths, n in (*MLPS, *(() if quick else LARGER)) for activation in activations for dtype in TYPES
     ]  # fmt: skip
-    return [*found, Work("GPT-2, 4 layers of 256", transformer(seed), GOAL)]
+    return [*found, Work("GPT-2, 4 layers of 256", transformer(seed))]
 
 
 def _named(widths: Sequence[int]) -> str:
@@ -110,7 +108,7 @@ def times(work: Work, repetitions: int, by_compiler: bool = False) -> dict[str, 
     return {
         "name": work.name, "type": str(problem.dtype), "ours": 1e3 * found["ours"],
         "loops": 1e3 * found["loops"], "torch": 1e3 * found["torch"],
-        "ratio": over["torch"], "quartiles": f"{first:.2f}–{third:.2f}", "goal": work.goal,
+        "ratio": over["torch"], "quartiles": f"{first:.2f}–{third:.2f}", "goal": GOAL,
         "compiled": over["compiled"],
         "jax": over["jax"], "jax goal": JAX_GOAL if work.widest >= JAX_FROM and "jax" in found else nan,
         "floor": over["products"], "floor goal": FLOOR_GOALS.get(work.widest, nan),

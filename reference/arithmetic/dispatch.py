@@ -224,28 +224,10 @@ def added_at(shape: tuple[int, ...], index: Any, values: Array) -> Array:
 
 def added_to(y: Array, more: Array) -> Array:
     """y + more for a y that nobody else has: in its own memory, where it is NumPy's and has room for the sum."""
-    if not _has_room_for(y, more):
+    if type(y) is not np.ndarray or not is_numpy(more) or y.dtype != np.result_type(y, more):
         return y + more
     y += more
     return y
-
-
-def multiplied_by(y: Array, factor: Array) -> Array:
-    """y·factor for a y that nobody else has, likewise.
-
-    >>> y = np.array([1.0, 2.0])
-    >>> multiplied_by(y, np.array([3.0, 4.0])) is y, y
-    (True, array([3., 8.]))
-    """
-    if not _has_room_for(y, factor):
-        return y * factor
-    y *= factor
-    return y
-
-
-def _has_room_for(y: Array, other: Array) -> bool:
-    """Whether the result of an operation with another array fits into y."""
-    return type(y) is np.ndarray and is_numpy(other) and y.dtype == np.result_type(y, other)
 
 
 def in_format(z: Array, form: Format | str | None) -> Array:

@@ -179,7 +179,7 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
     def largest(self, axis: int = -1) -> tuple[Mask, Symbol]:
         """Where one largest element of a row is, and that element."""
         top = self._along("most", axis, True)
-        if top.name == self.name:
+        if self.is_once():
             raise TypeError("argmax: this number is once in a row")
         place = self.program.written(f"place({self.name}, {top.name})")
         return Mask(self.program, self.program.written(f"here == {place.name}").name), top

@@ -24,7 +24,7 @@ from .written import note, noted
 Parts: TypeAlias = "tuple[Any, ...]"
 Function: TypeAlias = "Callable[[Array], Array]"
 
-_FLOAT64, _TRUTH = np.dtype(np.float64), np.dtype(np.bool_)
+_FLOAT64 = np.dtype(np.float64)
 BLOCK = 2**15
 """Elements: 256 KiB of float64, two of which a second-level cache of 512 KiB holds; measured, 2¹⁴ costs the same."""
 

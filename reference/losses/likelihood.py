@@ -69,12 +69,12 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
             return int(np.count_nonzero(np.asarray(t) != ignore_index))
         return (indicator(chosen_class(t, y.shape[1], ignore_index), y) * parameter(weights, y)).sum()
 
-    def total(y: Array, t: Array) -> Array:
-        return magnitude(distribution(y, t, choice(y, t))).sum(axis=1)
+    def sizes(y: Array, t: Array) -> Array:
+        return magnitude(distribution(y, t, choice(y, t)))
 
     def cancellation(y: Array, t: Array) -> Array:
         peak = largest(y)[1]
-        return total(y, t)[:, None] * (1 + softmax_parts(y)[1] * ((peak - y) + magnitude(peak)))
+        return sizes(y, t).sum(axis=1, keepdims=True) * (1 + softmax_parts(y)[1] * ((peak - y) + magnitude(peak)))
 
     return Loss(
         "cross_entropy",
@@ -87,9 +87,7 @@ def cross_entropy(weight: ArrayLike | None = None, ignore_index: int = -100, lab
         ignore_index=ignore_index,
         outputs=outputs_of("cross_entropy", weights),
         parameters={"weight": weight, "ignore_index": ignore_index, "label_smoothing": label_smoothing},
-        textbook_value=lambda y, t: (
-            magnitude(distribution(y, t, choice(y, t))) * (1 + magnitude(y) + magnitude(largest(y)[1]))
-        ).sum(axis=1),
+        textbook_value=lambda y, t: (sizes(y, t) * (1 + magnitude(y) + magnitude(largest(y)[1]))).sum(axis=1),
         textbook_gradient=cancellation,
     )
 

@@ -29,7 +29,7 @@ def value_and_gradient(loss: Loss, y: Array, target: Array, reduction: str) -> t
     """`reduced` and `gradient`; what the row's two formulas share is computed once."""
     rows, t = in_rows(y), target_in_rows(target, y)
     unreduced, d_y = together(loss.value, loss.gradient, rows, t)
-    count = loss.divisor(rows, t) if reduction == "mean" else 1
+    count = _count(loss, rows, t, reduction)
     return _reduced(unreduced, y, reduction, count), _scaled(d_y, y, reduction, count)
 
 
@@ -42,7 +42,12 @@ def reduced(loss: Loss, y: Array, target: Array, reduction: str) -> Array:
     np.float64(2.5)
     """
     rows, t = in_rows(y), target_in_rows(target, y)
-    return _reduced(loss.value(rows, t), y, reduction, loss.divisor(rows, t) if reduction == "mean" else 1)
+    return _reduced(loss.value(rows, t), y, reduction, _count(loss, rows, t, reduction))
+
+
+def _count(loss: Loss, rows: Array, t: Array, reduction: str) -> Term:
+    """What a sum is divided by."""
+    return loss.divisor(rows, t) if reduction == "mean" else 1
 
 
 def _reduced(unreduced: Array, y: Array, reduction: str, count: Term) -> Array:
@@ -56,7 +61,7 @@ def _reduced(unreduced: Array, y: Array, reduction: str, count: Term) -> Array:
 def gradient(loss: Loss, y: Array, target: Array, reduction: str) -> Array:
     """The gradient of the reduced loss with respect to the output, of its shape; of "none", of the sum."""
     rows, t = in_rows(y), target_in_rows(target, y)
-    return _scaled(loss.gradient(rows, t), y, reduction, loss.divisor(rows, t) if reduction == "mean" else 1)
+    return _scaled(loss.gradient(rows, t), y, reduction, _count(loss, rows, t, reduction))
 
 
 def _scaled(d_y: Array, y: Array, reduction: str, count: Term) -> Array:

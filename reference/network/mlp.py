@@ -20,7 +20,7 @@ import numpy as np
 from .. import activations
 from ..activations.row import Activation
 from ..arithmetic.array import Array, DType, empty_like, is_numpy, kept
-from ..arithmetic.dispatch import added_to, keeps, multiplied_by
+from ..arithmetic.dispatch import added_to, keeps
 from ..arithmetic.names import meant
 from .gradients import Gradients, LayerGradients, place_of
 from .shown import shown
@@ -216,16 +216,13 @@ def backward(mlp: MLP, trace: Trace, d_output: Array, wanted: Collection[str] | 
     slopes = trace.slopes or (None,) * len(mlp.layers)
     asked = _asked(mlp, wanted)
     kept = zip(trace.inputs, trace.preactivations, slopes, asked, strict=True)
-    for depth, (layer, (x, z, slope, (to_weight, to_bias, to_x))) in enumerate(
-        zip(reversed(mlp.layers), reversed(list(kept)), strict=True)
+    for layer, (x, z, slope, (to_weight, to_bias, to_x)) in zip(
+        reversed(mlp.layers), reversed(list(kept)), strict=True
     ):
         if d_h is None:  # nothing from here on is asked for
             found.append(LayerGradients(None, None))
             continue
-        if slope is None:
-            d_z = layer.activation.pullback(z, d_h)
-        else:
-            d_z = multiplied_by(d_h, slope) if depth else d_h * slope  # the first one is the caller's
+        d_z = layer.activation.pullback(z, d_h) if slope is None else d_h * slope
         d_bias = d_z.sum(axis=0) if to_bias and layer.bias is not None else None
         d_weight = d_z.T @ x if to_weight else None
         found.append(LayerGradients(d_weight, d_bias))

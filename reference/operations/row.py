@@ -181,12 +181,16 @@ class Operation(Recorded):
             y = self.value(*inputs)
             return y, lambda d_y: self.pullback(inputs, y, d_y)
         y, parts = kept.forward(*inputs)
-        given = tuple(empty_like(x) if self.leaves(self.name_at(k)) else x for k, x in enumerate(inputs))
+        given = self._read(inputs)
         return y, lambda d_y: kept.backward(given, parts, d_y)
 
     def leaves(self, name: str) -> bool:
         """Whether the pullback reads no number of an input, or of the "output"."""
         return self.unread is not None and name in self.unread.names and self.unread.row == self._backward()
+
+    def _read(self, inputs: Inputs) -> Inputs:
+        """The inputs, without the numbers of those that the pullback does not read."""
+        return tuple(empty_like(x) if self.leaves(self.name_at(k)) else x for k, x in enumerate(inputs))
 
     def _backward(self) -> tuple[Any, ...]:
         """What computes the gradients."""
@@ -245,9 +249,8 @@ class Operation(Recorded):
                 if got is not None:
                     self._require("kept form", got, expected)
         elif self.unread is not None:
-            left = tuple(empty_like(x) if self.leaves(self.name_at(k)) else x for k, x in enumerate(inputs))
             y = tuple(map(empty_like, _parts(output))) if self.leaves("output") else _parts(output)
-            again = self.pullback(left, y if isinstance(output, tuple) else y[0], cotangent)
+            again = self.pullback(self._read(inputs), y if isinstance(output, tuple) else y[0], cotangent)
             for got, expected in zip(again, found, strict=True):
                 if got is not None:
                     self._require("pullback, which reads what it is said not to read,", got, expected)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +17,6 @@ import numpy as np
 from ..arithmetic.array import Array, Term
 from ..arithmetic.constants import Constant
 from ..arithmetic.dispatch import constant, has_room, indicator, larger, magnitude, peak, two_sum
-from ..functions.compiled import MOST
 from ..functions.elementwise import rowwise
 
 
@@ -125,7 +124,7 @@ def standardized(x: Array, eps: Constant | None, *, centre: bool) -> Standardize
     return Standardized(centre, *_parts(eps, centre)(x))
 
 
-@lru_cache(MOST)
+@cache
 def _parts(eps: Constant | None, centre: bool) -> Callable[..., Any]:
     """See `standardized`: t, scale, wide, the mean of t² and e."""
 

@@ -48,7 +48,7 @@ def test_a_row_beyond_its_goal_is_named_and_what_is_not_measured_is_not():
 
 
 def test_a_row_of_the_table_has_all_its_columns():
-    work = speed.Work("2-2-1 tanh", speed.perceptron((2, 2, 1), 1, "tanh", np.float32, 0), speed.GOAL)
+    work = speed.Work("2-2-1 tanh", speed.perceptron((2, 2, 1), 1, "tanh", np.float32, 0))
     row = speed.times(work, 1) | speed.memory(work)
     assert row["ratio"] == pytest.approx(row["loops"] / row["torch"])
     ratios = {column for pair in speed.RATIOS.values() for column in pair}
@@ -58,7 +58,7 @@ def test_a_row_of_the_table_has_all_its_columns():
 def test_memory_is_that_of_the_gradients_and_of_what_they_are_made_of():
     """At least the gradients themselves, of all parameters and of x; below the width, it is not measured."""
     problem = speed.perceptron((300, 300, 300), 2, "tanh", np.float32, 0)
-    row = speed.memory(speed.Work("wide", problem, speed.GOAL, 300))
+    row = speed.memory(speed.Work("wide", problem, 300))
     assert row["MB"] > sum(leaf.nbytes for leaf in problem.leaves().values()) / 1e6
     assert row["memory"] > 0
-    assert np.isnan(speed.memory(speed.Work("narrow", problem, speed.GOAL, 64))["memory"])
+    assert np.isnan(speed.memory(speed.Work("narrow", problem, 64))["memory"])

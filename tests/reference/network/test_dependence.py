@@ -56,7 +56,7 @@ def test_most_values_of_a_transformer_are_let_go_of_and_its_gradients_are_the_sa
     d_y = np.random.default_rng(1).normal(size=trace.output.shape)
     whole = graph.backward(problem.network, graph.forward(problem.network, problem.x), d_y)
     for place, found in graph.backward(problem.network, trace, d_y).leaves().items():
-        np.testing.assert_allclose(found, whole[place], rtol=1e-12, atol=1e-15)
+        np.testing.assert_array_equal(found, whole[place])
 
 
 @pytest.mark.parametrize("name", ["silu", "layer_norm"])
@@ -101,5 +101,5 @@ def test_another_pullback_than_the_rows_may_read_everything():
     assert not wrong.leaves("input")
     np.testing.assert_array_equal(trace.values["h"], np.tanh(x))
     np.testing.assert_array_equal(trace.values["y"], np.tanh(x) + x)
-    found = graph.backward(net, trace, np.ones((1, 2)))["x"]
-    np.testing.assert_allclose(found, 2 * np.tanh(x) * (1 - np.tanh(x) ** 2) + 2 * (np.tanh(x) + x))
+    found, slope = graph.backward(net, trace, np.ones((1, 2)))["x"], ref.ACTIVATIONS["tanh"].derivative(x)
+    np.testing.assert_array_equal(found, 2 * np.tanh(x) * slope + 2 * (np.tanh(x) + x))
